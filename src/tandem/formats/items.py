@@ -1,0 +1,35 @@
+"""What every format module yields: labelled pictures or labelled boxes of pictures, unopened."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from tandem.errors import DataError
+
+
+class Box(NamedTuple):
+    """A rectangle in shares of the picture's width and height, origin at the top left.
+
+    All four lie in [0, 1] once a format has clipped them; width and height are > 0.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled picture, or one labelled box of a picture, as a source offers it.
+
+    path: POSIX path relative to the source's folder. label: as the source wrote it; "" when the
+    source names none (a detection picture without boxes). box: None for a whole picture.
+    """
+
+    path: str
+    label: str
+    box: Box | None = None
+
+    def __post_init__(self) -> None:
+        if self.path.startswith("/") or ".." in self.path.split("/"):
+            raise DataError(f"item {self.path!r} must be a path inside its source's folder")
