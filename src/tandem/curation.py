@@ -1,0 +1,190 @@
+"""From an index and one backbone's features to groups, splits and what is left out.
+
+Three kinds of links join pictures. Near duplicates: features or perceptual hashes within the thresholds.
+Stems: pictures that Roboflow exported from one source image carry one stem, but a stem is no identity
+(uploads called `Image_9` exist in many sets), so a stem joins two pictures only inside one source and class
+and only where their pixels agree by the looser hint thresholds. Videos and parents of crops: frames of one
+clip and crops of one picture share a scene whatever their pixels say, so they always join.
+The first two make copies; all three make groups, and a group never lies in two splits.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import combinations
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tandem.duplicates import Pairs, components, near_pairs, unique_pairs
+from tandem.hashes import NUM_ORIENTATIONS, as_signs, similarity_of_bits
+from tandem.records import Index, Record
+from tandem.samples import SPLITS, Sample, Samples
+from tandem.splits import require_every_class, split_of
+
+
+Draw = Callable[..., str]  # splits.split_of with its fractions and seed
+
+
+@dataclass(frozen=True)
+class Nearness:
+    """When two pictures show the same. similarity: least cosine of features. hash_bits: most differing bits of 256."""
+
+    similarity: float
+    hash_bits: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """duplicate: when two pictures are copies. hint: when two pictures of one stem are.
+
+    copies: keep "one" picture of a set of copies (the largest), or all "together" in one split.
+    fractions: share of the groups in each split.
+    """
+
+    duplicate: Nearness
+    hint: Nearness
+    copies: Literal["one", "together"]
+    fractions: Mapping[str, float]
+    seed: int
+
+    @classmethod
+    def from_params(cls, section: Mapping[str, Any]) -> Self:
+        """From `curate` of the parameters, without its backbone."""
+        values = {key: value for key, value in section.items() if key != "backbone"}
+        return cls(**{**values, "duplicate": Nearness(**values["duplicate"]), "hint": Nearness(**values["hint"])})
+
+
+@dataclass(frozen=True)
+class Curated:
+    """pairs: the near duplicates, by row of the index. counts: flat numbers for the metrics."""
+
+    samples: Samples
+    pairs: Pairs
+    counts: dict[str, object]
+
+
+def curate(
+    index: Index, *, x: np.ndarray, hashes: np.ndarray, class_names: Sequence[str], settings: Settings
+) -> Curated:
+    """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), both in the order of the index.
+
+    Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
+    """
+    records = index.records
+    pairs = find_duplicates(x, hashes, nearness=settings.duplicate)
+    stems = _stem_links(records, x, hashes, settings.hint)
+    copy_of = _joined(np.arange(len(records)), np.concatenate([_as_links(pairs), stems]))
+    group_of = _joined(copy_of, _scene_links(records))
+    notes = _notes(records, copy_of, settings.copies)
+    draw = partial(split_of, fractions=settings.fractions, seed=settings.seed)
+    samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
+    splits = [sample.split for sample in samples.samples]
+    require_every_class([record.label for record in records], splits, class_names=class_names)
+    counts = {"near_duplicate_pairs": len(pairs), "stem_links": len(stems), **_counts(samples, copy_of)}
+    return Curated(samples, pairs, {**counts, **leaks_by_file(records, copy_of, draw)})
+
+
+def find_duplicates(x: np.ndarray, hashes: np.ndarray, *, nearness: Nearness) -> Pairs:
+    """All pairs that are near by features or by hash in any orientation; similarity is the cosine of the features."""
+    by_features = near_pairs(x, min_similarity=nearness.similarity)
+    signs = [as_signs(hashes[:, orientation]) for orientation in range(NUM_ORIENTATIONS)]
+    by_hash = near_pairs(signs[0], others=signs[1:], min_similarity=similarity_of_bits(nearness.hash_bits))
+    first = np.concatenate([by_features.first, by_hash.first])
+    second = np.concatenate([by_features.second, by_hash.second])
+    return unique_pairs(first, second, _cosines(x, first, second))
+
+
+def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
+    """What the usual split, by file, would have leaked: pairs of copies apart, and test files with a copy in train."""
+    files = defaultdict(list)
+    for record, copies in zip(records, copy_of.tolist(), strict=True):
+        for origin in record.origins:
+            name = f"{origin.source}/{origin.path}"
+            files[copies].append(draw(name, stratum="file"))
+    pairs = sum(one != other for group in files.values() for one, other in combinations(group, 2))
+    tested = sum(group.count("test") for group in files.values() if "train" in group)
+    return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
+
+
+def _joined(of: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Components of the components `of` (N,) under further links (L, 2): each row's smallest connected row."""
+    rows = np.arange(len(of))
+    return components(len(of), first=np.concatenate([of, links[:, 0]]), second=np.concatenate([rows, links[:, 1]]))
+
+
+def _as_links(pairs: Pairs) -> np.ndarray:
+    return np.stack([pairs.first, pairs.second], axis=1)
+
+
+def _stem_links(records: Sequence[Record], x: np.ndarray, hashes: np.ndarray, hint: Nearness) -> np.ndarray:
+    """(L, 2) row pairs that share a stem and agree by their pixels."""
+    links = [np.zeros((0, 2), dtype=np.int64)]
+    for rows in _sharing(records, "stem:"):
+        found = find_duplicates(x[rows], hashes[rows], nearness=hint)
+        links.append(np.stack([rows[found.first], rows[found.second]], axis=1))
+    return np.concatenate(links)
+
+
+def _scene_links(records: Sequence[Record]) -> np.ndarray:
+    """(L, 2) row pairs that chain the frames of a clip or the crops of a picture."""
+    links = [np.zeros((0, 2), dtype=np.int64)]
+    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _sharing(records, "video:", "picture:")]
+    return np.concatenate(links)
+
+
+def _sharing(records: Sequence[Record], *kinds: str) -> Iterable[np.ndarray]:
+    """Row numbers of the records that share a hint of these kinds, for each hint that two or more have."""
+    rows = defaultdict(list)
+    for row, record in enumerate(records):
+        for hint in record.hints:
+            if hint.startswith(kinds):
+                rows[hint].append(row)
+    return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]
+
+
+def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str) -> list[str]:
+    """Why each record is left out, or ""."""
+    members = defaultdict(list)
+    for record, first in zip(records, copy_of.tolist(), strict=True):
+        members[first].append(record)
+    notes = {}
+    for group in members.values():
+        class_names = sorted({record.label for record in group})
+        best = max(group, key=lambda record: (record.width * record.height, record.id))
+        for record in group:
+            if len(class_names) > 1:
+                notes[record.id] = f"conflict: copies are labelled {' and '.join(class_names)}"
+            elif copies == "one" and record is not best:
+                notes[record.id] = f"copy of {best.id}"
+    return [notes.get(record.id, "") for record in records]
+
+
+def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[str], draw: Draw) -> Iterable[Sample]:
+    # records are sorted by id, so a group's smallest row is its smallest id: a name that other pictures cannot change
+    for record, first, note in zip(records, group_of.tolist(), notes, strict=True):
+        head = records[first]
+        split = draw(head.id, stratum=f"{head.label}/{head.source}")
+        yield Sample(record.id, record.label, record.source, head.id, "" if note else split, note)
+
+
+def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
+    kept = [sample for sample in samples.samples if sample.split]
+    by_split = {split: Counter(sample.label for sample in kept if sample.split == split) for split in SPLITS}
+    return {
+        "pictures": len(samples.samples),
+        "used": len(kept),
+        "copies_left_out": sum(sample.note.startswith("copy") for sample in samples.samples),
+        "conflicts_left_out": sum(sample.note.startswith("conflict") for sample in samples.samples),
+        "groups": len({sample.group for sample in samples.samples}),
+        "largest_group": max(Counter(sample.group for sample in samples.samples).values()),
+        "sets_of_copies": int((np.bincount(copy_of) > 1).sum()),
+        "splits": {split: {name: counter[name] for name in samples.class_names} for split, counter in by_split.items()},
+    }
+
+
+def _cosines(x: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    one, other = np.asarray(x[first], dtype=np.float32), np.asarray(x[second], dtype=np.float32)
+    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
+    return np.einsum("nd,nd->n", one, other) / np.where(norms > 0, norms, 1)

@@ -1,0 +1,64 @@
+"""Pictures to feature rows: one pass of a frozen backbone, decoding ahead of it, in constant memory."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from tandem.backbones import Backbone
+from tandem.images import Resize, decode, to_input
+
+_BATCHES_AHEAD = 4
+
+
+def extract(
+    paths: Sequence[Path],
+    *,
+    backbone: Backbone,
+    size_px: int,
+    resize: Resize,
+    batch_size: int,
+    workers: int,
+    device: str,
+) -> Iterator[np.ndarray]:
+    """Yield (n, dim) float32 rows in the order of paths, a batch at a time. paths: pictures that the merge wrote.
+
+    At most a few batches of decoded pictures are held at once, however many paths there are.
+    """
+    target = torch.device(_available() if device == "auto" else device)
+    net = backbone.net.to(target)
+    with tqdm(total=len(paths), desc=f"extract {backbone.name}", unit="picture", disable=None) as bar:
+        for pixels in _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers):
+            with torch.inference_mode():
+                yield net(torch.from_numpy(pixels).to(target)).float().cpu().numpy()
+            bar.update(len(pixels))
+
+
+def _available() -> str:
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def _batches(
+    paths: Sequence[Path], *, size_px: int, resize: Resize, batch_size: int, workers: int
+) -> Iterator[np.ndarray]:
+    """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead."""
+
+    def read(path: Path) -> np.ndarray:
+        # the merge has refused what is too small or too large; here every picture is taken
+        image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
+        return to_input(image, size_px=size_px, resize=resize)
+
+    waiting: deque[list[Future[np.ndarray]]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(paths), batch_size):
+            waiting.append([pool.submit(read, path) for path in paths[start : start + batch_size]])
+            if len(waiting) > _BATCHES_AHEAD:
+                yield np.stack([future.result() for future in waiting.popleft()])
+        while waiting:
+            yield np.stack([future.result() for future in waiting.popleft()])

@@ -1,0 +1,99 @@
+"""Encoded bytes to upright RGB pixels, and those to a backbone's input. The only place that decodes.
+
+The same two functions serve the merge, extraction and prediction, so that no stage sees other
+pixels than another.
+"""
+
+import hashlib
+import io
+import struct
+import zlib
+from typing import Literal, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from tandem.errors import BrokenImage
+
+Resize = Literal["squash", "crop"]
+
+# decode() checks the size against its own limit before it loads a pixel; Pillow's would only warn.
+Image.MAX_IMAGE_PIXELS = None
+
+_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_CROP_SHARE = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
+_ORIENTATION_TAG = 0x0112
+
+
+class Decoded(NamedTuple):
+    """image: upright RGB. extension: set when the bytes themselves hold these pixels as plain RGB or grey."""
+
+    image: Image.Image
+    extension: str | None
+
+
+def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
+    """Decode by content, turn by EXIF orientation, bring every mode to RGB (transparency over white).
+
+    Raises BrokenImage with reason empty, not_an_image, too_large, too_small or truncated.
+    """
+    if not data:
+        raise BrokenImage("empty", "the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data))
+    except (OSError, SyntaxError, ValueError, struct.error) as error:
+        kind = "not a picture in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
+        raise BrokenImage("not_an_image", kind) from None
+    width, height = image.size
+    if width * height > max_pixels:
+        raise BrokenImage("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
+    if min(width, height) < min_side_px:
+        raise BrokenImage("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
+    try:
+        image.load()
+        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
+        plain = image.mode in ("RGB", "L") and orientation == 1 and "transparency" not in image.info
+        upright = _rgb(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
+        raise BrokenImage("truncated", f"the picture's data ends early or is damaged ({error})") from None
+    return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
+
+
+def pixel_id(image: Image.Image) -> str:
+    """32 hex digits of the sha256 over size and RGB bytes: equal exactly when the pixels are."""
+    digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
+    digest.update(image.tobytes())
+    return digest.hexdigest()[:32]
+
+
+def to_input(image: Image.Image, *, size_px: int, resize: Resize) -> np.ndarray:
+    """(size_px, size_px, 3) uint8: squashed to a square, or the central crop of torchvision's evaluation transform."""
+    if resize == "squash":
+        square = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
+    else:
+        side = round(size_px / _CROP_SHARE)
+        scale = side / min(image.size)
+        scaled = image.resize(
+            (max(side, round(image.width * scale)), max(side, round(image.height * scale))),
+            Image.Resampling.BILINEAR,
+        )
+        left, top = (scaled.width - size_px) // 2, (scaled.height - size_px) // 2
+        square = scaled.crop((left, top, left + size_px, top + size_px))
+    return np.asarray(square)
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    if image.mode.startswith("I") or image.mode == "F":
+        return _from_deep(image)
+    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
+        over = image.convert("RGBA")
+        white = Image.new("RGBA", over.size, "white")
+        return Image.alpha_composite(white, over).convert("RGB")
+    return image.convert("RGB")
+
+
+def _from_deep(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
+    grey = np.asarray(image, dtype=np.float64)
+    top = 65535.0 if image.mode.startswith("I") else max(float(grey.max()), 1.0)
+    return Image.fromarray((np.clip(grey / top, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")

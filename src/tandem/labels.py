@@ -1,0 +1,87 @@
+"""Which class a source's label means: aliases compared in one folded form, per source first."""
+
+import difflib
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from tandem.errors import DataError, UnknownLabel
+
+IGNORED = ""  # what an ignored label resolves to; no class can have an empty name
+
+
+def fold(label: str) -> str:
+    """The form in which labels are compared: case-folded, accent-free, one space for runs of space, "_" and "-".
+
+    >>> fold("  Caminhão_GRANDE ")
+    'caminhao grande'
+    """
+    decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", label).casefold())
+    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
+    return re.sub(r"[\s_\-]+", " ", bare).strip()
+
+
+@dataclass(frozen=True)
+class LabelMap:
+    """Folded alias -> class name (or IGNORED); entries of one source win over the common ones."""
+
+    class_names: tuple[str, ...]
+    common: Mapping[str, str]
+    by_source: Mapping[str, Mapping[str, str]]
+
+    def resolve(self, label: str, *, source: str) -> str | None:
+        """The class name, IGNORED, or None when nothing is known of the label."""
+        folded = fold(label)
+        return self.by_source.get(source, {}).get(folded, self.common.get(folded))
+
+    def require_all(self, counts: Mapping[tuple[str, str], int]) -> None:
+        """Raise UnknownLabel that lists every unknown one of the (source, label) -> count given."""
+        unknown = {key: count for key, count in counts.items() if self.resolve(key[1], source=key[0]) is None}
+        if unknown:
+            lines = [self._describe(*key, count=count) for key, count in sorted(unknown.items())]
+            raise UnknownLabel(
+                f"{len(unknown)} unknown label(s):\n  "
+                + "\n  ".join(lines)
+                + "\nadd each to labels.classes.<class>, to labels.ignore or, for one source alone, to labels.by_source"
+            )
+
+    def _describe(self, source: str, label: str, *, count: int) -> str:
+        known = {**self.common, **self.by_source.get(source, {})}
+        closest = difflib.get_close_matches(fold(label), list(known), n=3, cutoff=0.5)
+        names = ", ".join(f"{name!r} ({known[name] or 'ignored'})" for name in closest)
+        pictures = "picture" if count == 1 else "pictures"
+        return f"{source} has label {label!r} ({count} {pictures}); closest known: {names or 'none'}"
+
+
+def label_map(
+    *,
+    classes: Mapping[str, Sequence[str]],
+    ignore: Sequence[str],
+    by_source: Mapping[str, Mapping[str, object]],
+) -> LabelMap:
+    """Build the map from `labels` of the parameters; a class is an alias of itself.
+
+    by_source: source -> {"classes": {class: [alias, ...]}, "ignore": [alias, ...]}.
+    Raises DataError when one alias stands for two things in one place.
+    """
+    own_names = {name: [name, *aliases] for name, aliases in classes.items()}
+    special = {}
+    for source, entry in by_source.items():
+        special[source] = _table(entry["classes"], entry["ignore"], place=f"labels.by_source.{source}")  # type: ignore[arg-type]
+        foreign = sorted(set(special[source].values()) - {*classes, IGNORED})
+        if foreign:
+            raise DataError(f"labels.by_source.{source} names class {foreign[0]!r}; known: {', '.join(classes)}")
+    return LabelMap(tuple(classes), _table(own_names, ignore, place="labels"), special)
+
+
+def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place: str) -> dict[str, str]:
+    claims = [(alias, name) for name, aliases in classes.items() for alias in aliases]
+    claims += [(alias, IGNORED) for alias in ignore]
+    table: dict[str, str] = {}
+    for alias, name in claims:
+        other = table.setdefault(fold(alias), name)
+        if other != name:
+            pair = " and ".join(repr(value or "ignore") for value in (other, name))
+            raise DataError(f"{place}: the alias {alias!r} is claimed by {pair}; keep it in one of them")
+    return table

@@ -1,0 +1,24 @@
+"""Reads `params.yaml`. What it may say is checked once, by the `check` stage (`tandem.schema`)."""
+
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError
+
+from tandem.errors import ParamsError
+
+PARAMS_PATH = Path("params.yaml")
+
+
+def read_params(path: Path = PARAMS_PATH) -> dict[str, Any]:
+    """The parameters as plain dicts, lists and scalars, by YAML 1.2 rules (1e-3 is a number), as DVC reads them."""
+    try:
+        params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParamsError(f"{path} is missing here; run from the project's folder, or copy a preset over it") from None
+    except MarkedYAMLError as error:
+        raise ParamsError(f"{path} is not valid YAML: {error.problem} ({error.problem_mark})") from None
+    if not isinstance(params, dict):
+        raise ParamsError(f"{path} must hold sections with keys; it holds {params!r}; copy a preset over it")
+    return params

@@ -1,0 +1,105 @@
+"""The index of merged pictures: one record a picture, checked when built and when read."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import NamedTuple
+
+from tandem.errors import DataError
+from tandem.files import read_csv, write_csv
+
+
+class Origin(NamedTuple):
+    """A file, or one box of it, in which a picture was found. label: as the source wrote it."""
+
+    source: str
+    path: str
+    label: str
+
+
+@dataclass(frozen=True)
+class Record:
+    """One picture that is used.
+
+    id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder.
+    width, height: pixels, upright. hints: names that pictures share which may belong together
+    ("stem:...", "video:...", "picture:..."). origins: every place where these pixels were found;
+    the first one gives the picture its source.
+    """
+
+    id: str
+    label: str
+    file: str
+    width: int
+    height: int
+    hints: tuple[str, ...]
+    origins: tuple[Origin, ...]
+
+    @property
+    def source(self) -> str:
+        """The source in which the picture was found first."""
+        return self.origins[0].source
+
+
+@dataclass(frozen=True)
+class Dropped:
+    """One picture or box that is not used. reason: one word, for the counts; detail: for people."""
+
+    source: str
+    path: str
+    label: str
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class Index:
+    """Records sorted by id, which are unique."""
+
+    records: tuple[Record, ...]
+
+    def __post_init__(self) -> None:
+        ids = self.ids
+        if list(ids) != sorted(set(ids)):
+            raise DataError("an index needs records with unique ids, sorted by id; run the merge stage again")
+        for record in self.records:
+            if not record.label or not record.origins:
+                raise DataError(f"record {record.id} needs a class and at least one origin; run the merge stage again")
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids in order."""
+        return [record.id for record in self.records]
+
+
+def save_index(index: Index, path: Path) -> None:
+    """Write the index as CSV; hints and origins as JSON in their cells."""
+    write_csv(path, [field.name for field in fields(Record)], (_to_row(record) for record in index.records))
+
+
+def load_index(path: Path) -> Index:
+    """Read what save_index wrote."""
+    return Index(tuple(_from_row(row) for row in read_csv(path)))
+
+
+def save_dropped(dropped: Sequence[Dropped], path: Path) -> None:
+    """Write what was left out as CSV."""
+    write_csv(path, [field.name for field in fields(Dropped)], (asdict(item) for item in dropped))
+
+
+def _to_row(record: Record) -> dict[str, object]:
+    packed = {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in ("hints", "origins")}
+    return {**asdict(record), **packed}
+
+
+def _from_row(row: dict[str, str]) -> Record:
+    return Record(
+        id=row["id"],
+        label=row["label"],
+        file=row["file"],
+        width=int(row["width"]),
+        height=int(row["height"]),
+        hints=tuple(json.loads(row["hints"])),
+        origins=tuple(Origin(*origin) for origin in json.loads(row["origins"])),
+    )

@@ -1,0 +1,249 @@
+"""Shows pictures, groups and splits in FiftyOne, and asks its Brain for a second opinion on duplicates.
+
+Nothing else imports fiftyone. Its database is scratch: every build makes its dataset anew from the arguments.
+Only one process at a time works in a database folder, and a process can use one folder only.
+"""
+
+import fcntl
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil  # type: ignore[import-untyped]
+
+from tandem.errors import DataError, ReviewError
+
+VIEWS = ("train", "val", "test", "copies", "conflicts")
+_SETTINGS = {
+    "FIFTYONE_DO_NOT_TRACK": "true",
+    "FIFTYONE_DATABASE_VALIDATION": "false",  # only silences a notice that mongod 6 will be too old one day
+    "FIFTYONE_SHOW_PROGRESS_BARS": "false",
+    "FIFTYONE_LOGGING_LEVEL": "ERROR",
+}
+_ENDING_TIMEOUT_S = 60.0
+_HOW_TO_LOOK = (
+    "Run `python -m tandem.mongod` to see whether there is a mongod that runs, or set FIFTYONE_DATABASE_URI to "
+    "a MongoDB of your own"
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One record to show. id: content hash, unique. path: absolute. split: "train", "val", "test" or "".
+
+    tags are free words; pictures tagged with a word of VIEWS are in the saved view of that name.
+    """
+
+    id: str
+    path: Path
+    label: str
+    source: str
+    group: str
+    split: str
+    tags: tuple[str, ...]
+    origins: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class BrainFindings:
+    """What Brain found: files that are byte for byte an earlier one, and near duplicates as (kept id, duplicate id).
+
+    Brain goes through the pictures in order and drops whatever is near to one that it keeps. It then names for
+    each duplicate the nearest kept picture, by embeddings that it has centred anew on the kept ones: mostly the
+    nearest, but now and then one that is farther than max_distance.
+    """
+
+    num_exact_copies: int
+    near_duplicates: frozenset[tuple[str, str]]
+    num_near_duplicates: int
+
+
+def build(
+    *, name: str, database_dir: Path, pictures: Sequence[Picture], features: np.ndarray, max_distance: float
+) -> BrainFindings:
+    """Replace the dataset `name` by these pictures, in this order, with Brain's results stored beside them.
+
+    features: (N, D) float32 with N, D >= 2; row i belongs to pictures[i]. max_distance: cosine distance in [0, 2]
+    of features from which the mean of all N has been taken, as Brain does; so it depends on the set and is no
+    threshold on raw cosine. Put pictures to be kept first: of near duplicates Brain keeps the earliest.
+
+    Fields: content_id, label, source, group_id, split, origins, features; exact_copy_of and near_duplicate_of hold the kept
+    content_id, also on the kept picture itself. Views: VIEWS, exact_copies, near_duplicates. Brain keys: features
+    (similarity), pca. Run: near_duplicates. FIFTYONE_DATABASE_URI, when set, goes before database_dir.
+    Raises DataError for input that cannot be shown, ReviewError when FiftyOne or its database does not start.
+    """
+    _require_showable(pictures, features)
+    database_dir = database_dir.resolve()
+    with _alone_in(database_dir):
+        fiftyone = _start(database_dir)
+        dataset = _fill(fiftyone, name, pictures, np.asarray(features, dtype=np.float32))
+        return _ask_brain(fiftyone, dataset, max_distance)
+
+
+def _require_showable(pictures: Sequence[Picture], features: np.ndarray) -> None:
+    if features.ndim != 2 or len(features) != len(pictures) or min(features.shape) < 2:
+        raise DataError(
+            f"review needs two pictures or more and one row of features, two columns or more, for each; "
+            f"got {len(pictures)} pictures and features of shape {features.shape}"
+        )
+    seen: set[str] = set()
+    for picture in pictures:
+        if picture.id in seen:
+            raise DataError(f"review needs unique ids; {picture.id} occurs twice")
+        if not picture.path.is_file():
+            raise DataError(f"picture {picture.id} cannot be shown: there is no file {picture.path}")
+        seen.add(picture.id)
+
+
+def _fill(fiftyone: Any, name: str, pictures: Sequence[Picture], features: np.ndarray) -> Any:
+    dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
+    dataset.add_sample_field("origins", fiftyone.ListField, subfield=fiftyone.StringField)
+    samples = (_sample(fiftyone, picture, row) for picture, row in zip(pictures, features, strict=True))
+    dataset.add_samples(samples, num_samples=len(pictures))
+    for word in VIEWS:
+        dataset.save_view(word, dataset.match_tags(word))
+    return dataset
+
+
+def _sample(fiftyone: Any, picture: Picture, row: np.ndarray) -> Any:
+    return fiftyone.Sample(
+        filepath=str(picture.path),
+        tags=[word for word in dict.fromkeys((picture.split, *picture.tags)) if word],
+        content_id=picture.id,
+        label=fiftyone.Classification(label=picture.label),
+        source=picture.source,
+        group_id=picture.group,
+        split=picture.split,
+        origins=list(picture.origins),
+        features=row,
+    )
+
+
+def _ask_brain(fiftyone: Any, dataset: Any, max_distance: float) -> BrainFindings:
+    import fiftyone.brain as brain
+
+    copies_of = brain.compute_exact_duplicates(dataset, skip_failures=False)
+    # by the name of the field: an array would be stored with the result as JSON, six times slower and larger
+    index = brain.compute_similarity(dataset, embeddings="features", brain_key="features", backend="sklearn")
+    brain.compute_near_duplicates(dataset, similarity_index=index, threshold=max_distance)
+    brain.compute_visualization(dataset, embeddings="features", brain_key="pca", method="pca", num_dims=2)
+    # Brain stores no result of a duplicate search under a brain key, so its threshold goes into a run of our own
+    dataset.register_run("near_duplicates", dataset.init_run(brain_key="features", max_distance=max_distance))
+    near = {kept: [duplicate for duplicate, _ in found] for kept, found in index.neighbors_map.items()}
+    _mark(fiftyone, dataset, copies_of, field="exact_copy_of", view="exact_copies")
+    pairs = _mark(fiftyone, dataset, near, field="near_duplicate_of", view="near_duplicates")
+    return BrainFindings(sum(map(len, copies_of.values())), frozenset(pairs), len(pairs))
+
+
+def _mark(
+    fiftyone: Any, dataset: Any, found: Mapping[str, Sequence[str]], *, field: str, view: str
+) -> list[tuple[str, str]]:
+    """Write the kept content_id on each sample of a finding, save them as a view; (kept, duplicate) content_ids."""
+    content_id = dict(zip(*dataset.values(["id", "content_id"]), strict=True))
+    marks = {sample: content_id[kept] for kept, others in found.items() for sample in (kept, *others)}
+    dataset.add_sample_field(field, fiftyone.StringField)
+    dataset.set_values(field, marks, key_field="id")
+    dataset.save_view(view, dataset.exists(field).sort_by(field))
+    return [(content_id[kept], content_id[other]) for kept, others in found.items() for other in others]
+
+
+@contextmanager
+def _alone_in(database_dir: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder: of several that start FiftyOne at once, all but one fail."""
+    try:
+        database_dir.mkdir(parents=True, exist_ok=True)
+        lock = (database_dir / "tandem.lock").open("w")
+    except OSError as error:
+        raise ReviewError(f"FiftyOne's database cannot be in {database_dir}: {error}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _start(database_dir: Path) -> Any:
+    """The fiftyone module, connected to a database in this folder or to the one that the user has set."""
+    is_first = "fiftyone" not in sys.modules
+    if is_first:
+        os.environ.update({**_SETTINGS, **os.environ, "FIFTYONE_DATABASE_DIR": str(database_dir)})
+    try:
+        # Not at the top: this takes seconds, reads the environment once for all, and the first call after it
+        # starts a database service.
+        import fiftyone
+        import fiftyone.service.util as services
+    except ImportError as error:
+        raise ReviewError(f"FiftyOne cannot be imported: {error}") from error
+    if not fiftyone.config.database_uri:
+        _require_folder(Path(fiftyone.config.database_dir), database_dir)
+        _require_no_orphan(database_dir)
+    if is_first:
+        _see_only_services_of(database_dir, services)
+    _connect(fiftyone, database_dir)
+    return fiftyone
+
+
+def _require_folder(held: Path, wanted: Path) -> None:
+    if held.resolve() != wanted:
+        raise ReviewError(f"this process has its FiftyOne database in {held}; use another process for {wanted}")
+
+
+def _require_no_orphan(database_dir: Path) -> None:
+    """Raise when a mongod holds the folder though the FiftyOne service that started it is gone.
+
+    FiftyOne would start a second one, which cannot run, and wait a minute for it.
+    """
+    lock = database_dir / "mongod.lock"
+    pid = lock.read_text().strip() if lock.is_file() else ""
+    try:
+        holder = psutil.Process(int(pid or 0))
+        parent = holder.parent()
+        is_orphan = holder.name() == "mongod" and "--51-service" not in (parent.cmdline() if parent else [])
+    except psutil.NoSuchProcess:
+        return
+    if is_orphan:
+        raise ReviewError(
+            f"mongod with pid {pid} (from mongod.lock) still holds {database_dir}, but the FiftyOne that started it "
+            f"is gone; end it with `kill {pid}` and run again"
+        )
+
+
+def _see_only_services_of(database_dir: Path, services: Any) -> None:
+    """Keep FiftyOne from joining whichever database service the user has running, be it in another folder."""
+    find = services.find_processes_by_args
+
+    def find_ours(args: list[str]) -> Iterator[Any]:
+        for service in find(args):
+            if _option(service.cmdline(), "--dbpath") == str(database_dir):
+                yield service
+                # FiftyOne comes back for another one only when this one refused because it is ending; its mongod
+                # must be gone before ours can start.
+                service.wait(_ENDING_TIMEOUT_S)
+
+    services.find_processes_by_args = find_ours
+
+
+def _option(command: Sequence[str], name: str) -> str:
+    return next((value for option, value in pairwise(command) if option == name), "")
+
+
+def _connect(fiftyone: Any, database_dir: Path) -> None:
+    from fiftyone.core.config import FiftyOneConfigError
+    from fiftyone.core.service import ServiceException
+    from pymongo.errors import PyMongoError
+
+    is_users_own = bool(fiftyone.config.database_uri)
+    where = "that FIFTYONE_DATABASE_URI names" if is_users_own else f"in {database_dir}"
+    try:
+        fiftyone.list_datasets()
+    except (OSError, RuntimeError, PyMongoError, psutil.Error, FiftyOneConfigError, ServiceException) as error:
+        # pymongo's text goes on with the whole topology; a cause is more telling than FiftyOne's "could not connect"
+        reason = str(error.__cause__ or error).partition(" (configured timeouts")[0]
+        raise ReviewError(
+            f"FiftyOne's database {where} did not start: {type(error).__name__}: {reason}. "
+            f"{'See that it runs and can be reached' if is_users_own else _HOW_TO_LOOK}"
+        ) from error

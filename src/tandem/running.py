@@ -1,0 +1,25 @@
+"""How a stage script or a command ends: well, or with one message on stderr and exit code 1."""
+
+import errno
+import os
+import sys
+from collections.abc import Callable
+
+from tandem.errors import PipelineError
+
+
+def run(main: Callable[..., None], *arguments: object) -> None:
+    """Call `main(*arguments)`; an error meant for people is printed without a traceback.
+
+    TANDEM_TRACEBACK=1 in the environment shows the traceback as well.
+    """
+    if os.environ.get("TANDEM_TRACEBACK") == "1":
+        return main(*arguments)
+    try:
+        main(*arguments)
+    except PipelineError as error:
+        sys.exit(f"error: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.exit(f"error: the disk is full: could not write {error.filename}; free some space and run again")

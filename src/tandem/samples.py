@@ -1,0 +1,66 @@
+"""What curation decides of each picture: its group, its split, or why it is left out."""
+
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from tandem.errors import DataError
+from tandem.files import read_csv, read_json, write_csv, write_json
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One picture. split: one of SPLITS, or "" when it is left out; note then says why."""
+
+    id: str
+    label: str
+    source: str
+    group: str
+    split: str
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """All pictures in the order of the index. No group lies in two splits; every class is in every split."""
+
+    class_names: tuple[str, ...]
+    samples: tuple[Sample, ...]
+
+    def __post_init__(self) -> None:
+        split_of: dict[str, str] = {}
+        for sample in self.samples:
+            if sample.label not in self.class_names:
+                raise DataError(f"picture {sample.id} has class {sample.label!r}, not one of {self.class_names}")
+            if sample.split and split_of.setdefault(sample.group, sample.split) != sample.split:
+                raise DataError(f"group {sample.group} is in two splits: {split_of[sample.group]} and {sample.split}")
+
+    def rows(self, split: str) -> np.ndarray:
+        """(n,) int64 row numbers of a split, ascending; they are also the rows of the features."""
+        return np.array([row for row, sample in enumerate(self.samples) if sample.split == split], dtype=np.int64)
+
+    def targets(self, split: str) -> np.ndarray:
+        """(n,) int64 class indices, in the order of rows(split)."""
+        indices = {name: index for index, name in enumerate(self.class_names)}
+        return np.array([indices[self.samples[row].label] for row in self.rows(split)], dtype=np.int64)
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all pictures in order."""
+        return [sample.id for sample in self.samples]
+
+
+def save_samples(samples: Samples, folder: Path) -> None:
+    """Write samples.csv and classes.json (the class names in order) into a folder."""
+    columns = [field.name for field in fields(Sample)]
+    write_csv(folder / "samples.csv", columns, [asdict(sample) for sample in samples.samples])
+    write_json(folder / "classes.json", list(samples.class_names))
+
+
+def load_samples(folder: Path) -> Samples:
+    """Read what save_samples wrote."""
+    class_names = tuple(read_json(folder / "classes.json"))
+    return Samples(class_names, tuple(Sample(**row) for row in read_csv(folder / "samples.csv")))

@@ -1,0 +1,259 @@
+"""What `params.yaml` may say. Read by the `check` stage and the command line alone: a change here reruns no work."""
+
+import difflib
+from collections.abc import Mapping
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from tandem.errors import DataError, ParamsError
+from tandem.labels import label_map
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+Seed = Annotated[int, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
+
+
+class Section(BaseModel):
+    """A section knows its keys, and takes no others."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keys_are_known(cls, section: Any) -> Any:
+        for key in section if isinstance(section, Mapping) else ():
+            if key not in cls.model_fields:
+                close = difflib.get_close_matches(str(key), cls.model_fields, n=1)
+                hint = f"did you mean {close[0]!r}? " if close else ""
+                raise ValueError(
+                    f"{key!r} is not a parameter here; {hint}allowed: {', '.join(sorted(cls.model_fields))}"
+                )
+        return section
+
+
+class Sample(Section):
+    """The embedded pictures, drawn from a seed."""
+
+    manner: Literal["kaggle", "roboflow"]
+    seed: Seed
+
+
+class Archive(Section):
+    """A local zip, tar or folder."""
+
+    path: str
+    sha256: Sha256 | None = None
+
+
+class Kaggle(Section):
+    """A dataset of kaggle.com."""
+
+    dataset: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    version: Count
+    sha256: Sha256 | None = None
+
+
+class Roboflow(Section):
+    """A version of a project of roboflow.com."""
+
+    project: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    version: Count
+    format: str
+    tree_sha256: Sha256 | None = None
+
+
+class Boxes(Section):
+    """How to read a detection export."""
+
+    use: Literal["whole", "crop"]
+    margin: Share
+    min_side_px: Count
+
+
+class Source(Section):
+    """Where pictures come from; the key named like the kind says which."""
+
+    kind: Literal["sample", "archive", "kaggle", "roboflow"]
+    sample: Sample | None = None
+    archive: Archive | None = None
+    kaggle: Kaggle | None = None
+    roboflow: Roboflow | None = None
+    format: Literal["auto", "class_folders", "roboflow_folder", "yolo", "coco"]
+    boxes: Boxes | None = None
+
+    @model_validator(mode="after")
+    def _kind_is_described(self) -> Self:
+        given = {kind for kind in ("sample", "archive", "kaggle", "roboflow") if getattr(self, kind) is not None}
+        if given != {self.kind}:
+            raise ValueError(f"kind {self.kind} needs the key {self.kind}, and no other kind's; it has {sorted(given)}")
+        return self
+
+
+class LabelsOfSource(Section):
+    """Aliases that hold in one source alone."""
+
+    classes: dict[str, list[str]]
+    ignore: list[str]
+
+
+class Labels(Section):
+    """Class -> aliases, and labels that are left out."""
+
+    classes: Annotated[dict[Annotated[str, Field(min_length=1)], list[str]], Field(min_length=2)]
+    ignore: list[str]
+    by_source: dict[str, LabelsOfSource]
+
+    @model_validator(mode="after")
+    def _aliases_are_unique(self) -> Self:
+        try:
+            label_map(**self.model_dump())
+        except DataError as error:
+            raise ValueError(str(error)) from None
+        return self
+
+
+class Merge(Section):
+    """Which pictures are refused, and how many may be."""
+
+    min_side_px: Count
+    max_pixels: Count
+    max_broken_share: Share
+
+
+class Weights(Section):
+    """`random`, a name of torchvision's, or a file with its digest."""
+
+    weights: Annotated[str, Field(min_length=1)]
+    sha256: Sha256 | None = None
+
+    @model_validator(mode="after")
+    def _file_is_pinned(self) -> Self:
+        is_file = len(PurePosixPath(self.weights).parts) > 1 or PurePosixPath(self.weights).suffix != ""
+        if is_file and self.sha256 is None:
+            raise ValueError(f"weights {self.weights!r} is a file: state its sha256 beside it (sha256sum prints it)")
+        if self.sha256 is not None and not is_file:
+            raise ValueError(f"sha256 belongs to a file of weights, and {self.weights!r} is none; leave it out")
+        return self
+
+
+class Extract(Section):
+    """The one transform, and the seed of random weights."""
+
+    size_px: Annotated[int, Field(ge=32, le=1024)]
+    resize: Literal["squash", "crop"]
+    seed: Seed
+
+
+class Nearness(Section):
+    """When two pictures show the same: least cosine, most differing bits of 256."""
+
+    similarity: Annotated[float, Field(gt=0, le=1)]
+    hash_bits: Annotated[int, Field(ge=0, le=127)]
+
+
+class Fractions(Section):
+    """Share of the groups in each split."""
+
+    train: Annotated[float, Field(gt=0, lt=1)]
+    val: Annotated[float, Field(gt=0, lt=1)]
+    test: Annotated[float, Field(gt=0, lt=1)]
+
+    @model_validator(mode="after")
+    def _add_up(self) -> Self:
+        total = self.train + self.val + self.test
+        if abs(total - 1) > 1e-9:
+            raise ValueError(f"train, val and test must add up to 1; they add up to {total:g}")
+        return self
+
+
+class Curate(Section):
+    """Duplicates, groups and splits."""
+
+    backbone: str
+    duplicate: Nearness
+    hint: Nearness
+    copies: Literal["one", "together"]
+    fractions: Fractions
+    seed: Seed
+
+
+class Train(Section):
+    """How heads are trained."""
+
+    lr: Positive
+    batch_size: Count
+    epochs: Count
+    weight_decay: Annotated[float, Field(ge=0)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    scheduler: Literal["plateau", "cosine", "none"]
+    balance: Literal["sampler", "loss", "none"]
+    seed: Seed
+
+
+class Ensemble(Section):
+    """Which ensemble is shipped, and the dropout of the feature ensemble."""
+
+    kind: Literal["best", "mean", "logit", "feature"]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Study(Section):
+    """The grid of the study."""
+
+    lr: Annotated[list[Positive], Field(min_length=1)]
+    batch_size: Annotated[list[Count], Field(min_length=1)]
+
+
+class Runtime(Section):
+    """Speed knobs that change no result."""
+
+    workers: Count
+    batch_size: Count
+    device: Literal["auto", "cpu", "cuda", "mps"]
+
+
+class Params(Section):
+    """The whole file."""
+
+    sources: Annotated[dict[Name, Source], Field(min_length=1)]
+    labels: Labels
+    merge: Merge
+    backbones: Annotated[dict[Name, Weights], Field(min_length=1)]
+    extract: Extract
+    curate: Curate
+    train: Train
+    ensemble: Ensemble
+    study: Study
+    runtime: Runtime
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        if self.curate.backbone not in self.backbones:
+            raise ValueError(f"curate.backbone is {self.curate.backbone!r}; backbones has {', '.join(self.backbones)}")
+        foreign = sorted(set(self.labels.by_source) - set(self.sources))
+        if foreign:
+            raise ValueError(f"labels.by_source names {foreign[0]!r}; sources has {', '.join(self.sources)}")
+        return self
+
+
+def check(params: Mapping[str, Any]) -> None:
+    """Raise ParamsError that names every wrong key by its path, what was found and what is allowed."""
+    try:
+        Params.model_validate(params)
+    except ValidationError as error:
+        lines = "\n  ".join(_describe(problem) for problem in error.errors())
+        raise ParamsError(f"params.yaml has {error.error_count()} mistake(s):\n  {lines}") from None
+
+
+def _describe(problem: Any) -> str:
+    path = ".".join(str(part) for part in problem["loc"]) or "the file"
+    if problem["type"] == "missing":
+        return f"{path} is missing; add it (presets/ hold complete files)"
+    if problem["type"] == "value_error":
+        return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
+    return f"{path} is {problem['input']!r}: {problem['msg']}"

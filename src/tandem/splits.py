@@ -1,0 +1,37 @@
+"""Which split a group belongs to: a hash of its name and a seed decides, and nothing else.
+
+So a split is stable: pictures that are added never move a group that stays as it is. The price is that the
+shares hold on average, not to the picture. Salting the hash with class and source draws each class of each
+source on its own (stratified in expectation), and a class that is missing from a split is an error.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from tandem.errors import LeakySplit
+from tandem.samples import SPLITS
+
+
+def split_of(group: str, *, stratum: str, fractions: Mapping[str, float], seed: int) -> str:
+    """One of SPLITS. fractions: share of the groups for each of them, adding up to 1."""
+    digest = hashlib.sha256(f"{seed}/{stratum}/{group}".encode()).digest()
+    position = int.from_bytes(digest[:8], "big") / 2**64
+    for split in SPLITS:
+        position -= fractions[split]
+        if position < 0:
+            return split
+    return SPLITS[-1]
+
+
+def require_every_class(labels: Sequence[str], splits: Sequence[str], *, class_names: Sequence[str]) -> None:
+    """Raise LeakySplit when a class has no picture in one of SPLITS. labels, splits: one a picture."""
+    counts = Counter(zip(labels, splits, strict=True))
+    missing = [f"{name} in {split}" for name in class_names for split in SPLITS if not counts[name, split]]
+    if missing:
+        totals = Counter(label for label, split in zip(labels, splits, strict=True) if split)
+        have = ", ".join(f"{name}: {totals[name]} pictures" for name in class_names)
+        raise LeakySplit(
+            f"no picture of {'; '.join(missing)} ({have}); "
+            "add pictures of the class, give the split a larger share (curate.fractions), or take another curate.seed"
+        )

@@ -1,0 +1,32 @@
+"""One index of all sources' pictures. Reads data/download/files; writes data/merge and metrics/merge.json."""
+
+from pathlib import Path
+
+import numpy as np
+
+from tandem import labels, merging, running
+from tandem.files import whole_folder, write_json
+from tandem.params import read_params
+from tandem.records import save_dropped, save_index
+
+
+def main() -> None:
+    params = read_params()
+    with whole_folder(Path("data/merge")) as folder:
+        (folder / "images").mkdir()
+        merged = merging.merge(
+            merging.offers(params["sources"], downloads=Path("data/download/files")),
+            labels=labels.label_map(**params["labels"]),
+            images_dir=folder / "images",
+            workers=params["runtime"]["workers"],
+            **params["merge"],
+        )
+        save_index(merged.index, folder / "index.csv")
+        save_dropped(merged.dropped, folder / "dropped.csv")
+        write_json(folder / "classes.json", list(params["labels"]["classes"]))
+        np.save(folder / "hashes.npy", merged.hashes)
+    write_json(Path("metrics/merge.json"), merging.summary(merged))
+
+
+if __name__ == "__main__":
+    running.run(main)

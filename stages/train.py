@@ -1,0 +1,28 @@
+"""A head on one backbone's features; the best epoch by validation loss.
+
+Reads data/extract/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
+Seconds for a thousand pictures.
+"""
+
+import sys
+from pathlib import Path
+
+from tandem import running, training
+from tandem.features import load_features
+from tandem.files import write_json
+from tandem.params import read_params
+from tandem.samples import load_samples
+
+
+def main(name: str) -> None:
+    params = read_params()
+    features = load_features(Path("data/extract") / name)
+    samples = load_samples(Path("data/curate"))
+    features.require_ids(samples.ids)
+    trained = training.train_linear(features.x, samples, settings=training.Settings(**params["train"]), name=name)
+    training.save(trained, samples, Path("data/train") / name)
+    write_json(Path(f"metrics/train/{name}.json"), trained.history.summary())
+
+
+if __name__ == "__main__":
+    running.run(main, *sys.argv[1:])
