@@ -1,0 +1,120 @@
+"""What was fetched, from where, how much of it and under which licence: one small JSON file beside the data."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from tandem import files
+
+NOT_STATED = "not stated"
+
+
+class Fetched(NamedTuple):
+    """what: the name or path that was asked for. version: "" where the source has none.
+
+    sha256: of the archive as it was served; of the folder's tree (files.tree_sha256) where there is none.
+    """
+
+    what: str
+    version: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """source: its name in the parameters. kind: archive, kaggle, roboflow, ... num_bytes, num_files: as unpacked.
+
+    licence: as the files state it, or "not stated". fetched_at: UTC, ISO 8601 in seconds.
+    """
+
+    source: str
+    kind: str
+    what: str
+    version: str
+    sha256: str
+    num_bytes: int
+    num_files: int
+    licence: str
+    fetched_at: str
+
+
+def receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, fetched_at: str) -> Receipt:
+    """The receipt for a folder that holds nothing but what was fetched."""
+    paths = files.tree(folder)
+    return Receipt(
+        source=source,
+        kind=kind,
+        **fetched._asdict(),
+        num_bytes=sum(path.stat().st_size for path in paths),
+        num_files=len(paths),
+        licence=licence_as_stated(folder),
+        fetched_at=fetched_at,
+    )
+
+
+def write(path: Path, receipt: Receipt) -> None:
+    """Write a receipt as JSON, whole or not at all."""
+    files.write_json(path, asdict(receipt))
+
+
+def licence_as_stated(folder: Path) -> str:
+    """The licence that a dataset's own files name, several joined by "; ", or "not stated".
+
+    Looked for in this order: Roboflow's README.dataset.txt, roboflow.license in data.yaml, licenses[].name in COCO
+    files (smallest first: all of a set's say the same) and in Kaggle's dataset-metadata.json. What cannot be read
+    states nothing: whether the files are sound is for their format's reader to say.
+    """
+    paths = files.tree(folder)
+    readers = {
+        "README.dataset.txt": _in_readme,
+        "data.yaml": _in_data_yaml,
+        ".json": _in_coco,
+        "dataset-metadata.json": _in_licenses,
+    }
+    for ending, read in readers.items():
+        found = sorted((path for path in paths if path.name.endswith(ending)), key=lambda path: path.stat().st_size)
+        stated = next(filter(None, map(read, found)), "")
+        if stated:
+            return stated
+    return NOT_STATED
+
+
+def _in_readme(path: Path) -> str:
+    line = re.search(r"^\s*Licen[sc]e:[ \t]*(\S.*?)\s*$", path.read_text("utf-8", errors="replace"), re.MULTILINE)
+    return line[1] if line else ""
+
+
+def _in_data_yaml(path: Path) -> str:
+    try:
+        value = YAML(typ="safe", pure=True).load(path.read_bytes())
+    except (YAMLError, ValueError):
+        return ""
+    about = value.get("roboflow") if isinstance(value, Mapping) else None
+    return _joined([about.get("license")]) if isinstance(about, Mapping) else ""
+
+
+def _in_coco(path: Path) -> str:
+    # Not every JSON file of a set: a large one is read only where COCO's annotations are known to lie.
+    is_coco = path.name == "_annotations.coco.json" or path.parent.name == "annotations"
+    return _in_licenses(path) if is_coco else ""
+
+
+def _in_licenses(path: Path) -> str:
+    try:
+        value = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return ""
+    entries = value.get("licenses") if isinstance(value, Mapping) else None
+    if not isinstance(entries, list):
+        return ""
+    return _joined(entry.get("name") for entry in entries if isinstance(entry, Mapping))
+
+
+def _joined(names: Iterable[Any]) -> str:
+    return "; ".join(dict.fromkeys(str(name).strip() for name in names if name))

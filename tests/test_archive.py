@@ -1,0 +1,203 @@
+"""Local archives and folders: what is planted comes out, what is wrong is named, what the user has stays as it is."""
+
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tandem import files
+from tandem.errors import SourceError
+from tandem.sources import archive
+
+TREE = {"Car/1.jpg": b"car", "Truck/2.jpg": b"truck"}
+
+
+def plant(root: Path) -> Path:
+    for name, data in TREE.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(data)
+    return root
+
+
+def plant_zip(path: Path) -> Path:
+    with zipfile.ZipFile(path, "w") as file:
+        for name, data in TREE.items():
+            file.writestr(name, data)
+    return path
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return plant(tmp_path / "mine")
+
+
+@pytest.fixture
+def zipped(tmp_path: Path) -> Path:
+    return plant_zip(tmp_path / "mine.zip")
+
+
+def contents(root: Path) -> dict[str, bytes]:
+    return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return list(folder.glob(".*partial"))
+
+
+def test_an_archive_is_unpacked_and_named_by_its_bytes(tmp_path: Path, zipped: Path) -> None:
+    digest = files.sha256(zipped)
+    fetched = archive.fetch(tmp_path / "out", path=zipped, sha256=digest.upper())
+    assert contents(tmp_path / "out") == TREE
+    assert fetched == (zipped.as_posix(), "", digest)
+
+
+def test_a_folder_is_copied_and_named_by_its_tree(tmp_path: Path, folder: Path) -> None:
+    digest = files.tree_sha256(folder)
+    (folder / ".DS_Store").write_bytes(b"litter that comes and goes")
+    fetched = archive.fetch(tmp_path / "out", path=folder, sha256=digest)
+    assert contents(tmp_path / "out") == TREE
+    assert fetched == (folder.as_posix(), "", digest)
+
+
+def test_a_change_of_the_copy_leaves_the_users_file_alone(tmp_path: Path, folder: Path) -> None:
+    archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    copy = tmp_path / "out" / "Car" / "1.jpg"
+    assert copy.stat().st_ino != (folder / "Car" / "1.jpg").stat().st_ino
+    copy.write_bytes(b"changed")
+    assert contents(folder) == TREE
+
+
+def test_a_new_fetch_leaves_no_stale_file(tmp_path: Path, folder: Path) -> None:
+    archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    (folder / "Car" / "1.jpg").unlink()
+    archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    assert set(contents(tmp_path / "out")) == {"Truck/2.jpg"}
+
+
+def test_a_missing_path_is_named_in_full(tmp_path: Path) -> None:
+    with pytest.raises(SourceError, match=rf"there is no file or folder {tmp_path}/none\.zip; put it there"):
+        archive.fetch(tmp_path / "out", path=tmp_path / "none.zip", sha256=None)
+
+
+@pytest.mark.parametrize("kind", ["folder", "zipped"])
+def test_another_digest_is_refused_and_the_old_target_stays(
+    tmp_path: Path, kind: str, request: pytest.FixtureRequest
+) -> None:
+    path: Path = request.getfixturevalue(kind)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old").write_bytes(b"old")
+    found = files.sha256(path) if path.is_file() else files.tree_sha256(path)
+    with pytest.raises(SourceError, match=f"{path} has sha256 {found}, but {'0' * 64} is expected; get the right"):
+        archive.fetch(tmp_path / "out", path=path, sha256="0" * 64)
+    assert contents(tmp_path / "out") == {"old": b"old"}
+    assert not leftovers(tmp_path)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "empty" / "Car").mkdir(parents=True)
+    with pytest.raises(SourceError, match=r"folder .*/empty holds no files"):
+        archive.fetch(tmp_path / "out", path=tmp_path / "empty", sha256=None)
+
+
+def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
+        pass
+    with pytest.raises(SourceError, match=r"empty\.zip holds no files"):
+        archive.fetch(tmp_path / "out", path=tmp_path / "empty.zip", sha256=None)
+    assert not (tmp_path / "out").exists()
+    assert not leftovers(tmp_path)
+
+
+@pytest.mark.parametrize("aim", ["/etc/hostname", "/etc", "Car/1.jpg", "nowhere"])
+def test_links_in_a_folder_are_refused(tmp_path: Path, folder: Path, aim: str) -> None:
+    (folder / "Car" / "link.jpg").symlink_to(aim)
+    with pytest.raises(SourceError, match=r"/mine: 'Car/link\.jpg' is a symbolic link; replace"):
+        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    assert not (tmp_path / "out").exists()
+
+
+def test_special_files_in_a_folder_are_refused(tmp_path: Path, folder: Path) -> None:
+    os.mkfifo(folder / "Car" / "pipe.jpg")
+    with pytest.raises(SourceError, match=r"'Car/pipe\.jpg' is a device or another special file"):
+        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+
+
+def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path, folder: Path) -> None:
+    (folder / "Car" / "caf\udce9.jpg").write_bytes(b"1")
+    with pytest.raises(SourceError, match=r"'Car/caf\\udce9\.jpg' has a name that is not UTF-8"):
+        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+
+
+def test_a_pipe_is_no_source(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(SourceError, match="pipe is neither a file nor a folder"):
+        archive.fetch(tmp_path / "out", path=tmp_path / "pipe", sha256=None)
+
+
+def test_a_target_inside_the_source_is_refused(folder: Path) -> None:
+    with pytest.raises(SourceError, match=r"mine and .*/mine/out, where it is written to, lie in one another"):
+        archive.fetch(folder / "out", path=folder, sha256=None)
+
+
+def test_a_source_inside_the_target_is_refused_and_survives(tmp_path: Path, zipped: Path) -> None:
+    with pytest.raises(SourceError, match=r"mine\.zip and .* lie in one another"):
+        archive.fetch(tmp_path, path=zipped, sha256=None)
+    assert zipped.is_file()
+
+
+UNPRIVILEGED = """
+import os, sys
+from pathlib import Path
+from tandem.errors import SourceError
+from tandem.sources import archive
+try:
+    os.setuid(65534)
+    archive.fetch(Path(sys.argv[2]), path=Path(sys.argv[1]), sha256=None)
+except SourceError as error:
+    print(error)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not read")
+@pytest.mark.parametrize(
+    ("closed", "path", "message"),
+    [
+        ("mine.zip", "mine.zip", "mine.zip cannot be read: Permission denied; check its permissions"),
+        ("mine/Car", "mine", "mine/Car cannot be read: Permission denied; check its permissions"),
+        ("mine/Car/1.jpg", "mine", "Car/1.jpg cannot be copied to "),
+    ],
+)
+def test_what_may_not_be_read_is_named(closed: str, path: str, message: str) -> None:
+    with tempfile.TemporaryDirectory() as name:  # not tmp_path, whose parents only root may enter
+        place = Path(name)
+        place.chmod(0o777)
+        plant(place / "mine")
+        plant_zip(place / "mine.zip")
+        (place / closed).chmod(0)
+        command = [sys.executable, "-c", UNPRIVILEGED, place / path, place / "out"]
+        said = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert message in said.stdout, said.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_is_named_with_what_is_needed(tmp_path: Path, folder: Path) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (folder / "large.bin").write_bytes(bytes(100_000))
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip(f"no small disk can be mounted here: {mounted.stderr.decode().strip()}")
+    try:
+        with pytest.raises(
+            SourceError, match=r"large\.bin cannot be copied .*No space left .*\(100000 bytes are needed"
+        ):
+            archive.fetch(disk / "out", path=folder, sha256=None)
+        assert not any(disk.iterdir())
+    finally:
+        subprocess.run(["umount", disk], check=True)
