@@ -1,7 +1,7 @@
-"""Duplicates, groups and leak-free splits; the FiftyOne dataset is built from them.
+"""Duplicates, groups, splits and the gate; the FiftyOne dataset is rebuilt from them.
 
-Reads data/merge, the features of curate.backbone; writes data/curate, metrics/curate.json and FiftyOne's database
-(.fiftyone, scratch: it is rebuilt from the files at any time).
+Reads data/merge, the features of curate.backbone; writes data/curate, metrics/curate.json and, as scratch that can be
+rebuilt at any time, FiftyOne's database in .fiftyone.
 """
 
 from pathlib import Path
@@ -10,19 +10,43 @@ import numpy as np
 
 from tandem import curation, gate, reviewing, running
 from tandem.features import load_features
-from tandem.files import whole_folder, write_json
+from tandem.files import read_json, whole_folder, write_json
 from tandem.params import read_params
 from tandem.records import load_index
-from tandem.samples import SPLITS, save_samples
+from tandem.samples import save_samples
 
 
 def main() -> None:
-    params = read_params()
-    settings = curation.Settings.from_params(params["curate"])
-    index = load_index(Path("data/merge/index.csv"))
-    hashes = np.load("data/merge/hashes.npy")
-    features = load_features(Path("data/extract") / params["curate"]["backbone"])
-    features.require_ids(index.ids)
+    params = read_params()["curate"]
+    merge, near = Path("data/merge"), params["duplicate"]
+    index, hashes = load_index(merge / "index.csv"), np.load(merge / "hashes.npy")
+    x = load_features(Path("data/extract") / params["backbone"], ids=index.ids).x
+    settings = curation.Settings.from_params(params)
     curated = curation.curate(
-        index, x=features.x, hashes=hashes, class_names=list(params["labels"]["classes"]), settings=settings
+        index, x=x, hashes=hashes, class_names=read_json(merge / "classes.json"), settings=settings
     )
+    nearest = gate.require_no_leak(
+        index.ids,
+        curated.samples.rows_by_split(),
+        features=x,
+        hashes=hashes,
+        min_similarity=near["similarity"],
+        max_hash_bits=near["hash_bits"],
+    )
+    brain = reviewing.build(
+        index,
+        curated.samples,
+        features=x,
+        images_dir=merge / "images",
+        database_dir=Path(".fiftyone/db"),
+        max_distance=1 - near["similarity"],
+    )
+    with whole_folder(Path("data/curate")) as folder:
+        save_samples(curated.samples, folder)
+        curation.save_pairs(curated, folder / "pairs.csv")
+    counts = curated.counts | {"highest_similarity_across_splits": nearest}
+    write_json(Path("metrics/curate.json"), counts | {"brain": brain.counts()})
+
+
+if __name__ == "__main__":
+    running.run(main)

@@ -16,10 +16,9 @@ from tandem.samples import load_samples
 
 def main(name: str) -> None:
     params = read_params()
-    features = load_features(Path("data/extract") / name)
     samples = load_samples(Path("data/curate"))
-    features.require_ids(samples.ids)
-    trained = training.train_linear(features.x, samples, settings=training.Settings(**params["train"]), name=name)
+    x = load_features(Path("data/extract") / name, ids=samples.ids).x
+    trained = training.train_linear(x, samples, settings=training.Settings(**params["train"]), name=name)
     training.save(trained, samples, Path("data/train") / name)
     write_json(Path(f"metrics/train/{name}.json"), trained.history.summary())
 

@@ -9,9 +9,11 @@ and seed: no test picture has shaped it, and adding pictures changes no feature.
 
 import hashlib
 import pickle
+import re
+from collections.abc import MutableMapping
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
-from urllib.error import URLError
 
 import numpy as np
 import torch
@@ -28,6 +30,17 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 RANDOM = "random"
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
 _NUM_LEAVES_PICTURES = 64
+
+# the side classifiers of googlenet and inception_v3 exist in training only; a file may hold them or not. The networks
+# shift their input to the scale that their ImageNet weights expect, and would draw their initial weights very slowly
+_INCEPTIONS = ("googlenet", "inception_v3")
+_INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
+_SIDE_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
+
+# torchvision's DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
+
+State = MutableMapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -72,23 +85,28 @@ def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int
     """
     if name not in names():
         raise WeightsError(f"torchvision has no classifier {name!r}; it has: {', '.join(names())}")
+    with seeded(seed):  # building a network draws weights, also where others replace them at once
+        classifier, end = _classifier(name)
+    if weights != RANDOM:
+        path, digest = (Path(weights), sha256) if sha256 is not None else _download(name, weights)
+        _fill(classifier, _read(path, digest=digest), end=end, described=f"{path} does not hold weights of {name}")
+    classifier.set_submodule(end, nn.Identity())
+    net = Trunk(classifier).eval().requires_grad_(False)
+    try:
+        with torch.inference_mode():
+            dim = net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise WeightsError(
+            f"{name} takes no pictures of {size_px} x {size_px} pixels ({_first_line(error)}); change extract.size_px"
+        ) from None
     if weights == RANDOM:
-        net = _random(name, seed=seed, size_px=size_px)
-    elif sha256 is not None:
-        net = _trunk(name, _read(Path(weights), digest=sha256), origin=weights)
-    else:
-        net = _trunk(name, _download(name, weights), origin=weights)
-    net.eval().requires_grad_(False)
-    with torch.inference_mode():
-        dim = net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
+        _gather_statistics(net, seed=seed, size_px=size_px)
     return Backbone(name, net.to(memory_format=torch.channels_last), dim, _digest(net))
 
 
 def _classifier(name: str) -> tuple[nn.Module, str]:
     """A classifier with fresh weights, and the name of its last layer."""
-    # inception_v3 and googlenet would otherwise draw their initial weights very slowly, and warn about it
-    options = {"init_weights": False} if name in ("inception_v3", "googlenet") else {}
-    classifier = models.get_model(name, weights=None, **options)
+    classifier = models.get_model(name, weights=None, **(_INCEPTION_OPTIONS if name in _INCEPTIONS else {}))
     ends = [
         key
         for key, layer in classifier.named_modules()
@@ -97,80 +115,95 @@ def _classifier(name: str) -> tuple[nn.Module, str]:
     return classifier, ends[-1]
 
 
-def _trunk(name: str, state: dict[str, torch.Tensor], *, origin: str) -> Trunk:
-    """The classifier with these weights and without its last layer; the state's own last layer may have any size."""
-    classifier, end = _classifier(name)
-    own = {key for key in classifier.state_dict() if not key.startswith(f"{end}.")}
-    given = {key for key in state if not key.startswith(f"{end}.")}
-    # num_batches_tracked is absent from old files and plays no part in eval mode
-    missing = sorted(key for key in own - given if not key.endswith("num_batches_tracked"))
-    surplus = sorted(given - own)
-    if missing or surplus:
-        raise WeightsError(
-            f"{origin} does not hold weights of {name}: {len(missing)} tensors are missing (first: {missing[:1]}), "
-            f"{len(surplus)} are of something else (first: {surplus[:1]}); name the architecture that they belong to"
-        )
+def _fill(classifier: nn.Module, state: State, *, end: str, described: str) -> None:
+    """Load all but the last layer, which may have any size in `state`. What torch stores beside the tensors, the
+    versions of the layers, stays there: some networks read old files by it."""
+    for key in list(state):
+        tensor = state.pop(key)
+        if not key.startswith((f"{end}.", *_SIDE_CLASSIFIERS)):
+            state[_OLD_DENSENET.sub(r"\1", key)] = tensor
     try:
-        classifier.load_state_dict({key: state[key] for key in sorted(own & given)}, strict=False)
-    except RuntimeError as error:
-        raise WeightsError(f"{origin} does not fit {name}: {str(error).splitlines()[-1].strip()}") from None
-    classifier.set_submodule(end, nn.Identity())
-    return Trunk(classifier)
+        found = classifier.load_state_dict(state, strict=False)
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"{described}: {str(error).splitlines()[-1].strip()}") from None
+    # num_batches_tracked is absent from old files and plays no part in eval mode
+    missing = [key for key in found.missing_keys if not key.startswith(f"{end}.") and "num_batches" not in key]
+    if missing or found.unexpected_keys:
+        raise WeightsError(
+            f"{described}: {len(missing)} tensors are missing (first: {missing[:1]}), {len(found.unexpected_keys)} are "
+            f"of something else (first: {found.unexpected_keys[:1]}); name the architecture that they belong to"
+        )
 
 
-def _read(path: Path, *, digest: str) -> dict[str, torch.Tensor]:
+def _read(path: Path, *, digest: str) -> State:
     if not path.is_file():
         raise WeightsError(f"the weights file {path} is missing; correct the path or download the file")
     found = sha256(path)
-    if found != digest:
+    if not found.startswith(digest):
         raise WeightsError(
-            f"the weights file {path} has sha256 {found}, not {digest}; if it is the right file, state that"
+            f"the weights file {path} has sha256 {found}, not {digest}: it is damaged or another one; delete it and "
+            "download it again, or state its own digest if it is the right one"
         )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, KeyError, ValueError) as error:
-        raise WeightsError(
-            f"{path} is not a state dict that torch can read safely: {str(error).splitlines()[0]}"
-        ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+    # what the bytes of a stranger can make the unpickler stumble over
+    except (
+        pickle.UnpicklingError,
+        RuntimeError,
+        EOFError,
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+    ) as error:
+        raise WeightsError(f"{path} is not a state dict that torch can read safely: {_first_line(error)}") from None
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
         raise WeightsError(f"{path} must hold a plain state dict (names to tensors), as torchvision's own files do")
     return state
 
 
-def _download(name: str, weights: str) -> dict[str, torch.Tensor]:
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__
+
+
+def _download(name: str, weights: str) -> tuple[Path, str]:
+    """The file of torchvision's weights in torch's cache, fetched if need be, and what its sha256 begins with."""
     known = {member.name: member for member in models.get_model_weights(name)}
     if weights not in known:
         raise WeightsError(
             f"{name} has no weights {weights!r}; torchvision has {', '.join(known) or 'none'}; a file needs its sha256 "
             f"beside it (backbones.{name}.sha256), and {RANDOM!r} draws from a seed"
         )
-    cache = Path(torch.hub.get_dir()) / "checkpoints"
-    file_name = known[weights].url.rsplit("/", 1)[-1]
+    url = known[weights].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    digest = path.stem.rsplit("-", 1)[-1]  # torch's convention: <name>-<first digits of its sha256>.pth
     try:
-        return dict(known[weights].get_state_dict(progress=False, check_hash=True))
-    except (URLError, OSError) as error:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:
         raise WeightsError(
-            f"could not download {name} {weights} ({error}); with a network run again, or put the file {file_name} "
-            f"into {cache} by hand"
+            f"could not download {name} {weights} ({error}); with a network run again, or put the file {path.name} "
+            f"from {url} into {path.parent} by hand"
         ) from None
-    except RuntimeError as error:
-        raise WeightsError(f"{file_name} in {cache} is damaged: {error}; delete it and run again") from None
+    return path, digest
 
 
-def _random(name: str, *, seed: int, size_px: int) -> Trunk:
-    with seeded(seed):
-        classifier, end = _classifier(name)
-        classifier.set_submodule(end, nn.Identity())
-        net = Trunk(classifier).eval()
+def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
+    """Give every BatchNorm layer the mean and variance of what drawn pictures send through it."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
+    if not norms:
+        return
     for norm in norms:
         norm.momentum = None  # a plain mean over what follows, instead of a moving one
         norm.reset_running_stats()
         norm.train()
-    with torch.no_grad():
+    with torch.inference_mode():
         for batch in torch.from_numpy(_dead_leaves(_NUM_LEAVES_PICTURES, size_px=size_px, seed=seed)).split(16):
             net(batch)
-    return net
+    net.eval()
 
 
 def _dead_leaves(num_pictures: int, *, size_px: int, seed: int) -> np.ndarray:

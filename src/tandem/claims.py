@@ -85,12 +85,13 @@ def _of_source(source: str, offer: Offer, labels: LabelMap) -> Iterator[Claim | 
             return
         items = [_with_margin(item, offer.boxes.margin) for item in items]
     for item in items:
-        yield _claim(source, item, labels, min_side_px=offer.boxes.min_side_px if offer.boxes else 0)
+        yield _claim(source, item, labels, offer.boxes)
 
 
-def _claim(source: str, item: Item, labels: LabelMap, *, min_side_px: int = 0) -> Claim | Dropped:
+def _claim(source: str, item: Item, labels: LabelMap, boxes: Boxes | None = None) -> Claim | Dropped:
     class_name = labels.resolve(item.label, source=source) if item.label else None
     if class_name:
+        min_side_px = boxes.min_side_px if boxes and item.box else 0
         return Claim(source, item.path, item.label, class_name, item.box, min_side_px)
     reason = "ignored_label" if class_name == IGNORED else "unlabelled"
     return Dropped(source, item.path, item.label, reason, "")
@@ -104,7 +105,7 @@ def _whole_pictures(source: str, items: Sequence[Item], labels: LabelMap) -> Ite
     for path, names in boxes.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
-            yield Dropped(source, path, " ".join(names), "mixed_labels", "boxes of several classes in one picture")
+            yield Dropped(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one picture")
         else:
             yield _claim(source, Item(path, next(iter(names))), labels)
 

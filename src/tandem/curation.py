@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import combinations
+from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
 from tandem.duplicates import Pairs, components, near_pairs, unique_pairs
+from tandem.errors import DataError
+from tandem.files import write_csv
 from tandem.hashes import NUM_ORIENTATIONS, as_signs, similarity_of_bits
 from tandem.records import Index, Record
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.splits import require_every_class, split_of
-
 
 Draw = Callable[..., str]  # splits.split_of with its fractions and seed
 
@@ -73,6 +75,11 @@ def curate(
     Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
     """
     records = index.records
+    if not len(records) == len(x) == len(hashes):
+        raise DataError(
+            f"{len(records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
+            "run the merge and extract stages again"
+        )
     pairs = find_duplicates(x, hashes, nearness=settings.duplicate)
     stems = _stem_links(records, x, hashes, settings.hint)
     copy_of = _joined(np.arange(len(records)), np.concatenate([_as_links(pairs), stems]))
@@ -84,6 +91,14 @@ def curate(
     require_every_class([record.label for record in records], splits, class_names=class_names)
     counts = {"near_duplicate_pairs": len(pairs), "stem_links": len(stems), **_counts(samples, copy_of)}
     return Curated(samples, pairs, {**counts, **leaks_by_file(records, copy_of, draw)})
+
+
+def save_pairs(curated: Curated, path: Path) -> None:
+    """Write the near duplicates as CSV: both ids and the cosine of their features."""
+    ids, pairs = curated.samples.ids, curated.pairs
+    rows = zip(pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True)
+    table = [{"first": ids[i], "second": ids[j], "similarity": similarity} for i, j, similarity in rows]
+    write_csv(path, ["first", "second", "similarity"], table)
 
 
 def find_duplicates(x: np.ndarray, hashes: np.ndarray, *, nearness: Nearness) -> Pairs:
@@ -98,13 +113,12 @@ def find_duplicates(x: np.ndarray, hashes: np.ndarray, *, nearness: Nearness) ->
 
 def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
     """What the usual split, by file, would have leaked: pairs of copies apart, and test files with a copy in train."""
-    files = defaultdict(list)
+    files: dict[int, set[str]] = defaultdict(set)
     for record, copies in zip(records, copy_of.tolist(), strict=True):
-        for origin in record.origins:
-            name = f"{origin.source}/{origin.path}"
-            files[copies].append(draw(name, stratum="file"))
-    pairs = sum(one != other for group in files.values() for one, other in combinations(group, 2))
-    tested = sum(group.count("test") for group in files.values() if "train" in group)
+        files[copies].update(f"{origin.source}/{origin.path}" for origin in record.origins)
+    drawn = [Counter(draw(name, stratum="file") for name in names) for names in files.values()]
+    pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
+    tested = sum(counts["test"] for counts in drawn if counts["train"])
     return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
 
 

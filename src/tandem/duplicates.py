@@ -8,6 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 _BLOCK = 2048  # rows a side of one block of similarities: 16 MB of float32
+_ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Pairs:
 
 
 def near_pairs(x: np.ndarray, *, min_similarity: float, others: Sequence[np.ndarray] = ()) -> Pairs:
-    """All pairs of rows of x (N, D) with cosine >= min_similarity, by blocks of a matrix product.
+    """All pairs of rows of x (N, D) with cosine >= min_similarity (less 1e-5, for rounding), by blocks of a product.
 
     others: further views (N, D) of the same rows, such as mirrored ones; a pair counts by the best cosine of a
     row of x with any view of the other. Rows of zeros are near to nothing.
@@ -54,12 +55,13 @@ def components(num_rows: int, *, first: np.ndarray, second: np.ndarray) -> np.nd
 
 
 def _of_views(rows: np.ndarray, view: np.ndarray, min_similarity: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    firsts, seconds, similarities = [], [], []
+    nothing = np.zeros(0, dtype=np.int64)
+    firsts, seconds, similarities = [nothing], [nothing], [nothing.astype(np.float32)]
     is_same = view is rows
     for top in range(0, len(rows), _BLOCK):
         for left in range(top if is_same else 0, len(rows), _BLOCK):
             block = rows[top : top + _BLOCK] @ view[left : left + _BLOCK].T
-            i, j = np.nonzero(block >= min_similarity)
+            i, j = np.nonzero(block >= min_similarity - _ROUNDING)
             keep = (i + top < j + left) if is_same else (i + top != j + left)
             i, j = i[keep], j[keep]
             firsts.append(i + top)

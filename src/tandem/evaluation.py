@@ -10,12 +10,12 @@ from tandem.samples import Samples
 
 def score(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, float]:
     """top1_accuracy, macro_f1 and log_loss (nats) of (N, C) logits on a split."""
-    target, probs = samples.targets(split), softmax(logits[samples.rows(split)])
-    predicted = probs.argmax(axis=1)
+    target, rows = samples.targets(split), logits[samples.rows(split)]
+    predicted = rows.argmax(axis=1)
     return {
         "top1_accuracy": top1_accuracy(target=target, predicted=predicted),
         "macro_f1": macro_f1(target=target, predicted=predicted, num_classes=len(samples.class_names)),
-        "log_loss": log_loss(target=target, probs=probs),
+        "log_loss": log_loss(target=target, probs=softmax(rows)),
     }
 
 

@@ -10,6 +10,7 @@ import torch
 from tqdm import tqdm
 
 from tandem.backbones import Backbone
+from tandem.errors import BrokenImage, DataError, ParamsError
 from tandem.images import Resize, decode, to_input
 
 _BATCHES_AHEAD = 4
@@ -29,7 +30,7 @@ def extract(
 
     At most a few batches of decoded pictures are held at once, however many paths there are.
     """
-    target = torch.device(_available() if device == "auto" else device)
+    target = _device(device)
     net = backbone.net.to(target)
     with tqdm(total=len(paths), desc=f"extract {backbone.name}", unit="picture", disable=None) as bar:
         for pixels in _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers):
@@ -38,10 +39,14 @@ def extract(
             bar.update(len(pixels))
 
 
-def _available() -> str:
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def _device(name: str) -> torch.device:
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    usable = [kind for kind, is_there in found.items() if is_there]
+    if name != "auto" and name not in usable:
+        raise ParamsError(
+            f"runtime.device is {name!r}, but torch finds only {', '.join(usable)} here; take one of them"
+        )
+    return torch.device(usable[0] if name == "auto" else name)
 
 
 def _batches(
@@ -50,8 +55,11 @@ def _batches(
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead."""
 
     def read(path: Path) -> np.ndarray:
-        # the merge has refused what is too small or too large; here every picture is taken
-        image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
+        try:
+            # the merge has refused what is too small or too large; here every picture is taken
+            image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
+        except (OSError, BrokenImage) as error:
+            raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None
         return to_input(image, size_px=size_px, resize=resize)
 
     waiting: deque[list[Future[np.ndarray]]] = deque()

@@ -12,8 +12,7 @@ from sklearn.neighbors import NearestNeighbors
 
 from tandem.errors import LeakySplit
 
-# float32 products and float64 distances differ by less than this; a pair so near the limit is not a leak
-_TOLERANCE = 1e-5
+_ROUNDING = 1e-12  # of float64: equal rows may lie this far apart
 _MIN_SET_BITS = 96  # a flat picture's hash means nothing; see tandem.hashes
 _BLOCK = 256
 
@@ -35,17 +34,15 @@ def require_no_leak(
     for one, other in combinations(rows, 2):
         distances, positions = _nearest(features[rows[one]], features[rows[other]])
         nearest.append(1 - float(distances.min(initial=2)))
-        close = np.flatnonzero(distances < 1 - min_similarity - _TOLERANCE)
-        leaks = [
-            (rows[one][i], rows[other][positions[i]], f"cosine {1 - distances[i]:.4f} >= {min_similarity}")
-            for i in close
-        ]
-        leaks += [
-            (i, j, f"{bits} of 256 hash bits <= {max_hash_bits}")
+        leaks = {
+            (i, j): f"{bits} of 256 hash bits <= {max_hash_bits}"
             for i, j, bits in _alike(hashes, rows[one], rows[other], max_hash_bits)
-        ]
+        }
+        for row in np.flatnonzero(distances <= 1 - min_similarity + _ROUNDING):
+            pair = int(rows[one][row]), int(rows[other][positions[row]])
+            leaks[pair] = f"cosine {1 - distances[row]:.4f} >= {min_similarity}"
         if leaks:
-            i, j, reason = leaks[0]
+            (i, j), reason = next(iter(leaks.items()))
             raise LeakySplit(
                 f"{len(leaks)} near copies lie in both {one} and {other}; the first: {ids[i]} and {ids[j]} ({reason}). "
                 "The groups do not hold what they must: run curate again, and report this if it stays"
@@ -64,13 +61,15 @@ def _nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _alike(hashes: np.ndarray, one: np.ndarray, other: np.ndarray, max_bits: int) -> list[tuple[int, int, int]]:
     """(row, row, differing bits) of all pairs whose upright hash differs little from any orientation of the other's."""
-    found = []
-    upright = hashes[:, 0]
-    usable = np.bitwise_count(upright).sum(axis=1) >= _MIN_SET_BITS
-    one, other = one[usable[one]], other[usable[other]]
-    for start in range(0, len(one), _BLOCK):
-        part = one[start : start + _BLOCK]
-        for oriented in hashes[other].transpose(1, 0, 2):
-            bits = np.bitwise_count(upright[part][:, None] ^ oriented[None]).sum(axis=2, dtype=np.int64)
-            found += [(part[i], other[j], bits[i, j]) for i, j in zip(*np.nonzero(bits <= max_bits), strict=True)]
+    found: list[tuple[int, int, int]] = []
+    hashes = np.ascontiguousarray(hashes).view(np.uint64)  # eight bytes at a time: (N, 8, 4)
+    usable = np.bitwise_count(hashes).sum(axis=2) >= _MIN_SET_BITS
+    one = one[usable[one, 0]]
+    for orientation in range(hashes.shape[1]):
+        turned = other[usable[other, orientation]]
+        for start in range(0, len(one), _BLOCK):
+            part = one[start : start + _BLOCK]
+            bits = np.bitwise_count(hashes[part, 0][:, None] ^ hashes[turned, orientation]).sum(axis=2)
+            near = np.nonzero(bits <= max_bits)
+            found += zip(part[near[0]].tolist(), turned[near[1]].tolist(), bits[near].tolist(), strict=True)
     return found

@@ -11,7 +11,7 @@ import zlib
 from typing import Literal, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import BrokenImage
 
@@ -20,9 +20,24 @@ Resize = Literal["squash", "crop"]
 # decode() checks the size against its own limit before it loads a pixel; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 
-_EXTENSIONS = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # Pillow knows more, EPS by running Ghostscript
+_EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second picture
 _CROP_SHARE = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 _ORIENTATION_TAG = 0x0112
+_TO_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+# All that Pillow was seen to raise on damaged data.
+_DAMAGE = (
+    OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, RuntimeError,
+    struct.error, zlib.error,
+)  # fmt: skip
 
 
 class Decoded(NamedTuple):
@@ -40,10 +55,11 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     if not data:
         raise BrokenImage("empty", "the file is empty")
     try:
-        image = Image.open(io.BytesIO(data))
-    except (OSError, SyntaxError, ValueError, struct.error) as error:
-        kind = "not a picture in a known format" if isinstance(error, UnidentifiedImageError) else str(error)
-        raise BrokenImage("not_an_image", kind) from None
+        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:
+        raise BrokenImage("not_an_image", f"not a picture in a known format ({', '.join(_FORMATS)})") from None
+    except _DAMAGE as error:
+        raise _truncated(error) from None
     width, height = image.size
     if width * height > max_pixels:
         raise BrokenImage("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
@@ -51,11 +67,12 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         raise BrokenImage("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
     try:
         image.load()
-        orientation = image.getexif().get(_ORIENTATION_TAG, 1)
-        plain = image.mode in ("RGB", "L") and orientation == 1 and "transparency" not in image.info
-        upright = _rgb(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, ValueError, EOFError, IndexError, struct.error, zlib.error) as error:
-        raise BrokenImage("truncated", f"the picture's data ends early or is damaged ({error})") from None
+        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+        upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+    except _DAMAGE as error:
+        raise _truncated(error) from None
+    plain = image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
+    upright.info = {}  # a copy that is saved must not be turned or made transparent once more
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
 
 
@@ -72,14 +89,15 @@ def to_input(image: Image.Image, *, size_px: int, resize: Resize) -> np.ndarray:
         square = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
     else:
         side = round(size_px / _CROP_SHARE)
-        scale = side / min(image.size)
-        scaled = image.resize(
-            (max(side, round(image.width * scale)), max(side, round(image.height * scale))),
-            Image.Resampling.BILINEAR,
-        )
-        left, top = (scaled.width - size_px) // 2, (scaled.height - size_px) // 2
+        short = min(image.size)
+        scaled = image.resize((side * image.width // short, side * image.height // short), Image.Resampling.BILINEAR)
+        left, top = round((scaled.width - size_px) / 2), round((scaled.height - size_px) / 2)
         square = scaled.crop((left, top, left + size_px, top + size_px))
     return np.asarray(square)
+
+
+def _truncated(error: Exception) -> BrokenImage:
+    return BrokenImage("truncated", f"the picture's data ends early or is damaged ({error})")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -94,6 +112,6 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """Grey of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
-    grey = np.asarray(image, dtype=np.float64)
+    grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
     top = 65535.0 if image.mode.startswith("I") else max(float(grey.max()), 1.0)
     return Image.fromarray((np.clip(grey / top, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")

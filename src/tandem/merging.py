@@ -5,11 +5,11 @@ What is left out is returned with its reason, never skipped in silence.
 
 import io
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -26,6 +26,10 @@ from tandem.labels import LabelMap
 from tandem.records import Dropped, Index, Origin, Record
 
 BROKEN = ("empty", "not_an_image", "too_large", "too_small", "truncated")
+_AHEAD = 64  # pictures that may wait, encoded, to be written
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
 
 
 class View(NamedTuple):
@@ -71,7 +75,7 @@ def merge(
     max_broken_share: float,
     workers: int,
 ) -> Merged:
-    """Write the pictures used to `images_dir`; return their index and all that was left out.
+    """Write the pictures to `images_dir`, conflicting ones too; return the index and all that was left out.
 
     Raises UnknownLabel for labels without a class, DataError when more than `max_broken_share` of the
     files are broken or no picture is left.
@@ -95,21 +99,22 @@ def merge(
 
     seen: dict[str, dict[Box | None, View] | BrokenImage] = {}
     stored: dict[str, View] = {}
-    with ThreadPoolExecutor(workers) as pool:
-        looks = tqdm(pool.map(look, boxes), "merge", len(boxes), unit="picture", disable=None)
-        for digest, encoded in zip(boxes, looks, strict=True):
-            seen[digest] = encoded if isinstance(encoded, BrokenImage) else _store(encoded, stored, images_dir)
+    looks = tqdm(_in_order(look, list(boxes), workers), "merge", len(boxes), unit="picture", disable=None)
+    for digest, encoded in zip(boxes, looks, strict=True):
+        seen[digest] = encoded if isinstance(encoded, BrokenImage) else _store(encoded, stored, images_dir)
     good, broken = _sort_out(found, {key: seen[digest] for key, digest in digests.items()})
     _require_few_broken(broken, num_files=len(digests), max_share=max_broken_share)
     records, conflicts = _collapse(good)
+    left_out = [*dropped, *broken, *conflicts]
     if not records:
-        raise DataError(
-            f"no picture is left of {len(found)} claimed; look at labels.ignore and at the sources' folders"
-        )
+        reasons = _reasons(left_out) or "none was found"
+        raise DataError(f"no picture is left ({reasons}); look at labels and at the sources' folders")
+    for name in {view.file for view in stored.values()} - {view.file for _, view in good}:
+        (images_dir / name).unlink()  # crops that were too small
     return Merged(
         index=Index(tuple(records)),
         hashes=np.stack([stored[record.id].hashes for record in records]),
-        dropped=tuple(sorted([*dropped, *broken, *conflicts], key=lambda drop: (drop.source, drop.path, drop.label))),
+        dropped=tuple(sorted(left_out, key=lambda drop: (drop.source, drop.path, drop.label))),
         num_files=len(digests),
         num_byte_copies=len(digests) - len(boxes),
         num_pixel_copies=sum(len(views) for views in seen.values() if isinstance(views, dict)) - len(stored),
@@ -145,18 +150,23 @@ def summary(merged: Merged) -> dict[str, object]:
 def _digests(offered: Mapping[str, Offer], found: Iterable[Claim], workers: int) -> dict[tuple[str, str], str]:
     """(source, path) -> sha256 of the file's bytes."""
     keys = list(dict.fromkeys((claim.source, claim.path) for claim in found))
+    digests = _in_order(lambda key: sha256(offered[key[0]].root / key[1]), keys, workers)
+    return dict(zip(keys, digests, strict=True))
+
+
+def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
+    """The results in the order of the keys, by `workers` threads that run a bounded way ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(keys, pool.map(lambda key: sha256(offered[key[0]].root / key[1]), keys), strict=True))
+        for start in range(0, len(keys), _AHEAD):
+            yield from pool.map(work, keys[start : start + _AHEAD])
 
 
 def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | None) -> Encoded:
     """Keep the file's own bytes where they hold exactly these pixels; else a PNG of them."""
     if box is not None:
-        left, top = round(box.left * image.width), round(box.top * image.height)
-        right, bottom = (
-            round((box.left + box.width) * image.width),
-            round((box.top + box.height) * image.height),
-        )
+        left = min(round(box.left * image.width), image.width - 1)
+        top = min(round(box.top * image.height), image.height - 1)
+        right, bottom = round((box.left + box.width) * image.width), round((box.top + box.height) * image.height)
         image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
     if box is not None or extension is None:
         buffer = io.BytesIO()
@@ -193,11 +203,10 @@ def _sort_out(
 def _require_few_broken(broken: Sequence[Dropped], *, num_files: int, max_share: float) -> None:
     files = {(drop.source, drop.path): drop for drop in broken if drop.reason in BROKEN}
     if len(files) > max_share * num_files:
-        reasons = Counter(drop.reason for drop in files.values())
         first = "\n  ".join(f"{d.source}: {d.path}: {d.reason} ({d.detail})" for d in list(files.values())[:5])
         raise DataError(
             f"{len(files)} of {num_files} files are broken, more than merge.max_broken_share = {max_share} allows: "
-            f"{', '.join(f'{count} {reason}' for reason, count in reasons.most_common())}. The first ones:\n  {first}\n"
+            f"{_reasons(files.values())}. The first ones:\n  {first}\n"
             "look at these files; mend the source, or raise merge.max_broken_share"
         )
 
@@ -230,6 +239,10 @@ def _record(group: Sequence[tuple[Claim, View]]) -> Record:
         hints=tuple(sorted({hint for claim, _ in group for hint in claim.hints})),
         origins=tuple(dict.fromkeys(Origin(claim.source, claim.path, claim.label) for claim, _ in group)),
     )
+
+
+def _reasons(dropped: Iterable[Dropped]) -> str:
+    return ", ".join(f"{count} {reason}" for reason, count in Counter(drop.reason for drop in dropped).most_common())
 
 
 def _dropped(claim: Claim, reason: str, detail: str) -> Dropped:

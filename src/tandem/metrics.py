@@ -2,7 +2,7 @@
 
 import numpy as np
 
-_EPSILON = 1e-15  # a prob of 0 costs -log of this
+_EPSILON = np.finfo(np.float64).eps  # a prob of 0 costs -log of this
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
@@ -25,7 +25,9 @@ def top1_accuracy(*, target: np.ndarray, predicted: np.ndarray) -> float:
 
 
 def log_loss(*, target: np.ndarray, probs: np.ndarray) -> float:
-    """Mean of -log of the target's prob, as sklearn's log_loss."""
+    """Mean of -log of the target's prob, as sklearn's log_loss; nan without rows."""
+    if not len(target):
+        return float("nan")
     own = probs[np.arange(len(target)), target]
     return float(-np.log(np.clip(own, _EPSILON, 1)).mean())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError
+from ruamel.yaml.error import YAMLError
 
 from tandem.errors import ParamsError
 
@@ -17,8 +17,8 @@ def read_params(path: Path = PARAMS_PATH) -> dict[str, Any]:
         params = YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing here; run from the project's folder, or copy a preset over it") from None
-    except MarkedYAMLError as error:
-        raise ParamsError(f"{path} is not valid YAML: {error.problem} ({error.problem_mark})") from None
+    except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date like 2024-13-01
+        raise ParamsError(f"{path} is not valid YAML: {error}") from None
     if not isinstance(params, dict):
         raise ParamsError(f"{path} must hold sections with keys; it holds {params!r}; copy a preset over it")
     return params

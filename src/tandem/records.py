@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,9 +61,11 @@ class Index:
     records: tuple[Record, ...]
 
     def __post_init__(self) -> None:
-        ids = self.ids
-        if list(ids) != sorted(set(ids)):
-            raise DataError("an index needs records with unique ids, sorted by id; run the merge stage again")
+        for before, after in pairwise(self.ids):
+            if before >= after:
+                raise DataError(
+                    f"an index needs unique ids, sorted; {after} follows {before}; run the merge stage again"
+                )
         for record in self.records:
             if not record.label or not record.origins:
                 raise DataError(f"record {record.id} needs a class and at least one origin; run the merge stage again")

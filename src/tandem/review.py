@@ -63,6 +63,10 @@ class BrainFindings:
     near_duplicates: frozenset[tuple[str, str]]
     num_near_duplicates: int
 
+    def counts(self) -> dict[str, int]:
+        """The numbers, for the metrics."""
+        return {"exact_copies": self.num_exact_copies, "near_duplicates": self.num_near_duplicates}
+
 
 def build(
     *, name: str, database_dir: Path, pictures: Sequence[Picture], features: np.ndarray, max_distance: float
@@ -73,9 +77,10 @@ def build(
     of features from which the mean of all N has been taken, as Brain does; so it depends on the set and is no
     threshold on raw cosine. Put pictures to be kept first: of near duplicates Brain keeps the earliest.
 
-    Fields: content_id, label, source, group_id, split, origins, features; exact_copy_of and near_duplicate_of hold the kept
-    content_id, also on the kept picture itself. Views: VIEWS, exact_copies, near_duplicates. Brain keys: features
-    (similarity), pca. Run: near_duplicates. FIFTYONE_DATABASE_URI, when set, goes before database_dir.
+    Fields: content_id, label, source, group_id, split, origins, features; exact_copy_of and near_duplicate_of hold
+    the content_id that is kept, also on the kept picture itself. Views: VIEWS, exact_copies, near_duplicates.
+    Brain keys: features (similarity), pca. Run: near_duplicates, with max_distance. A database that
+    FIFTYONE_DATABASE_URI names goes before database_dir.
     Raises DataError for input that cannot be shown, ReviewError when FiftyOne or its database does not start.
     """
     _require_showable(pictures, features)

@@ -22,4 +22,5 @@ def run(main: Callable[..., None], *arguments: object) -> None:
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        sys.exit(f"error: the disk is full: could not write {error.filename}; free some space and run again")
+        where = f" at {error.filename}" if error.filename else ""
+        sys.exit(f"error: the disk is full{where} ({error.strerror}); free some space and run again")

@@ -25,7 +25,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """All pictures in the order of the index. No group lies in two splits; every class is in every split."""
+    """All pictures in the order of the index. No group lies in two splits."""
 
     class_names: tuple[str, ...]
     samples: tuple[Sample, ...]
@@ -34,13 +34,21 @@ class Samples:
         split_of: dict[str, str] = {}
         for sample in self.samples:
             if sample.label not in self.class_names:
-                raise DataError(f"picture {sample.id} has class {sample.label!r}, not one of {self.class_names}")
+                raise DataError(
+                    f"picture {sample.id} has class {sample.label!r}, not one of {', '.join(self.class_names)}"
+                )
+            if sample.split not in ("", *SPLITS):
+                raise DataError(f"picture {sample.id} has split {sample.split!r}, not one of {', '.join(SPLITS)}")
             if sample.split and split_of.setdefault(sample.group, sample.split) != sample.split:
                 raise DataError(f"group {sample.group} is in two splits: {split_of[sample.group]} and {sample.split}")
 
     def rows(self, split: str) -> np.ndarray:
         """(n,) int64 row numbers of a split, ascending; they are also the rows of the features."""
         return np.array([row for row, sample in enumerate(self.samples) if sample.split == split], dtype=np.int64)
+
+    def rows_by_split(self) -> dict[str, np.ndarray]:
+        """Split -> rows(split), for all of SPLITS."""
+        return {split: self.rows(split) for split in SPLITS}
 
     def targets(self, split: str) -> np.ndarray:
         """(n,) int64 class indices, in the order of rows(split)."""

@@ -167,7 +167,7 @@ class Fractions(Section):
     def _add_up(self) -> Self:
         total = self.train + self.val + self.test
         if abs(total - 1) > 1e-9:
-            raise ValueError(f"train, val and test must add up to 1; they add up to {total:g}")
+            raise ValueError(f"train, val and test must add up to 1; they add up to {total:.10g}")
         return self
 
 
@@ -242,7 +242,10 @@ class Params(Section):
 
 
 def check(params: Mapping[str, Any]) -> None:
-    """Raise ParamsError that names every wrong key by its path, what was found and what is allowed."""
+    """Raise ParamsError that names wrong keys by their path, what was found and what is allowed.
+
+    What lies below a section is looked at once its own keys are known ones, and what spans sections once each is right.
+    """
     try:
         Params.model_validate(params)
     except ValidationError as error:
@@ -255,5 +258,6 @@ def _describe(problem: Any) -> str:
     if problem["type"] == "missing":
         return f"{path} is missing; add it (presets/ hold complete files)"
     if problem["type"] == "value_error":
-        return f"{path}: {problem['msg'].removeprefix('Value error, ')}"
+        message = problem["msg"].removeprefix("Value error, ")
+        return message if message.startswith(path) else f"{path}: {message}"
     return f"{path} is {problem['input']!r}: {problem['msg']}"

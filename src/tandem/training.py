@@ -13,12 +13,13 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau
 from tqdm import tqdm
 
-from tandem.errors import DataError
 from tandem import heads
+from tandem.errors import DataError
 from tandem.files import whole_file, whole_folder, write_csv
 from tandem.logits import Logits, save_logits
 from tandem.samples import Samples
-from tandem.seeding import seeded
+from tandem.seeding import one_thread, seeded
+from tandem.splits import require_every_class
 
 # the seed recipe's plateau: divide by five after ten epochs without progress
 _PLATEAU_FACTOR = 0.2
@@ -103,6 +104,8 @@ def train_linear(x: np.ndarray, samples: Samples, *, settings: Settings, name: s
 
 def train_head(head: nn.Module, x: np.ndarray, samples: Samples, *, settings: Settings, name: str) -> Trained:
     """`head` fitted on the train rows of x (N, D), its best epoch chosen on val."""
+    labels, parts = [sample.label for sample in samples.samples], [sample.split for sample in samples.samples]
+    require_every_class(labels, parts, class_names=samples.class_names)
     train, val = (rows(x, samples.rows(split), samples.targets(split)) for split in ("train", "val"))
     history = fit(head, train=train, val=val, settings=settings, name=name)
     return Trained(head, history, predict(head, torch.from_numpy(np.array(x, dtype=np.float32))).numpy())
@@ -128,12 +131,13 @@ def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: st
     """
     num_classes = int(train.targets.max()) + 1
     weight = _class_weights(train.targets, num_classes) if settings.balance == "loss" else None
-    optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
+    optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     scheduler = _scheduler(optimizer, settings)
     generator = torch.Generator().manual_seed(settings.seed)
     best_state, best_loss, epochs = copy.deepcopy(head.state_dict()), float("inf"), []
     # dropout draws from the global generator: it gets a seed of its own
-    with seeded(settings.seed), tqdm(range(1, settings.epochs + 1), name, unit="epoch", disable=None) as bar:
+    bar = tqdm(range(1, settings.epochs + 1), name, unit="epoch", disable=None)
+    with seeded(settings.seed), one_thread(), bar:
         for number in bar:
             lr = optimizer.param_groups[0]["lr"]
             loss, accuracy = _train_epoch(head, optimizer, train, _batches(train.targets, settings, generator), weight)
@@ -153,7 +157,7 @@ def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: st
 def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """(n, D) rows to (n, C) logits in eval mode, without gradients."""
     head.eval()
-    with torch.inference_mode():
+    with torch.inference_mode(), one_thread():
         return torch.cat([head(part) for part in x.split(4096)])
 
 

@@ -1,0 +1,40 @@
+# make run    set up, run the whole pipeline, show the results
+# make test   set up, run the tests
+# make check  set up, format, lint, types, import floors
+# make lock   resolve the pinned set anew from pyproject.toml
+
+PYTHON ?= python3
+VENV := .venv
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+unexport PYTHONPATH PYTHONHOME
+
+.PHONY: run test check setup lock
+
+run: setup
+	@dvc repro
+	@tandem results
+
+test: setup
+	@python -m pytest
+
+check: setup
+	ruff format --check .
+	ruff check .
+	mypy
+	lint-imports
+
+setup: $(VENV)/ready
+
+# The stamp is written last: a set-up that was cut short is done again.
+$(VENV)/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	python -m uv --version >/dev/null 2>&1 || python -m pip install --quiet --disable-pip-version-check uv
+	python -m uv pip install --quiet --python $(VENV)/bin/python --compile-bytecode -r requirements.lock
+	python -m uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
+	python -m tandem.mongod
+	@touch $@
+
+lock: $(VENV)/ready
+	python -m uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --upgrade \
+	  --extra dev pyproject.toml --output-file requirements.lock
