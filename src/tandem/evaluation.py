@@ -1,9 +1,11 @@
 """Score models on one split, whole, by class and by source."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
+from tandem.files import read_csv
 from tandem.metrics import confusion, log_loss, macro_f1, precision_recall_f1, softmax, top1_accuracy
 from tandem.samples import Samples
 
@@ -60,3 +62,11 @@ def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dic
         {"id": samples.samples[row].id, "actual": samples.samples[row].label, "predicted": names[logits[row].argmax()]}
         for row in samples.rows(split).tolist()
     ]
+
+
+def curves(paths: Mapping[str, Path]) -> list[dict[str, str]]:
+    """The curves of all models as one table with a column `model`. paths: model -> its curves.csv.
+
+    A model that was not trained, such as a mean of others, has no such file and no rows.
+    """
+    return [{"model": name, **row} for name, path in paths.items() if path.is_file() for row in read_csv(path)]

@@ -93,9 +93,10 @@ def tree_sha256(folder: Path) -> str:
 
 
 def tree(folder: Path) -> list[Path]:
-    """All regular files below a folder, sorted by their POSIX path relative to it."""
-    found = (path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
-    return sorted(found, key=lambda path: path.relative_to(folder).as_posix())
+    """All files below a folder, sorted by their POSIX path relative to it; links to files too, as DVC may make them."""
+    return sorted(
+        (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
+    )
 
 
 def _rounded(value: Any) -> Any:

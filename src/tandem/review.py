@@ -26,11 +26,6 @@ _SETTINGS = {
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
 }
-_ENDING_TIMEOUT_S = 60.0
-_HOW_TO_LOOK = (
-    "Run `python -m tandem.mongod` to see whether there is a mongod that runs, or set FIFTYONE_DATABASE_URI to "
-    "a MongoDB of your own"
-)
 
 
 @dataclass(frozen=True)
@@ -55,8 +50,8 @@ class BrainFindings:
     """What Brain found: files that are byte for byte an earlier one, and near duplicates as (kept id, duplicate id).
 
     Brain goes through the pictures in order and drops whatever is near to one that it keeps. It then names for
-    each duplicate the nearest kept picture, by embeddings that it has centred anew on the kept ones: mostly the
-    nearest, but now and then one that is farther than max_distance.
+    each duplicate the nearest kept picture, but by embeddings that it has centred anew on the kept ones: now and
+    then that is not the nearest, or is farther than max_distance (5 of 545 pairs of one random set).
     """
 
     num_exact_copies: int
@@ -204,11 +199,13 @@ def _require_no_orphan(database_dir: Path) -> None:
     """
     lock = database_dir / "mongod.lock"
     pid = lock.read_text().strip() if lock.is_file() else ""
+    if not pid:
+        return
     try:
-        holder = psutil.Process(int(pid or 0))
+        holder = psutil.Process(int(pid))
         parent = holder.parent()
         is_orphan = holder.name() == "mongod" and "--51-service" not in (parent.cmdline() if parent else [])
-    except psutil.NoSuchProcess:
+    except psutil.Error:
         return
     if is_orphan:
         raise ReviewError(
@@ -222,12 +219,8 @@ def _see_only_services_of(database_dir: Path, services: Any) -> None:
     find = services.find_processes_by_args
 
     def find_ours(args: list[str]) -> Iterator[Any]:
-        for service in find(args):
-            if _option(service.cmdline(), "--dbpath") == str(database_dir):
-                yield service
-                # FiftyOne comes back for another one only when this one refused because it is ending; its mongod
-                # must be gone before ours can start.
-                service.wait(_ENDING_TIMEOUT_S)
+        held = {service: _option(service.info["cmdline"], "--dbpath") for service in find(args)}
+        return (service for service, folder in held.items() if folder == str(database_dir))
 
     services.find_processes_by_args = find_ours
 
@@ -241,14 +234,15 @@ def _connect(fiftyone: Any, database_dir: Path) -> None:
     from fiftyone.core.service import ServiceException
     from pymongo.errors import PyMongoError
 
-    is_users_own = bool(fiftyone.config.database_uri)
-    where = "that FIFTYONE_DATABASE_URI names" if is_users_own else f"in {database_dir}"
     try:
         fiftyone.list_datasets()
     except (OSError, RuntimeError, PyMongoError, psutil.Error, FiftyOneConfigError, ServiceException) as error:
-        # pymongo's text goes on with the whole topology; a cause is more telling than FiftyOne's "could not connect"
-        reason = str(error.__cause__ or error).partition(" (configured timeouts")[0]
+        # a cause says more than FiftyOne's "could not connect", but pymongo's text goes on with the whole topology
+        reason = f"{type(error).__name__}: {error.__cause__ or error}".partition(" (configured timeouts")[0]
+        if fiftyone.config.database_uri:
+            raise ReviewError(f"the database that FIFTYONE_DATABASE_URI names does not answer: {reason}") from error
         raise ReviewError(
-            f"FiftyOne's database {where} did not start: {type(error).__name__}: {reason}. "
-            f"{'See that it runs and can be reached' if is_users_own else _HOW_TO_LOOK}"
+            f"FiftyOne's database in {database_dir} did not start: {reason}. See {database_dir}/log/mongo.log; "
+            "`python -m tandem.mongod` tells whether there is a mongod that runs; FIFTYONE_DATABASE_URI can name a "
+            "MongoDB of your own instead; deleting the folder loses nothing"
         ) from error

@@ -136,7 +136,9 @@ def _slabs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, heig
     for x in np.linspace(-width, 2 * width, int(rng.integers(8, 20))):
         draw.line([centre + (x - centre) * 0.3, horizon, x, height], fill=fill, width=3)
     for share in np.linspace(0.2, 1.0, int(rng.integers(2, 5))) ** 2:
-        draw.line([0, horizon + share * (height - horizon), width, horizon + share * (height - horizon)], fill=fill, width=3)
+        draw.line(
+            [0, horizon + share * (height - horizon), width, horizon + share * (height - horizon)], fill=fill, width=3
+        )
 
 
 def _pole(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int) -> None:

@@ -58,7 +58,12 @@ def _bodywork(pen: Pen, rng: np.random.Generator, seat: Point, head: Point, body
     middle = back + 0.5 * (neck - back)
     tank = [(middle, height - 0.02), (neck - 0.02, top - 0.12), (neck - 0.03, top + 0.1), (middle + 0.06, top + 0.14)]
     pen.slab(tank, body, near=-0.14, far=0.14)
-    cushion = [(back - 0.25, height), (middle, height - 0.03), (middle + 0.04, height + 0.1), (back - 0.3, height + 0.12)]
+    cushion = [
+        (back - 0.25, height),
+        (middle, height - 0.03),
+        (middle + 0.04, height + 0.1),
+        (back - 0.3, height + 0.12),
+    ]
     pen.slab(cushion, _BLACK, near=-0.12, far=0.12)
     kind = rng.integers(3)
     if kind == 0:  # a sports fairing

@@ -1,0 +1,199 @@
+"""A clone of the project in a scratch folder with two small sources of its own, and the real dvc in it."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+SIDE_PX = 48
+LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
+OWN_RESULTS = ("dvc.lock", "metrics/")  # the project's own last run, if it is committed
+FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "PYTHON", "TANDEM_")
+
+
+def picture(label, number):
+    """(48, 48, 3) uint8: a bright shape on coarse coloured noise, drawn with integers alone, the same everywhere."""
+    rng = np.random.default_rng([*label.encode(), number])
+    pixels = np.kron(rng.integers(0, 160, (6, 6, 3)), np.ones((8, 8, 1), dtype=int))
+    y, x = np.mgrid[:SIDE_PX, :SIDE_PX] - rng.integers(16, 32, (2, 1, 1))
+    shape = {"disc": x * x + y * y < 150, "bars": (y // 4) % 2 == 0, "corner": (x > 0) & (y > 0)}.get(label, x == y)
+    pixels[shape] = rng.integers(180, 256, 3)
+    return pixels.astype(np.uint8)
+
+
+def save(pixels, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+
+
+def draw_sources(root, *, per_label):
+    """Folder `web` and zip `exports` of drawn pictures, and `more`, which nothing uses yet.
+
+    Planted: `exports` has the file of web/disc/0 and a near copy of web/disc/1, `web` an ignored label and a file
+    that is no picture.
+    """
+    for label, other in LABELS.items():
+        for number in range(per_label):
+            save(picture(label, number), root / "web" / label / f"{number}.png")
+            save(picture(label, 100 + number), root / "exports" / other / f"{number}.png")
+            if number < 2:
+                save(picture(label, 200 + number), root / "more" / label / f"{number}.png")
+    shutil.copyfile(root / "web" / "disc" / "0.png", root / "exports" / "disco" / "same.png")
+    save(picture("disc", 1) // 4 * 4, root / "exports" / "disco" / "near.png")
+    save(picture("blot", 0), root / "web" / "blot" / "0.png")
+    (root / "web" / "disc" / "broken.png").write_bytes(b"this is no picture")
+    with zipfile.ZipFile(root / "exports.zip", "w") as archive:
+        for path in sorted((root / "exports").rglob("*.png")):
+            archive.write(path, path.relative_to(root / "exports"))
+
+
+@dataclass(frozen=True)
+class Run:
+    """What `dvc repro` did: stages by whether their script ran or their outputs came from the cache."""
+
+    code: int
+    text: str
+    ran: set[str] = field(default_factory=set)
+    restored: set[str] = field(default_factory=set)
+
+    @classmethod
+    def of(cls, done):
+        ran = re.findall(r"^Running stage '(.+)':$", done.stdout, re.MULTILINE)
+        restored = re.findall(r"^Stage '(.+)' is cached", done.stdout, re.MULTILINE)
+        return cls(done.returncode, done.stdout, set(ran), set(restored))
+
+
+@dataclass(frozen=True)
+class Clone:
+    """A git repository with dvc in it, and the commands that a user types there."""
+
+    root: Path
+
+    def run(self, *command, check=True):
+        """The finished process; what it wrote to stderr is in its stdout."""
+        done = subprocess.run(
+            command,
+            cwd=self.root,
+            env=self.environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            encoding="utf-8",
+            timeout=600,
+        )
+        assert done.returncode == 0 or not check, f"{command}\n{done.stdout}"
+        return done
+
+    def dvc(self, *arguments):
+        return self.run(sys.executable, "-m", "dvc", *arguments).stdout
+
+    def git(self, *arguments):
+        return self.run("git", *arguments).stdout
+
+    def repro(self, *options, check=True):
+        return Run.of(self.run(sys.executable, "-m", "dvc", "repro", *options, check=check))
+
+    def environment(self):
+        """`python` is this one, and imports the clone's own code."""
+        inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
+        return inherited | {
+            "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+            "PYTHONPATH": str(self.root / "src"),
+            "OMP_NUM_THREADS": "1",
+            "DVC_SITE_CACHE_DIR": str(self.root.parent / f"{self.root.name}-site"),
+            "GIT_CONFIG_GLOBAL": os.devnull,
+            "GIT_CONFIG_NOSYSTEM": "1",
+        }
+
+    def commit(self, message):
+        self.git("add", "-A")
+        self.git("commit", "-qm", message)
+
+    def params(self):
+        return YAML(typ="safe", pure=True).load((self.root / "params.yaml").read_text(encoding="utf-8"))
+
+    def write_params(self, params):
+        with (self.root / "params.yaml").open("w", encoding="utf-8") as file:
+            YAML(typ="safe", pure=True).dump(params, file)
+
+    def change(self, key, value):
+        """Set one parameter, named by its dotted key; None removes it."""
+        params = self.params()
+        *sections, name = key.split(".")
+        section = params
+        for each in sections:
+            section = section[each]
+        if value is None:
+            del section[name]
+        else:
+            section[name] = value
+        self.write_params(params)
+
+    def lock(self):
+        """Output path -> digest, of all stages in dvc.lock."""
+        stages = YAML(typ="safe", pure=True).load((self.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+
+    def metrics(self):
+        """Path -> bytes of all files under metrics/."""
+        found = (path for path in (self.root / "metrics").rglob("*") if path.is_file())
+        return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in found}
+
+    def copy(self, name):
+        """An independent clone beside this one: its own git history, cache and run cache, but no FiftyOne database."""
+        target = self.root.with_name(name)
+        shutil.copytree(self.root, target, symlinks=True, ignore=shutil.ignore_patterns(".fiftyone"))
+        return Clone(target)
+
+
+def make_clone(root, *, params):
+    """A repository of what git knows of this project or would add to it, committed, with other parameters."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
+    ).stdout
+    names = [name for name in listed.split("\0") if name and not name.startswith(OWN_RESULTS)]
+    for name in names:
+        if (ROOT / name).is_file():  # git also lists what was deleted and not yet committed
+            (root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, root / name)
+    clone = Clone(root)
+    clone.write_params(params)
+    clone.git("init", "-q")
+    for key, value in {"user.name": "a", "user.email": "a@example.invalid", "commit.gpgsign": "false"}.items():
+        clone.git("config", key, value)
+    clone.commit("the project")
+    return clone
+
+
+def tiny_params(sources):
+    """The project's own parameters, but for small sources, networks and grids."""
+    params = Clone(ROOT).params()
+    params["sources"] = {
+        "web": {"kind": "archive", "archive": {"path": str(sources / "web")}, "format": "auto"},
+        "exports": {"kind": "archive", "archive": {"path": str(sources / "exports.zip")}, "format": "auto"},
+    }
+    params["labels"] = {
+        "classes": {label: [other] for label, other in LABELS.items()},
+        "ignore": ["blot"],
+        "by_source": {},
+    }
+    params["backbones"] = {"mobilenet_v2": {"weights": "random"}, "squeezenet1_1": {"weights": "random"}}
+    params["extract"] |= {"size_px": 32}
+    params["curate"] |= {
+        "backbone": "mobilenet_v2",
+        "duplicate": {"similarity": 0.999, "hash_bits": 24},
+        "hint": {"similarity": 0.99, "hash_bits": 40},
+        "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
+    }
+    params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2}
+    params["study"] = {"lr": [0.01], "batch_size": [8]}
+    return params

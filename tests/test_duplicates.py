@@ -1,0 +1,139 @@
+"""Near pairs against all pairs by brute force in float64, components against a union-find."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem import duplicates
+from tandem.duplicates import components, near_pairs, unique_pairs
+
+
+def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """All cosines in float64; 0 for rows of zeros."""
+    x, y = x.astype(np.float64), y.astype(np.float64)
+    norms = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
+    return np.divide(x @ y.T, norms, out=np.zeros_like(norms), where=norms > 0)
+
+
+def brute(x: np.ndarray, min_similarity: float, others: list[np.ndarray] | None = None) -> dict[tuple[int, int], float]:
+    best = cosines(x, x)
+    for view in others or []:
+        found = cosines(x, view)
+        best = np.maximum(best, np.maximum(found, found.T))
+    close = zip(*np.nonzero(np.triu(best >= min_similarity, k=1)), strict=True)
+    return {(int(i), int(j)): float(best[i, j]) for i, j in close}
+
+
+def as_dict(pairs: duplicates.Pairs) -> dict[tuple[int, int], float]:
+    rows = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
+    return dict(zip(rows, pairs.similarity.tolist(), strict=True))
+
+
+def clustered(num_rows: int, dim: int, *, num_clusters: int, spread: float, seed: int = 0) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    centres = rng.normal(size=(num_clusters, dim))
+    rows = centres[rng.integers(num_clusters, size=num_rows)] + spread * rng.normal(size=(num_rows, dim))
+    return (rows * rng.uniform(0.1, 10, size=(num_rows, 1))).astype(np.float32)
+
+
+@pytest.mark.parametrize("spread", [0.05, 0.3, 10.0])
+@pytest.mark.parametrize("min_similarity", [0.5, 0.9, 0.99])
+def test_near_pairs_are_those_of_brute_force(spread: float, min_similarity: float) -> None:
+    x = clustered(150, 12, num_clusters=20, spread=spread)
+    found, expected = as_dict(near_pairs(x, min_similarity=min_similarity)), brute(x, min_similarity)
+    assert found.keys() == expected.keys()
+    assert found == pytest.approx(expected, abs=1e-5)
+
+
+def test_near_pairs_are_found_across_the_borders_of_blocks() -> None:
+    x = clustered(duplicates._BLOCK + 300, 16, num_clusters=1500, spread=0.02)
+    pairs = near_pairs(x, min_similarity=0.99)
+    assert as_dict(pairs).keys() == brute(x, 0.99).keys()
+    assert ((pairs.first < duplicates._BLOCK) & (pairs.second >= duplicates._BLOCK)).any()
+    assert (pairs.first >= duplicates._BLOCK).any()
+
+
+def test_a_pair_counts_by_the_best_view_of_either_row() -> None:
+    x = clustered(80, 8, num_clusters=60, spread=0.01)
+    views = [clustered(80, 8, num_clusters=60, spread=0.01, seed=seed) for seed in (1, 2)]
+    views[0][7] = 3 * x[50]
+    views[1][60] = x[3]
+    pairs = near_pairs(x, others=views, min_similarity=0.95)
+    assert as_dict(pairs).keys() == brute(x, 0.95, views).keys()
+    assert as_dict(pairs) == pytest.approx(brute(x, 0.95, views), abs=1e-5)
+    assert {(7, 50), (3, 60)} <= as_dict(pairs).keys()
+
+
+def test_views_are_compared_across_the_borders_of_blocks() -> None:
+    num_rows = duplicates._BLOCK + 10
+    x = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0)
+    view = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
+    view[3], view[num_rows - 1] = x[num_rows - 2], x[5]
+    found = as_dict(near_pairs(x, others=[view], min_similarity=0.99))
+    assert {(3, num_rows - 2), (5, num_rows - 1)} <= found.keys()
+
+
+def test_a_row_is_no_pair_with_a_view_of_itself() -> None:
+    x = np.eye(4, dtype=np.float32)
+    assert len(near_pairs(x, others=[x, -x], min_similarity=0.5)) == 0
+
+
+def test_a_row_of_zeros_is_near_to_nothing() -> None:
+    x = np.array([[0, 0], [0, 0], [1, 0], [2, 0]], dtype=np.float32)
+    assert as_dict(near_pairs(x, others=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
+
+
+def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not() -> None:
+    x = np.array([[1, 0], [3, 4], [-5, 0]], dtype=np.float32)  # cosines 0.6, -1 and -0.6
+    assert as_dict(near_pairs(x, min_similarity=0.6)).keys() == {(0, 1)}
+    assert len(near_pairs(x, min_similarity=0.6001)) == 0
+
+
+def test_equal_rows_are_near_even_where_only_equal_rows_are() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 1280)).astype(np.float32)
+    x = np.concatenate([x, x])
+    assert as_dict(near_pairs(x, min_similarity=1.0)).keys() == {(i, i + 300) for i in range(300)}
+
+
+def test_similarities_stay_within_a_cosine() -> None:
+    x = np.full((50, 1000), 0.1, dtype=np.float32)
+    assert near_pairs(x, min_similarity=0.9).similarity.max() <= 1
+
+
+@pytest.mark.parametrize("num_rows", [0, 1])
+def test_fewer_than_two_rows_have_no_pairs(num_rows: int) -> None:
+    pairs = near_pairs(np.ones((num_rows, 3), dtype=np.float32), min_similarity=0.5)
+    assert len(pairs) == 0
+    assert components(num_rows, first=pairs.first, second=pairs.second).tolist() == list(range(num_rows))
+
+
+def test_the_order_of_the_rows_does_not_change_the_pairs() -> None:
+    x = clustered(100, 8, num_clusters=30, spread=0.05)
+    order = np.random.default_rng(1).permutation(100)
+    turned = near_pairs(x[order], min_similarity=0.95)
+    back = {tuple(sorted((int(order[i]), int(order[j])))) for i, j in as_dict(turned)}
+    assert back == as_dict(near_pairs(x, min_similarity=0.95)).keys()
+
+
+def test_unique_pairs_are_sorted_and_keep_the_highest_similarity() -> None:
+    pairs = unique_pairs(np.array([5, 1, 2, 1]), np.array([2, 0, 5, 3]), np.array([0.7, 0.9, 0.8, 0.6]))
+    assert as_dict(pairs) == {(0, 1): 0.9, (1, 3): 0.6, (2, 5): 0.8}
+    assert pairs.first.tolist() == [0, 1, 2]
+
+
+@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=25))
+def test_components_are_those_of_a_union_find(links: list[tuple[int, int]]) -> None:
+    parent = list(range(20))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            row = parent[row]
+        return row
+
+    for one, other in links:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    first, second = (np.array([link[side] for link in links], dtype=np.int64) for side in (0, 1))
+    assert components(20, first=first, second=second).tolist() == [root(row) for row in range(20)]

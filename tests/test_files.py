@@ -1,0 +1,170 @@
+"""Files that are whole or absent, and tables that come back as they were written."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from tandem import files
+
+
+def litter(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
+
+
+def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "down" / "a.txt"
+    with files.whole_file(path) as temporary:
+        temporary.write_text("new")
+        assert not path.exists()
+        assert temporary.parent == path.parent, "a rename must not cross a file system"
+    assert path.read_text() == "new"
+    assert litter(path.parent) == []
+
+
+def test_a_file_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    with pytest.raises(ZeroDivisionError), files.whole_file(path) as temporary:
+        temporary.write_text("half of the n")
+        _ = 1 / 0
+    assert path.read_text() == "old"
+    assert litter(tmp_path) == []
+
+
+def test_a_file_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+    files.write_text(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "folder"
+    for content in ("old", "new"):
+        with files.whole_folder(path) as temporary:
+            assert list(temporary.iterdir()) == []
+            (temporary / content).write_text(content)
+    assert [file.name for file in path.iterdir()] == ["new"]
+    assert litter(path.parent) == []
+
+
+def test_a_folder_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(ZeroDivisionError), files.whole_folder(path) as temporary:
+        (temporary / "new").write_text("new")
+        _ = 1 / 0
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert litter(tmp_path) == []
+
+
+def test_a_folder_can_be_read_by_others(tmp_path: Path) -> None:
+    with files.whole_folder(tmp_path / "folder"):
+        pass
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
+
+
+def test_text_is_utf8_with_its_own_line_ends(tmp_path: Path) -> None:
+    files.write_text(tmp_path / "a.txt", "caminhão\r\n\n")
+    assert (tmp_path / "a.txt").read_bytes() == b"caminh\xc3\xa3o\r\n\n"
+
+
+def test_json_rounds_every_float_to_six_digits_and_nothing_else(tmp_path: Path) -> None:
+    value = {"b": 1 / 3, "a": [2e-7, (0.1 + 0.2, 10**12 / 3)], "n": 7, "yes": True, "none": None, "ã": {1: "x"}}
+    files.write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert list(json.loads(text)) == ["b", "a", "n", "yes", "none", "ã"]
+    assert files.read_json(tmp_path / "a.json") == {
+        "b": 0.333333,
+        "a": [0.0, [0.3, 333333333333.333313]],
+        "n": 7,
+        "yes": True,
+        "none": None,
+        "ã": {"1": "x"},
+    }
+    assert text.endswith("}\n")
+
+
+ODD = ["plain", "a,b", 'say "x"', "two\nlines", "cr\r\nlf", " padded ", "caminhão 車", ""]
+
+
+def test_a_table_comes_back_as_text(tmp_path: Path) -> None:
+    rows = [{"name": text, "share": 1 / 3, "count": 3} for text in ODD]
+    files.write_csv(tmp_path / "a.csv", ["name", "share", "count"], rows)
+    assert files.read_csv(tmp_path / "a.csv") == [{"name": text, "share": "0.333333", "count": "3"} for text in ODD]
+
+
+def test_an_empty_table_has_its_header(tmp_path: Path) -> None:
+    files.write_csv(tmp_path / "a.csv", ["one", "two"], [])
+    assert (tmp_path / "a.csv").read_bytes() == b"one,two\n"
+    assert files.read_csv(tmp_path / "a.csv") == []
+
+
+def test_a_cell_may_be_longer_than_csv_allows_by_itself(tmp_path: Path) -> None:
+    rows = [{"origins": "x" * 1_000_000}]
+    files.write_csv(tmp_path / "a.csv", ["origins"], rows)
+    assert files.read_csv(tmp_path / "a.csv") == rows
+
+
+def test_the_same_values_are_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("1", "2"):
+        files.write_json(tmp_path / f"{name}.json", {"b": [0.5], "a": 1})
+        files.write_csv(tmp_path / f"{name}.csv", ["b", "a"], [{"a": 1, "b": 0.5}])
+    assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
+    assert (tmp_path / "1.csv").read_bytes() == b"b,a\n0.5,1\n" == (tmp_path / "2.csv").read_bytes()
+
+
+def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 10_000
+    (tmp_path / "a").write_bytes(data)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def plant(root: Path, contents: dict[str, str]) -> Path:
+    for name, text in contents.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(text)
+    return root
+
+
+def test_a_tree_is_its_files_in_order_of_their_posix_paths(tmp_path: Path) -> None:
+    plant(tmp_path, {"b": "", "a/z": "", "a/.hidden": "", "a.txt": "", "B/c": ""})
+    (tmp_path / "empty").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in files.tree(tmp_path)]
+    assert found == ["B/c", "a.txt", "a/.hidden", "a/z", "b"]
+
+
+def test_a_file_that_dvc_has_linked_into_its_cache_is_a_file(tmp_path: Path) -> None:
+    plant(tmp_path, {"cache/ab12": "1", "data/a/z": "1", "linked/b": "2"})
+    digest = files.tree_sha256(tmp_path / "data")
+    (tmp_path / "data/a/z").unlink()
+    (tmp_path / "data/a/z").symlink_to(tmp_path / "cache/ab12")
+    (tmp_path / "data/folder").symlink_to(tmp_path / "linked")
+    assert files.tree(tmp_path / "data") == [tmp_path / "data/a/z"], "a link to a folder is not followed"
+    assert files.tree_sha256(tmp_path / "data") == digest
+
+
+def test_a_trees_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) -> None:
+    plant(tmp_path, {"b": "2", "a/z": "1"})
+    lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in (("a/z", "1"), ("b", "2"))]
+    assert files.tree_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"a/z": "1", "b": "3"},
+        {"a/z": "1", "c": "2"},
+        {"z": "1", "b": "2"},
+        {"a/z": "1"},
+        {"a/z": "1", "b": "2", "c": ""},
+    ],
+)
+def test_a_trees_digest_changes_with_any_name_or_byte(tmp_path: Path, other: dict[str, str]) -> None:
+    one = plant(tmp_path / "one", {"a/z": "1", "b": "2"})
+    same = plant(tmp_path / "same", {"b": "2", "a/z": "1"})
+    assert files.tree_sha256(one) == files.tree_sha256(same)
+    assert files.tree_sha256(one) != files.tree_sha256(plant(tmp_path / "other", other))

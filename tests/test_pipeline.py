@@ -1,0 +1,303 @@
+"""What reruns and what does not, experiments, and errors, as a user meets them: the real dvc in scratch clones.
+
+One clone runs the whole pipeline once; each test works in a copy of it, so none depends on another. Together they take
+some four minutes on two cores.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import time
+from itertools import product
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+from pipeline import draw_sources, make_clone, tiny_params
+from torchvision import models
+
+pytestmark = pytest.mark.slow
+
+CURATES = "mobilenet_v2"  # whose features curate reads
+OTHER = "squeezenet1_1"
+DOWNLOADS = {"download@web", "download@exports"}
+EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
+TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
+AFTER_TRAINING = {"ensemble", "evaluate"}
+AFTER_CURATION = TRAINS | AFTER_TRAINING | {"study"}
+ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A clone, its first run, and what git had to say about the files after it; then the results are committed."""
+    root = tmp_path_factory.mktemp("pipeline")
+    draw_sources(root / "sources", per_label=8)
+    clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
+    run = clone.repro()
+    status = clone.git("status", "--porcelain").splitlines()
+    clone.commit("results")
+    yield clone, run, status
+    for process in processes(root):  # none, if all is well; else they would outlive the tests
+        process.kill()
+
+
+@pytest.fixture
+def clone(first, request):
+    copy = first[0].copy(hashlib.sha256(request.node.name.encode()).hexdigest()[:8])
+    yield copy
+    shutil.rmtree(copy.root)
+
+
+def processes(root):
+    """Running processes that work below a folder or name it."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
+        found += [process] if any(str(root) in word for word in words) else []
+    return found
+
+
+def partial_files(clone):
+    return [path for path in clone.root.rglob("*.partial") if ".git" not in path.parts]
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_csv(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+# --- the first run
+
+
+def test_first_run_runs_every_stage_once(first):
+    _, run, _ = first
+    assert run.ran == ALL
+    assert run.text.count("Running stage") == len(ALL)
+
+
+def test_git_sees_nothing_new_but_the_lock_and_the_metrics(first):
+    assert first[2] == ["?? dvc.lock", "?? metrics/"]
+
+
+def test_planted_copies_labels_and_broken_files_are_in_the_metrics(first):
+    merge, curate = (read_json(first[0].root / "metrics" / name) for name in ("merge.json", "curate.json"))
+    assert merge["byte_copies"] == 1
+    assert merge["dropped"] == {"ignored_label": 1, "not_an_image": 1}
+    assert curate["near_duplicate_pairs"] == curate["copies_left_out"] == 1
+
+
+def test_second_run_runs_nothing(clone):
+    again = clone.repro()
+    assert again.ran | again.restored == set()
+    assert "Data and pipelines are up to date." in again.text
+    assert clone.git("status", "--porcelain") == ""
+
+
+# --- a change reruns what it must, and nothing else
+
+
+@pytest.mark.parametrize(("key", "value"), [("train.lr", 0.01), ("train.batch_size", 4)])
+def test_a_training_parameter_reruns_training_alone_and_taking_it_back_runs_nothing(clone, key, value):
+    before = clone.metrics()
+    clone.change(key, value)
+    there = clone.repro()
+    assert there.ran == {"check"} | TRAINS | AFTER_TRAINING
+    assert clone.metrics()["metrics/evaluate.json"] != before["metrics/evaluate.json"]
+    clone.git("checkout", "params.yaml")
+    back = clone.repro()
+    assert back.ran == set()
+    assert back.restored == {"check"} | TRAINS | AFTER_TRAINING
+    assert clone.metrics() == before
+    assert clone.git("status", "--porcelain") == ""
+
+
+def test_the_weights_of_one_backbone_rerun_its_branch_and_what_joins_it(clone):
+    path = clone.root.with_name("weights.pth")
+    torch.manual_seed(3)
+    torch.save(models.get_model(OTHER, weights=None).state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    clone.change(f"backbones.{OTHER}", {"weights": str(path), "sha256": digest})
+    assert clone.repro().ran == {"check", f"extract@{OTHER}", f"train@{OTHER}", "study"} | AFTER_TRAINING
+
+
+def test_a_split_fraction_reruns_from_curation_on(clone):
+    clone.change("curate.fractions", {"train": 0.4, "val": 0.35, "test": 0.25})
+    assert clone.repro().ran == {"check", "curate"} | AFTER_CURATION
+
+
+def test_a_threshold_that_finds_the_same_pairs_reruns_curation_alone(clone):
+    clone.change("curate.duplicate.hash_bits", 23)
+    assert clone.repro().ran == {"check", "curate"}
+
+
+def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
+    clone.change("labels.classes.disc", ["disco", "wheel"])
+    assert clone.repro().ran == {"check", "merge"}
+
+
+def test_a_speed_knob_reruns_no_work(clone):
+    before = clone.lock()
+    clone.change("runtime", {"workers": 1, "batch_size": 5, "device": "cpu"})
+    assert clone.repro().ran == {"check"}
+    assert clone.lock() == before
+
+
+# --- a change of params.yaml alone is enough
+
+
+def test_a_backbone_is_added_and_removed_by_the_parameters_alone(clone):
+    before = clone.metrics()
+    new = "shufflenet_v2_x0_5"
+    clone.change(f"backbones.{new}", {"weights": "random"})
+    assert clone.repro().ran == {"check", f"extract@{new}", f"train@{new}", "study"} | AFTER_TRAINING
+    assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
+    assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}
+    assert f"metrics/train/{new}.json" in clone.dvc("metrics", "show", "--md").replace("\\", "/")
+    clone.change(f"backbones.{new}", None)
+    assert clone.repro().ran <= {"ensemble", "evaluate", "study"}
+    after = clone.metrics()
+    assert {path: after[path] for path in before} == before
+    assert new not in clone.dvc("metrics", "show", "--md")
+
+
+def test_a_source_is_added_by_the_parameters_alone(clone):
+    more = {"kind": "archive", "archive": {"path": str(clone.root.with_name("sources") / "more")}, "format": "auto"}
+    clone.change("sources.more", more)
+    assert clone.repro().ran == {"check", "download@more", "merge", "curate"} | EXTRACTS | AFTER_CURATION
+    assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
+    assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
+
+
+# --- experiments
+
+
+def test_an_experiment_shows_in_every_comparison(clone):
+    clone.dvc("exp", "run", "--name", "faster", "-S", "train.lr=0.01")
+    params = json.loads(clone.dvc("params", "diff", "--json"))
+    assert params["params.yaml"] == {"train.lr": {"old": 0.001, "new": 0.01, "diff": 0.009}}
+    metrics = json.loads(clone.dvc("metrics", "diff", "--json"))
+    assert {"metrics/evaluate.json", f"metrics/train/{CURATES}.json"} <= set(metrics)
+    assert "metrics/merge.json" not in metrics
+    rows = list(csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv"))))
+    assert {row["train.lr"] for row in rows if row["Experiment"] == "faster"} == {"0.01"}
+    clone.dvc("plots", "diff", "-o", "page")
+    assert "metrics/study.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(clone):
+    before = clone.metrics(), clone.lock()
+    clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.01,0.002", "-S", "train.batch_size=4,8")
+    clone.dvc("queue", "start", "-j", "2")
+    end = time.monotonic() + 400
+    while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
+        time.sleep(3)
+    assert status.count("Success") == 4, status
+    assert (clone.metrics(), clone.lock()) == before
+    rows = list(csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv"))))
+    experiments = [row for row in rows if row["Experiment"]]
+    pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in experiments]
+    assert sorted(pairs) == sorted(product((0.01, 0.002), (4, 8)))
+    assert len({row["shipped.log_loss"] for row in experiments}) == 4
+    while processes(clone.root) and time.monotonic() < end:  # the workers end by themselves when nothing is queued
+        time.sleep(1)
+    assert processes(clone.root) == []
+
+
+# --- the same inputs and parameters give the same bytes
+
+
+def test_running_everything_again_gives_the_same_bytes(clone):
+    before = clone.lock(), clone.metrics()
+    again = clone.repro("--force")
+    assert again.ran == ALL
+    receipts = {f"data/download/receipts/{name}.json" for name in ("web", "exports")}  # these hold the time
+    lock = clone.lock()
+    assert {path for path in lock if lock[path] != before[0][path]} <= receipts
+    assert clone.metrics() == before[1]
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.lr", -1, "train.lr is -1: Input should be greater than 0"),
+        ("train.leaning_rate", 0.1, "'leaning_rate' is not a parameter here"),
+        ("curate.backbone", "alexnet", "curate.backbone is 'alexnet'"),
+    ],
+)
+def test_a_wrong_parameter_stops_in_the_check_before_any_work(clone, key, value, message):
+    before = tree(clone)
+    clone.change(key, value)
+    run = clone.repro(check=False)
+    assert run.code != 0
+    assert run.ran == {"check"}
+    assert message in run.text
+    assert_clean_failure(clone, run)
+    assert tree(clone) == before - {"data/check/passed.json"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stage", "message"),
+    [
+        ("labels.ignore", [], "merge", "blot"),
+        (
+            "sources.web",
+            {"kind": "kaggle", "kaggle": {"dataset": "a/b", "version": 1}, "format": "auto"},
+            "download@web",
+            "kaggle",
+        ),
+        (
+            "sources.web",
+            {"kind": "archive", "archive": {"path": "nowhere.zip"}, "format": "auto"},
+            "download@web",
+            "nowhere.zip; put it there, or correct the source's path",
+        ),
+    ],
+    ids=["label without a class", "kind that is not there yet", "missing archive"],
+)
+def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clone, key, value, stage, message):
+    before = tree(clone)
+    clone.change(key, value)
+    run = clone.repro(check=False)
+    assert run.code != 0
+    assert stage in run.ran <= {"check", *DOWNLOADS, "merge"}
+    errors = [line for line in run.text.splitlines() if line.startswith("error: ")]
+    assert len(errors) == 1
+    assert message in errors[0]
+    assert_clean_failure(clone, run)
+    lost = before - tree(clone)
+    assert tree(clone) <= before
+    assert {
+        path for path in lost if not path.startswith(("data/merge/", "data/download/", "metrics/merge.json"))
+    } == set()
+    clone.git("checkout", "params.yaml")
+    assert clone.repro().ran == set()
+    assert tree(clone) == before
+
+
+def assert_clean_failure(clone, run):
+    assert "Traceback" not in run.text
+    assert partial_files(clone) == []
+
+
+def tree(clone):
+    """All files of data/ and metrics/."""
+    found = (path for name in ("data", "metrics") for path in (clone.root / name).rglob("*") if path.is_file())
+    return {path.relative_to(clone.root).as_posix() for path in found}
+
+
+def test_no_database_or_worker_outlives_the_runs(first):
+    end = time.monotonic() + 30
+    root = Path(first[0].root).parent
+    while processes(root) and time.monotonic() < end:
+        time.sleep(0.5)
+    assert processes(root) == []

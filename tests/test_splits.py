@@ -1,0 +1,77 @@
+"""A group's split is a function of its name, its stratum, the fractions and the seed; and every class is everywhere."""
+
+from collections import Counter
+from math import sqrt
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.errors import LeakySplit
+from tandem.samples import SPLITS
+from tandem.splits import require_every_class, split_of
+
+FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+STRATA = ["car/snapshots", "car/exports", "truck/snapshots"]
+
+
+def splits_of(groups: list[str], *, stratum: str = STRATA[0], seed: int = 0) -> list[str]:
+    return [split_of(group, stratum=stratum, fractions=FRACTIONS, seed=seed) for group in groups]
+
+
+@pytest.mark.parametrize("stratum", STRATA)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_fractions_hold_in_every_stratum(stratum: str, seed: int) -> None:
+    num_groups = 4000
+    counts = Counter(splits_of([f"{i:032x}" for i in range(num_groups)], stratum=stratum, seed=seed))
+    for split, share in FRACTIONS.items():
+        four_sigma = 4 * sqrt(num_groups * share * (1 - share))
+        assert abs(counts[split] - num_groups * share) < four_sigma
+
+
+def test_stratum_and_seed_draw_anew() -> None:
+    groups = [str(i) for i in range(200)]
+    drawn = [splits_of(groups), splits_of(groups, stratum=STRATA[1]), splits_of(groups, seed=1)]
+    agreeing = [sum(a == b for a, b in zip(drawn[0], other, strict=True)) for other in drawn[1:]]
+    # two independent draws agree with probability 0.7^2 + 0.1^2 + 0.2^2 = 0.54
+    assert all(80 < count < 136 for count in agreeing)
+
+
+def test_adding_a_fifth_of_groups_moves_none() -> None:
+    groups = [str(i) for i in range(100)]
+    before = dict(zip(groups, splits_of(groups), strict=True))
+    more = [f"new {i}" for i in range(20)] + groups[::-1]
+    after = dict(zip(more, splits_of(more), strict=True))
+    assert before == {group: after[group] for group in groups}
+
+
+@given(st.text(), st.text(), st.integers(0, 2**32))
+def test_the_order_of_the_fractions_plays_no_part(group: str, stratum: str, seed: int) -> None:
+    turned = dict(reversed(FRACTIONS.items()))
+    found = [split_of(group, stratum=stratum, fractions=shares, seed=seed) for shares in (FRACTIONS, turned)]
+    assert found[0] == found[1]
+    assert found[0] in SPLITS
+
+
+def test_a_larger_train_share_takes_no_group_out_of_train() -> None:
+    groups = [str(i) for i in range(300)]
+    larger = {"train": 0.8, "val": 0.1, "test": 0.1}
+    for group, split in zip(groups, splits_of(groups), strict=True):
+        if split == "train":
+            assert split_of(group, stratum=STRATA[0], fractions=larger, seed=0) == "train"
+
+
+def test_classes_that_are_in_every_split_pass() -> None:
+    require_every_class(["car", "truck"] * 3, [s for s in SPLITS for _ in range(2)], class_names=["car", "truck"])
+
+
+def test_a_class_that_is_missing_from_a_split_is_an_error_with_the_class_the_split_and_the_counts() -> None:
+    labels = ["car", "car", "car", "truck", "truck", "truck"]
+    splits = ["train", "val", "test", "train", "train", ""]
+    with pytest.raises(LeakySplit, match=r"no picture of truck in val; truck in test \(car: 3 .*, truck: 2 pictures\)"):
+        require_every_class(labels, splits, class_names=["car", "truck"])
+
+
+def test_a_class_without_any_picture_is_named() -> None:
+    with pytest.raises(LeakySplit, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"):
+        require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])

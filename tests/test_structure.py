@@ -1,0 +1,247 @@
+"""What the layout promises, held against dvc.yaml, params.yaml and the sources themselves."""
+
+import ast
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from ruamel.yaml import YAML
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "tandem"
+LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
+# what a stage writes under metrics/ beside the files that carry its name
+OTHER_METRICS = {"evaluate": {"metrics/confusion.csv", "metrics/curves.csv"}}
+KNOW_THE_LAYOUT = ("params.py", "cli.py")
+A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")
+BRANCHES = (ast.For, ast.While, ast.AsyncFor, ast.If, ast.IfExp, ast.Match, ast.Try, ast.TryStar)
+
+
+def yaml(name):
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def rel(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+PARAMS = yaml("params.yaml")
+DVC = yaml("dvc.yaml")
+STAGES = DVC["stages"]
+BODIES = {name: stage.get("do", stage) for name, stage in STAGES.items()}
+each_stage = pytest.mark.parametrize("stage", STAGES)
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=rel)
+each_module = pytest.mark.parametrize("module", LIBRARY, ids=rel)
+
+
+def paths(stage, *kinds):
+    """What a stage lists under these kinds, without the options that may follow a path."""
+    entries = (entry for kind in kinds for entry in BODIES[stage].get(kind, []))
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def imported(path):
+    """Every module that a file imports, by its full name, wherever in the file; `from a import b` may name a.b."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def own_modules(path):
+    """The files of this package that a file imports, itself excluded, and what they import in turn."""
+    found, ahead = set(), [path]
+    while ahead:
+        for name in imported(ahead.pop()):
+            module = ROOT / "src" / Path(*name.split(".")).with_suffix(".py")
+            if module.is_file() and module not in found:
+                found.add(module)
+                ahead.append(module)
+    return found
+
+
+def outside(path):
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+def leaves(value, key=""):
+    """Dotted keys of all scalars and lists, and of mappings that are empty."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from leaves(item, f"{key}.{name}" if key else name)
+    else:
+        yield key
+
+
+def tracked(stage):
+    """The keys of params.yaml that a stage tracks, templates filled in for each item of its foreach."""
+    keys = BODIES[stage].get("params", [])
+    if "foreach" not in STAGES[stage]:
+        return set(keys)
+    items = PARAMS[STAGES[stage]["foreach"].removeprefix("${").removesuffix("}")]
+    fill = re.compile(r"\$\{item\.(\w+)\}")
+    return {
+        fill.sub(lambda found, item=item: item[found[1]], key.replace("${key}", name))
+        for name, item in items.items()
+        for key in keys
+    }
+
+
+def at(key):
+    value = PARAMS
+    for name in key.split("."):
+        value = value[name]
+    return value
+
+
+# --- dvc.yaml against the sources
+
+
+@each_stage
+def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(stage):
+    script = ROOT / "stages" / f"{stage}.py"
+    needed = [rel(script), *sorted(map(rel, own_modules(script)))]
+    listed = [path for path in paths(stage, "deps") if path.endswith(".py")]
+    missing, surplus = [p for p in needed if p not in listed], [p for p in listed if p not in needed]
+    lines = "".join(f"\n      - {path}" for path in missing)
+    unused = "".join(f"\n      - {path}" for path in surplus)
+    assert not missing, f"add to the deps of stage {stage} in dvc.yaml:{lines}"
+    assert not surplus, f"remove from the deps of stage {stage} in dvc.yaml:{unused}"
+    assert paths(stage, "deps")[: len(needed)] == needed, f"code first, script before sorted modules, in stage {stage}"
+
+
+def test_every_script_is_a_stage_and_every_stage_has_a_script():
+    assert sorted(STAGES) == [script.stem for script in SCRIPTS]
+
+
+@each_stage
+def test_stage_script_and_outputs_share_one_name(stage):
+    program, *arguments = BODIES[stage]["cmd"].split()[1:]
+    assert program == f"stages/{stage}.py"
+    assert arguments == (["${key}"] if "foreach" in STAGES[stage] else [])
+    own = re.compile(rf"(data/{stage}(/.+)?|metrics/{stage}(\.json|\.csv|/.+))")
+    for path in paths(stage, "outs", "metrics", "plots"):
+        assert own.fullmatch(path) or path in OTHER_METRICS.get(stage, ()), path
+
+
+def test_every_plotted_file_is_written_by_a_stage():
+    plotted = {path for plot in DVC.get("plots", []) for options in plot.values() for path in options["y"]}
+    assert plotted <= {path for stage in STAGES for path in paths(stage, "outs", "metrics", "plots")}
+
+
+def test_stages_stand_in_running_order():
+    order = list(STAGES)
+    for stage in order:
+        for path in paths(stage, "deps"):
+            if path.startswith("data/"):
+                assert order.index(path.split("/")[1]) < order.index(stage), f"{stage} reads {path}"
+
+
+@each_stage
+def test_a_stage_has_a_description_of_one_line(stage):
+    assert BODIES[stage].get("desc", "").strip()
+    assert "\n" not in BODIES[stage]["desc"].strip()
+
+
+@each_stage
+def test_parameters_that_a_stage_tracks_exist(stage):
+    for key in tracked(stage):
+        at(key)
+
+
+@each_stage
+def test_a_stage_tracks_every_section_that_its_script_reads(stage):
+    text = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    sections = re.findall(r'read_params\(\)\["(\w+)"\]', text) or re.findall(r'\bparams\["(\w+)"\]', text)
+    assert set(sections) - {"runtime"} <= {key.partition(".")[0] for key in tracked(stage)}
+
+
+def test_every_parameter_but_the_speed_knobs_is_tracked_by_a_stage():
+    keys = {key for stage in STAGES for key in tracked(stage)}
+    loose = [leaf for leaf in leaves(PARAMS) if not any(leaf == key or leaf.startswith(f"{key}.") for key in keys)]
+    assert loose == [f"runtime.{name}" for name in PARAMS["runtime"]]
+
+
+def test_only_the_check_stage_reads_the_whole_parameter_file():
+    assert [stage for stage in STAGES if "params.yaml" in paths(stage, "deps")] == ["check"]
+
+
+def test_parameters_are_the_preset_of_the_sample():
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "presets" / "sample.yaml").read_bytes()
+
+
+# --- the scripts
+
+
+@each_script
+def test_a_script_is_short_and_has_no_branch_but_its_last_lines(script):
+    *statements, last = tree(script).body
+    branches = [node.lineno for part in statements for node in ast.walk(part) if isinstance(node, BRANCHES)]
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 40
+    assert branches == []
+    assert ast.unparse(last).startswith("if __name__ == '__main__':")
+
+
+# --- the library
+
+
+def layout_paths(module):
+    """String constants that are a path of the project's layout as a whole, or begin one; messages have spaces."""
+    constants = (node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant))
+    return [text for text in constants if isinstance(text, str) and A_PATH_OF_THE_LAYOUT.fullmatch(text)]
+
+
+@each_module
+def test_a_module_does_not_know_where_the_project_keeps_its_files(module):
+    assert module.name in KNOW_THE_LAYOUT or layout_paths(module) == []
+
+
+@each_module
+def test_a_module_and_its_functions_are_of_a_size_to_read(module):
+    functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 250
+    assert [f.name for f in functions if f.end_lineno - f.lineno + 1 > 50] == []
+
+
+def test_module_names_say_what_is_in_them():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
+    assert [rel(module) for module in LIBRARY if vague & set(module.stem.split("_"))] == []
+
+
+def test_package_files_are_empty():
+    assert [rel(path) for path in PACKAGE.rglob("__init__.py") if path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(("library", "owners"), [("fiftyone", {"review.py"}), ("torchvision", {"backbones.py"})])
+def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
+    assert {module.name for module in LIBRARY if library in outside(module)} == owners
+    assert [rel(script) for script in SCRIPTS if library in outside(script)] == []
+
+
+def test_only_modules_for_plots_import_matplotlib():
+    assert [
+        rel(path) for path in [*LIBRARY, *SCRIPTS] if "matplotlib" in outside(path) and "plot" not in path.stem
+    ] == []
+
+
+def test_modules_that_need_no_torch_and_no_fiftyone_do_not_import_them():
+    code = "import sys, tandem.cli, tandem.schema, tandem.merging, tandem.evaluation; print(*sys.modules)"
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120).stdout
+    assert {"torch", "torchvision", "fiftyone"} & set(said.split()) == set()
+
+
+def test_torch_and_torchvision_are_a_matching_pair():
+    import torch
+    from torchvision.ops import nms
+
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 9.0, 10.0]])
+    assert nms(boxes, torch.tensor([0.2, 0.8]), iou_threshold=0.5).tolist() == [1]
