@@ -209,8 +209,10 @@ def test_a_stem_of_another_class_or_source_is_another_stem(hint: str, planted: P
 def test_frames_of_a_clip_and_crops_of_a_picture_share_a_split_whatever_their_pixels_say(
     hint: str, planted: Planted
 ) -> None:
+    x = some_features(500)
     for number, label in enumerate(["car", "truck", "car", "truck"]):
-        planted.add(f"a{number}", label, source="exports", hints=[hint])
+        # alike as two pictures of one stem may be, which makes frames and crops no copies
+        planted.add(f"a{number}", label, source="exports", hints=[hint], x=turned_by(x, 0.95, seed=number))
     curated = planted.curate()
     frames = [by_id(curated)[f"a{number}"] for number in range(4)]
     assert {frame.group for frame in frames} == {"a0"}
@@ -315,7 +317,7 @@ def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups.values()}
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(LINKS, st.sampled_from(["one", "together"]))
 def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
     links: list[tuple[int, int, str]], copies: str
@@ -339,7 +341,7 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
     )
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(LINKS, st.lists(st.tuples(st.sampled_from("0z"), st.integers(0, 79), st.booleans()), min_size=16, max_size=16))
 def test_adding_a_fifth_of_pictures_moves_none_whose_group_stays(
     links: list[tuple[int, int, str]], added: list[tuple[str, int, bool]]

@@ -33,6 +33,7 @@ MAP = label_map(
         ("Straße", "strasse"),
         ("\N{LATIN SMALL LIGATURE FI}re truck", "fire truck"),
         ("Ｃａｒ１", "car1"),
+        ("50 \N{SQUARE HZ}", "50 hz"),
         ("İstanbul", "istanbul"),
         ("車", "車"),
         ("_-_", ""),

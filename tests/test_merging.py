@@ -128,6 +128,13 @@ def test_of_pixel_copies_the_first_files_bytes_are_kept(tmp_path: Path) -> None:
     assert merged.index.records[0].file == f"{pixel_id(drawn(1))}.webp"
 
 
+def test_a_record_has_the_hints_of_all_its_copies(tmp_path: Path) -> None:
+    exports = ("car/ride_mp4-1.png", "car/a_jpg.rf.KJ730oDTFPdXdJxvSLnX.png", "car/ride_mp4-1.bmp", "carro/plain.png")
+    offer = plant(tmp_path / "street", {path: encoded(drawn(1), path[-3:].upper()) for path in exports})
+    merged = merge(tmp_path, {"street": offer})
+    assert [record.hints for record in merged.index.records] == [("stem:street/car/a", "video:street/ride")]
+
+
 def test_one_picture_under_two_classes_is_set_aside_and_never_guessed(tmp_path: Path) -> None:
     disputed = drawn(1)
     offers = {

@@ -1,9 +1,19 @@
-"""Randomness comes from the seed and leaves no trace."""
+"""Randomness comes from the seed and leaves no trace; nor do threads."""
+
+from collections.abc import Iterator
 
 import pytest
 import torch
 
-from tandem.seeding import seeded
+from tandem.seeding import one_thread, seeded
+
+
+@pytest.fixture(params=[1, 2])
+def num_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
 
 
 def test_the_same_seed_draws_the_same_and_another_seed_something_else() -> None:
@@ -33,3 +43,15 @@ def test_an_error_inside_the_block_restores_the_generator_too() -> None:
         torch.rand(10)
         raise KeyError
     assert torch.equal(torch.get_rng_state(), before)
+
+
+def test_inside_the_block_there_is_one_thread_and_afterwards_as_many_as_before(num_threads: int) -> None:
+    with one_thread():
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == num_threads
+
+
+def test_an_error_inside_the_block_restores_the_threads_too(num_threads: int) -> None:
+    with pytest.raises(KeyError), one_thread():
+        raise KeyError
+    assert torch.get_num_threads() == num_threads

@@ -65,6 +65,15 @@ def test_a_run_alone_is_the_run_among_others(
     assert runs(features, samples, [0.001], [8]) == [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
 
 
+def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(
+    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+) -> None:
+    others = study(features, samples=samples, lrs=[0.001], batch_sizes=[8], ensemble_dropout=0.0, **SETTINGS)
+    before = [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
+    changed = [run.model for run, other in zip(before, others, strict=True) if run != other]
+    assert changed == ["feature"]
+
+
 def test_the_test_rows_do_not_matter(grid: list[Run], features: dict[str, np.ndarray], samples: Samples) -> None:
     rows = samples.rows("test")
     others = {name: x.copy() for name, x in features.items()}

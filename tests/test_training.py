@@ -93,6 +93,18 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(dropout: f
     assert first.logits.tobytes() == again.logits.tobytes()
 
 
+def test_the_bytes_do_not_depend_on_the_number_of_threads() -> None:
+    x, samples = blobs(dim=300)
+    found, before = [], torch.get_num_threads()
+    try:
+        for num_threads in (1, 2):
+            torch.set_num_threads(num_threads)
+            found.append(training.train_linear(x, samples, settings=SETTINGS, name="blobs").logits.tobytes())
+    finally:
+        torch.set_num_threads(before)
+    assert found[0] == found[1]
+
+
 def test_saved_folders_have_the_same_bytes_twice(tmp_path: Path) -> None:
     x, samples = blobs()
     digests = []

@@ -17,7 +17,7 @@ def backdrop(rng: np.random.Generator, width: int, height: int) -> Image.Image:
     for number in rng.permutation(len(rows))[: rng.integers(1, 4)]:
         rows[number](draw, rng, width, horizon)
     (_lanes, _slabs, _blobs_below)[rng.integers(3)](draw, rng, width, height, horizon)
-    strength = rng.uniform(10, 55)
+    strength = rng.uniform(8, 35)
     light = np.asarray(image, dtype=np.float32) + strength * clouds(rng, width, height)[:, :, None]
     return Image.fromarray(np.clip(light, 0, 255).astype(np.uint8))
 
@@ -40,8 +40,8 @@ def cover(image: Image.Image, rng: np.random.Generator) -> None:
 
 
 def colour(rng: np.random.Generator) -> Colour:
-    """Any colour, mostly pale ones."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.beta(1.2, 2.5), rng.uniform(0.12, 1.0))
+    """Any hue, but greyish: a place is duller than the vehicles in it."""
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.22), rng.uniform(0.25, 0.9))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tandem.sources.sample_shapes import Colour, Pen, Point, box, shade
-from tandem.sources.sample_vehicles import paint
+from tandem.sources.sample_vehicles import CYCLE_PAINTS, paint
 
 _BLACK: Colour = (30, 30, 33)
 _CHROME: Colour = (196, 200, 206)
@@ -11,7 +11,7 @@ _CHROME: Colour = (196, 200, 206)
 
 def motorcycle(pen: Pen, rng: np.random.Generator) -> None:
     """Two open wheels in line with an engine, a tank and a seat between; a third have a rider."""
-    base, radius, body = rng.uniform(1.3, 1.6), rng.uniform(0.29, 0.36), paint(rng)
+    base, radius, body = rng.uniform(1.3, 1.6), rng.uniform(0.29, 0.36), paint(rng, CYCLE_PAINTS)
     rear, front = (0.0, radius), (base, radius)
     head = (base - rng.uniform(0.2, 0.4), radius + rng.uniform(0.5, 0.65))
     seat = (0.12 * base, head[1] - rng.uniform(0.08, 0.22))
@@ -76,7 +76,7 @@ def _bodywork(pen: Pen, rng: np.random.Generator, seat: Point, head: Point, body
 
 
 def _rider(pen: Pen, rng: np.random.Generator, hip: Point, hand: Point, foot_x: float) -> None:
-    coat, trousers, helmet = paint(rng), shade(paint(rng), 0.5), paint(rng)
+    coat, trousers, helmet = paint(rng, CYCLE_PAINTS), shade(paint(rng, CYCLE_PAINTS), 0.5), paint(rng, CYCLE_PAINTS)
     shoulder = (hip[0] + rng.uniform(0.1, 0.35), hip[1] + 0.52)
     knee = (hip[0] + 0.42, hip[1] - 0.08)
     pen.line([hip, knee, (foot_x, 0.26)], trousers, 0.16, z=-0.18)
@@ -88,7 +88,7 @@ def _rider(pen: Pen, rng: np.random.Generator, hip: Point, hand: Point, foot_x: 
 
 def bicycle(pen: Pen, rng: np.random.Generator) -> None:
     """Two large thin wheels and a bare frame."""
-    base, radius, body = rng.uniform(1.0, 1.15), rng.uniform(0.32, 0.37), paint(rng)
+    base, radius, body = rng.uniform(1.0, 1.15), rng.uniform(0.32, 0.37), paint(rng, CYCLE_PAINTS)
     saddle, crank, head = (0.28, radius + 0.55), (0.42 * base, radius - 0.04), (base - 0.2, radius + 0.5)
     for centre in ((0.0, radius), (base, radius)):
         _open_wheel(pen, centre, radius, (150, 152, 156), spokes=16, tyre=0.04, wide=0.015)

@@ -60,7 +60,7 @@ def _placed(shapes: list[Shape], rng: np.random.Generator, width: int, height: i
     corners = np.concatenate([shape.points for shape in shapes]) @ turn.T
     low, high = corners.min(axis=0), corners.max(axis=0)
     room = np.array([width, height])
-    scale = float((room / (high - low)).min() * rng.uniform(0.62, 0.98))
+    scale = float((room / (high - low)).min() * rng.uniform(0.74, 1.0))
     slack = room - scale * (high - low)
     offset = slack * rng.uniform([0, 0.1], [1, 0.95]) - scale * low
     return [Shape(s.points @ turn.T * scale + offset, s.fill, s.width * scale) for s in shapes]
@@ -88,9 +88,8 @@ def _cast_shadow(image: Image.Image, shapes: list[Shape]) -> None:
 def _weather(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Blur, uneven light, contrast, a colour cast and noise."""
     soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.8)))
-    pixels = np.asarray(soft, dtype=np.float32)
     light = 1 + rng.uniform(0, 0.3) * clouds(rng, image.width, image.height)[:, :, None]
-    cast = rng.uniform(0.85, 1.12, 3).astype(np.float32) * np.float32(rng.uniform(0.7, 1.15))
-    pixels = (pixels * light * cast - 128) * rng.uniform(0.7, 1.1) + 128
+    cast = rng.uniform(0.94, 1.06, 3) * rng.uniform(0.7, 1.15)
+    pixels = (np.asarray(soft, dtype=np.float32) * light * cast - 128) * rng.uniform(0.7, 1.1) + 128
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(1, 9)
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))

@@ -6,20 +6,11 @@ import numpy as np
 
 from tandem.sources.sample_shapes import Colour, Pen, Point, box, shade
 
-_PAINTS: list[Colour] = [
-    (235, 235, 232),
-    (188, 192, 196),
-    (96, 100, 106),
-    (34, 36, 40),
-    (176, 30, 34),
-    (34, 70, 150),
-    (30, 100, 66),
-    (226, 180, 40),
-    (214, 104, 32),
-    (120, 170, 196),
-    (112, 66, 44),
-    (216, 204, 170),
-]
+# Each kind of vehicle has paints of its own, as a fleet has; the last four of each list are common to all.
+_COMMON: list[Colour] = [(235, 235, 232), (96, 100, 106), (34, 36, 40), (188, 192, 196)]
+CAR_PAINTS: list[Colour] = [(34, 70, 170), (70, 130, 210), (20, 50, 110), (60, 150, 200), (110, 150, 220), *_COMMON[:1]]
+TRUCK_PAINTS: list[Colour] = [(236, 180, 40), (230, 140, 30), (200, 150, 60), (240, 200, 70), (190, 120, 30), *_COMMON[:1]]
+CYCLE_PAINTS: list[Colour] = [(206, 30, 50), (180, 20, 80), (226, 50, 70), (150, 20, 40), (200, 40, 110), *_COMMON[2:3]]
 _TYRE: Colour = (28, 28, 30)
 _DARK: Colour = (44, 46, 50)
 
@@ -44,16 +35,16 @@ _CAR_BUILDS = (
 )
 
 
-def paint(rng: np.random.Generator) -> Colour:
-    """A body colour: one of a dozen, each channel shifted a little."""
-    red, green, blue = np.array(_PAINTS[rng.integers(len(_PAINTS))]) + rng.integers(-18, 19, 3)
+def paint(rng: np.random.Generator, paints: list[Colour]) -> Colour:
+    """One of the paints, each channel shifted a little."""
+    red, green, blue = np.array(paints[rng.integers(len(paints))]) + rng.integers(-18, 19, 3)
     return shade((int(red), int(green), int(blue)), 1.0)
 
 
 def car(pen: Pen, rng: np.random.Generator) -> None:
     """A passenger car: low body, cabin set back, two discs for wheels, much glass."""
     build = _CAR_BUILDS[rng.integers(len(_CAR_BUILDS))]
-    length, width, body = rng.uniform(3.6, 4.7), rng.uniform(1.6, 1.85), paint(rng)
+    length, width, body = rng.uniform(3.6, 4.7), rng.uniform(1.6, 1.85), paint(rng, CAR_PAINTS)
     height, belt = build.height * rng.uniform(0.96, 1.06), build.belt * rng.uniform(0.96, 1.04)
     bonnet, glass = belt - rng.uniform(0.04, 0.16), shade((70, 88, 104), rng.uniform(0.5, 1.5))
     screen, rear = build.windscreen * length, build.rear_window * length
@@ -122,7 +113,7 @@ def truck(pen: Pen, rng: np.random.Generator) -> None:
     """A lorry: a tall cab in front of a load that is boxed, slatted, tipped, tanked or stacked; many wheels."""
     cab_length, cab_top = rng.uniform(1.5, 2.3), rng.uniform(2.3, 3.1)
     load_length, width = rng.uniform(3.4, 7.0), rng.uniform(2.1, 2.5)
-    deck, radius, body = rng.uniform(0.95, 1.15), rng.uniform(0.44, 0.54), paint(rng)
+    deck, radius, body = rng.uniform(0.95, 1.15), rng.uniform(0.44, 0.54), paint(rng, TRUCK_PAINTS)
     length = load_length + 0.25 + cab_length
     near_axles = _truck_axles(rng, load_length, length - cab_length * 0.5)
     for x in near_axles:
@@ -170,7 +161,7 @@ def _cab(pen: Pen, rng: np.random.Generator, corners: list[Point], body: Colour,
 
 
 def _boxed(pen: Pen, rng: np.random.Generator, length: float, deck: float, width: float) -> None:
-    top, fill = deck + rng.uniform(1.7, 2.5), paint(rng)
+    top, fill = deck + rng.uniform(1.7, 2.5), paint(rng, TRUCK_PAINTS)
     pen.slab(box(0, deck, length, top), fill, near=0, far=width)
     for x in np.arange(0.15, length, rng.uniform(0.28, 0.42)):
         pen.line([(x, deck + 0.05), (x, top - 0.05)], shade(fill, 0.62), 0.07)
@@ -190,7 +181,7 @@ def _slatted(pen: Pen, rng: np.random.Generator, length: float, deck: float, wid
 
 
 def _tank(pen: Pen, rng: np.random.Generator, length: float, deck: float, width: float) -> None:
-    radius, fill = rng.uniform(0.75, 0.95), paint(rng)
+    radius, fill = rng.uniform(0.75, 0.95), paint(rng, TRUCK_PAINTS)
     middle = deck + radius
     for share, light in ((0.0, 0.6), (0.18, 0.8), (0.42, 1.0), (0.66, 1.2), (0.86, 1.05)):
         low, high = middle - radius + 2 * radius * share, middle + radius
@@ -201,7 +192,7 @@ def _tank(pen: Pen, rng: np.random.Generator, length: float, deck: float, width:
 
 
 def _stacked(pen: Pen, rng: np.random.Generator, length: float, deck: float, width: float) -> None:
-    pen.slab(box(0, deck - 0.1, length, deck + 0.1), shade(paint(rng), 0.7), near=0, far=width)
+    pen.slab(box(0, deck - 0.1, length, deck + 0.1), shade(paint(rng, TRUCK_PAINTS), 0.7), near=0, far=width)
     size = rng.uniform(0.55, 0.8)
     for x in np.arange(0.1, length - size, size + 0.06)[:: 1 if pen.yaw > 0 else -1]:
         for row in range(int(rng.integers(1, 4))):
@@ -213,7 +204,7 @@ def _stacked(pen: Pen, rng: np.random.Generator, length: float, deck: float, wid
 
 
 def _tipper(pen: Pen, rng: np.random.Generator, length: float, deck: float, width: float) -> None:
-    top, fill = deck + rng.uniform(0.9, 1.5), paint(rng)
+    top, fill = deck + rng.uniform(0.9, 1.5), paint(rng, TRUCK_PAINTS)
     heap = [(0.3, top - 0.1), (length - 0.4, top - 0.1)]
     crown = [(x, top + rng.uniform(0.15, 0.6)) for x in np.linspace(length - 0.8, 0.7, 6)]
     pen.slab([*heap, *crown], shade((128, 104, 78), rng.uniform(0.6, 1.3)), near=0.3, far=width - 0.3)
@@ -225,7 +216,7 @@ def _tipper(pen: Pen, rng: np.random.Generator, length: float, deck: float, widt
 
 def bus(pen: Pen, rng: np.random.Generator) -> None:
     """A long box with one row of windows and two wheels."""
-    length, top, width, body = rng.uniform(8.0, 11.0), rng.uniform(2.8, 3.2), 2.5, paint(rng)
+    length, top, width, body = rng.uniform(8.0, 11.0), rng.uniform(2.8, 3.2), 2.5, paint(rng, CAR_PAINTS)
     low, belt, radius, glass = 0.4, rng.uniform(1.3, 1.6), 0.48, shade((60, 76, 92), rng.uniform(0.5, 1.4))
     pen.slab(box(0, low, length, top), body, near=0, far=width)
     pen.strip((length, belt - 0.2), (length, top - 0.35), glass, near=0.1, far=width - 0.1)
@@ -234,7 +225,7 @@ def bus(pen: Pen, rng: np.random.Generator) -> None:
     for start, end in zip(panes[:-1], panes[1:] - 0.12, strict=True):
         pen.face(box(start, belt, end, top - 0.35), glass)
     pen.face(box(length - 1.5, low + 0.1, length - 0.5, top - 0.4), shade(glass, 0.7))
-    pen.line([(0, belt - 0.25), (length, belt - 0.25)], paint(rng), 0.2)
+    pen.line([(0, belt - 0.25), (length, belt - 0.25)], paint(rng, CAR_PAINTS), 0.2)
     for x in (0.25 * length, 0.78 * length):
         pen.disc((x, radius), radius * 1.2, shade(body, 0.3))
         pen.tyre((x, radius), radius, _TYRE, near=0, far=0.3)
