@@ -11,6 +11,7 @@ import json
 import shutil
 import sys
 import time
+from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
@@ -49,7 +50,24 @@ def first(tmp_path_factory):
 
 @pytest.fixture
 def clone(first, request):
-    copy = first[0].copy(hashlib.sha256(request.node.name.encode()).hexdigest()[:8])
+    with copied(first[0], request.node.name) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def trained(first):
+    """A clone where two training parameters were changed and taken back; the two runs, and the metrics of the first."""
+    with copied(first[0], "trained") as copy:
+        copy.change("train.lr", 0.01)
+        copy.change("train.batch_size", 4)
+        there, metrics = copy.repro(), copy.metrics()
+        copy.git("checkout", "params.yaml")
+        yield copy, there, metrics, copy.repro()
+
+
+@contextmanager
+def copied(clone, name):
+    copy = clone.copy(hashlib.sha256(name.encode()).hexdigest()[:8])
     yield copy
     shutil.rmtree(copy.root)
 
@@ -105,17 +123,17 @@ def test_second_run_runs_nothing(clone):
 # --- a change reruns what it must, and nothing else
 
 
-def test_a_training_parameter_reruns_training_alone_and_taking_it_back_runs_nothing(clone):
-    before = clone.metrics()
-    clone.change("train.lr", 0.01)
-    there = clone.repro()
+def test_training_parameters_rerun_training_and_what_reads_it_alone(first, trained):
+    _, there, metrics, _ = trained
     assert there.ran == {"check"} | TRAINS | AFTER_TRAINING
-    assert clone.metrics()["metrics/evaluate.json"] != before["metrics/evaluate.json"]
-    clone.git("checkout", "params.yaml")
-    back = clone.repro()
+    assert metrics["metrics/evaluate.json"] != first[0].metrics()["metrics/evaluate.json"]
+
+
+def test_taking_parameters_back_runs_nothing_and_restores_every_number(first, trained):
+    clone, _, _, back = trained
     assert back.ran == set()
     assert back.restored == {"check"} | TRAINS | AFTER_TRAINING
-    assert clone.metrics() == before
+    assert clone.metrics() == first[0].metrics()
     assert clone.git("status", "--porcelain") == ""
 
 
@@ -180,37 +198,48 @@ def test_a_source_is_added_by_the_parameters_alone(clone):
 # --- experiments
 
 
-def test_an_experiment_shows_in_every_comparison(clone):
-    run = Run.of(clone.run(sys.executable, "-m", "dvc", "exp", "run", "--name", "small", "-S", "train.batch_size=4"))
-    assert run.ran == {"check"} | TRAINS | AFTER_TRAINING
-    params = json.loads(clone.dvc("params", "diff", "--json"))
-    assert params == {"params.yaml": {"train.batch_size": {"old": 8, "new": 4, "diff": -4}}}
-    metrics = json.loads(clone.dvc("metrics", "diff", "--json"))
-    assert {"metrics/evaluate.json", f"metrics/train/{CURATES}.json"} <= set(metrics)
-    assert "metrics/merge.json" not in metrics
-    rows = list(csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv"))))
-    assert [row["train.batch_size"] for row in rows if row["Experiment"] == "small"] == ["4"]
-    clone.dvc("plots", "diff", "-o", "page")
-    assert "metrics/study.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
+def test_an_experiment_shows_in_every_comparison(trained):
+    with copied(trained[0], "experiment") as clone:
+        settings = ("-S", "train.lr=0.01", "-S", "train.batch_size=4")
+        run = Run.of(clone.run(sys.executable, "-m", "dvc", "exp", "run", "--name", "small", *settings))
+        assert run.ran | run.restored == {"check"} | TRAINS | AFTER_TRAINING
+        assert clone.metrics() == trained[2]
+        params = json.loads(clone.dvc("params", "diff", "--json"))["params.yaml"]
+        assert {key: (change["old"], change["new"]) for key, change in params.items()} == {
+            "train.lr": (0.001, 0.01),
+            "train.batch_size": (8, 4),
+        }
+        metrics = json.loads(clone.dvc("metrics", "diff", "--json"))
+        assert {"metrics/evaluate.json", f"metrics/train/{CURATES}.json"} <= set(metrics)
+        assert "metrics/merge.json" not in metrics
+        [row] = [row for row in experiments(clone) if row["Experiment"] == "small"]
+        assert (float(row["train.lr"]), int(row["train.batch_size"])) == (0.01, 4)
+        clone.dvc("plots", "diff", "-o", "page")
+        assert "metrics/study.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(clone):
-    before = clone.metrics(), clone.lock()
-    clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.01,0.002", "-S", "train.batch_size=4,8")
-    clone.dvc("queue", "start", "-j", "2")
-    end = time.monotonic() + 400
-    while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
-        time.sleep(3)
-    assert status.count("Success") == 4, status
-    assert (clone.metrics(), clone.lock()) == before
-    rows = list(csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv"))))
-    experiments = [row for row in rows if row["Experiment"]]
-    pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in experiments]
-    assert sorted(pairs) == sorted(product((0.01, 0.002), (4, 8)))
-    assert len({row["shipped.log_loss"] for row in experiments}) == 4
-    while processes(clone.root) and time.monotonic() < end:  # the workers end by themselves when nothing is queued
-        time.sleep(1)
-    assert processes(clone.root) == []
+def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(trained):
+    with copied(trained[0], "queue") as clone:
+        before = clone.metrics(), clone.lock()
+        clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.01,0.002", "-S", "train.batch_size=4,8")
+        clone.dvc("queue", "start", "-j", "2")
+        end = time.monotonic() + 400
+        while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
+            time.sleep(3)
+        assert status.count("Success") == 4, status
+        assert (clone.metrics(), clone.lock()) == before
+        rows = experiments(clone)
+        pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in rows]
+        assert sorted(pairs) == sorted(product((0.01, 0.002), (4, 8)))
+        assert len({row["shipped.log_loss"] for row in rows}) == 4
+        while processes(clone.root) and time.monotonic() < end:  # the workers end by themselves when all is done
+            time.sleep(1)
+        assert processes(clone.root) == []
+
+
+def experiments(clone):
+    rows = csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv")))
+    return [row for row in rows if row["Experiment"]]
 
 
 # --- the same inputs and parameters give the same bytes

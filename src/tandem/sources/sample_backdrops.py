@@ -41,7 +41,7 @@ def cover(image: Image.Image, rng: np.random.Generator) -> None:
 
 def colour(rng: np.random.Generator) -> Colour:
     """Any hue, but greyish: a place is duller than the vehicles in it."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.22), rng.uniform(0.25, 0.9))
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.2), rng.uniform(0.15, 1.0))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 

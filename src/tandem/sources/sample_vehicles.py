@@ -6,11 +6,34 @@ import numpy as np
 
 from tandem.sources.sample_shapes import Colour, Pen, Point, box, shade
 
-# Each kind of vehicle has paints of its own, as a fleet has; the last four of each list are common to all.
-_COMMON: list[Colour] = [(235, 235, 232), (96, 100, 106), (34, 36, 40), (188, 192, 196)]
-CAR_PAINTS: list[Colour] = [(34, 70, 170), (70, 130, 210), (20, 50, 110), (60, 150, 200), (110, 150, 220), *_COMMON[:1]]
-TRUCK_PAINTS: list[Colour] = [(236, 180, 40), (230, 140, 30), (200, 150, 60), (240, 200, 70), (190, 120, 30), *_COMMON[:1]]
-CYCLE_PAINTS: list[Colour] = [(206, 30, 50), (180, 20, 80), (226, 50, 70), (150, 20, 40), (200, 40, 110), *_COMMON[2:3]]
+# Most vehicles of a kind wear its hues: features of random weights hardly see shapes, but colours they do.
+CAR_PAINTS: list[Colour] = [
+    (34, 70, 170),
+    (70, 130, 210),
+    (20, 50, 110),
+    (60, 150, 200),
+    (110, 150, 220),
+    (40, 90, 200),
+    (235, 235, 232),
+]
+TRUCK_PAINTS: list[Colour] = [
+    (236, 180, 40),
+    (230, 140, 30),
+    (200, 150, 60),
+    (240, 200, 70),
+    (190, 120, 30),
+    (220, 170, 20),
+    (235, 235, 232),
+]
+CYCLE_PAINTS: list[Colour] = [
+    (206, 30, 50),
+    (180, 20, 80),
+    (226, 50, 70),
+    (150, 20, 40),
+    (200, 40, 110),
+    (220, 30, 90),
+    (34, 36, 40),
+]
 _TYRE: Colour = (28, 28, 30)
 _DARK: Colour = (44, 46, 50)
 
