@@ -98,19 +98,14 @@ def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int
         path, digest = (Path(weights), sha256) if sha256 is not None else _download(name, weights)
         _fill(classifier, _read(path, digest=digest), end=end, described=f"{path} does not hold weights of {name}")
     classifier.set_submodule(end, nn.Identity())
+    net = Trunk(classifier).eval()
+    dim = _dim(net, name=name, size_px=size_px)
     if weights == RANDOM:
-        classifier = _early_end(classifier, size_px=size_px)
-    net = Trunk(classifier).eval().requires_grad_(False)
-    try:
-        with torch.inference_mode():
-            dim = net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
-    except (RuntimeError, AssertionError, ValueError) as error:
-        raise WeightsError(
-            f"{name} takes no pictures of {size_px} x {size_px} pixels ({_first_line(error)}); change extract.size_px"
-        ) from None
-    if weights == RANDOM:
+        net = Trunk(_early_end(classifier, size_px=size_px)).eval()
+        dim = _dim(net, name=name, size_px=size_px)
         _gather_statistics(net, seed=seed, size_px=size_px)
-    return Backbone(name, net.to(memory_format=torch.channels_last), dim, _digest(net))
+    net.requires_grad_(False).to(memory_format=torch.channels_last)
+    return Backbone(name, net, dim, _digest(net))
 
 
 def _classifier(name: str) -> tuple[nn.Module, str]:
@@ -122,6 +117,16 @@ def _classifier(name: str) -> tuple[nn.Module, str]:
         if _NUM_CLASSES in (getattr(layer, "out_features", None), getattr(layer, "out_channels", None))
     ]
     return classifier, ends[-1]
+
+
+def _dim(net: Trunk, *, name: str, size_px: int) -> int:
+    try:
+        with torch.inference_mode():
+            return net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
+    except (RuntimeError, AssertionError, ValueError) as error:
+        raise WeightsError(
+            f"{name} takes no pictures of {size_px} x {size_px} pixels ({_first_line(error)}); change extract.size_px"
+        ) from None
 
 
 def _fill(classifier: nn.Module, state: State, *, end: str, described: str) -> None:
@@ -213,15 +218,18 @@ class _GridMean(nn.Module):
 
 def _early_end(classifier: nn.Module, *, size_px: int) -> nn.Module:
     """The classifier up to its last map whose side is at least a quarter of the input's, or as it is without one."""
-    classifier.eval()
     nodes = get_graph_node_names(classifier, suppress_diff_warning=True)[1]
     with torch.inference_mode():
-        values = create_feature_extractor(classifier, nodes)(torch.zeros(1, 3, size_px, size_px))
-    maps = [
-        name for name, x in values.items() if isinstance(x, torch.Tensor) and x.ndim == 4 and 4 * x.shape[3] >= size_px
-    ]
-    early = [name for name in maps if values[name].shape[1] > 3]  # the input itself is a map, too
+        values = create_feature_extractor(classifier, nodes)(torch.zeros(2, 3, size_px, size_px))
+    early = [name for name, x in values.items() if _is_map(x) and 4 * x.shape[3] >= size_px]
     return _GridMean(create_feature_extractor(classifier, early[-1:])) if early else classifier
+
+
+def _is_map(x: object) -> bool:
+    """Whether x is (2, C, side, side) of a layer, and not the input, a map with channels last, or the same for all."""
+    return (
+        isinstance(x, torch.Tensor) and x.ndim == 4 and x.shape[2] == x.shape[3] and x.shape[0] == 2 and x.shape[1] > 3
+    )
 
 
 def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
