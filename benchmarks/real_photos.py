@@ -226,7 +226,7 @@ def by_file(index: Index, fractions: Mapping[str, float], seed: int) -> tuple[li
     for row, record in enumerate(index.records):
         for origin in record.origins:
             name = f"{origin.source}/{origin.path}"
-            split = split_of(name, stratum=record.label, fractions=fractions, seed=seed)
+            split = split_of(name, fractions=fractions, seed=seed)
             rows.append(row)
             samples.append(Sample(name, record.label, origin.source, name, split))
     return rows, samples

@@ -1,17 +1,25 @@
-"""Find what is wrong in params.yaml before any work starts. Reads params.yaml; writes data/check/passed.json.
+"""Find what is wrong in params.yaml before any work starts, and clear away what earlier parameters left behind.
 
-The file it writes is always the same, so that nothing reruns because this stage did.
+Reads params.yaml; writes data/check/passed.json, always the same, so that nothing reruns because this stage did.
+Outputs of sources and backbones that are no longer named are removed: stages that read a whole folder must not see
+them. They stay in DVC's cache, and come back from there when they are named again.
 """
 
 from pathlib import Path
 
 from tandem import running, schema
-from tandem.files import write_json
+from tandem.files import keep_only, write_json
 from tandem.params import read_params
 
 
 def main() -> None:
-    schema.check(read_params())
+    params = read_params()
+    schema.check(params)
+    keep_only(Path("data/download/files"), params["sources"])
+    keep_only(Path("data/download/receipts"), params["sources"])
+    keep_only(Path("data/extract"), params["backbones"])
+    keep_only(Path("data/train"), params["backbones"])
+    keep_only(Path("metrics/train"), params["backbones"])
     write_json(Path("data/check/passed.json"), {"params.yaml": "passed"})
 
 

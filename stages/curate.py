@@ -1,7 +1,5 @@
-"""Duplicates, groups, splits and the gate; the FiftyOne dataset is rebuilt from them.
-
-Reads data/merge, the features of curate.backbone; writes data/curate, metrics/curate.json and, as scratch that can be
-rebuilt at any time, FiftyOne's database in .fiftyone.
+"""Duplicates, groups, splits and the gate. Reads data/merge, data/extract/<curate.backbone>; writes data/curate,
+metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's database in .fiftyone.
 """
 
 from pathlib import Path
@@ -22,25 +20,11 @@ def main() -> None:
     index, hashes = load_index(merge / "index.csv"), np.load(merge / "hashes.npy")
     x = load_features(Path("data/extract") / params["backbone"], ids=index.ids).x
     settings = curation.Settings.from_params(params)
-    curated = curation.curate(
-        index, x=x, hashes=hashes, class_names=read_json(merge / "classes.json"), settings=settings
-    )
-    nearest = gate.require_no_leak(
-        index.ids,
-        curated.samples.rows_by_split(),
-        features=x,
-        hashes=hashes,
-        min_similarity=near["similarity"],
-        max_hash_bits=near["hash_bits"],
-    )
-    brain = reviewing.build(
-        index,
-        curated.samples,
-        features=x,
-        images_dir=merge / "images",
-        database_dir=Path(".fiftyone/db"),
-        max_distance=1 - near["similarity"],
-    )
+    class_names = read_json(merge / "classes.json")
+    curated = curation.curate(index, x=x, hashes=hashes, class_names=class_names, settings=settings)
+    nearest = gate.require_no_leak(index.ids, curated.samples.rows_by_split(), features=x, hashes=hashes, **near)
+    dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
+    brain = reviewing.build(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
     with whole_folder(Path("data/curate")) as folder:
         save_samples(curated.samples, folder)
         curation.save_pairs(curated, folder / "pairs.csv")

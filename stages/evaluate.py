@@ -1,7 +1,7 @@
 """Score every model on test, once.
 
-Reads data/train, data/ensemble, data/curate; writes metrics/evaluate.json, of the shipped ensemble metrics/confusion.csv,
-and metrics/curves.csv, the training curves of all models in one table.
+Reads data/train, data/ensemble, data/curate; writes metrics/evaluate.json, metrics/confusion.csv of the shipped
+ensemble, and metrics/curves.csv, the training curves of all models in one table.
 """
 
 from pathlib import Path

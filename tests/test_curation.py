@@ -371,7 +371,7 @@ def test_what_a_split_by_file_leaks_is_counted_as_by_brute_force() -> None:
         )
         records.append(Record(f"{row:02}", "car", f"{row}.jpg", 9, 9, (), origins))
 
-    def draw(name: str, *, stratum: str) -> str:
+    def draw(name: str) -> str:
         return SPLITS[sum(name.encode()) % 3]
 
     pairs, tested = 0, set()
@@ -379,10 +379,10 @@ def test_what_a_split_by_file_leaks_is_counted_as_by_brute_force() -> None:
         members = [record for record, of in zip(records, copy_of, strict=True) if of == copies]
         files = {f"{origin.source}/{origin.path}" for record in members for origin in record.origins}
         for one, other in combinations(sorted(files), 2):
-            splits = {draw(one, stratum="file"), draw(other, stratum="file")}
+            splits = {draw(one), draw(other)}
             pairs += len(splits) == 2
             if splits == {"train", "test"}:
-                tested.add((copies, one if draw(one, stratum="file") == "test" else other))
+                tested.add((copies, one if draw(one) == "test" else other))
     assert leaks_by_file(records, copy_of, draw) == {
         "pairs_leaked_by_file_split": pairs,
         "test_files_leaked_by_file_split": len(tested),

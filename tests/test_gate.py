@@ -13,7 +13,7 @@ from tandem.hashes import oriented_hashes
 
 IDS = [f"picture{row}" for row in range(90)]
 ROWS = {"train": np.arange(60), "val": np.arange(60, 75), "test": np.arange(75, 90)}
-LIMITS = {"min_similarity": 0.99, "max_hash_bits": 40}
+LIMITS = {"similarity": 0.99, "hash_bits": 40}
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_the_hashes_of_flat_pictures_mean_nothing(features: np.ndarray, hashes: 
 def test_equal_features_are_a_leak_even_where_only_equal_ones_are(features: np.ndarray, hashes: np.ndarray) -> None:
     features[88] = 3 * features[20]
     with pytest.raises(LeakySplit, match="picture20 and picture88"):
-        gate.require_no_leak(IDS, ROWS, features=features, hashes=hashes, min_similarity=1.0, max_hash_bits=0)
+        gate.require_no_leak(IDS, ROWS, features=features, hashes=hashes, similarity=1.0, hash_bits=0)
 
 
 def test_every_pair_of_hashes_is_counted_once_across_blocks() -> None:

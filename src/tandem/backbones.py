@@ -2,10 +2,9 @@
 
 With trained weights the features are what the last layer would see. Random weights need two things to say
 anything:
-- BatchNorm statistics that fit what passes through. They are gathered in one pass over drawn pictures ("dead
-  leaves": overlapping discs of random size and colour, which share the scale invariance of photographs; Lee,
-  Mumford & Huang 2001), never over the data set. The backbone is thus a fixed function of its name and seed: no
-  test picture has shaped it, and adding pictures changes no feature.
+- BatchNorm statistics that fit what passes through. They are gathered in one pass over drawn pictures
+  (tandem.leaves), never over the data set. The backbone is thus a fixed function of its name and seed: no test
+  picture has shaped it, and adding pictures changes no feature.
 - An early end. Random layers keep what a picture shows for a few steps and then scramble it: on the embedded
   sample a linear head reaches 0.49 at ResNet-50's end and 0.90 on the last map of a quarter of the input's side,
   averaged over a 4 x 4 grid. So that is where a random backbone ends, where it has such a map.
@@ -19,9 +18,7 @@ from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
 
-import numpy as np
 import torch
-from PIL import Image, ImageDraw
 from torch import nn
 from torch.nn import functional
 from torchvision import models
@@ -29,6 +26,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 
 from tandem.errors import WeightsError
 from tandem.files import sha256
+from tandem.leaves import dead_leaves
 from tandem.seeding import one_thread, seeded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -243,32 +241,9 @@ def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
         norm.train()
     # on one thread, so that the statistics are the same to the last bit on machines of any size
     with torch.inference_mode(), one_thread():
-        for batch in torch.from_numpy(_dead_leaves(_NUM_LEAVES_PICTURES, size_px=size_px, seed=seed)).split(16):
+        for batch in torch.from_numpy(dead_leaves(_NUM_LEAVES_PICTURES, size_px=size_px, seed=seed)).split(16):
             net(batch)
     net.eval()
-
-
-def _dead_leaves(num_pictures: int, *, size_px: int, seed: int) -> np.ndarray:
-    """(num_pictures, size_px, size_px, 3) uint8; disc radii follow a power law of exponent -3."""
-    generator = np.random.default_rng(seed)
-    return np.stack([_leaves(generator, size_px) for _ in range(num_pictures)])
-
-
-def _leaves(generator: np.random.Generator, size_px: int, num_leaves: int = 400) -> np.ndarray:
-    picture = Image.new("RGB", (size_px, size_px))
-    draw = ImageDraw.Draw(picture)
-    smallest, largest = 2.0, size_px / 2
-    # inverse of the distribution function of p(r) ~ r^-3 between the two radii
-    share = generator.random(num_leaves)
-    radii = (smallest**-2 - share * (smallest**-2 - largest**-2)) ** -0.5
-    for radius, (x, y), colour in zip(
-        radii,
-        generator.random((num_leaves, 2)) * size_px,
-        generator.integers(0, 256, (num_leaves, 3)),
-        strict=True,
-    ):
-        draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=tuple(colour.tolist()))
-    return np.asarray(picture)
 
 
 def _digest(net: nn.Module) -> str:

@@ -116,7 +116,7 @@ def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) ->
     files: dict[int, set[str]] = defaultdict(set)
     for record, copies in zip(records, copy_of.tolist(), strict=True):
         files[copies].update(f"{origin.source}/{origin.path}" for origin in record.origins)
-    drawn = [Counter(draw(name, stratum="file") for name in names) for names in files.values()]
+    drawn = [Counter(draw(name) for name in names) for names in files.values()]
     pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
     tested = sum(counts["test"] for counts in drawn if counts["train"])
     return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
@@ -179,7 +179,7 @@ def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[st
     # records are sorted by id, so a group's smallest row is its smallest id: a name that other pictures cannot change
     for record, first, note in zip(records, group_of.tolist(), notes, strict=True):
         head = records[first]
-        split = draw(head.id, stratum=f"{head.label}/{head.source}")
+        split = draw(head.id)
         yield Sample(record.id, record.label, record.source, head.id, "" if note else split, note)
 
 

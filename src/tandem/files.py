@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -97,6 +97,17 @@ def tree(folder: Path) -> list[Path]:
     return sorted(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
     )
+
+
+def keep_only(folder: Path, names: Collection[str]) -> None:
+    """Remove what lies in `folder` under other names, extension apart, than these; hidden files stay."""
+    for path in sorted(folder.glob("[!.]*")):
+        if path.name.split(".")[0] in names:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
 
 
 def _rounded(value: Any) -> Any:

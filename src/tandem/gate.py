@@ -23,8 +23,8 @@ def require_no_leak(
     *,
     features: np.ndarray,
     hashes: np.ndarray,
-    min_similarity: float,
-    max_hash_bits: int,
+    similarity: float,
+    hash_bits: int,
 ) -> float:
     """The highest cosine found across splits; raises LeakySplit when a pair is as close as a duplicate.
 
@@ -35,12 +35,12 @@ def require_no_leak(
         distances, positions = _nearest(features[rows[one]], features[rows[other]])
         nearest.append(1 - float(distances.min(initial=2)))
         leaks = {
-            (i, j): f"{bits} of 256 hash bits <= {max_hash_bits}"
-            for i, j, bits in _alike(hashes, rows[one], rows[other], max_hash_bits)
+            (i, j): f"{bits} of 256 hash bits <= {hash_bits}"
+            for i, j, bits in _alike(hashes, rows[one], rows[other], hash_bits)
         }
-        for row in np.flatnonzero(distances <= 1 - min_similarity + _ROUNDING):
+        for row in np.flatnonzero(distances <= 1 - similarity + _ROUNDING):
             pair = int(rows[one][row]), int(rows[other][positions[row]])
-            leaks[pair] = f"cosine {1 - distances[row]:.4f} >= {min_similarity}"
+            leaks[pair] = f"cosine {1 - distances[row]:.4f} >= {similarity}"
         if leaks:
             (i, j), reason = next(iter(leaks.items()))
             raise LeakySplit(

@@ -1,52 +1,25 @@
-"""Claims of many sources to one index: every picture decoded once, exact copies collapsed, conflicts set aside.
+"""Claims of many sources to one index: exact copies collapsed, conflicts set aside.
 
 What is left out is returned with its reason, never skipped in silence.
 """
 
-import io
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any
 
 import numpy as np
-from PIL import Image
-from tqdm import tqdm
 
+from tandem import views
 from tandem.claims import Boxes, Claim, Offer, claims
 from tandem.errors import BrokenImage, DataError
-from tandem.files import sha256
 from tandem.formats import detection
-from tandem.formats.items import Box
-from tandem.hashes import oriented_hashes
-from tandem.images import decode, pixel_id
 from tandem.labels import LabelMap
 from tandem.records import Dropped, Index, Origin, Record
+from tandem.views import View, Views
 
 BROKEN = ("empty", "not_an_image", "too_large", "too_small", "truncated")
-_AHEAD = 64  # pictures that may wait, encoded, to be written
-
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class View(NamedTuple):
-    """A decoded picture or crop and the name of its file. hashes: (8, 32) uint8."""
-
-    id: str
-    file: str
-    width: int
-    height: int
-    hashes: np.ndarray
-
-
-class Encoded(NamedTuple):
-    """A view and the bytes of its file."""
-
-    view: View
-    data: bytes
 
 
 @dataclass(frozen=True)
@@ -81,43 +54,25 @@ def merge(
     files are broken or no picture is left.
     """
     found, dropped = claims(offered, labels)
-    digests = _digests(offered, found, workers)
-    boxes: dict[str, list[Box | None]] = defaultdict(list)
-    path_of: dict[str, Path] = {}
-    for claim in found:
-        digest = digests[claim.source, claim.path]
-        boxes[digest].append(claim.box)
-        path_of.setdefault(digest, offered[claim.source].root / claim.path)
-
-    def look(digest: str) -> dict[Box | None, Encoded] | BrokenImage:
-        data = path_of[digest].read_bytes()
-        try:
-            image, extension = decode(data, min_side_px=min_side_px, max_pixels=max_pixels)
-        except BrokenImage as error:
-            return error
-        return {box: _encode(image, box, data, extension) for box in boxes[digest]}
-
-    seen: dict[str, dict[Box | None, View] | BrokenImage] = {}
-    stored: dict[str, View] = {}
-    looks = tqdm(_in_order(look, list(boxes), workers), "merge", len(boxes), unit="picture", disable=None)
-    for digest, encoded in zip(boxes, looks, strict=True):
-        seen[digest] = encoded if isinstance(encoded, BrokenImage) else _store(encoded, stored, images_dir)
-    good, broken = _sort_out(found, {key: seen[digest] for key, digest in digests.items()})
-    _require_few_broken(broken, num_files=len(digests), max_share=max_broken_share)
+    roots = {name: offer.root for name, offer in offered.items()}
+    limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
+    seen = views.look(found, roots, images_dir=images_dir, workers=workers, **limits)
+    good, broken = _sort_out(found, seen)
+    _require_few_broken(broken, num_files=len(seen.digests), max_share=max_broken_share)
     records, conflicts = _collapse(good)
     left_out = [*dropped, *broken, *conflicts]
     if not records:
         reasons = _reasons(left_out) or "none was found"
         raise DataError(f"no picture is left ({reasons}); look at labels and at the sources' folders")
-    for name in {view.file for view in stored.values()} - {view.file for _, view in good}:
-        (images_dir / name).unlink()  # crops that were too small
+    _keep_files(images_dir, {view.file for _, view in good})
+    hashes = {view.id: view.hashes for _, view in good}
     return Merged(
         index=Index(tuple(records)),
-        hashes=np.stack([stored[record.id].hashes for record in records]),
+        hashes=np.stack([hashes[record.id] for record in records]),
         dropped=tuple(sorted(left_out, key=lambda drop: (drop.source, drop.path, drop.label))),
-        num_files=len(digests),
-        num_byte_copies=len(digests) - len(boxes),
-        num_pixel_copies=sum(len(views) for views in seen.values() if isinstance(views, dict)) - len(stored),
+        num_files=len(seen.digests),
+        num_byte_copies=seen.num_byte_copies,
+        num_pixel_copies=seen.num_pixel_copies,
     )
 
 
@@ -147,56 +102,24 @@ def summary(merged: Merged) -> dict[str, object]:
     }
 
 
-def _digests(offered: Mapping[str, Offer], found: Iterable[Claim], workers: int) -> dict[tuple[str, str], str]:
-    """(source, path) -> sha256 of the file's bytes."""
-    keys = list(dict.fromkeys((claim.source, claim.path) for claim in found))
-    digests = _in_order(lambda key: sha256(offered[key[0]].root / key[1]), keys, workers)
-    return dict(zip(keys, digests, strict=True))
+def _keep_files(images_dir: Path, names: set[str]) -> None:
+    """Remove crops that were written and then found too small."""
+    for path in sorted(images_dir.iterdir()):
+        if path.name not in names:
+            path.unlink()
 
 
-def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
-    """The results in the order of the keys, by `workers` threads that run a bounded way ahead."""
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(keys), _AHEAD):
-            yield from pool.map(work, keys[start : start + _AHEAD])
-
-
-def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | None) -> Encoded:
-    """Keep the file's own bytes where they hold exactly these pixels; else a PNG of them."""
-    if box is not None:
-        left = min(round(box.left * image.width), image.width - 1)
-        top = min(round(box.top * image.height), image.height - 1)
-        right, bottom = round((box.left + box.width) * image.width), round((box.top + box.height) * image.height)
-        image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-    if box is not None or extension is None:
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=1)
-        data, extension = buffer.getvalue(), "png"
-    id_ = pixel_id(image)
-    return Encoded(View(id_, f"{id_}.{extension}", image.width, image.height, oriented_hashes(image)), data)
-
-
-def _store(encoded: Mapping[Box | None, Encoded], stored: dict[str, View], images_dir: Path) -> dict[Box | None, View]:
-    """Write each picture whose pixels are new; the first file that holds them gives the bytes."""
-    for view, data in encoded.values():
-        if stored.setdefault(view.id, view) is view:
-            (images_dir / view.file).write_bytes(data)
-    return {box: stored[view.id] for box, (view, _) in encoded.items()}
-
-
-def _sort_out(
-    found: Iterable[Claim], seen: Mapping[tuple[str, str], dict[Box | None, View] | BrokenImage]
-) -> tuple[list[tuple[Claim, View]], list[Dropped]]:
+def _sort_out(found: Iterable[Claim], seen: Views) -> tuple[list[tuple[Claim, View]], list[Dropped]]:
     good: list[tuple[Claim, View]] = []
     dropped: list[Dropped] = []
     for claim in found:
-        views = seen[claim.source, claim.path]
-        if isinstance(views, BrokenImage):
-            dropped.append(_dropped(claim, views.reason, str(views)))
-        elif min(views[claim.box].width, views[claim.box].height) < claim.min_side_px:
+        view = seen.of(claim)
+        if isinstance(view, BrokenImage):
+            dropped.append(_dropped(claim, view.reason, str(view)))
+        elif min(view.width, view.height) < claim.min_side_px:
             dropped.append(_dropped(claim, "small_box", f"the crop's shorter side is below {claim.min_side_px} pixels"))
         else:
-            good.append((claim, views[claim.box]))
+            good.append((claim, view))
     return good, dropped
 
 

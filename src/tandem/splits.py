@@ -1,8 +1,9 @@
 """Which split a group belongs to: a hash of its name and a seed decides, and nothing else.
 
-So a split is stable: pictures that are added never move a group that stays as it is. The price is that the
-shares hold on average, not to the picture. Salting the hash with class and source draws each class of each
-source on its own (stratified in expectation), and a class that is missing from a split is an error.
+So a split is stable: pictures that are added never move a group that stays as it is, and a corrected label moves
+none. Each group is drawn on its own, so the fractions hold for every class and every source alike, but on average
+and not to the picture: a rule that looked at how many are in a split already would have to move some later. A class
+that is missing from a split is an error.
 """
 
 import hashlib
@@ -13,9 +14,9 @@ from tandem.errors import LeakySplit
 from tandem.samples import SPLITS
 
 
-def split_of(group: str, *, stratum: str, fractions: Mapping[str, float], seed: int) -> str:
+def split_of(group: str, *, fractions: Mapping[str, float], seed: int) -> str:
     """One of SPLITS. fractions: share of the groups for each of them, adding up to 1."""
-    digest = hashlib.sha256(f"{seed}/{stratum}/{group}".encode()).digest()
+    digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
     for split in SPLITS:
         position -= fractions[split]

@@ -41,7 +41,7 @@ def cover(image: Image.Image, rng: np.random.Generator) -> None:
 
 def colour(rng: np.random.Generator) -> Colour:
     """Any hue, but greyish: a place is duller than the vehicles in it."""
-    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.2), rng.uniform(0.15, 1.0))
+    red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.12, 1.0))
     return int(red * 255), int(green * 255), int(blue * 255)
 
 
@@ -78,7 +78,7 @@ def _trees(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, hori
 
 
 def _leaves(draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: float, size: float) -> None:
-    leaf = shade((70, 112, 52), rng.uniform(0.5, 1.5))
+    leaf = shade((86, 106, 78), rng.uniform(0.5, 1.5))
     for _ in range(14):
         dx, dy, radius = rng.normal(0, size * 0.5), rng.normal(0, size * 0.45), size * rng.uniform(0.2, 0.5)
         fill = shade(leaf, rng.uniform(0.7, 1.3))

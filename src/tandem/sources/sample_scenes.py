@@ -89,7 +89,7 @@ def _weather(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Blur, uneven light, contrast, a colour cast and noise."""
     soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.8)))
     light = 1 + rng.uniform(0, 0.3) * clouds(rng, image.width, image.height)[:, :, None]
-    cast = rng.uniform(0.97, 1.03, 3) * rng.uniform(0.7, 1.15)
-    pixels = (np.asarray(soft, dtype=np.float32) * light * cast - 128) * rng.uniform(0.7, 1.1) + 128
+    cast = rng.uniform(0.97, 1.03, 3) * rng.uniform(0.55, 1.2)
+    pixels = (np.asarray(soft, dtype=np.float32) * light * cast - 128) * rng.uniform(0.75, 1.1) + 128
     noise = rng.standard_normal(pixels.shape, dtype=np.float32) * rng.uniform(1, 9)
     return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))

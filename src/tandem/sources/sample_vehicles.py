@@ -7,33 +7,11 @@ import numpy as np
 from tandem.sources.sample_shapes import Colour, Pen, Point, box, shade
 
 # Most vehicles of a kind wear its hues: features of random weights hardly see shapes, but colours they do.
-CAR_PAINTS: list[Colour] = [
-    (34, 70, 170),
-    (70, 130, 210),
-    (20, 50, 110),
-    (60, 150, 200),
-    (110, 150, 220),
-    (40, 90, 200),
-    (235, 235, 232),
-]
-TRUCK_PAINTS: list[Colour] = [
-    (236, 180, 40),
-    (230, 140, 30),
-    (200, 150, 60),
-    (240, 200, 70),
-    (190, 120, 30),
-    (220, 170, 20),
-    (235, 235, 232),
-]
-CYCLE_PAINTS: list[Colour] = [
-    (206, 30, 50),
-    (180, 20, 80),
-    (226, 50, 70),
-    (150, 20, 40),
-    (200, 40, 110),
-    (220, 30, 90),
-    (34, 36, 40),
-]
+CAR_PAINTS: list[Colour] = [(34, 70, 170), (70, 130, 210), (20, 50, 130), (60, 150, 210), (40, 90, 200)]
+TRUCK_PAINTS: list[Colour] = [(236, 180, 40), (230, 140, 30), (210, 150, 50), (240, 200, 60), (220, 170, 20)]
+CYCLE_PAINTS: list[Colour] = [(206, 30, 50), (180, 20, 80), (226, 50, 70), (170, 20, 50), (210, 30, 100)]
+_NEUTRAL_PAINTS: list[Colour] = [(235, 235, 232), (34, 36, 40), (150, 154, 158)]
+_NEUTRAL_SHARE = 0.08
 _TYRE: Colour = (28, 28, 30)
 _DARK: Colour = (44, 46, 50)
 
@@ -59,7 +37,9 @@ _CAR_BUILDS = (
 
 
 def paint(rng: np.random.Generator, paints: list[Colour]) -> Colour:
-    """One of the paints, each channel shifted a little."""
+    """One of the paints, or now and then a neutral one, each channel shifted a little."""
+    if rng.random() < _NEUTRAL_SHARE:
+        paints = _NEUTRAL_PAINTS
     red, green, blue = np.array(paints[rng.integers(len(paints))]) + rng.integers(-18, 19, 3)
     return shade((int(red), int(green), int(blue)), 1.0)
 
