@@ -35,16 +35,13 @@ RANDOM = "random"
 _RANDOM_GRID = 4
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
 _NUM_LEAVES_PICTURES = 64
-
-# the side classifiers of googlenet and inception_v3 exist in training only; a file may hold them or not. The networks
-# shift their input to the scale that their ImageNet weights expect, and would draw their initial weights very slowly
+# their side classifiers exist in training only, their ImageNet weights expect another scale of input, and their own
+# initial weights are drawn very slowly
 _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _SIDE_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
-
 # torchvision's DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
-
 State = MutableMapping[str, torch.Tensor]
 
 
