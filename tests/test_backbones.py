@@ -16,6 +16,7 @@ from torchvision import models
 from tandem import backbones
 from tandem.backbones import IMAGENET_MEAN, IMAGENET_STD, Backbone
 from tandem.errors import WeightsError
+from tandem.leaves import dead_leaves
 
 SIZE = 64
 SMALL = "shufflenet_v2_x0_5"
@@ -228,7 +229,7 @@ def test_statistics_bring_what_passes_through_the_layers_to_scale(random_backbon
     seen: list[torch.Tensor] = []
     norms = [layer for layer in random_backbone.net.modules() if isinstance(layer, nn.BatchNorm2d)]
     handles = [layer.register_forward_hook(lambda _l, _i, output: seen.append(output)) for layer in norms]
-    random_backbone.net(torch.from_numpy(backbones._dead_leaves(48, size_px=SIZE, seed=99)))
+    random_backbone.net(torch.from_numpy(dead_leaves(48, size_px=SIZE, seed=99)))
     for handle in handles:
         handle.remove()
     assert len(seen) == len(norms)
@@ -273,7 +274,7 @@ def test_the_global_generators_are_left_alone(tmp_path: Path) -> None:
 
 
 def test_drawn_pictures_depend_on_the_seed_alone_and_have_structure() -> None:
-    one, again, other = (backbones._dead_leaves(4, size_px=48, seed=seed) for seed in (0, 0, 1))
+    one, again, other = (dead_leaves(4, size_px=48, seed=seed) for seed in (0, 0, 1))
     assert (one == again).all()
     assert (one != other).any()
     assert (one.shape, one.dtype) == ((4, 48, 48, 3), np.uint8)

@@ -336,8 +336,8 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
         curated.samples.rows_by_split(),
         features=x,
         hashes=hashes,
-        min_similarity=SETTINGS.duplicate.similarity,
-        max_hash_bits=SETTINGS.duplicate.hash_bits,
+        similarity=SETTINGS.duplicate.similarity,
+        hash_bits=SETTINGS.duplicate.hash_bits,
     )
 
 
