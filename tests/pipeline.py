@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).parents[1]
 SIDE_PX = 48
 LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
-OWN_RESULTS = ("dvc.lock", "metrics/")  # the project's own last run, if it is committed
+OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own last run, if it is committed
 FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "PYTHON", "TANDEM_")
 
 
@@ -160,7 +160,7 @@ def make_clone(root, *, params):
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
     ).stdout
-    names = [name for name in listed.split("\0") if name and not name.startswith(OWN_RESULTS)]
+    names = [name for name in listed.split("\0") if name and not OWN_RESULTS.fullmatch(name)]
     for name in names:
         if (ROOT / name).is_file():  # git also lists what was deleted and not yet committed
             (root / name).parent.mkdir(parents=True, exist_ok=True)
@@ -193,6 +193,7 @@ def tiny_params(sources):
         "duplicate": {"similarity": 0.999, "hash_bits": 24},
         "hint": {"similarity": 0.99, "hash_bits": 40},
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
+        "seed": 0,
     }
     params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2}
     params["study"] = {"lr": [0.01], "batch_size": [8]}
