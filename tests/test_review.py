@@ -18,6 +18,7 @@ from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
 from tandem import mongod, review
+from tandem.duplicates import components, near_pairs
 from tandem.errors import DataError, ReviewError
 from tandem.review import Picture
 
@@ -258,6 +259,29 @@ def test_near_duplicates_are_those_that_a_greedy_pass_in_order_drops(report, exp
             kept.append(row)
     assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
     assert report["num_near_duplicates"] == len(report["near_duplicates"]) == len(pictures) - len(kept)
+
+
+@pytest.mark.slow
+def test_brain_drops_what_the_pipeline_s_own_search_links_and_nothing_else(report, expected):
+    """The pairs of tandem.duplicates on the same rows: a greedy pass along them drops what Brain drops, id for id.
+
+    The planted features have mean zero, so that Brain's centring changes no distance.
+    """
+    pictures, features, _ = expected
+    pairs = near_pairs(features, min_similarity=1 - MAX_DISTANCE)
+    linked = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
+    kept, dropped = [], set()
+    for row, picture in enumerate(pictures):
+        if any((earlier, row) in linked for earlier in kept):
+            dropped.add(picture.id)
+        else:
+            kept.append(row)
+    assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
+    component = components(len(pictures), first=pairs.first, second=pairs.second)
+    row_of = {picture.id: row for row, picture in enumerate(pictures)}
+    assert all(component[row_of[one]] == component[row_of[other]] for one, other in report["near_duplicates"])
+    by_bytes = Counter(picture.path.read_bytes() for picture in pictures)
+    assert report["num_exact_copies"] == sum(count - 1 for count in by_bytes.values())
 
 
 @pytest.mark.slow
