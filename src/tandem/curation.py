@@ -176,11 +176,10 @@ def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str) -> list[
 
 
 def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[str], draw: Draw) -> Iterable[Sample]:
-    # records are sorted by id, so a group's smallest row is its smallest id: a name that other pictures cannot change
+    # records are sorted by id, so a group's smallest row has its smallest id, which names the group
     for record, first, note in zip(records, group_of.tolist(), notes, strict=True):
-        head = records[first]
-        split = draw(head.id)
-        yield Sample(record.id, record.label, record.source, head.id, "" if note else split, note)
+        group = records[first].id
+        yield Sample(record.id, record.label, record.source, group, "" if note else draw(group), note)
 
 
 def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:

@@ -14,6 +14,7 @@ import numpy as np
 from tandem import views
 from tandem.claims import Boxes, Claim, Offer, claims
 from tandem.errors import BrokenImage, DataError
+from tandem.files import keep_only
 from tandem.formats import detection
 from tandem.labels import LabelMap
 from tandem.records import Dropped, Index, Origin, Record
@@ -64,7 +65,7 @@ def merge(
     if not records:
         reasons = _reasons(left_out) or "none was found"
         raise DataError(f"no picture is left ({reasons}); look at labels and at the sources' folders")
-    _keep_files(images_dir, {view.file for _, view in good})
+    keep_only(images_dir, {view.id for _, view in good})  # crops were written before they were found too small
     hashes = {view.id: view.hashes for _, view in good}
     return Merged(
         index=Index(tuple(records)),
@@ -100,13 +101,6 @@ def summary(merged: Merged) -> dict[str, object]:
         "sources": dict(sorted(Counter(record.source for record in records).items())),
         "dropped": dict(sorted(Counter(drop.reason for drop in merged.dropped).items())),
     }
-
-
-def _keep_files(images_dir: Path, names: set[str]) -> None:
-    """Remove crops that were written and then found too small."""
-    for path in sorted(images_dir.iterdir()):
-        if path.name not in names:
-            path.unlink()
 
 
 def _sort_out(found: Iterable[Claim], seen: Views) -> tuple[list[tuple[Claim, View]], list[Dropped]]:
