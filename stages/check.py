@@ -17,6 +17,7 @@ def main() -> None:
     schema.check(params)
     keep_only(Path("data/download/files"), params["sources"])
     keep_only(Path("data/download/receipts"), params["sources"])
+    keep_only(Path("data/download/partial"), params["sources"])
     keep_only(Path("data/extract"), params["backbones"])
     keep_only(Path("data/train"), params["backbones"])
     keep_only(Path("metrics/train"), params["backbones"])

@@ -1,6 +1,7 @@
 """Fetch one source. Reads sources.<name>; writes data/download/files/<name>, data/download/receipts/<name>.json.
 
-The receipt holds the time of the download and lies apart from the files, so that no later stage depends on it.
+The receipt holds the time of the download and lies apart from the files, so that no later stage depends on it. What is
+under way, and a part that a later run can go on with, lies in data/download/partial/<name>.
 """
 
 import sys
@@ -8,13 +9,10 @@ from pathlib import Path
 
 from tandem import downloading, running
 from tandem.params import read_params
-from tandem.sources import receipts
 
 
 def main(name: str) -> None:
-    source = read_params()["sources"][name]
-    receipt = downloading.download(name, source, target=Path("data/download/files") / name)
-    receipts.write(Path(f"data/download/receipts/{name}.json"), receipt)
+    downloading.download(name, read_params()["sources"][name], folder=Path("data/download"))
 
 
 if __name__ == "__main__":

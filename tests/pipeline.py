@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 SIDE_PX = 48
 LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
 OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own last run, if it is committed
-FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "PYTHON", "TANDEM_")
+FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
 
 
 def picture(label, number):

@@ -12,6 +12,7 @@ import pytest
 from tandem import files
 from tandem.errors import SourceError
 from tandem.sources import archive
+from tandem.sources.receipts import Fetched
 
 TREE = {"Car/1.jpg": b"car", "Truck/2.jpg": b"truck"}
 
@@ -52,7 +53,7 @@ def test_an_archive_is_unpacked_and_named_by_its_bytes(tmp_path: Path, zipped: P
     digest = files.sha256(zipped)
     fetched = archive.fetch(tmp_path / "out", path=zipped, sha256=digest.upper())
     assert contents(tmp_path / "out") == TREE
-    assert fetched == (zipped.as_posix(), "", digest)
+    assert fetched == Fetched(what=zipped.as_posix(), version="", sha256=digest)
 
 
 def test_a_folder_is_copied_and_named_by_its_tree(tmp_path: Path, folder: Path) -> None:
@@ -60,7 +61,7 @@ def test_a_folder_is_copied_and_named_by_its_tree(tmp_path: Path, folder: Path) 
     (folder / ".DS_Store").write_bytes(b"litter that comes and goes")
     fetched = archive.fetch(tmp_path / "out", path=folder, sha256=digest)
     assert contents(tmp_path / "out") == TREE
-    assert fetched == (folder.as_posix(), "", digest)
+    assert fetched == Fetched(what=folder.as_posix(), version="", sha256=digest)
 
 
 def test_a_change_of_the_copy_leaves_the_users_file_alone(tmp_path: Path, folder: Path) -> None:

@@ -3,34 +3,59 @@ from PIL import Image
 
 from tandem.downloading import KINDS, download
 from tandem.errors import SourceError
-from tandem.files import sha256, tree_sha256
+from tandem.files import read_json, sha256, tree_sha256
+from tandem.schema_sources import Source
 
 
-def test_a_folder_comes_with_a_receipt_of_what_it_holds(tmp_path):
+@pytest.fixture
+def mine(tmp_path):
     (tmp_path / "mine" / "car").mkdir(parents=True)
     Image.new("RGB", (9, 9), "red").save(tmp_path / "mine" / "car" / "1.png")
-    source = {"kind": "archive", "archive": {"path": str(tmp_path / "mine")}, "format": "auto"}
-    receipt = download("mine", source, target=tmp_path / "files")
+    return {"kind": "archive", "archive": {"path": str(tmp_path / "mine")}, "format": "auto"}
+
+
+def names(folder):
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+def test_a_folder_comes_with_a_receipt_of_what_it_holds(tmp_path, mine):
+    receipt = download("mine", mine, folder=tmp_path / "out")
+    files = tmp_path / "out" / "files" / "mine"
     assert (receipt.source, receipt.kind, receipt.num_files) == ("mine", "archive", 1)
-    assert receipt.sha256 == tree_sha256(tmp_path / "files")
-    assert sha256(tmp_path / "files" / "car" / "1.png") == sha256(tmp_path / "mine" / "car" / "1.png")
+    assert receipt.sha256 == receipt.tree_sha256 == tree_sha256(files)
+    assert sha256(files / "car" / "1.png") == sha256(tmp_path / "mine" / "car" / "1.png")
+    assert names(tmp_path / "out") == ["files/mine/car/1.png", "receipts/mine.json"]
+    assert read_json(tmp_path / "out" / "receipts" / "mine.json")["asked"] == mine["archive"]
 
 
-@pytest.mark.parametrize("kind", ["kaggle", "roboflow"])
-def test_a_kind_that_cannot_be_downloaded_yet_says_so_and_what_to_do(tmp_path, kind):
-    with pytest.raises(
-        SourceError, match=rf"source web is of kind '{kind}', .* not .*yet|cannot download yet"
-    ) as error:
-        download("web", {"kind": kind, kind: {}}, target=tmp_path / "files")
-    assert "kind: archive" in str(error.value)
-    assert not (tmp_path / "files").exists()
+def test_an_unknown_manner_of_the_sample_names_the_source_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(SourceError, match=r"source web \(sample: manner flickr, seed 0\): .*'flickr'"):
+        download("web", {"kind": "sample", "sample": {"manner": "flickr", "seed": 0}}, folder=tmp_path)
+    assert names(tmp_path) == []
 
 
-def test_an_unknown_manner_of_the_sample_leaves_nothing_behind(tmp_path):
-    with pytest.raises(SourceError, match="'flickr'"):
-        download("web", {"kind": "sample", "sample": {"manner": "flickr", "seed": 0}}, target=tmp_path / "files")
-    assert list(tmp_path.iterdir()) == []
+def test_a_changed_folder_is_read_again_and_the_replacement_is_told(tmp_path, mine, capfd):
+    download("mine", mine, folder=tmp_path / "out")
+    Image.new("RGB", (9, 9), "blue").save(tmp_path / "mine" / "car" / "2.png")
+    assert download("mine", mine, folder=tmp_path / "out").num_files == 2
+    assert "source mine: " in capfd.readouterr().err
 
 
-def test_every_kind_that_works_is_named_in_the_message():
-    assert set(KINDS) == {"sample", "archive"}
+@pytest.mark.parametrize("foreign", ["other.png", "car/1.png"])
+def test_files_that_no_receipt_describes_are_not_replaced(tmp_path, mine, foreign):
+    download("mine", mine, folder=tmp_path / "out")
+    files = tmp_path / "out" / "files" / "mine"
+    (files / foreign).write_bytes(b"somebody's work")
+    with pytest.raises(SourceError, match=r"files/mine holds files that .*receipts/mine\.json does not describe"):
+        download("mine", mine, folder=tmp_path / "out")
+    assert (files / foreign).read_bytes() == b"somebody's work"
+
+
+def test_files_without_a_receipt_are_not_replaced(tmp_path, mine):
+    (tmp_path / "out" / "files" / "mine").mkdir(parents=True)
+    with pytest.raises(SourceError, match="they are not replaced: move them elsewhere, or remove them"):
+        download("mine", mine, folder=tmp_path / "out")
+
+
+def test_every_kind_that_params_yaml_may_name_can_be_downloaded():
+    assert set(KINDS) == set(Source.model_fields["kind"].annotation.__args__)

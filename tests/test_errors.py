@@ -16,7 +16,7 @@ def drawn() -> dict[str, str]:
     parents: dict[str, str] = {}
     branch: list[str] = ["Exception"]
     for line in (errors.__doc__ or "").splitlines():
-        match = re.match(r"(?P<indent>(?:    )*)(?P<mark>\+-- )?(?P<name>[A-Z]\w+)  +\S", line)
+        match = re.match(r"(?P<indent>(?:[ |]   )*)(?P<mark>\+-- )?(?P<name>[A-Z]\w+)  +\S", line)
         if match:
             depth = len(match["indent"]) // 4 + bool(match["mark"])
             parents[match["name"]] = branch[depth]

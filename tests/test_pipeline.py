@@ -294,9 +294,9 @@ def test_what_dvc_itself_cannot_read_is_explained_by_the_command(clone):
         ("labels.ignore", [], "merge", "web has label 'blot' (1 picture)"),
         (
             "sources.web",
-            {"kind": "kaggle", "kaggle": {"dataset": "a/b", "version": 1}, "format": "auto"},
+            {"kind": "roboflow", "roboflow": {"project": "a/b", "version": 1, "format": "folder"}, "format": "auto"},
             "download@web",
-            "source web is of kind 'kaggle', which this version cannot download yet",
+            "source web (roboflow: project a/b, version 1, format folder): no credentials for Roboflow were found",
         ),
         (
             "sources.web",
@@ -305,7 +305,7 @@ def test_what_dvc_itself_cannot_read_is_explained_by_the_command(clone):
             "nowhere.zip; put it there, or correct the source's path",
         ),
     ],
-    ids=["label without a class", "kind that is not there yet", "missing archive"],
+    ids=["label without a class", "no credentials", "missing archive"],
 )
 def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clone, key, value, stage, message):
     before = tree(clone)

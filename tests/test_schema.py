@@ -167,7 +167,33 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("sources.a b", GOOD["sources"]["street"], "sources.a b.[key] is 'a b': String should match pattern"),
         ("sources.street.sample.manner", "coco", "sources.street.sample.manner is 'coco': Input should be 'kaggle' or"),
         ("sources.yard.archive.sha256", "ABC", "sources.yard.archive.sha256 is 'ABC': String should match pattern"),
-        ("sources.cars.kaggle.dataset", "cars", "sources.cars.kaggle.dataset is 'cars': String should match pattern"),
+        (
+            "sources.cars.kaggle.dataset",
+            "cars",
+            "sources.cars.kaggle: dataset is 'cars'; write it as owner/slug, the end",
+        ),
+        (
+            "sources.cars.kaggle.dataset",
+            "https://www.kaggle.com/datasets/a/b",
+            "sources.cars.kaggle: dataset is 'https://www.kaggle.com/datasets/a/b'; write it as owner/slug",
+        ),
+        (
+            "sources.cars.kaggle.version",
+            "latest",
+            "sources.cars.kaggle: version is 'latest'; a whole number from 1 on is needed, so that the same data comes "
+            "again. Look it up at https://www.kaggle.com/datasets/someone/cars: the Data Explorer there names it",
+        ),
+        ("sources.cars.kaggle.version", 0, "sources.cars.kaggle: version is 0; a whole number from 1 on is needed"),
+        ("sources.cars.kaggle.version", True, "sources.cars.kaggle: version is True; a whole number from 1 on"),
+        ("sources.cars.kaggle.version", None, "sources.cars.kaggle: version is missing; a whole number from 1 on"),
+        (
+            "sources.bikes.roboflow.version",
+            "3",
+            "version is '3'; a whole number from 1 on is needed, so that the same data comes again. Look it up at "
+            "https://universe.roboflow.com/someone/bikes: it ends the address of each version's page",
+        ),
+        ("sources.bikes.roboflow.project", "bikes", "project is 'bikes'; write it as workspace/project, the end of"),
+        ("sources.bikes.roboflow.format", "", "sources.bikes.roboflow.format is '': String should match pattern"),
         ("sources.cars.format", "voc", "sources.cars.format is 'voc': Input should be 'auto', 'class_folders', "),
         ("sources.yard.boxes.use", "all", "sources.yard.boxes.use is 'all': Input should be 'whole' or 'crop'"),
         # keys that do not go together

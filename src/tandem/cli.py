@@ -1,15 +1,19 @@
 """The command `tandem`: small helps around `dvc repro`. Run it from the project's folder."""
 
+import os
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
 from tandem import results, running, schema
-from tandem.errors import DataError
+from tandem.errors import DataError, SourceError
 from tandem.files import read_json
 from tandem.params import read_params
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
+app.add_typer(sources, name="sources")
 
 _NEXT = """
 where to look next
@@ -41,5 +45,31 @@ def show_results() -> None:
         if not path.is_file():
             raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
         typer.echo(f"\n{results.table(read_json(path))}\n{_NEXT}")
+
+    running.run(main)
+
+
+@sources.command(name="check")
+def check_sources(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no service: look at credentials and pins alone.")
+    ] = False,
+) -> None:
+    """Say for every source whether its credentials and pin are there, and what its service has. Downloads nothing."""
+    # Here, and not at the top: the clients' libraries take a moment that the other commands need not wait for.
+    from tandem import inspecting
+    from tandem.sources.attempts import Limits
+
+    def main() -> None:
+        params = read_params()
+        schema.check(params)
+        limits = Limits(silence_s=20, grace_s=20, total_s=120)
+        findings = [
+            inspecting.inspect(name, source, limits=limits, environ=os.environ, is_online=not offline)
+            for name, source in params["sources"].items()
+        ]
+        typer.echo(inspecting.shown(findings))
+        if bad := [each.name for each in findings if not each.is_good]:
+            raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
 
     running.run(main)

@@ -3,6 +3,7 @@
 PipelineError            everything below: one clear message, no traceback
 +-- ParamsError          params.yaml says something that cannot be
 +-- SourceError          a source cannot be had: file, digest, archive, account, network, disk
+|   +-- DamagedArchive   bytes of an archive are wrong or missing; the same archive may come whole another time
 +-- WeightsError         a backbone's weights cannot be had or do not fit
 +-- ReviewError          FiftyOne or its database does not start
 +-- DataError            the data itself is wrong
@@ -25,6 +26,10 @@ class ParamsError(PipelineError):
 
 class SourceError(PipelineError):
     """A source could not be downloaded, read or unpacked."""
+
+
+class DamagedArchive(SourceError):
+    """An archive that cannot be read to its end, or is none."""
 
 
 class WeightsError(PipelineError):

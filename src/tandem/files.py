@@ -84,10 +84,10 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_sha256(folder: Path) -> str:
-    """Hex digest of a folder: the names and bytes of its files, in order of name."""
+def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
+    """Hex digest of a folder: the names and bytes of its files, in order of name, but for those named `without`."""
     digest = hashlib.sha256()
-    for path in tree(folder):
+    for path in (path for path in tree(folder) if path.name not in without):
         digest.update(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n".encode())
     return digest.hexdigest()
 

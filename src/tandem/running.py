@@ -1,4 +1,4 @@
-"""How a stage script or a command ends: well, or with one message on stderr and exit code 1."""
+"""How a stage script or a command ends: well, with one message on stderr and exit code 1, or silently at Ctrl-C."""
 
 import errno
 import os
@@ -17,6 +17,8 @@ def run(main: Callable[..., None], *arguments: object) -> None:
         return main(*arguments)
     try:
         main(*arguments)
+    except KeyboardInterrupt:
+        sys.exit(130)  # as a shell reports a program that Ctrl-C has ended
     except PipelineError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

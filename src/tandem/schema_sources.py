@@ -1,6 +1,7 @@
 """What `sources` of `params.yaml` may say, and what all its sections have in common."""
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
@@ -11,6 +12,7 @@ Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
 Seed = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+_TWO_NAMES = r"\w[\w-]*/\w[\w.-]*"
 Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
 
 
@@ -49,18 +51,46 @@ class Archive(Section):
 class Kaggle(Section):
     """A dataset of kaggle.com."""
 
-    dataset: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    dataset: str
     version: Count
     sha256: Sha256 | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_pinned(cls, section: Any) -> Any:
+        page = "https://www.kaggle.com/datasets/{}"
+        return _pinned(section, "dataset", "owner/slug", f"{page}: the Data Explorer there names it")
 
 
 class Roboflow(Section):
     """A version of a project of roboflow.com."""
 
-    project: Annotated[str, Field(pattern="^[^/]+/[^/]+$")]
+    project: str
     version: Count
-    format: str
+    format: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
     tree_sha256: Sha256 | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_pinned(cls, section: Any) -> Any:
+        page = "https://universe.roboflow.com/{}"
+        return _pinned(section, "project", "workspace/project", f"{page}: it ends the address of each version's page")
+
+
+def _pinned(section: Any, key: str, form: str, where: str) -> Any:
+    """The section as it is, if its name is of the form and its version a whole number. where: to find the latter."""
+    if not isinstance(section, Mapping) or key not in section:
+        return section
+    name, version = section[key], section.get("version")
+    if not re.fullmatch(_TWO_NAMES, str(name)):
+        raise ValueError(f"{key} is {name!r}; write it as {form}, the end of its page's address")
+    if type(version) is not int or version < 1:
+        found = "missing" if version is None else repr(version)
+        raise ValueError(
+            f"version is {found}; a whole number from 1 on is needed, so that the same data comes again. "
+            f"Look it up at {where.format(name)}"
+        )
+    return section
 
 
 class Boxes(Section):

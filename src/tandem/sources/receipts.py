@@ -19,41 +19,64 @@ class Fetched(NamedTuple):
     """what: the name or path that was asked for. version: "" where the source has none.
 
     sha256: of the archive as it was served; of the folder's tree (files.tree_sha256) where there is none.
+    archive_bytes: its size, 0 where there is none. served_hash: what the service's storage says of it (x-goog-hash).
+    client: name and version. licence: as the service states it. volatile: names of files that differ from one export
+    to the next of the same data. All "" or empty where nothing is known.
     """
 
     what: str
     version: str
     sha256: str
+    archive_bytes: int = 0
+    served_hash: str = ""
+    client: str = ""
+    licence: str = ""
+    volatile: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """source: its name in the parameters. kind: archive, kaggle, roboflow, ... num_bytes, num_files: as unpacked.
+    """source: its name in the parameters. kind: archive, kaggle, roboflow, ... asked: the parameters of that kind.
 
-    licence: as the files state it, or "not stated". fetched_at: UTC, ISO 8601 in seconds.
+    what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the files as
+    unpacked, but for those named in volatile. num_bytes, num_files: as unpacked. licence: as the files or
+    the service state it, or "not stated". augmentation: versions of each picture that an export states, None where it
+    states none. fetched_at: UTC, ISO 8601 in seconds.
     """
 
     source: str
     kind: str
+    asked: Mapping[str, Any]
     what: str
     version: str
     sha256: str
+    archive_bytes: int
+    served_hash: str
+    client: str
+    volatile: tuple[str, ...]
+    tree_sha256: str
     num_bytes: int
     num_files: int
     licence: str
+    augmentation: int | None
     fetched_at: str
 
 
-def receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, fetched_at: str) -> Receipt:
+def receipt(
+    folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any], fetched_at: str
+) -> Receipt:
     """The receipt for a folder that holds nothing but what was fetched."""
     paths = files.tree(folder)
+    stated = licence_as_stated(folder)
     return Receipt(
         source=source,
         kind=kind,
-        **fetched._asdict(),
+        asked=asked,
+        **fetched._asdict() | {"licence": fetched.licence if fetched.licence and stated == NOT_STATED else stated},
+        tree_sha256=files.tree_sha256(folder, without=fetched.volatile),
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
-        licence=licence_as_stated(folder),
+        augmentation=augmentation_as_stated(folder),
         fetched_at=fetched_at,
     )
 
@@ -61,6 +84,25 @@ def receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, fetched_a
 def write(path: Path, receipt: Receipt) -> None:
     """Write a receipt as JSON, whole or not at all."""
     files.write_json(path, asdict(receipt))
+
+
+def read(path: Path) -> Receipt | None:
+    """The receipt in a file; None where there is no file, or one that an earlier version wrote otherwise."""
+    try:
+        return Receipt(**files.read_json(path))
+    except (FileNotFoundError, ValueError, TypeError):
+        return None
+
+
+def augmentation_as_stated(folder: Path) -> int | None:
+    """How many versions of each source picture a Roboflow export says it holds: 1 for none but the picture itself."""
+    for path in (path for path in files.tree(folder) if path.name == "README.roboflow.txt"):
+        text = path.read_text("utf-8", errors="replace")
+        if found := re.search(r"applied to create (\d+) versions? of each source image", text):
+            return int(found[1])
+        if "No image augmentation techniques were applied" in text:
+            return 1
+    return None
 
 
 def licence_as_stated(folder: Path) -> str:

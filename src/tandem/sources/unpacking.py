@@ -23,7 +23,7 @@ from typing import IO, NamedTuple, Self
 
 from tqdm import tqdm
 
-from tandem.errors import SourceError
+from tandem.errors import DamagedArchive, SourceError
 
 _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
@@ -188,7 +188,7 @@ def _opened(archive: Path, meter: _Meter) -> Iterator[_Opened]:
         tarred = tarfile.open(archive, tarinfo=_TarHeader)  # noqa: SIM115
     except _DAMAGE:
         found = f"{archive} is no zip or tar archive (it begins with {start!r})"
-        raise SourceError(f"{found}; get it again, or name another file") from None
+        raise DamagedArchive(f"{found}; get it again, or name another file") from None
     with tarred:
         yield _Opened(_tar_members(archive, tarred, meter), None)
 
@@ -234,7 +234,7 @@ def _reading(archive: Path, what: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         found = f"archive {archive}: {what} cannot be read ({str(error) or type(error).__name__})"
-        raise SourceError(f"{found}; it is damaged or incomplete, get it again") from None
+        raise DamagedArchive(f"{found}; it is damaged or incomplete, get it again") from None
 
 
 def _refusal(archive: Path, name: str, flaw: str) -> SourceError:
