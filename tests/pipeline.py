@@ -74,9 +74,10 @@ class Run:
 
 @dataclass(frozen=True)
 class Clone:
-    """A git repository with dvc in it, and the commands that a user types there."""
+    """A git repository with dvc in it, and the commands that a user types there. settings: of their environment."""
 
     root: Path
+    settings: dict = field(default_factory=dict)
 
     def run(self, *command, check=True):
         """The finished process; what it wrote to stderr is in its stdout."""
@@ -112,6 +113,7 @@ class Clone:
             "DVC_SITE_CACHE_DIR": str(self.root.parent / f"{self.root.name}-site"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
+            **self.settings,
         }
 
     def commit(self, message):
@@ -152,10 +154,10 @@ class Clone:
         """An independent clone beside this one: its own git history, cache and run cache, but no FiftyOne database."""
         target = self.root.with_name(name)
         shutil.copytree(self.root, target, symlinks=True, ignore=shutil.ignore_patterns(".fiftyone"))
-        return Clone(target)
+        return Clone(target, self.settings)
 
 
-def make_clone(root, *, params):
+def make_clone(root, *, params, **settings):
     """A repository of what git knows of this project or would add to it, committed, with other parameters."""
     listed = subprocess.run(
         ["git", "ls-files", "-coz", "--exclude-standard"], cwd=ROOT, check=True, capture_output=True, encoding="utf-8"
@@ -165,7 +167,7 @@ def make_clone(root, *, params):
         if (ROOT / name).is_file():  # git also lists what was deleted and not yet committed
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(ROOT / name, root / name)
-    clone = Clone(root)
+    clone = Clone(root, settings)
     clone.write_params(params)
     clone.git("init", "-q")
     for key, value in {"user.name": "a", "user.email": "a@example.invalid", "commit.gpgsign": "false"}.items():

@@ -1,11 +1,16 @@
-"""The vehicles preset on real photographs, when they lie beside the project."""
+"""The vehicles preset on real photographs, when they lie beside the project.
+
+Its three sources come through the real clients from a stand-in server, two more archives from the disk.
+"""
 
 from pathlib import Path
 
 import pytest
 
 import real_photos
-from tandem.files import read_json
+from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Services
+from tandem import params
+from tandem.files import read_json, sha256
 
 ARCHIVES = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -15,15 +20,43 @@ pytestmark = [
 ]
 
 
+PRESET = params.read_params(real_photos.ROOT / "presets" / "vehicles.yaml")["sources"]
+KEYS = {"KAGGLE_USERNAME": KAGGLE_USERNAME, "KAGGLE_KEY": KAGGLE_KEY, "ROBOFLOW_API_KEY": ROBOFLOW_KEY}
+
+
+def serve(services, name):
+    """Offer the archive of one of the preset's sources under the name and version that the preset asks for."""
+    source, archive = PRESET[name], ARCHIVES / real_photos.VEHICLES[name]
+    if source["kind"] == "kaggle":
+        return services.add_kaggle(source["kaggle"]["dataset"], version=source["kaggle"]["version"], archive=archive)
+    asked = source["roboflow"]
+    return services.add_roboflow(asked["project"], version=asked["version"], fmt=asked["format"], archive=archive)
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
     clone = tmp_path_factory.mktemp("photos") / "vehicles"
     real_photos.prepare(clone, "vehicles", ARCHIVES, real_photos.VEHICLES)
-    params = real_photos.read_params(clone)
-    del params["backbones"]["resnet50"]  # its pass takes a minute, and no claim here needs it
-    real_photos.write_params(clone, params)
-    real_photos.repro(clone, "evaluate")
+    values = real_photos.read_params(clone)
+    values["sources"] |= PRESET
+    del values["backbones"]["resnet50"]  # its pass takes a minute, and no claim here needs it
+    real_photos.write_params(clone, values)
+    with Services() as services, pytest.MonkeyPatch.context() as environment:
+        for key, value in (services.environ() | KEYS | {"HOME": str(clone.parent)}).items():
+            environment.setenv(key, value)
+        for name in PRESET:
+            serve(services, name)
+        real_photos.repro(clone, "evaluate")
+    assert services.unexpected == []
     return clone
+
+
+def test_every_source_of_the_preset_came_whole_from_its_service(clone):
+    for name, source in PRESET.items():
+        receipt = read_json(clone / f"data/download/receipts/{name}.json")
+        assert receipt["sha256"] == sha256(ARCHIVES / real_photos.VEHICLES[name])
+        assert (receipt["kind"], receipt["asked"]) == (source["kind"], source[source["kind"]])
+    assert read_json(clone / "data/download/receipts/openimages.json")["licence"] == "CC BY 4.0"
 
 
 def test_every_copy_that_the_archives_hold_is_found(clone):
