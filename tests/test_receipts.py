@@ -1,5 +1,6 @@
 """Receipts: what they count and what the planted files state as their licence."""
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 from tandem import files
 from tandem.sources import receipts
-from tandem.sources.receipts import Fetched, licence_as_stated
+from tandem.sources.receipts import Fetched, augmentation_as_stated, licence_as_stated
 
 README = (
     "# cars > v1\r\nhttps://universe.roboflow.com/x\r\n\r\nProvided by a Roboflow user\r\nLicense: CC BY 4.0\r\n\r\n"
@@ -25,22 +26,150 @@ def coco(*names: str) -> str:
     return json.dumps({"licenses": [{"id": place, "name": name} for place, name in enumerate(names)], "images": []})
 
 
+FETCHED = Fetched(
+    what="owner/slug",
+    version="3",
+    sha256="ab" * 32,
+    archive_bytes=1234,
+    served_hash="md5=AAAA",
+    client="kaggle 2.2.4",
+    licence="CC0-1.0",
+    volatile=("README.roboflow.txt",),
+)
+ASKED = {"dataset": "owner/slug", "version": 3, "sha256": None}
+EXPORTED = "The following augmentation was applied to create {} of each source image:\n* flip\n"
+
+
+def receipt_of(folder, fetched=FETCHED):
+    return receipts.receipt(
+        folder, fetched, source="cars", kind="kaggle", asked=ASKED, fetched_at="2025-01-02T03:04:05+00:00"
+    )
+
+
 def test_a_receipt_says_what_was_fetched_and_counts_it(tmp_path: Path) -> None:
-    folder = plant(tmp_path / "data", {"Car/1.jpg": b"12345", "README.dataset.txt": "License: MIT"})
-    fetched = Fetched(what="owner/slug", version="3", sha256="ab" * 32)
-    receipt = receipts.receipt(folder, fetched, source="cars", kind="kaggle", fetched_at="2025-01-02T03:04:05Z")
-    receipts.write(tmp_path / "receipt.json", receipt)
+    exported = EXPORTED.format("3 versions")
+    folder = plant(
+        tmp_path / "data",
+        {"Car/1.jpg": b"12345", "README.dataset.txt": "License: MIT", "README.roboflow.txt": exported},
+    )
+    receipts.write(tmp_path / "receipt.json", receipt_of(folder))
+    listed = "".join(
+        f"{hashlib.sha256(data).hexdigest()}  {name}\n"
+        for name, data in {"Car/1.jpg": b"12345", "README.dataset.txt": b"License: MIT"}.items()
+    )
     assert files.read_json(tmp_path / "receipt.json") == {
         "source": "cars",
         "kind": "kaggle",
+        "asked": {"dataset": "owner/slug", "version": 3, "sha256": None},
         "what": "owner/slug",
         "version": "3",
         "sha256": "ab" * 32,
-        "num_bytes": 17,
-        "num_files": 2,
+        "archive_bytes": 1234,
+        "served_hash": "md5=AAAA",
+        "client": "kaggle 2.2.4",
+        "volatile": ["README.roboflow.txt"],
+        "tree_sha256": hashlib.sha256(listed.encode()).hexdigest(),
+        "num_bytes": 17 + len(exported),
+        "num_files": 3,
         "licence": "MIT",
-        "fetched_at": "2025-01-02T03:04:05Z",
+        "augmentation": 3,
+        "fetched_at": "2025-01-02T03:04:05+00:00",
     }
+
+
+@pytest.mark.parametrize(
+    "fetched",
+    [
+        FETCHED,
+        Fetched(what="mine.zip", version="", sha256="ab" * 32),
+    ],
+)
+def test_a_receipt_is_read_as_it_was_written(tmp_path, fetched):
+    receipt = receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"}), fetched)
+    receipts.write(tmp_path / "receipt.json", receipt)
+    assert receipts.read(tmp_path / "receipt.json") == receipt
+
+
+def test_a_receipt_that_is_read_and_written_again_is_the_same_file(tmp_path):
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    receipts.write(first, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
+    receipts.write(second, receipts.read(first))
+    assert second.read_bytes() == first.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        b"",
+        b"{",
+        b"\xff\xfe",
+        b"null",
+        b"7",
+        b"[]",
+        b'"text"',
+        b"{}",
+        b'{"source": "cars", "kind": "kaggle"}',
+        b'{"name": "of another program", "version": 1}',
+    ],
+)
+def test_what_is_no_receipt_is_read_as_none(tmp_path, content):
+    path = tmp_path / "receipt.json"
+    if content is not None:
+        path.write_bytes(content)
+    assert receipts.read(path) is None
+
+
+@pytest.mark.parametrize("change", [{"size": 1}, {"licence": ...}])
+def test_a_receipt_with_more_or_fewer_facts_than_ours_is_read_as_none(tmp_path, change):
+    path = tmp_path / "receipt.json"
+    receipts.write(path, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
+    assert receipts.read(path)
+    facts = files.read_json(path) | change
+    files.write_json(path, {name: fact for name, fact in facts.items() if fact is not ...})
+    assert receipts.read(path) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "factor"),
+    [
+        (EXPORTED.format("3 versions"), 3),
+        (EXPORTED.format("1 version"), 1),
+        (EXPORTED.format("12 versions").replace("\n", "\r\n"), 12),
+        (
+            "The following pre-processing was applied to each image:\n* Auto-orientation\n"
+            + EXPORTED.format("2 versions"),
+            2,
+        ),
+        ("No image augmentation techniques were applied.\n", 1),
+        (b"\xff\xfe " + EXPORTED.format("3 versions").encode(), 3),
+        ("", None),
+        ("create 3 versions", None),
+    ],
+)
+@pytest.mark.parametrize("folder", ["", "cars/"])
+def test_the_augmentation_is_what_an_export_states(tmp_path, folder, text, factor):
+    plant(tmp_path, {f"{folder}README.roboflow.txt": text, "train/1.jpg": b"1"})
+    assert augmentation_as_stated(tmp_path) == factor
+
+
+def test_an_augmentation_that_other_files_state_is_none(tmp_path):
+    plant(tmp_path, {"README.txt": EXPORTED.format("3 versions"), "README.dataset.txt": EXPORTED.format("4 versions")})
+    assert augmentation_as_stated(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("tree", "served", "licence"),
+    [
+        ({"README.dataset.txt": "License: MIT"}, "CC0-1.0", "MIT"),
+        ({"README.dataset.txt": "License: MIT"}, "", "MIT"),
+        ({"1.jpg": b"1"}, "CC0-1.0", "CC0-1.0"),
+        ({"1.jpg": b"1"}, "", "not stated"),
+    ],
+)
+def test_the_licence_that_a_service_states_counts_where_the_files_state_none(tmp_path, tree, served, licence):
+    receipt = receipt_of(plant(tmp_path, tree), FETCHED._replace(licence=served))
+    assert receipt.licence == licence
 
 
 @pytest.mark.parametrize(

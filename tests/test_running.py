@@ -1,6 +1,7 @@
 """How a stage ends, seen from outside: a child process, its exit code and what it prints."""
 
 import os
+import signal
 import subprocess
 import sys
 
@@ -65,3 +66,46 @@ def test_other_errors_are_not_swallowed(raised: str, shown: str) -> None:
     assert ended.returncode == 1
     assert "Traceback (most recent call last)" in ended.stderr
     assert shown in ended.stderr
+
+
+def test_ctrl_c_ends_it_in_silence_as_a_shell_would() -> None:
+    ended = end_of("def main():\n    raise KeyboardInterrupt\nrun(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_ctrl_c_shows_where_it_was_when_asked_for() -> None:
+    ended = end_of("def main():\n    raise KeyboardInterrupt\nrun(main)\n", TANDEM_TRACEBACK="1")
+    assert ended.returncode != 0
+    assert "KeyboardInterrupt" in ended.stderr
+
+
+CLEANING_UP = """
+import time
+def main():
+    try:
+        print("begun", flush=True)
+        time.sleep(60)
+    finally:
+        print("cleaned up", flush=True)
+run(main)
+"""
+
+
+def test_a_real_ctrl_c_lets_a_stage_clean_up_and_ends_it_in_silence() -> None:
+    plain = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"}
+    with subprocess.Popen(
+        [sys.executable, "-c", START + CLEANING_UP],
+        env=plain,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (130, ("cleaned up\n", ""))

@@ -2,32 +2,25 @@
 
 import json
 import queue
-import subprocess
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from shutil import disk_usage
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
+from tandem.sources.children import child, client_environ
 from tandem.sources.failures import Failure, Kind
 from tandem.sources.scrubbing import scrubbed
 
 _TICK_S = 0.2
 _NUM_LINES_KEPT = 50
-# What the clients read from the environment and we do not want them to: other credentials, other folders, and VERBOSE,
-# which prints the Authorization header.
-_OF_THE_CLIENTS = ("KAGGLE_", "ROBOFLOW_")
-_ENDPOINTS = ("KAGGLE_API_ENVIRONMENT", "ROBOFLOW_REGION", "ROBOFLOW_ENVIRONMENT")
-_UNWANTED = ("VERBOSE", "VERBOSE_OUTPUT", "DATASET_DIRECTORY", "XDG_CONFIG_HOME")
 
 
 @dataclass(frozen=True)
@@ -84,7 +77,7 @@ def attempt(task: Task, *, home: Path, limits: Limits, environ: Mapping[str, str
     job = {**task.job, "connect_s": limits.connect_s, "read_s": limits.silence_s}
     printed: deque[str] = deque(maxlen=_NUM_LINES_KEPT)
     with (
-        _child(task.client, job, _prepared(environ, task.environ, home), printed) as lines,
+        child(task.client, job, client_environ(environ, task.environ, home=home), printed) as lines,
         tqdm(desc=task.title, unit="B", unit_scale=True, disable=None) as bar,
     ):
         ended = _follow(lines, _Watch(bar, room=home, limits=limits))
@@ -95,26 +88,29 @@ def attempt(task: Task, *, home: Path, limits: Limits, environ: Mapping[str, str
 
 
 def _follow(lines: "queue.Queue[str | None]", watch: "_Watch") -> Done | Failure:
-    ended: Done | Failure | None = None
-    while ended is None:
+    while True:
         try:
             line = lines.get(timeout=_TICK_S)
+            ended = watch.take(line)
         except queue.Empty:
-            ended = watch.overdue()
-            continue
-        ended = watch.take(json.loads(line)) if line else watch.failure("client", "its process ended without a word")
-    return ended
+            ended = None
+        if ended := ended or watch.overdue():
+            return ended
 
 
 @dataclass
 class _Watch:
-    """What is known of a running child. start: where its answer begins in the archive. room: a folder on its disk."""
+    """What is known of a running child. start: where its answer begins in the archive. came: bytes there.
+
+    room: a folder on the disk that it writes to.
+    """
 
     bar: "tqdm[None]"
     room: Path
     limits: Limits
     done: Done = field(default_factory=Done)
     start: int = 0
+    came: int = 0
     begun: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
 
@@ -129,20 +125,25 @@ class _Watch:
             return self.failure("deadline", f"more than {self.limits.total_s:g} s")
         return None
 
-    def take(self, report: dict[str, Any]) -> Done | Failure | None:
-        """Note a report of the child's; the end of the attempt if this was its last, or one too many."""
-        self.heard, event = time.monotonic(), report.pop("event")
+    def take(self, line: str | None) -> Done | Failure | None:
+        """Note what the child said; the end of the attempt if this was its last word, or one too many."""
+        self.heard = time.monotonic()
+        try:
+            report: dict[str, Any] = json.loads(line or "")
+        except ValueError:
+            return self.failure("client", f"it said {line!r}" if line else "its process ended without a word")
+        event = report.pop("event")
         if event == "ended":
             return replace(self.done, result=report["result"])
         if event == "failed":
             return _failure(report)
-        if event == "asked":
-            self.done = replace(self.done, place=report["place"])
-        elif event == "archive":
+        if event == "archive":
             return self._begin(**report)
-        elif event == "bytes":
-            self.bar.update(self.start + report["num_bytes"] - self.bar.n)
-            return self._too_large(int(self.bar.n)) or self.overdue()
+        if event == "bytes":
+            self.came = self.start + report["num_bytes"]
+            self.bar.update(self.came - self.bar.n)
+            return self._too_large(self.came)
+        self.done = replace(self.done, place=report["place"])
         return None
 
     def _begin(self, *, num_bytes: int | None, start: int, hashes: str, etag: str) -> Failure | None:
@@ -170,73 +171,8 @@ def _seconds(retry_after: str) -> float:
         if retry_after.strip().isdigit():
             return float(retry_after)
         return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
-
-
-def _prepared(environ: Mapping[str, str], own: Mapping[str, str], home: Path) -> dict[str, str]:
-    kept = {
-        key: value
-        for key, value in environ.items()
-        if key in _ENDPOINTS or not (key.startswith(_OF_THE_CLIENTS) or key in _UNWANTED)
-    }
-    return {
-        **kept,
-        "HOME": str(home),
-        "KAGGLE_CONFIG_DIR": str(home),
-        "ROBOFLOW_CONFIG_DIR": str(home / "config.json"),
-        "PYTHON_DOTENV_DISABLED": "1",  # roboflow loads any .env above it, Kaggle's key in it included
-        **own,
-    }
-
-
-@contextmanager
-def _child(
-    client: str, job: Mapping[str, Any], environ: Mapping[str, str], printed: deque[str]
-) -> Iterator["queue.Queue[str | None]"]:
-    """A queue of the child's reports, None at their end. The child is dead when the block is left."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", client],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        env=environ,
-        start_new_session=True,  # Ctrl-C reaches the parent alone, which ends the child
-    )
-    assert process.stdin and process.stdout and process.stderr
-    lines: queue.Queue[str | None] = queue.Queue()
-    threads = [
-        threading.Thread(target=_put_all, args=(process.stdout, lines), daemon=True),
-        threading.Thread(target=printed.extend, args=(process.stderr,), daemon=True),
-    ]
-    try:
-        for thread in threads:
-            thread.start()
-        _tell(process.stdin, job)
-        yield lines
-    finally:
-        process.kill()
-        process.wait()
-        for thread in threads:
-            thread.join()
-        for pipe in (process.stdin, process.stdout, process.stderr):
-            with suppress(BrokenPipeError):
-                pipe.close()
-
-
-def _tell(pipe: IO[str], job: Mapping[str, Any]) -> None:
-    """Hand over the job. The pipe stays open: at its end the child knows that its parent is gone."""
-    with suppress(BrokenPipeError):  # the child is dead already, and so will be found
-        pipe.write(json.dumps(job) + "\n")
-        pipe.flush()
-
-
-def _put_all(pipe: Iterable[str], lines: "queue.Queue[str | None]") -> None:
-    for line in pipe:
-        lines.put(line)
-    lines.put(None)
 
 
 def _show_if_asked(printed: Iterable[str], secrets: Iterable[str], environ: Mapping[str, str]) -> None:

@@ -37,15 +37,12 @@ def kaggle(environ: Mapping[str, str]) -> Credentials:
     over what kaggle.json says ($KAGGLE_CONFIG_DIR, ~/.kaggle, $XDG_CONFIG_HOME/kaggle, ~/.config/kaggle). Raises
     SourceError when there are none, or none that can be right.
     """
-    pair = _kaggle_pair(environ)
-    found = _kaggle_token(environ)
-    if found is None and pair is None:
-        raise SourceError(f"no credentials for Kaggle were found; {_KAGGLE_WAYS}")
-    if found is None:
-        assert pair is not None
+    if found := _kaggle_token(environ):
+        token, origin = found
+        return Credentials(origin, {"KAGGLE_API_TOKEN": token}, (token,), beside=_beside(environ))
+    if pair := _kaggle_pair(environ):
         return pair
-    token, origin = found
-    return Credentials(origin, {"KAGGLE_API_TOKEN": token}, (token,), beside=pair.origin if pair else "")
+    raise SourceError(f"no credentials for Kaggle were found; {_KAGGLE_WAYS}")
 
 
 def roboflow(environ: Mapping[str, str]) -> Credentials:
@@ -66,9 +63,18 @@ def _kaggle_token(environ: Mapping[str, str]) -> tuple[str, str] | None:
         return _plausible(token, "KAGGLE_API_TOKEN"), "KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):
         path = _home(environ) / ".kaggle" / name
-        if path.is_file():
+        if _is_file(path):
             return _plausible(_text(path), str(path)), str(path)
     return None
+
+
+def _beside(environ: Mapping[str, str]) -> str:
+    """Where a pair lies that a token goes before; "" where there is none that could be used."""
+    try:
+        pair = _kaggle_pair(environ)
+    except SourceError:
+        return ""
+    return pair.origin if pair else ""
 
 
 def _kaggle_pair(environ: Mapping[str, str]) -> Credentials | None:
@@ -78,7 +84,8 @@ def _kaggle_pair(environ: Mapping[str, str]) -> Credentials | None:
     username, key = (stated[name] or kept.get(name, "") for name in ("username", "key"))
     if not username and not key:
         return None
-    origin = "KAGGLE_USERNAME and KAGGLE_KEY" if not kept else str(path)
+    origins = {f"KAGGLE_{name.upper()}" if stated[name] else str(path): None for name in stated}
+    origin = " and ".join(origins) if kept else "KAGGLE_USERNAME and KAGGLE_KEY"
     if not username or not key:
         lacking = "KAGGLE_USERNAME" if not username else "KAGGLE_KEY"
         raise SourceError(f"the credentials for Kaggle are half there: {lacking} is missing; {_KAGGLE_WAYS}")

@@ -114,10 +114,17 @@ def _try(
 def _folder(order: Order, scratch: Path) -> Path:
     """Where the client writes: with a part of the same archive, if that can be gone on with; else not there yet."""
     tag, asked = scratch / "asked.json", dict(order.task.job)
-    if not (order.resumes and tag.is_file() and read_json(tag) == asked):
+    if not (order.resumes and _read(tag) == asked):
         shutil.rmtree(scratch, ignore_errors=True)
         write_json(tag, asked)
     return scratch / "files"
+
+
+def _read(tag: Path) -> object:
+    try:
+        return read_json(tag)
+    except (OSError, ValueError):
+        return None
 
 
 def _numbered(task: Task, number: int, job: Mapping[str, object]) -> Task:

@@ -8,7 +8,7 @@ from tandem.errors import SourceError
 from tandem.sources import credentials, fetching, kaggle_client
 from tandem.sources.attempts import Limits, Task
 from tandem.sources.credentials import KAGGLE_PAGE, Credentials
-from tandem.sources.failures import Failure
+from tandem.sources.failures import Failure, heals
 from tandem.sources.fetching import Order, Standing
 from tandem.sources.receipts import Fetched
 from tandem.sources.unpacking import unpack
@@ -79,7 +79,8 @@ def _task(who: Credentials, job: Mapping[str, object]) -> Task:
 def _explained(failure: Failure, who: Credentials, dataset: str) -> str:
     if failure.is_archive:
         return ""
-    if failure.kind == "credentials" or failure.status == 401 or "IntrospectToken" in failure.place:
+    is_login = "IntrospectToken" in failure.place and failure.kind == "answer" and not heals(failure)
+    if failure.kind == "credentials" or failure.status == 401 or is_login:
         return _refused(who)
     return {
         403: f"open {page(dataset)} while logged in as the owner of {who.origin}, accept its terms if it has any, "
@@ -100,6 +101,8 @@ def _versions_told(dataset: str, version: int, limits: Limits, environ: Mapping[
         known = standing(dataset=dataset, limits=limits, environ=environ).versions
     except SourceError:
         return f"check the name and that the dataset is public or shared with you: {page(dataset)}"
+    if version in known:
+        return f"version {version} is listed at {page(dataset)}, but not given out; run it again later"
     return f"version {version} is not among those of {page(dataset)}: {', '.join(map(str, known))}; correct the version"
 
 

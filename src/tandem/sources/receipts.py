@@ -89,8 +89,9 @@ def write(path: Path, receipt: Receipt) -> None:
 def read(path: Path) -> Receipt | None:
     """The receipt in a file; None where there is no file, or one that an earlier version wrote otherwise."""
     try:
-        return Receipt(**files.read_json(path))
-    except (FileNotFoundError, ValueError, TypeError):
+        value = files.read_json(path)
+        return Receipt(**value | {"volatile": tuple(value["volatile"])})
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
 
 

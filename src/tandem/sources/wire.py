@@ -13,17 +13,22 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from http.client import HTTPException
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 
 _PIECE_BYTES = 1 << 16  # smaller than the clients' own 1 MiB: less is lost at a cut, and slow is told from silent
 _REPORT_EVERY_S = 0.2
 _REDIRECTS = (301, 302, 303, 307, 308)
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_ENDED_EARLY = {"IncompleteRead": "it ended early", "RemoteDisconnected": "it was closed without an answer"}
+_REASONS = {
+    **dict.fromkeys(("IncompleteRead", "InvalidChunkLength", "ProtocolError"), "it ended early"),
+    "RemoteDisconnected": "it was closed without an answer",
+}
 _reports = sys.stdout
 _archive_result: dict[str, Any] | None = None
 
@@ -147,9 +152,10 @@ def _reason(error: BaseException | None) -> str:
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
             return error.strerror
-        innermost = type(error).__name__
+        if isinstance(error, requests.RequestException | urllib3.exceptions.HTTPError | HTTPException):
+            innermost = type(error).__name__
         error = error.__cause__ or error.__context__
-    return _ENDED_EARLY.get(innermost, innermost)
+    return _REASONS.get(innermost, innermost)
 
 
 def _refused(response: Any, place: str, is_archive: bool) -> NoReturn:
@@ -165,7 +171,10 @@ def _refused(response: Any, place: str, is_archive: bool) -> NoReturn:
 
 def _message(response: Any) -> str:
     """What an answer's body says, in one short line."""
-    text = response.raw.read(4096, decode_content=True).decode("utf-8", errors="replace")
+    try:
+        text = response.raw.read(4096, decode_content=True).decode("utf-8", errors="replace")
+    except (urllib3.exceptions.HTTPError, OSError):
+        return ""  # the status says enough
     try:
         value = json.loads(text)
     except ValueError:
@@ -182,9 +191,10 @@ def _described(response: Any) -> dict[str, Any]:
     if response.status_code == 206:  # Content-Range: bytes 100-199/200
         span, _, total = headers["Content-Range"].removeprefix("bytes ").partition("/")
         start = int(span.partition("-")[0])
+    is_coded = "Content-Encoding" in headers  # then length and hashes are those of the coded bytes
     return {
-        "num_bytes": int(total) if total and total.isdigit() else None,
+        "num_bytes": int(total) if total and total.isdigit() and not is_coded else None,
         "start": start,
-        "hashes": "" if headers.get("Content-Encoding") else headers.get("x-goog-hash", ""),
+        "hashes": "" if is_coded else headers.get("x-goog-hash", ""),
         "etag": headers.get("ETag", ""),
     }
