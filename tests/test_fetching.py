@@ -1,15 +1,10 @@
-"""From attempts to an archive: their order and pauses, what is kept of them, and that one run is alone.
+"""From attempts to an archive: their order and pauses, what is kept of them.
 
 The client is a small real process: in each attempt it does one line of a plan that the test has written.
 """
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -365,46 +360,6 @@ def test_archives_that_differ_each_time_are_damaged(scratch):
     Path("log.jsonl").unlink()
     said = refusal(scratch, *plan, sha256=SHA256, limits=Limits(wait_s=0, attempts=3))
     assert said.startswith(f"after 3 attempts: what the client sent is damaged (its sha256 is {FRUIT}, but {SHA256} is")
-
-
-HOLDER = """
-import sys, time
-from filelock import FileLock
-with FileLock(sys.argv[1], timeout=0):
-    print("held", flush=True)
-    time.sleep(60)
-"""
-
-
-@contextmanager
-def another_run(scratch):
-    lock = scratch.with_name("fruit.lock")
-    lock.parent.mkdir(parents=True)
-    with subprocess.Popen([sys.executable, "-c", HOLDER, lock], stdout=subprocess.PIPE) as process:
-        try:
-            assert process.stdout.readline() == b"held\n"
-            yield process, lock
-        finally:
-            process.kill()
-
-
-def test_a_run_beside_another_one_touches_nothing(scratch):
-    with another_run(scratch) as (_, lock):
-        scratch.mkdir()
-        (scratch / "of the other run").touch()
-        begun = time.monotonic()
-        said = refusal(scratch, WHOLE)
-        assert said == (f"another run downloads it right now (it holds {lock}); wait for its end, then run again")
-        assert time.monotonic() - begun < 5
-        assert left(scratch) == ["of the other run"]
-    assert not Path("log.jsonl").exists()
-
-
-def test_a_run_that_was_killed_is_not_waited_for(scratch):
-    with another_run(scratch) as (process, _):
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        assert fetch(scratch, WHOLE)
 
 
 def ask(*plan, explain=lambda failure: ""):

@@ -61,6 +61,24 @@ def test_a_folder_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> 
     assert litter(tmp_path) == []
 
 
+def test_a_folder_keeps_its_old_content_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "folder"
+    path.mkdir()
+    (path / "old").write_text("old")
+    with pytest.raises(FileNotFoundError), files.whole_folder(path) as temporary:
+        temporary.rmdir()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert litter(tmp_path) == []
+
+
+def test_a_folder_can_be_made_within_another_one_on_the_same_disk(tmp_path: Path) -> None:
+    with files.whole_folder(tmp_path / "here" / "folder", within=tmp_path / "there") as temporary:
+        assert temporary.parent == tmp_path / "there"
+        assert list((tmp_path / "here").iterdir()) == []
+    assert (tmp_path / "here" / "folder").is_dir()
+    assert litter(tmp_path / "there") == []
+
+
 def test_a_folder_can_be_read_by_others(tmp_path: Path) -> None:
     with files.whole_folder(tmp_path / "folder"):
         pass

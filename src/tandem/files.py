@@ -30,21 +30,27 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Yield an empty temporary folder beside `path`; it becomes `path` when the block ends well.
+def whole_folder(path: Path, *, within: Path | None = None) -> Iterator[Path]:
+    """Yield an empty temporary folder; it becomes `path` when the block ends well.
 
-    An older `path` is replaced only then: nothing is lost when the block fails.
+    An older `path` is replaced only then: nothing is lost when the block fails. within: a folder on the same disk for
+    the temporary one, so that a kill leaves nothing beside `path`; None is beside it.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=path.parent))
+    for folder in (path.parent, within or path.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=within or path.parent))
     temporary.chmod(0o755)
+    older = temporary.with_suffix(".older")  # renamed, not removed: a folder of many files takes a while to go
     try:
         yield temporary
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(older)
         temporary.rename(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        if older.exists() and not path.exists():
+            older.rename(path)
+        for folder in (temporary, older):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,13 +4,11 @@ import random
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from tandem.errors import DamagedArchive, SourceError
@@ -68,19 +66,18 @@ def fetch(
 ) -> Arrived:
     """Download until `use(archive)` takes what came; it raises DamagedArchive to have it fetched again.
 
-    scratch: folder of this source alone; it is gone after success, and holds at most a sound part of the archive
+    scratch: folder of this download alone; it is gone after success, and holds at most a sound part of the archive
     otherwise. Raises SourceError.
     """
-    with _alone(scratch):
-        seen: set[str] = set()
-        for number in range(1, limits.attempts + 1):
-            tried = _try(order, number, scratch=scratch, use=use, seen=seen, limits=limits, environ=environ)
-            if isinstance(tried, Arrived):
-                return tried
-            if not heals(tried) or tried.retry_after_s > limits.max_retry_after_s or number == limits.attempts:
-                raise SourceError(_message(tried, order, number, scratch))
-            _wait(_pause(number, tried, limits), tried, order.task.title)
-        raise AssertionError("limits.attempts is at least 1")
+    seen: set[str] = set()
+    for number in range(1, limits.attempts + 1):
+        tried = _try(order, number, scratch=scratch, use=use, seen=seen, limits=limits, environ=environ)
+        if isinstance(tried, Arrived):
+            return tried
+        if not heals(tried) or tried.retry_after_s > limits.max_retry_after_s or number == limits.attempts:
+            raise SourceError(_message(tried, order, number, scratch))
+        _wait(_pause(number, tried, limits), tried, order.task.title)
+    raise AssertionError("limits.attempts is at least 1")
 
 
 def _try(
@@ -170,17 +167,3 @@ def _message(failure: Failure, order: Order, number: int, scratch: Path) -> str:
     part = scratch / "files" / order.archive
     kept = f"; the {part.stat().st_size} bytes that came are kept for the next run" if part.is_file() else ""
     return f"{tried}{told(failure)}{pause}; {order.explain(failure) or remedy(failure)}{kept}"
-
-
-@contextmanager
-def _alone(scratch: Path) -> Iterator[None]:
-    """Two downloads of one source would write into each other's part."""
-    lock = scratch.with_name(f"{scratch.name}.lock")
-    lock.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(lock, timeout=0):
-            yield
-    except Timeout:
-        raise SourceError(
-            f"another run downloads it right now (it holds {lock}); wait for its end, then run again"
-        ) from None
