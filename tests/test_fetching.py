@@ -161,8 +161,9 @@ def test_a_pause_is_as_long_as_the_service_asks_for(scratch):
 
 
 def test_a_pause_longer_than_the_limit_is_left_to_the_user(scratch):
-    said = refusal(scratch, [None, failed("answer", status=503, retry_after="601")])
-    assert said == "x/y answered 503, and asks for a pause of 601 s; run it again later"
+    limits = Limits(wait_s=0, max_retry_after_s=2)
+    said = refusal(scratch, [None, failed("answer", status=503, retry_after="3")], limits=limits)
+    assert said == "x/y answered 503, and asks for a pause of 3 s; run it again later"
     assert len(seen()) == 1
 
 

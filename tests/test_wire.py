@@ -329,6 +329,12 @@ def test_a_connection_that_is_closed_without_an_answer_is_told_so(tmp_path):
     }
 
 
+def test_chunks_that_cannot_be_read_are_a_broken_connection(tmp_path):
+    with answering(status=200, body=b"5\r\nhello\r\nnonsense\r\n", headers={"Transfer-Encoding": "chunked"}) as at:
+        told = failed(reports(tmp_path, f"{GET}.content", url=f"{at}/x"))
+    assert told == {"kind": "connection", "said": "it ended early", "place": "127.0.0.1/x", "is_archive": True}
+
+
 def closed_port():
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
         return server.getsockname()[1]
@@ -409,6 +415,13 @@ def test_a_client_goes_no_further_than_the_whole_archive(tmp_path, services, url
     assert (tmp_path / "a.zip").read_bytes() == ARCHIVE
     assert not (tmp_path / "further").exists()
     assert len(services.log) == 2
+
+
+def test_a_redirect_on_the_way_to_the_archive_is_not_its_end(tmp_path, url):
+    with answering(status=302, body=b"<a href='there'>Found</a>", headers={"Location": url}) as at:
+        told = reports(tmp_path, *FURTHER, first=url, url=at)
+    assert told[-1] == {"event": "ended", "result": {"client": "mine"}}
+    assert (tmp_path / "a.zip").read_bytes() == ARCHIVE
 
 
 def test_a_client_that_is_to_go_no_further_ends_badly_without_the_whole_archive(tmp_path, services, url):
