@@ -95,6 +95,17 @@ def test_a_child_that_says_nothing_is_killed_even_if_it_takes_no_hint():
     assert not is_alive(child())
 
 
+def test_what_the_child_has_started_ends_with_it():
+    code = (
+        "import os, subprocess\nstarted = subprocess.Popen(['sleep', '60'])\n"
+        "tell('ended', result={'pid': started.pid})\nos._exit(1)"
+    )
+    begun = time.monotonic()
+    started = run(code).result["pid"]
+    assert time.monotonic() - begun < 30
+    assert not is_alive(started)
+
+
 def test_the_silence_is_counted_from_the_last_report():
     code = "for number in range(6):\n    tell('bytes', num_bytes=number)\n    time.sleep(0.3)\ntell('ended', result={})"
     assert run(code, limits=Limits(silence_s=1, grace_s=0.25)) == Done()

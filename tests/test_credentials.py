@@ -194,7 +194,18 @@ def test_half_a_pair_in_kaggle_json_is_refused_too(home):
 
 @pytest.mark.parametrize(
     "content",
-    ["", "{", f"{FILE_KEY}", f'"{FILE_KEY}"', [FILE_KEY], {"key": FILE_KEY}, {"username": "fred"}, "[" * 9, "null"],
+    [
+        "",
+        "{",
+        f"{FILE_KEY}",
+        f'"{FILE_KEY}"',
+        [FILE_KEY],
+        {"key": FILE_KEY},
+        {"username": "fred"},
+        "[" * 9,
+        "null",
+        {"username": None, "key": FILE_KEY},
+    ],
 )
 def test_a_broken_kaggle_json_is_named_but_not_shown(home, content):
     path = plant(home / ".kaggle" / "kaggle.json", content)

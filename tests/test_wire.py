@@ -286,6 +286,12 @@ def test_a_web_page_in_place_of_data_ends_the_client(tmp_path, services, url, as
     assert told == {"kind": "page", "place": f"127.0.0.1{PATH}"} | ({"is_archive": True} if ask == GET else {})
 
 
+def test_a_part_that_does_not_say_where_it_belongs_is_damaged(tmp_path):
+    with answering(status=206, body=b"12345", headers={"Content-Length": "5"}) as at:
+        told = failed(reports(tmp_path, f"{GET}.content", url=at))
+    assert (told["kind"], told["said"]) == ("damage", "a part that does not say where it belongs")
+
+
 def test_a_redirect_in_the_form_of_a_web_page_is_none(tmp_path, services, url):
     headers = {"Location": url, "Content-Type": "text/html; charset=utf-8"}
     with answering(status=302, body=b"<a href='there'>Found</a>", headers=headers) as at:

@@ -1,7 +1,9 @@
 """A child process that runs a client's module: its environment, its pipes, and its end."""
 
 import json
+import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -65,7 +67,10 @@ def child(
         _tell(process.stdin, job)
         yield lines
     finally:
-        process.kill()
+        with suppress(
+            ProcessLookupError, PermissionError
+        ):  # it leads a session of its own, with whatever it may have started
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for thread in threads:
             thread.join()

@@ -106,8 +106,8 @@ def _kaggle_json(environ: Mapping[str, str]) -> Path | None:
 def _pair_in(path: Path) -> dict[str, str]:
     try:
         value = json.loads(_text(path))
-        return {name: str(value[name]).strip() for name in ("username", "key")}
-    except (ValueError, KeyError, TypeError):
+        return {name: value[name].strip() for name in ("username", "key")}
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise SourceError(
             f"{path} holds no username and key in JSON; download it anew from {KAGGLE_PAGE}, or remove it"
         ) from None

@@ -103,7 +103,8 @@ def _versions_told(dataset: str, version: int, limits: Limits, environ: Mapping[
         return f"check the name and that the dataset is public or shared with you: {page(dataset)}"
     if version in known:
         return f"version {version} is listed at {page(dataset)}, but not given out; run it again later"
-    return f"version {version} is not among those of {page(dataset)}: {', '.join(map(str, known))}; correct the version"
+    found = ", ".join(map(str, known)) or "none"
+    return f"version {version} is not among those of {page(dataset)}: {found}; correct the version"
 
 
 def _licence(dataset: str, limits: Limits, environ: Mapping[str, str]) -> str:

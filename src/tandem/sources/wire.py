@@ -8,6 +8,7 @@ can swallow it, retry on its own, or write it into an archive. It also ends when
 import errno
 import json
 import os
+import re
 import sys
 import threading
 import time
@@ -106,7 +107,7 @@ def _watch_requests(timeout: tuple[float, float]) -> None:
         if "text/html" in response.headers.get("Content-Type", "") and response.status_code not in _REDIRECTS:
             fail("page", place=place, is_archive=is_archive)
         if is_archive and response.status_code in (200, 206):
-            report("archive", **_described(response))
+            report("archive", **_described(response, place))
             if _archive_result is not None:
                 response.headers.setdefault("Content-Length", "0")
         _watch_body(response, place, is_archive, timeout)
@@ -184,13 +185,15 @@ def _message(response: Any) -> str:
     return " ".join(str(message or ("" if "<" in text else text)).split())[:200]
 
 
-def _described(response: Any) -> dict[str, Any]:
+def _described(response: Any, place: str) -> dict[str, Any]:
     """num_bytes: of the whole archive, None if not stated; start: where this answer begins in it."""
     headers = response.headers
     start, total = 0, headers.get("Content-Length")
     if response.status_code == 206:  # Content-Range: bytes 100-199/200
-        span, _, total = headers["Content-Range"].removeprefix("bytes ").partition("/")
-        start = int(span.partition("-")[0])
+        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", headers.get("Content-Range", ""))
+        if not found:
+            fail("damage", place=place, is_archive=True, said="a part that does not say where it belongs")
+        start, total = int(found[1]), found[2]
     is_coded = "Content-Encoding" in headers  # then length and hashes are those of the coded bytes
     return {
         "num_bytes": int(total) if total and total.isdigit() and not is_coded else None,
