@@ -19,6 +19,7 @@ from tandem.sources.attempts import DEFAULT_LIMITS, Limits
 from tandem.sources.receipts import Fetched, Receipt
 
 REMOTE = ("kaggle", "roboflow")
+_NAMED = ("manner", "path", "dataset", "project", "version", "format", "seed")  # in a message, in this order
 _PINS = {"sha256": "sha256", "tree_sha256": "tree_sha256"}  # optional parameter -> field of the receipt
 
 
@@ -127,7 +128,7 @@ def _fulfils(receipt: Receipt, kind: str, asked: Mapping[str, Any]) -> bool:
 
 def _asked(kind: str, asked: Mapping[str, Any]) -> str:
     """A source in words, such as "kaggle owner/slug, version 3"."""
-    facts = [f"{key} {value}" for key, value in asked.items() if key not in _PINS and value is not None]
+    facts = [f"{key} {asked[key]}" for key in _NAMED if key in asked]
     return f"{kind}: {', '.join(facts)}"
 
 
