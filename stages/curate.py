@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem import curation, gate, reviewing, running
+from tandem import alignment, curation, gate, reviewing, running
 from tandem.features import load_features
 from tandem.files import read_json, whole_folder, write_json
 from tandem.params import read_params
@@ -21,7 +21,9 @@ def main() -> None:
     x = load_features(Path("data/extract") / params["backbone"], ids=index.ids).x
     settings = curation.Settings.from_params(params)
     class_names = read_json(merge / "classes.json")
-    curated = curation.curate(index, x=x, hashes=hashes, class_names=class_names, settings=settings)
+    sketch_of = alignment.reader([merge / "images" / record.file for record in index.records])
+    looks = {"x": x, "hashes": hashes, "sketch_of": sketch_of}
+    curated = curation.curate(index, **looks, class_names=class_names, settings=settings)
     nearest = gate.require_no_leak(index.ids, curated.samples.rows_by_split(), features=x, hashes=hashes, **near)
     dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
     brain = reviewing.build(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)

@@ -1,6 +1,7 @@
 """From an index and one backbone's features to groups, splits and what is left out.
 
-Three kinds of links join pictures. Near duplicates: features or perceptual hashes within the thresholds.
+Three kinds of links join pictures. Near duplicates: features or perceptual hashes within the thresholds, or, among the
+nearest by either, pictures whose pixels agree once one is laid over the other (tandem.alignment).
 Stems: pictures that Roboflow exported from one source image carry one stem, but a stem is no identity
 (uploads called `Image_9` exist in many sets), so a stem joins two pictures only inside one source and class
 and only where their pixels agree by the looser hint thresholds. Videos and parents of crops: frames of one
@@ -17,8 +18,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
+from tqdm import tqdm
 
-from tandem.duplicates import Pairs, components, near_pairs, unique_pairs
+from tandem.alignment import Sketch, correlation
+from tandem.duplicates import Pairs, components, near_pairs, nearest_pairs, unique_pairs
 from tandem.errors import DataError
 from tandem.files import write_csv
 from tandem.hashes import NUM_ORIENTATIONS, as_signs, similarity_of_bits
@@ -26,6 +29,7 @@ from tandem.records import Index, Record
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.splits import require_every_class, split_of
 
+_BY_HASH = 2  # a hash that is not near says little: only its very nearest are looked at
 Draw = Callable[..., str]  # splits.split_of with its fractions and seed
 
 
@@ -38,14 +42,23 @@ class Nearness:
 
 
 @dataclass(frozen=True)
+class Aligned:
+    """Each picture is laid over the `neighbours` nearest to it; a copy's pixels correlate by `correlation` or more."""
+
+    neighbours: int
+    correlation: float
+
+
+@dataclass(frozen=True)
 class Settings:
-    """duplicate: when two pictures are copies. hint: when two pictures of one stem are.
+    """duplicate, aligned: when two pictures are copies. hint: when two pictures of one stem are.
 
     copies: keep "one" picture of a set of copies (the largest), or all "together" in one split.
     fractions: share of the groups in each split.
     """
 
     duplicate: Nearness
+    aligned: Aligned
     hint: Nearness
     copies: Literal["one", "together"]
     fractions: Mapping[str, float]
@@ -55,7 +68,8 @@ class Settings:
     def from_params(cls, section: Mapping[str, Any]) -> Self:
         """From `curate` of the parameters, without its backbone."""
         values = {key: value for key, value in section.items() if key != "backbone"}
-        return cls(**{**values, "duplicate": Nearness(**values["duplicate"]), "hint": Nearness(**values["hint"])})
+        parts: dict[str, Callable[..., Any]] = {"duplicate": Nearness, "aligned": Aligned, "hint": Nearness}
+        return cls(**{**values, **{key: part(**values[key]) for key, part in parts.items()}})
 
 
 @dataclass(frozen=True)
@@ -68,9 +82,15 @@ class Curated:
 
 
 def curate(
-    index: Index, *, x: np.ndarray, hashes: np.ndarray, class_names: Sequence[str], settings: Settings
+    index: Index,
+    *,
+    x: np.ndarray,
+    hashes: np.ndarray,
+    sketch_of: Callable[[int], Sketch],
+    class_names: Sequence[str],
+    settings: Settings,
 ) -> Curated:
-    """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), both in the order of the index.
+    """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), sketch_of: row -> Sketch, in the index's order.
 
     Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
     """
@@ -80,7 +100,8 @@ def curate(
             f"{len(records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
             "run the merge and extract stages again"
         )
-    pairs = find_duplicates(x, hashes, nearness=settings.duplicate)
+    near = find_duplicates(x, hashes, nearness=settings.duplicate)
+    pairs = with_aligned(near, x, hashes, sketch_of, aligned=settings.aligned)
     stems = _stem_links(records, x, hashes, settings.hint)
     copy_of = _joined(np.arange(len(records)), np.concatenate([_as_links(pairs), stems]))
     group_of = _joined(copy_of, _scene_links(records))
@@ -89,7 +110,8 @@ def curate(
     samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
     splits = [sample.split for sample in samples.samples]
     require_every_class([record.label for record in records], splits, class_names=class_names)
-    counts = {"near_duplicate_pairs": len(pairs), "stem_links": len(stems), **_counts(samples, copy_of)}
+    found = {"near_duplicate_pairs": len(pairs), "found_by_alignment": len(pairs) - len(near)}
+    counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
     return Curated(samples, pairs, {**counts, **leaks_by_file(records, copy_of, draw)})
 
 
@@ -109,6 +131,24 @@ def find_duplicates(x: np.ndarray, hashes: np.ndarray, *, nearness: Nearness) ->
     first = np.concatenate([by_features.first, by_hash.first])
     second = np.concatenate([by_features.second, by_hash.second])
     return unique_pairs(first, second, _cosines(x, first, second))
+
+
+def with_aligned(
+    near: Pairs, x: np.ndarray, hashes: np.ndarray, sketch_of: Callable[[int], Sketch], *, aligned: Aligned
+) -> Pairs:
+    """`near`, and the pairs of nearest pictures, by features or by hash in any orientation, that lie on one another."""
+    signs = [as_signs(hashes[:, orientation]) for orientation in range(NUM_ORIENTATIONS)]
+    by_hash = nearest_pairs(signs[0], views=signs[1:], k=min(_BY_HASH, aligned.neighbours))
+    candidates = np.unique(np.concatenate([nearest_pairs(x, k=aligned.neighbours), by_hash]), axis=0)
+    known = set(zip(near.first.tolist(), near.second.tolist(), strict=True))
+    found = [
+        (i, j)
+        for i, j in tqdm(candidates.tolist(), "lay pictures over one another", unit="pair", disable=None)
+        if (i, j) not in known and correlation(sketch_of(i), sketch_of(j)) >= aligned.correlation
+    ]
+    first, second = np.array(found, dtype=np.int64).reshape(-1, 2).T
+    similarity = np.concatenate([near.similarity, _cosines(x, first, second)])
+    return unique_pairs(np.concatenate([near.first, first]), np.concatenate([near.second, second]), similarity)
 
 
 def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
+from sklearn.neighbors import NearestNeighbors
 
 _BLOCK = 2048  # rows a side of one block of similarities: 16 MB of float32
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
@@ -33,6 +34,24 @@ def near_pairs(x: np.ndarray, *, min_similarity: float, others: Sequence[np.ndar
     found = [_of_views(rows, rows if view is None else _unit(view), min_similarity) for view in (None, *others)]
     first, second, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
     return unique_pairs(first, second, similarity)
+
+
+def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = ()) -> np.ndarray:
+    """(P, 2) row numbers first < second, sorted, unique: each row of x (N, D) and the k rows nearest to it by cosine.
+
+    views: further looks (N, D) at the same rows, such as mirrored ones; a row is as near as the best of them. Takes
+    N x N x D operations a view, and the memory of N x k.
+    """
+    rows = _unit(x)
+    search = NearestNeighbors(n_neighbors=min(k + 1, len(rows)), algorithm="brute").fit(rows)
+    found = [search.kneighbors(rows), *(search.kneighbors(_unit(view)) for view in views)]
+    distances, others = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
+    own = np.broadcast_to(np.arange(len(rows))[:, None], others.shape)
+    order = np.argsort(np.where(others == own, np.inf, distances), axis=1, kind="stable")[:, :k]
+    pairs = np.stack(
+        [own[:, :k][:, : order.shape[1]].ravel(), np.take_along_axis(others, order, axis=1).ravel()], axis=1
+    )
+    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
 
 
 def unique_pairs(first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Pairs:

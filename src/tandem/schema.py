@@ -73,6 +73,13 @@ class Nearness(Section):
     hash_bits: Annotated[int, Field(ge=0, le=127)]
 
 
+class Aligned(Section):
+    """How many neighbours of each picture are laid over it, and how well a copy's pixels agree."""
+
+    neighbours: Annotated[int, Field(ge=0, le=100)]
+    correlation: Annotated[float, Field(gt=0, le=1)]
+
+
 class Fractions(Section):
     """Share of the groups in each split."""
 
@@ -93,6 +100,7 @@ class Curate(Section):
 
     backbone: str
     duplicate: Nearness
+    aligned: Aligned
     hint: Nearness
     copies: Literal["one", "together"]
     fractions: Fractions
