@@ -10,20 +10,23 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 
 from tandem import gate
-from tandem.curation import Curated, Nearness, Settings, curate, leaks_by_file, save_pairs
+from tandem.alignment import Sketch, sketch
+from tandem.curation import Aligned, Curated, Nearness, Settings, curate, leaks_by_file, save_pairs
 from tandem.errors import DataError, LeakySplit
 from tandem.files import read_csv
 from tandem.hashes import oriented_hashes
 from tandem.records import Index, Origin, Record
 from tandem.samples import SPLITS, Sample
 
+BLANK = sketch(Image.new("L", (64, 64)))
 DIM = 64
 CLASSES = ["car", "truck"]
 SETTINGS = Settings(
     duplicate=Nearness(similarity=0.99, hash_bits=40),
+    aligned=Aligned(neighbours=4, correlation=0.95),
     hint=Nearness(similarity=0.9, hash_bits=60),
     copies="one",
     fractions={"train": 0.6, "val": 0.2, "test": 0.2},
@@ -61,6 +64,7 @@ class Planted:
     records: list[Record] = field(default_factory=list)
     x: dict[str, np.ndarray] = field(default_factory=dict)
     hashes: dict[str, np.ndarray] = field(default_factory=dict)
+    sketches: dict[str, Sketch] = field(default_factory=dict)
 
     def add(
         self,
@@ -85,7 +89,8 @@ class Planted:
 
     def curate(self, chosen: Settings = SETTINGS) -> Curated:
         index, x, hashes = self.table()
-        return curate(index, x=x, hashes=hashes, class_names=CLASSES, settings=chosen)
+        looks = {"x": x, "hashes": hashes, "sketch_of": lambda row: self.sketches.get(index.ids[row], BLANK)}
+        return curate(index, **looks, class_names=CLASSES, settings=chosen)
 
 
 @pytest.fixture
@@ -434,21 +439,55 @@ def test_no_picture_at_all_is_an_error() -> None:
             Index(()),
             x=np.zeros((0, DIM), dtype=np.float32),
             hashes=np.zeros((0, 8, 32), dtype=np.uint8),
+            sketch_of=lambda row: BLANK,
             class_names=CLASSES,
             settings=SETTINGS,
         )
 
 
+def textured(seed: int) -> Image.Image:
+    """Blots of many sizes: a picture with points to hold on to."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (160, 120), "grey")
+    for _ in range(60):
+        (x, y), (w, h) = rng.integers(-10, 150, 2), rng.integers(4, 40, 2)
+        ImageDraw.Draw(image).ellipse([x, y, x + w, y + h], fill=tuple(rng.integers(0, 256, 3)))
+    return image
+
+
+def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(planted: Planted) -> None:
+    turned = textured(1).rotate(12, Image.Resampling.BICUBIC)
+    for id_, image, similarity in (("one", textured(1), 1.0), ("two", turned, 0.8), ("three", textured(2), 0.8)):
+        planted.add(id_, side=200 if id_ == "one" else 100, x=turned_by(some_features(7777), similarity, len(id_)))
+        planted.sketches[id_] = sketch(image)
+    curated = planted.curate()
+    found = by_id(curated)
+    assert found["two"].note == "copy of one"
+    assert found["three"].note == ""
+    assert (curated.counts["near_duplicate_pairs"], curated.counts["found_by_alignment"]) == (1, 1)
+
+
+def test_alignment_can_be_left_out(planted: Planted) -> None:
+    for id_ in ("one", "two"):
+        planted.add(id_, x=turned_by(some_features(7777), 0.8, len(id_) + ord(id_[0])))
+        planted.sketches[id_] = sketch(textured(1))
+    assert planted.curate().counts["found_by_alignment"] == 1
+    without = replace(SETTINGS, aligned=Aligned(neighbours=0, correlation=0.95))
+    assert planted.curate(without).counts["found_by_alignment"] == 0
+
+
 def test_features_of_other_pictures_are_an_error(planted: Planted) -> None:
     index, x, hashes = planted.table()
     with pytest.raises(DataError, match="80 pictures need as many features and hashes; got 79 and 80"):
-        curate(index, x=x[1:], hashes=hashes, class_names=CLASSES, settings=SETTINGS)
+        looks = {"x": x[1:], "hashes": hashes, "sketch_of": lambda row: BLANK}
+        curate(index, **looks, class_names=CLASSES, settings=SETTINGS)
 
 
 def test_settings_come_from_the_parameters() -> None:
     section = {
         "backbone": "resnet50",
         "duplicate": {"similarity": 0.99, "hash_bits": 40},
+        "aligned": {"neighbours": 4, "correlation": 0.95},
         "hint": {"similarity": 0.9, "hash_bits": 60},
         "copies": "one",
         "fractions": {"train": 0.6, "val": 0.2, "test": 0.2},

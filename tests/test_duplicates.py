@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem import duplicates
-from tandem.duplicates import components, near_pairs, unique_pairs
+from tandem.duplicates import components, near_pairs, nearest_pairs, unique_pairs
 
 
 def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -137,3 +137,28 @@ def test_components_are_those_of_a_union_find(links: list[tuple[int, int]]) -> N
         parent[high] = low
     first, second = (np.array([link[side] for link in links], dtype=np.int64) for side in (0, 1))
     assert components(20, first=first, second=second).tolist() == [root(row) for row in range(20)]
+
+
+def test_the_nearest_rows_are_those_of_a_full_sort():
+    x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
+    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    np.fill_diagonal(cosines, -2)
+    expected = {(min(i, j), max(i, j)) for i in range(60) for j in np.argsort(-cosines[i])[:3].tolist()}
+    assert [tuple(pair) for pair in nearest_pairs(x, k=3).tolist()] == sorted(expected)
+
+
+def test_a_row_is_near_by_the_best_of_its_views():
+    x, view = np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)
+    view[0] = x[3]  # seen in another way, row 0 is row 3
+    assert [0, 3] in nearest_pairs(x, k=1, views=[view]).tolist()
+
+
+@pytest.mark.parametrize(("num_rows", "k", "pairs"), [(0, 3, 0), (1, 3, 0), (2, 0, 0), (2, 9, 1), (4, 9, 6)])
+def test_few_rows_have_few_neighbours(num_rows, k, pairs):
+    x = np.random.default_rng(1).normal(size=(num_rows, 5)).astype(np.float32)
+    assert nearest_pairs(x, k=k).shape == (pairs, 2)
+
+
+def test_many_equal_rows_are_no_trouble():
+    assert nearest_pairs(np.ones((20, 4), dtype=np.float32), k=2).shape[1] == 2

@@ -45,6 +45,7 @@ GOOD: dict[str, Any] = {
     "curate": {
         "backbone": "resnet50",
         "duplicate": {"similarity": 0.99, "hash_bits": 40},
+        "aligned": {"neighbours": 8, "correlation": 0.95},
         "hint": {"similarity": 0.95, "hash_bits": 80},
         "copies": "one",
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
@@ -151,6 +152,12 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("merge.max_broken_share", 3, "merge.max_broken_share is 3: Input should be less than or equal to 1"),
         ("extract.size_px", 16, "extract.size_px is 16: Input should be greater than or equal to 32"),
         ("extract.resize", "pad", "extract.resize is 'pad': Input should be 'squash' or 'crop'"),
+        (
+            "curate.aligned.neighbours",
+            -1,
+            "curate.aligned.neighbours is -1: Input should be greater than or",
+        ),
+        ("curate.aligned.correlation", 0.0, "curate.aligned.correlation is 0.0: Input should be greater than 0"),
         (
             "curate.duplicate.hash_bits",
             128,

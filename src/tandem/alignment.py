@@ -23,7 +23,7 @@ _MAX_ERROR_PX = 2.0
 _SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
 _MIN_OVERLAP = 0.25  # of the smaller picture
 _BLUR_PX = 1.0
-# The SIFT descriptor of a mirrored picture: 4 x 4 cells by 8 directions; the rows and the sense of turning are reversed.
+# A mirrored picture's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
@@ -56,9 +56,9 @@ def reader(paths: Sequence[Path]) -> Callable[[int], Sketch]:
 def sketch(image: Image.Image) -> Sketch:
     """What is kept of a picture to compare it by. About 5 ms."""
     scale = SIDE_PX / max(image.size)
-    size = [max(1, round(side * scale)) for side in image.size]
-    grey = np.asarray(image.convert("L").resize((size[0], size[1]), Image.Resampling.BOX if scale < 1 else None))
-    found, rows = cv2.SIFT_create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(grey, None)
+    width, height = (max(1, round(side * scale)) for side in image.size)
+    grey = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
+    found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(grey, None)
     points = np.array([point.pt for point in found[:NUM_POINTS]], dtype=np.float32).reshape(-1, 2)
     raw = np.zeros((0, 128), dtype=np.float32) if rows is None else rows[:NUM_POINTS]
     return Sketch(grey, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))

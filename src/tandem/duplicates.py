@@ -42,6 +42,8 @@ def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = ()) ->
     views: further looks (N, D) at the same rows, such as mirrored ones; a row is as near as the best of them. Takes
     N x N x D operations a view, and the memory of N x k.
     """
+    if len(x) < 2 or k < 1:
+        return np.zeros((0, 2), dtype=np.int64)
     rows = _unit(x)
     search = NearestNeighbors(n_neighbors=min(k + 1, len(rows)), algorithm="brute").fit(rows)
     found = [search.kneighbors(rows), *(search.kneighbors(_unit(view)) for view in views)]
