@@ -17,9 +17,10 @@ from PIL import Image
 SIDE_PX = 128
 NUM_POINTS = 100
 _CONTRAST = 0.02  # half of OpenCV's default: a blurred picture has few points above that
-_RATIO = 0.85  # of the distances to the best and second best match; Lowe (2004) has 0.8, the map sorts out the rest
+_RATIO = 0.8  # of the distances to the best and to the second best match (Lowe, 2004)
 _MIN_MATCHES = 6
 _MAX_ERROR_PX = 2.0
+_MAX_TRIALS = 300  # of RANSAC
 _SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
 _MIN_OVERLAP = 0.25  # of the smaller picture
 _BLUR_PX = 1.0
@@ -27,6 +28,8 @@ _BLUR_PX = 1.0
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
 
+# Pictures this small take longer on several threads, and on a busy machine much longer.
+cv2.setNumThreads(1)
 _NUM_KEPT = 4096  # sketches in memory, some 65 KB each
 
 
@@ -89,7 +92,7 @@ def _correlation(one: Sketch, other: Sketch) -> float:
         other.points[to_rows],
         method=cv2.RANSAC,
         ransacReprojThreshold=_MAX_ERROR_PX,
-        maxIters=1000,
+        maxIters=_MAX_TRIALS,
         confidence=0.999,
     )
     if affine is None or inliers.sum() < _MIN_MATCHES:
