@@ -24,13 +24,11 @@ _MAX_TRIALS = 300  # of RANSAC
 _SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
 _MIN_OVERLAP = 0.25  # of the smaller picture
 _BLUR_PX = 1.0
+_NUM_KEPT = 4096  # sketches in memory, some 65 KB each
 # A mirrored picture's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
-
-# Pictures this small take longer on several threads, and on a busy machine much longer.
-cv2.setNumThreads(1)
-_NUM_KEPT = 4096  # sketches in memory, some 65 KB each
+cv2.setNumThreads(1)  # pictures this small take longer on several threads, and on a busy machine much longer
 
 
 class Sketch(NamedTuple):
