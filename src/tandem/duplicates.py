@@ -101,7 +101,9 @@ def _cheapest_basis(rows: _Rows, limit: float) -> np.ndarray:
     """(D, k) directions whose bound saves the most, as tried on a sample of pairs; k = 0 where none saves anything."""
     dim = rows.x.shape[1]
     sizes = [size for size in _NUM_DIRECTIONS if 4 * size <= dim and len(rows) >= _BOUND_FROM]
-    directions = _directions(rows, max(sizes, default=0))
+    if not sizes:
+        return np.zeros((dim, 0), dtype=np.float32)
+    directions = _directions(rows, max(sizes))
     one, other = _Rows(_sample(rows, 1)), _Rows(_sample(rows, 2))
 
     def cost(size: int) -> float:
@@ -144,19 +146,20 @@ def _shortened(rows: _Rows, basis: np.ndarray) -> np.ndarray:
 
 
 def _of_views(rows: _Rows, view: _Rows, basis: np.ndarray, limit: float) -> _Found:
-    """Pairs of a row and a row of the view; first < second where the view is the rows themselves."""
-    is_same, blocks, nothing = view is rows, _blocks(len(rows)), np.zeros(0, dtype=np.int64)
-    short = _shortened(rows, basis)
-    short_view = short if is_same else _shortened(view, basis)
+    """Pairs of a row and a row of the view, in any order; some twice where the view is the rows themselves."""
+    blocks, nothing = _blocks(len(rows)), np.zeros(0, dtype=np.int64)
+    is_bounded = basis.shape[1] > 0
+    short = _shortened(rows, basis) if is_bounded else basis
+    short_view = _shortened(view, basis) if is_bounded and view is not rows else short
     found = [(nothing, nothing, nothing.astype(np.float32))]
-    for top, left in combinations_with_replacement(blocks, 2) if is_same else product(blocks, repeat=2):
-        may_reach = short[top] @ short_view[left].T >= limit - _SLACK
-        if np.count_nonzero(may_reach) * _CHECK_COST > may_reach.size:
+    for top, left in combinations_with_replacement(blocks, 2) if view is rows else product(blocks, repeat=2):
+        may_reach = short[top] @ short_view[left].T >= limit - _SLACK if is_bounded else None
+        if may_reach is None or np.count_nonzero(may_reach) * _CHECK_COST > may_reach.size:
             i, j, similarity = _by_product(rows, view, top, left, limit)
         else:
             i, j = _places(may_reach)
             i, j, similarity = _one_by_one(rows, view, i + top.start, j + left.start, limit)
-        keep = i < j if is_same else i != j
+        keep = i != j
         found.append((i[keep], j[keep], similarity[keep].clip(-1, 1)))
     first, second, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
     return first, second, similarity
