@@ -1,8 +1,11 @@
 """Near pairs against all pairs by brute force in float64, components against a union-find."""
 
+import tracemalloc
+from pathlib import Path
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem import duplicates
@@ -115,6 +118,125 @@ def test_the_order_of_the_rows_does_not_change_the_pairs() -> None:
     turned = near_pairs(x[order], min_similarity=0.95)
     back = {tuple(sorted((int(order[i]), int(order[j])))) for i, j in as_dict(turned)}
     assert back == as_dict(near_pairs(x, min_similarity=0.95)).keys()
+
+
+def low_rank(num_rows: int, dim: int, *, rank: int, noise: float, seed: int = 0) -> np.ndarray:
+    """Rows near to a space of few dimensions, like pooled features; the first quarter lies in it wholly."""
+    rng = np.random.default_rng(seed)
+    rows = rng.exponential(size=(num_rows, rank)) @ rng.uniform(size=(rank, dim))
+    rows[num_rows // 4 :] += noise * rng.normal(size=(num_rows - num_rows // 4, dim))
+    return rows.astype(np.float32)
+
+
+def holed(x: np.ndarray) -> np.ndarray:
+    """Every third row is zeros, every fifth a longer copy of the first."""
+    x[::5] = np.arange(1, len(x[::5]) + 1)[:, None] * x[0]
+    x[1::3] = 0
+    return x
+
+
+def at_the_limit(num_rows: int, dim: int, *, limit: float, seed: int) -> np.ndarray:
+    """Rows of which a half has a cosine of limit with the first and with nothing else, outside all other rows.
+
+    What such a pair has in common lies in one direction, so the bound of the pair is no larger than its cosine.
+    """
+    rng = np.random.default_rng(seed)
+    rows = np.zeros((num_rows, dim))
+    half = num_rows // 2
+    rows[:half, 0] = limit
+    rows[np.arange(half), rng.integers(1, dim // 2, size=half)] += np.sqrt(1 - limit**2)
+    rows[0] = np.eye(dim)[0]
+    rows[half:, dim // 2 :] = rng.normal(size=(num_rows - half, dim - dim // 2))
+    return (rows * rng.uniform(0.1, 10, size=(num_rows, 1))).astype(np.float32)
+
+
+KINDS = {
+    "random": lambda seed, limit: clustered(90, 12, num_clusters=90, spread=1.0, seed=seed),
+    "clustered": lambda seed, limit: clustered(90, 12, num_clusters=20, spread=0.2, seed=seed),
+    "low rank": lambda seed, limit: low_rank(90, 24, rank=4, noise=0.1, seed=seed),
+    "copies and zeros": lambda seed, limit: holed(low_rank(90, 24, rank=4, noise=0.3, seed=seed)),
+    "at the limit": lambda seed, limit: at_the_limit(90, 24, limit=limit, seed=seed),
+}
+
+
+@settings(deadline=None)  # the first product of a process starts its threads
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    seed=st.integers(0, 2**32 - 1),
+    limit=st.floats(0.05, 1),
+    num_directions=st.integers(0, 30),
+)
+def test_the_pairs_are_those_of_brute_force_whatever_the_bound(kind, seed, limit, num_directions):
+    x = KINDS[kind](seed, limit)
+    found, exact = as_dict(near_pairs(x, min_similarity=limit, num_directions=num_directions)), cosines(x, x)
+    assert brute(x, limit + 1e-6).keys() <= found.keys()  # float32 rows lie within 1e-6 of where they were planted
+    assert found == pytest.approx({pair: exact[pair] for pair in found}, abs=1e-5)
+    assert min(found.values(), default=1) >= np.float32(limit - 1e-5)
+
+
+@pytest.mark.parametrize("num_directions", [0, 1, 2, 5, 24])
+def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> None:
+    x = at_the_limit(2 * duplicates._BLOCK + 20, 24, limit=0.9, seed=0)
+    pairs = near_pairs(x, min_similarity=0.9, num_directions=num_directions)
+    planted = {(0, row) for row in range(1, len(x) // 2)}
+    assert planted <= as_dict(pairs).keys()
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), num_directions=st.integers(1, 12))
+def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> None:
+    rows = duplicates._Rows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
+    short = duplicates._shortened(rows, duplicates._directions(rows, num_directions))
+    assert (short @ short.T >= rows[:] @ rows[:].T - duplicates._SLACK / 10).all()
+
+
+@pytest.mark.parametrize("num_directions", [0, 2, 8])
+def test_views_count_whatever_the_bound(num_directions: int) -> None:
+    x = clustered(80, 8, num_clusters=60, spread=0.05)
+    views = [clustered(80, 8, num_clusters=60, spread=0.05, seed=seed) for seed in (1, 2)]
+    views[0][7], views[1][60] = 3 * x[50], x[3]
+    found = as_dict(near_pairs(x, others=views, min_similarity=0.8, num_directions=num_directions))
+    assert found.keys() == brute(x, 0.8, views).keys()
+    assert found == pytest.approx(brute(x, 0.8, views), abs=1e-5)
+
+
+@pytest.mark.parametrize("more", [-1, 0, 700])
+def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> None:
+    num_rows = duplicates._BOUND_FROM + more
+    x = low_rank(num_rows, 128, rank=10, noise=0.5)
+    x[num_rows - 1], x[9000] = 2 * x[3], x[8000] + 0.01 * x[8001]
+    x[5000:5010] = 0
+    assert (duplicates._cheapest_basis(duplicates._Rows(x), 0.9999).shape[1] > 0) == (more >= 0)
+    bounded, plain = (near_pairs(x, min_similarity=0.9999, num_directions=size) for size in (None, 0))
+    assert {(3, num_rows - 1), (8000, 9000)} <= as_dict(bounded).keys()
+    assert as_dict(bounded).keys() == as_dict(plain).keys()
+    assert as_dict(bounded) == pytest.approx(as_dict(plain), abs=1e-5)
+
+
+def test_rows_that_no_directions_hold_are_compared_by_the_plain_product() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(duplicates._BOUND_FROM, 128)).astype(np.float32)
+    assert duplicates._cheapest_basis(duplicates._Rows(x), 0.6).shape == (128, 0)
+
+
+@pytest.mark.parametrize("num_directions", [0, 2])
+def test_rows_of_zeros_are_near_to_nothing_however_low_the_limit(num_directions: int) -> None:
+    x = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
+    assert as_dict(near_pairs(x, min_similarity=-1, num_directions=num_directions)).keys() == {(1, 3)}
+
+
+def test_a_memory_map_is_not_copied(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((40_000, 512), dtype=np.float32)
+    x[39_999] = x[17]
+    np.save(tmp_path / "rows.npy", x)
+    mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
+    tracemalloc.start()
+    pairs = near_pairs(mapped, min_similarity=0.9999, num_directions=8)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert as_dict(pairs).keys() == {(17, 39_999)}
+    assert peak < x.nbytes / 2
 
 
 def test_unique_pairs_are_sorted_and_keep_the_highest_similarity() -> None:
