@@ -66,9 +66,9 @@ def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = ()) ->
     """
     if len(x) < 2 or k < 1:
         return np.zeros((0, 2), dtype=np.int64)
-    rows = _unit(x)
+    rows, *looks = (np.nan_to_num(_Rows(view)[:]) for view in (x, *views))
     search = NearestNeighbors(n_neighbors=min(k + 1, len(rows)), algorithm="brute").fit(rows)
-    found = [search.kneighbors(rows), *(search.kneighbors(_unit(view)) for view in views)]
+    found = [search.kneighbors(look) for look in (rows, *looks)]
     distances, others = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
     own = np.broadcast_to(np.arange(len(rows))[:, None], others.shape)
     order = np.argsort(np.where(others == own, np.inf, distances), axis=1, kind="stable")[:, :k]
