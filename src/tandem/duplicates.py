@@ -187,7 +187,9 @@ def _of_views(rows: _Rows, view: _Rows, basis: np.ndarray, limit: float) -> _Fou
 
 
 def _by_product(rows: _Rows, view: _Rows, top: slice, left: slice, limit: float) -> _Found:
-    block = rows[top] @ view[left].T
+    one = rows[top]
+    other = one if view is rows and top == left else view[left]  # of one array with itself NumPy takes half the product
+    block = one @ other.T
     i, j = _places(block >= limit)
     return i + top.start, j + left.start, block[i, j]
 
