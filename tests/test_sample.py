@@ -98,7 +98,7 @@ def test_an_unknown_manner_is_named_with_the_known_ones(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_kaggle_has_class_folders_in_mixed_case_with_the_same_names_in_each(root):
+def test_class_folders_are_in_mixed_case_with_the_same_names_in_each(root):
     folders = {path.name: {file.stem for file in path.iterdir()} for path in (root / "kaggle/vehicles").iterdir()}
     assert set(folders) == {"Car", "Truck", "motorcycle", "Bus"}
     assert all(f"Image_{number}" in names for names in folders.values() for number in range(1, 41))
@@ -107,7 +107,7 @@ def test_kaggle_has_class_folders_in_mixed_case_with_the_same_names_in_each(root
     assert suffixes[".jpg"] > sum(suffixes.values()) / 2
 
 
-def test_some_kaggle_files_have_the_extension_of_another_format(root, truth):
+def test_some_files_in_class_folders_have_the_extension_of_another_format(root, truth):
     formats = Counter()
     for path in (path for path in truth["classes"] if path.startswith("kaggle/")):
         with Image.open(root / path) as image:
@@ -116,7 +116,7 @@ def test_some_kaggle_files_have_the_extension_of_another_format(root, truth):
     assert formats["JPEG", ".png"] >= 2
 
 
-def test_roboflow_files_are_named_and_laid_out_as_an_export(root):
+def test_files_of_an_export_are_named_and_laid_out_as_one(root):
     paths = _pictures(root, "roboflow")
     assert {path.split("/")[1] for path in paths} == {"train", "valid", "test"}
     assert {path.split("/")[2] for path in paths} == {"carro", "Caminhao", "moto", "bicicleta"}
@@ -153,7 +153,7 @@ def test_pairs_of_equal_bytes_are_exactly_the_exact_ones_and_the_conflicts(root,
 
 
 @pytest.mark.parametrize("kind", ["exact", "conflicts"])
-def test_equal_bytes_lie_within_kaggle_and_across_the_sources(truth, kind):
+def test_equal_bytes_lie_within_the_class_folders_and_across_the_sources(truth, kind):
     sources = Counter(tuple(sorted(path.split("/")[0] for path in pair)) for pair in truth[kind])
     assert sources["kaggle", "kaggle"] >= 2
     assert sources["kaggle", "roboflow"] >= 1
