@@ -25,7 +25,6 @@ import argparse
 import hashlib
 import importlib
 import importlib.util
-import json
 import os
 import random
 import sys
@@ -43,6 +42,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from figures import Figure, conclude
 from tandem import alignment, backbones, curation, params
 from tandem.duplicates import components
 from tandem.errors import BrokenImage
@@ -175,16 +175,6 @@ TRANSFORMS: dict[str, Transform] = {
 }
 
 
-class Figure(NamedTuple):
-    """One line of the table. required: None where a figure is only told."""
-
-    what: str
-    required: str | None
-    reached: str
-    value: float
-    is_reached: bool
-
-
 class Pictures(NamedTuple):
     """paths: the originals, then each transformation's copies in the order of TRANSFORMS. original_of: row -> row."""
 
@@ -236,12 +226,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-near-") as work:
         pictures = draw(archives, arguments.originals, Path(work))
         figures = compare(pictures, archives / WEIGHTS)
-    for figure in figures:
-        mark = "" if figure.is_reached else "  <-- falls short"
-        print(f"{figure.what:<64} {figure.required or '':>10} {figure.reached:>10}{mark}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps([figure._asdict() for figure in figures], indent=2) + "\n")
-    sys.exit(0 if all(figure.is_reached for figure in figures) else 1)
+    conclude(figures, arguments.json)
 
 
 def draw(archives: Path, num_copied: int, folder: Path) -> Pictures:

@@ -8,7 +8,6 @@ since DIR holds none. Prints required beside reached and exits 1 when a figure f
 """
 
 import argparse
-import json
 import os
 import platform
 import shutil
@@ -19,11 +18,12 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from ruamel.yaml import YAML
 
+from figures import Figure, conclude
 from tandem import params, training
 from tandem.features import load_features
 from tandem.files import read_csv, read_json, sha256
@@ -58,16 +58,6 @@ COPIES = (
 )
 
 
-class Figure(NamedTuple):
-    """One line of the table. required: None where a figure is only told."""
-
-    what: str
-    required: str | None
-    reached: str
-    value: float
-    is_reached: bool
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archives", type=Path, required=True)
@@ -82,12 +72,7 @@ def main() -> None:
         figures += vehicles(archives, Path(work) / "vehicles")
         figures += scenes(archives, Path(work) / "scenes")
     print(f"\n{platform.machine()}, {platform.system()}, Python {platform.python_version()}")
-    for figure in figures:
-        mark = "" if figure.is_reached else "  <-- falls short"
-        print(f"{figure.what:<58} {figure.required or '':>12} {figure.reached:>16}{mark}")
-    if arguments.json:
-        arguments.json.write_text(json.dumps([figure._asdict() for figure in figures], indent=2) + "\n")
-    sys.exit(0 if all(figure.is_reached for figure in figures) else 1)
+    conclude(figures, arguments.json)
 
 
 def vehicles(archives: Path, clone: Path) -> list[Figure]:

@@ -63,6 +63,15 @@ PROJECT |= {"created": CREATED_S, "updated": CREATED_S, "public": False}
 PORTAL = b"<html><body><h1>Welcome to the hotel</h1><p>Please accept the terms.</p></body></html>"
 
 
+def zipped(members, compression=zipfile.ZIP_STORED):
+    """Name -> bytes as a zip archive."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w", compression) as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+    return data.getvalue()
+
+
 @dataclass(frozen=True)
 class Fault:
     """What goes wrong with requests of one kind. times: how many of them, None for all; after: how many pass first.

@@ -28,7 +28,7 @@ import psutil
 import pytest
 
 import services as stand_ins
-from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services
+from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services, zipped
 from tandem.downloading import download
 from tandem.errors import SourceError
 from tandem.sources.attempts import Limits
@@ -74,14 +74,6 @@ WORDS = {
 }
 
 
-def packed(members, compression=zipfile.ZIP_STORED):
-    data = io.BytesIO()
-    with zipfile.ZipFile(data, "w", compression) as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return data.getvalue()
-
-
 def pictures(seed):
     """1.4 MB that do not compress: a half is several of the pieces that come one by one."""
     return {f"train/apple/{number}.jpg": random.Random(f"{seed} {number}").randbytes(480_000) for number in range(3)}
@@ -89,44 +81,44 @@ def pictures(seed):
 
 README = {"README.dataset.txt": b"License: MIT\n"}
 MEMBERS = pictures("good") | README
-GOOD = packed(MEMBERS)
-BETTER = packed(pictures("better") | README)
+GOOD = zipped(MEMBERS)
+BETTER = zipped(pictures("better") | README)
 
 
 def holding(name):
     """An archive of one small member."""
-    return lambda: packed({name: b"1"})
+    return lambda: zipped({name: b"1"})
 
 
 def with_link():
     info = zipfile.ZipInfo("link.jpg")
     info.external_attr = (stat.S_IFLNK | 0o777) << 16
-    return packed({info: b"/etc/passwd"})
+    return zipped({info: b"/etc/passwd"})
 
 
 def encrypted():
-    data = bytearray(packed({"secret.jpg": b"1"}))
+    data = bytearray(zipped({"secret.jpg": b"1"}))
     data[6] |= 1  # the flags of the local header
     data[data.index(b"PK\x01\x02") + 8] |= 1  # and of the central one
     return bytes(data)
 
 
 def bomb():
-    return packed({"zeros.jpg": bytes(70_000_000)}, zipfile.ZIP_DEFLATED)
+    return zipped({"zeros.jpg": bytes(70_000_000)}, zipfile.ZIP_DEFLATED)
 
 
 def swelling():
     """Few bytes to download, many to unpack, but no bomb."""
-    return packed({"ones.jpg": b"1" * 6_000_000, **pictures("swelling")}, zipfile.ZIP_DEFLATED)
+    return zipped({"ones.jpg": b"1" * 6_000_000, **pictures("swelling")}, zipfile.ZIP_DEFLATED)
 
 
 def of_many():
     """Takes a while to unpack."""
-    return packed({f"apple/{number}.jpg": b"1" * 1000 for number in range(3000)} | README)
+    return zipped({f"apple/{number}.jpg": b"1" * 1000 for number in range(3000)} | README)
 
 
 def exported_another_day():
-    return packed(MEMBERS | {"README.roboflow.txt": b"This dataset was exported via roboflow.com on another day"})
+    return zipped(MEMBERS | {"README.roboflow.txt": b"This dataset was exported via roboflow.com on another day"})
 
 
 def digest_of(members):
@@ -537,9 +529,9 @@ ROWS = (
     *both("symbolic link", "attempt", r"'link\.jpg' is a symbolic link", archive=with_link, clean=ANOTHER),
     *both("encrypted member", "attempt", r"'secret\.jpg' is encrypted", archive=encrypted, clean=ANOTHER),
     *both("two members of one name", "attempt", r"'A\.JPG' is there twice",
-          archive=lambda: packed({"a.jpg": b"1", "A.JPG": b"2"}), clean=ANOTHER),
+          archive=lambda: zipped({"a.jpg": b"1", "A.JPG": b"2"}), clean=ANOTHER),
     *both("bomb", "attempt", r"'zeros\.jpg' swells to .* times the archive's size", archive=bomb, clean=ANOTHER),
-    *both("empty archive", "attempt", "holds no files", archive=lambda: packed({}), clean=ANOTHER),
+    *both("empty archive", "attempt", "holds no files", archive=lambda: zipped({}), clean=ANOTHER),
     Row("roboflow", "no pictures", "attempt", r"the export holds no pictures \(1 files: data\.yaml\)",
         archive=holding("data.yaml"), clean=ANOTHER),
     Row("roboflow", "packed over an unfinished download", "attempt", r"the export holds a roboflow\.zip",

@@ -1,17 +1,15 @@
 """Kaggle's official client, watched in its child, against a stand-in of the service on 127.0.0.1."""
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 from base64 import b64encode
 from importlib.metadata import version
 
 import google_crc32c
 import pytest
 
-from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, PAIR, STORAGE_SIGNATURE, Fault, Services
+from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, PAIR, STORAGE_SIGNATURE, Fault, Services, zipped
 from tandem.downloading import download
 from tandem.errors import SourceError
 from tandem.sources import kaggle
@@ -24,15 +22,7 @@ LIMITS = Limits(connect_s=5, silence_s=20, wait_s=0, attempts=2)
 MEMBERS = {"apple/1.jpg": b"red", "apple/2.jpg": b"green", "pear/1.jpg": bytes(2_345_000)}
 
 
-def archive_of(members):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
-ARCHIVE = archive_of(MEMBERS)
+ARCHIVE = zipped(MEMBERS)
 
 
 @pytest.fixture
@@ -40,7 +30,7 @@ def services():
     """With two versions of a dataset; a test in which something unexpected came fails."""
     with Services() as services:
         services.add_kaggle(REF, version=3, archive=ARCHIVE, licence="MIT")
-        services.add_kaggle(REF, version=4, archive=archive_of({"apple/1.jpg": b"4"}), licence="CC0-1.0")
+        services.add_kaggle(REF, version=4, archive=zipped({"apple/1.jpg": b"4"}), licence="CC0-1.0")
         yield services
     assert services.unexpected == []
 

@@ -1,16 +1,14 @@
 """Roboflow's official client, watched in its child, against a stand-in of the service on 127.0.0.1."""
 
 import hashlib
-import io
 import json
 import os
-import zipfile
 from base64 import b64encode
 from importlib.metadata import version
 
 import pytest
 
-from services import PROJECT, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, Fault, Services
+from services import PROJECT, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, Fault, Services, zipped
 from tandem.downloading import download
 from tandem.errors import SourceError
 from tandem.sources import roboflow
@@ -33,15 +31,7 @@ MEMBERS = {
 }
 
 
-def archive_of(members):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
-ARCHIVE = archive_of(MEMBERS)
+ARCHIVE = zipped(MEMBERS)
 
 
 @pytest.fixture
@@ -49,8 +39,8 @@ def services():
     """With two versions of a project; a test in which something unexpected came fails."""
     with Services() as services:
         services.add_roboflow(REF, version=2, fmt="folder", archive=ARCHIVE, num_images=1234, hashes=("md5",))
-        services.add_roboflow(REF, version=2, fmt="coco", archive=archive_of({"train/1.json": b"{}"}), num_images=1234)
-        services.add_roboflow(REF, version=10, fmt="folder", archive=archive_of({"a.jpg": b"10"}), num_images=1)
+        services.add_roboflow(REF, version=2, fmt="coco", archive=zipped({"train/1.json": b"{}"}), num_images=1234)
+        services.add_roboflow(REF, version=10, fmt="folder", archive=zipped({"a.jpg": b"10"}), num_images=1)
         yield services
     assert services.unexpected == []
 
@@ -184,7 +174,7 @@ def test_the_receipt_carries_what_the_service_and_the_export_state(environ, tmp_
 
 def test_the_minute_of_the_export_is_no_part_of_the_expected_digest(services, environ, tmp_path):
     later = MEMBERS | {"README.roboflow.txt": README.replace("7:08", "7:09").encode()}
-    services.add_roboflow(REF, version=2, fmt="folder", archive=archive_of(later))
+    services.add_roboflow(REF, version=2, fmt="folder", archive=zipped(later))
     fetched(tmp_path, environ | KEY, tree_sha256=tree_sha256(MEMBERS))
     assert (tmp_path / "files" / "README.roboflow.txt").read_bytes() == later["README.roboflow.txt"]
 
@@ -216,7 +206,7 @@ def test_an_export_without_pictures_is_refused(environ, tmp_path):
 
 
 def test_an_export_that_was_packed_over_an_unfinished_one_is_refused(services, environ, tmp_path):
-    services.add_roboflow(REF, version=2, fmt="folder", archive=archive_of(MEMBERS | {"roboflow.zip": b"half"}))
+    services.add_roboflow(REF, version=2, fmt="folder", archive=zipped(MEMBERS | {"roboflow.zip": b"half"}))
     assert fetch_refusal(tmp_path, environ | KEY).startswith("the export holds a roboflow.zip: it was packed over an")
 
 

@@ -3,7 +3,6 @@
 import base64
 import hashlib
 import http.client
-import io
 import json
 import os
 import random
@@ -13,7 +12,6 @@ import subprocess
 import sys
 import threading
 import time
-import zipfile
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
 
@@ -21,7 +19,7 @@ import google_crc32c
 import pytest
 
 import services as stand_ins
-from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, STORAGE_SIGNATURE, Fault, Services
+from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, STORAGE_SIGNATURE, Fault, Services, zipped
 
 REF = "wanda/fruit"
 PROJECT = "orchard/fruit"
@@ -30,16 +28,8 @@ LEGACY = {"KAGGLE_USERNAME": KAGGLE_USERNAME, "KAGGLE_KEY": KAGGLE_KEY}
 AUTHORIZED = {"Authorization": f"Bearer {KAGGLE_TOKEN}", "Content-Type": "application/json"}
 
 
-def archive_of(members):
-    packed = io.BytesIO()
-    with zipfile.ZipFile(packed, "w") as archive:
-        for name, content in members.items():
-            archive.writestr(name, content)
-    return packed.getvalue()
-
-
 MEMBERS = {f"train/apple/{number}.jpg": random.Random(number).randbytes(9000) for number in range(3)}
-ARCHIVE = archive_of(MEMBERS)
+ARCHIVE = zipped(MEMBERS)
 
 
 @pytest.fixture
@@ -47,9 +37,9 @@ def services():
     """With two versions at Kaggle and two formats at Roboflow; a test in which something unexpected came fails."""
     with Services() as services:
         services.add_kaggle(REF, version=3, archive=ARCHIVE)
-        services.add_kaggle(REF, version=4, archive=archive_of({"new": b"4"}), licence="MIT")
+        services.add_kaggle(REF, version=4, archive=zipped({"new": b"4"}), licence="MIT")
         services.add_roboflow(PROJECT, version=2, fmt="folder", archive=ARCHIVE)
-        services.add_roboflow(PROJECT, version=2, fmt="coco", archive=archive_of({"coco": b"1"}))
+        services.add_roboflow(PROJECT, version=2, fmt="coco", archive=zipped({"coco": b"1"}))
         yield services
     assert services.unexpected == []
 
@@ -124,7 +114,7 @@ print(json.dumps({{
     assert told["about"] == [
         "Title of wanda/fruit",
         "MIT",
-        len(archive_of({"new": b"4"})),
+        len(zipped({"new": b"4"})),
         "2024-05-06T07:08:09.123000",
     ]
     (download,) = services.asked("kaggle.download")
