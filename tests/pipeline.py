@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -81,16 +82,18 @@ class Clone:
 
     def run(self, *command, check=True):
         """The finished process; what it wrote to stderr is in its stdout."""
-        done = subprocess.run(
-            command,
-            cwd=self.root,
-            env=self.environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            timeout=600,
-        )
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output:  # a pipe is held open by what stays behind
+            done = subprocess.run(
+                command,
+                cwd=self.root,
+                env=self.environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                timeout=600,
+            )
+            output.seek(0)
+            done.stdout = output.read()
         assert done.returncode == 0 or not check, f"{command}\n{done.stdout}"
         return done
 
