@@ -5,7 +5,7 @@
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Byte copies are
 dropped; what is left are the originals. Some of them, drawn by a seed, are copied by each transformation, saved again
 as JPEG 90. Twice as many originals as are copied, or all that there are, go with the copies of one transformation
-at a time through the pairing of tandem.curation with the parameters of presets/vehicles.yaml. Recall: share of the
+at a time through the pairing of tandem.copies with the parameters of presets/vehicles.yaml. Recall: share of the
 copies that are paired with their original. Precision, over all transformations: 1 - wrong pairs / pairs.
 
 A pair of pictures of different originals is wrong unless those are natural copies, which the archives hold too. That
@@ -43,7 +43,7 @@ import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from figures import Figure, conclude
-from tandem import alignment, backbones, curation, params
+from tandem import alignment, backbones, copies, curation, params
 from tandem.duplicates import components
 from tandem.errors import BrokenImage
 from tandem.extraction import extract
@@ -285,15 +285,15 @@ def compare(pictures: Pictures, weights: Path) -> list[Figure]:
     ours, cost_ms = our_pairs(pictures, x, curation.Settings.from_params(preset["curate"]))
     log("natural copies")
     asked = np.concatenate([nearest(x[: pictures.num_originals]), between_originals(pictures, ours.found.values())])
-    copies = natural_copies(pictures.paths, np.unique(asked, axis=0))
-    copy_of = components(pictures.num_originals, first=copies[:, 0], second=copies[:, 1])
+    natural = natural_copies(pictures.paths, np.unique(asked, axis=0))
+    copy_of = components(pictures.num_originals, first=natural[:, 0], second=natural[:, 1])
     runs = [ours, *peers(pictures, x, copy_of)]
     scores = [score(run.found, pictures, copy_of) for run in runs]
     print_table(pictures, runs, scores)
     print_wrong(pictures, ours, copy_of)
     found = {tuple(pair) for pair in between_originals(pictures, ours.found.values()).tolist()}
-    caught = sum(tuple(pair) in found for pair in copies.tolist())
-    return figures(runs, scores, cost_ms=cost_ms, pass_ms=pass_ms, natural=(len(copies), caught))
+    caught = sum(tuple(pair) in found for pair in natural.tolist())
+    return figures(runs, scores, cost_ms=cost_ms, pass_ms=pass_ms, natural=(len(natural), caught))
 
 
 def features(paths: Sequence[Path], weights: Path, preset: Mapping[str, Any]) -> tuple[np.ndarray, float]:
@@ -321,11 +321,11 @@ def our_pairs(pictures: Pictures, x: np.ndarray, settings: curation.Settings) ->
         rows = pictures.rows(name)
         sketch_of = alignment.reader([pictures.paths[row] for row in rows])
         started = time.perf_counter()
-        near = curation.find_duplicates(x[rows], hashes[rows], nearness=settings.duplicate)
-        pairs = curation.with_aligned(near, x[rows], hashes[rows], sketch_of, aligned=settings.aligned)
+        looked = copies.look(x[rows], hashes[rows], sketch_of, candidates=settings.candidates)
+        pairs = looked.where(looked.correlation >= settings.correlation).pairs
         seconds += time.perf_counter() - started
         num_rows += len(rows)
-        found[name] = np.stack([rows[pairs.first], rows[pairs.second]], axis=1)
+        found[name] = rows[pairs.rows]
     cost_ms = 1000 * (hash_seconds / len(pictures.paths) + seconds / num_rows)
     return Run("ours", found, hash_seconds + seconds), cost_ms
 

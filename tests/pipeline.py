@@ -195,8 +195,8 @@ def tiny_params(sources):
     params["extract"] |= {"size_px": 32}
     params["curate"] |= {
         "backbone": "mobilenet_v2",
-        "duplicate": {"similarity": 0.999, "hash_bits": 24},
-        "aligned": {"neighbours": 2, "correlation": 0.95},
+        "candidates": {"similarity": 0.999, "hash_bits": 24, "neighbours": 2},
+        "correlation": 0.96,
         "hint": {"similarity": 0.99, "hash_bits": 40},
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
         "seed": 0,

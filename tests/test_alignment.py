@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from tandem.alignment import SIDE_PX, correlation, mirrored, reader, sketch
+from tandem.alignment import SIDE_PX, as_they_are, correlation, mirrored, reader, sketch
 
 
 def picture(seed, size=(320, 240)):
@@ -101,3 +101,36 @@ def test_pictures_are_read_by_row(tmp_path):
     read = reader(paths)
     assert correlation(read(1), sketch(picture(2, size=(1600, 1200)))) > 0.99
     assert read(1) is read(1)
+
+
+def test_what_exposure_has_made_black_or_white_does_not_count():
+    dark = picture(1).convert("L").point(lambda value: value // 2 + 40)
+    washed = dark.point(lambda value: min(255, 2 * value))
+    assert (np.asarray(washed) == 255).mean() > 0.1
+    pixels = [np.asarray(image, dtype=float).ravel() for image in (dark, washed)]
+    assert np.corrcoef(*pixels)[0, 1] < 0.985 < correlation(sketch(dark), sketch(washed))
+
+
+def smooth(seed):
+    """A picture without a point to hold on to."""
+    colours = np.random.default_rng(seed).integers(0, 256, (2, 2, 3), dtype=np.uint8)
+    return Image.fromarray(colours).resize((200, 150), Image.Resampling.BILINEAR)
+
+
+@pytest.mark.parametrize("orientation", [None, *Image.Transpose])
+def test_as_they_are_pictures_without_points_agree_with_their_copies_in_all_orientations(orientation):
+    image = smooth(1)
+    turned = (image if orientation is None else image.transpose(orientation)).resize((90, 120))
+    assert correlation(sketch(image), sketch(turned)) == 0
+    assert as_they_are(sketch(image), sketch(turned)) > 0.99
+
+
+def test_as_they_are_different_pictures_do_not_agree():
+    sketches = [sketch(picture(seed)) for seed in range(8)]
+    assert max(as_they_are(one, other) for row, one in enumerate(sketches) for other in sketches[:row]) < 0.8
+
+
+def test_two_flat_pictures_agree_and_one_flat_picture_agrees_with_nothing():
+    flat = sketch(Image.new("RGB", (60, 40), "grey"))
+    assert as_they_are(flat, sketch(Image.new("RGB", (10, 80), "black"))) == 1
+    assert as_they_are(flat, sketch(picture(1))) == as_they_are(sketch(picture(1)), flat) == 0

@@ -14,19 +14,21 @@ from PIL import Image, ImageDraw, ImageOps
 
 from tandem import gate
 from tandem.alignment import Sketch, sketch
-from tandem.curation import Aligned, Curated, Nearness, Settings, curate, leaks_by_file, save_pairs
+from tandem.copies import Candidates, Nearness
+from tandem.curation import Curated, Settings, curate, leaks_by_file, save
+from tandem.decisions import Decision, Decisions
 from tandem.errors import DataError, LeakySplit
 from tandem.files import read_csv
 from tandem.hashes import oriented_hashes
 from tandem.records import Index, Origin, Record
-from tandem.samples import SPLITS, Sample
+from tandem.samples import SPLITS, Sample, load_samples
 
 BLANK = sketch(Image.new("L", (64, 64)))
 DIM = 64
 CLASSES = ["car", "truck"]
 SETTINGS = Settings(
-    duplicate=Nearness(similarity=0.99, hash_bits=40),
-    aligned=Aligned(neighbours=4, correlation=0.95),
+    candidates=Candidates(similarity=0.99, hash_bits=40, neighbours=4),
+    correlation=0.95,
     hint=Nearness(similarity=0.9, hash_bits=60),
     copies="one",
     fractions={"train": 0.6, "val": 0.2, "test": 0.2},
@@ -87,10 +89,10 @@ class Planted:
         records = tuple(sorted(self.records, key=lambda record: record.id))
         return Index(records), *(np.stack([of[r.id] for r in records]) for of in (self.x, self.hashes))
 
-    def curate(self, chosen: Settings = SETTINGS) -> Curated:
+    def curate(self, chosen: Settings = SETTINGS, decisions: Sequence[Decision] = ()) -> Curated:
         index, x, hashes = self.table()
         looks = {"x": x, "hashes": hashes, "sketch_of": lambda row: self.sketches.get(index.ids[row], BLANK)}
-        return curate(index, **looks, class_names=CLASSES, settings=chosen)
+        return curate(index, **looks, class_names=CLASSES, settings=chosen, decisions=Decisions(tuple(decisions)))
 
 
 @pytest.fixture
@@ -274,8 +276,11 @@ def test_the_pairs_are_written_with_ids_and_cosines(planted: Planted, tmp_path: 
     planted.add("a2", x=turned_by(x, 0.995))
     planted.add("b1", hashes=some_hashes(600), x=x + 0)
     planted.add("b2", hashes=some_hashes(600), x=-x)
-    save_pairs(planted.curate(), tmp_path / "pairs.csv")
-    rows = {(row["first"], row["second"]): float(row["similarity"]) for row in read_csv(tmp_path / "pairs.csv")}
+    save(curated := planted.curate(), tmp_path / "curate")
+    assert load_samples(tmp_path / "curate") == curated.samples
+    assert read_csv(tmp_path / "curate/different.csv") == []  # strangers hardly correlate
+    pairs = read_csv(tmp_path / "curate/pairs.csv")
+    rows = {(row["first"], row["second"]): float(row["similarity"]) for row in pairs}
     expected = {("a1", "a2"): 0.995, ("a1", "b1"): 1.0, ("a2", "b1"): 0.995, ("b1", "b2"): -1.0}
     assert rows == pytest.approx(expected, abs=1e-5)
 
@@ -311,7 +316,7 @@ def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
     bits = {id_: np.unpackbits(hashes, axis=1) for id_, hashes in planted.hashes.items()}
     for one, other in combinations(planted.x, 2):
         shared = {hint.split(":")[0] for hint in set(records[one].hints) & set(records[other].hints)}
-        limit = SETTINGS.hint if "stem" in shared else SETTINGS.duplicate
+        limit = SETTINGS.hint if "stem" in shared else SETTINGS.candidates
         near = unit[one] @ unit[other] >= limit.similarity or "video" in shared
         for upright, turned in [(one, other), (other, one)]:
             near |= (bits[upright][0] != bits[turned]).sum(axis=1).min() <= limit.hash_bits
@@ -341,8 +346,8 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
         curated.samples.rows_by_split(),
         features=x,
         hashes=hashes,
-        similarity=SETTINGS.duplicate.similarity,
-        hash_bits=SETTINGS.duplicate.hash_bits,
+        similarity=SETTINGS.candidates.similarity,
+        hash_bits=SETTINGS.candidates.hash_bits,
     )
 
 
@@ -442,6 +447,7 @@ def test_no_picture_at_all_is_an_error() -> None:
             sketch_of=lambda row: BLANK,
             class_names=CLASSES,
             settings=SETTINGS,
+            decisions=Decisions(()),
         )
 
 
@@ -464,33 +470,140 @@ def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(pla
     found = by_id(curated)
     assert found["two"].note == "copy of one"
     assert found["three"].note == ""
-    assert (curated.counts["near_duplicate_pairs"], curated.counts["found_by_alignment"]) == (1, 1)
+    assert curated.counts["near_duplicate_pairs"] == 1
 
 
-def test_alignment_can_be_left_out(planted: Planted) -> None:
+def test_without_neighbours_only_near_pairs_are_looked_at(planted: Planted) -> None:
     for id_ in ("one", "two"):
         planted.add(id_, x=turned_by(some_features(7777), 0.8, len(id_) + ord(id_[0])))
         planted.sketches[id_] = sketch(textured(1))
-    assert planted.curate().counts["found_by_alignment"] == 1
-    without = replace(SETTINGS, aligned=Aligned(neighbours=0, correlation=0.95))
-    assert planted.curate(without).counts["found_by_alignment"] == 0
+    assert planted.curate().counts["near_duplicate_pairs"] == 1
+    without = replace(SETTINGS, candidates=replace(SETTINGS.candidates, neighbours=0))
+    assert planted.curate(without).counts["near_duplicate_pairs"] == 0
+
+
+def test_near_pictures_whose_pixels_do_not_agree_are_no_copies_and_are_told_apart(planted: Planted) -> None:
+    for number, id_ in enumerate(("one", "two", "three")):
+        planted.add(id_, x=turned_by(some_features(7777), 0.999, number))
+        planted.sketches[id_] = sketch(textured(min(number, 1)))
+    curated = planted.curate()
+    found, ids = by_id(curated), curated.samples.ids
+    assert [found[id_].group for id_ in ("one", "two", "three")] == ["one", "three", "three"]
+    near = curated.different.where(curated.different.pairs.similarity > 0.99)
+    assert {frozenset((ids[i], ids[j])) for i, j in near.pairs.rows.tolist()} == {
+        frozenset(("one", "two")),
+        frozenset(("one", "three")),
+    }
 
 
 def test_features_of_other_pictures_are_an_error(planted: Planted) -> None:
     index, x, hashes = planted.table()
     with pytest.raises(DataError, match="80 pictures need as many features and hashes; got 79 and 80"):
         looks = {"x": x[1:], "hashes": hashes, "sketch_of": lambda row: BLANK}
-        curate(index, **looks, class_names=CLASSES, settings=SETTINGS)
+        curate(index, **looks, class_names=CLASSES, settings=SETTINGS, decisions=Decisions(()))
 
 
 def test_settings_come_from_the_parameters() -> None:
     section = {
         "backbone": "resnet50",
-        "duplicate": {"similarity": 0.99, "hash_bits": 40},
-        "aligned": {"neighbours": 4, "correlation": 0.95},
+        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbours": 4},
+        "correlation": 0.95,
         "hint": {"similarity": 0.9, "hash_bits": 60},
         "copies": "one",
         "fractions": {"train": 0.6, "val": 0.2, "test": 0.2},
         "seed": 0,
     }
     assert Settings.from_params(section) == SETTINGS
+
+
+# --- a person's decisions
+
+
+def three_copies(planted: Planted, labels: Sequence[str] = ("car", "car", "car")) -> None:
+    """a1, a2 and a3, of which a2 is the largest."""
+    for number, label in enumerate(labels, start=1):
+        x = turned_by(some_features(500), 0.999, number)
+        planted.add(f"a{number}", label, x=x, side=200 if number == 2 else 100)
+
+
+def told(curated: Curated, *ids: str) -> list[tuple[str, str]]:
+    return [(sample.label, sample.note) for id_ in ids for sample in [by_id(curated)[id_]]]
+
+
+def test_a_class_that_a_person_gave_holds_for_all_copies_and_moves_nothing(planted: Planted) -> None:
+    three_copies(planted)
+    before = planted.curate()
+    after = planted.curate(decisions=[Decision("a1", "relabel", "truck", "a pickup")])
+    assert told(after, "a1", "a2", "a3") == [("truck", "copy of a2"), ("truck", ""), ("truck", "copy of a2")]
+    assert [s.split for s in before.samples.samples] == [s.split for s in after.samples.samples]
+    assert after.counts["decisions"]["relabel"] == 1
+
+
+def test_a_class_that_a_person_gave_settles_a_conflict_and_two_classes_do_not(planted: Planted) -> None:
+    three_copies(planted, ("car", "truck", "car"))
+    settled = planted.curate(decisions=[Decision("a3", "relabel", "truck")])
+    assert told(settled, "a1", "a2", "a3") == [("truck", "copy of a2"), ("truck", ""), ("truck", "copy of a2")]
+    both = planted.curate(decisions=[Decision("a3", "relabel", "truck"), Decision("a1", "relabel", "car")])
+    assert {note for _, note in told(both, "a1", "a2", "a3")} == {"conflict: copies are labelled car and truck"}
+
+
+def test_a_dropped_picture_is_left_out_with_its_copies(planted: Planted) -> None:
+    three_copies(planted)
+    planted.add("b1")
+    decisions = [Decision("a1", "drop", "", "logos"), Decision("b1", "drop")]
+    found = by_id(planted.curate(decisions=decisions))
+    assert {(found[id_].split, found[id_].note) for id_ in ("a1", "a2", "a3")} == {("", "dropped: logos")}
+    assert (found["b1"].split, found["b1"].note) == ("", "dropped: ")
+
+
+@pytest.mark.parametrize("copies", ["one", "together"])
+def test_a_kept_picture_is_used_in_place_of_its_copies_and_in_spite_of_a_conflict(
+    copies: str, planted: Planted
+) -> None:
+    three_copies(planted, ("car", "truck", "truck"))
+    curated = planted.curate(replace(SETTINGS, copies=copies), decisions=[Decision("a1", "keep")])
+    conflict = "conflict: copies are labelled car and truck"
+    assert [note for _, note in told(curated, "a1", "a2", "a3")] == ["", conflict, conflict]
+
+
+def test_of_copies_the_kept_ones_stay(planted: Planted) -> None:
+    three_copies(planted)
+    one = planted.curate(decisions=[Decision("a1", "keep")])
+    assert [note for _, note in told(one, "a1", "a2", "a3")] == ["", "copy of a1", "copy of a1"]
+    two = planted.curate(decisions=[Decision("a1", "keep"), Decision("a3", "keep")])
+    assert [note for _, note in told(two, "a1", "a2", "a3")] == ["", "copy of a3", ""]
+    assert len({by_id(two)[id_].split for id_ in ("a1", "a3")}) == 1
+
+
+def test_what_a_person_calls_no_copies_are_none_and_the_gate_lets_them_be(planted: Planted) -> None:
+    for number in range(40):  # of so many pairs some are drawn apart
+        x = some_features(500 + number)
+        for side in "xy":
+            planted.add(f"{side}{number}", x=x, hints=[f"stem:exports/{number}"])
+    decisions = [Decision(f"y{number}", "not_copy", f"x{number}") for number in range(40)]
+    curated = planted.curate(decisions=decisions)
+    found = by_id(curated)
+    assert all(found[f"{side}{number}"].group == f"{side}{number}" for side in "xy" for number in range(40))
+    assert any(found[f"x{number}"].split != found[f"y{number}"].split for number in range(40))
+    _, x, hashes = planted.table()
+    limits = {"features": x, "hashes": hashes, "similarity": 0.99, "hash_bits": 40}
+    different = set(map(tuple, curated.different.pairs.rows.tolist()))
+    gate.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), different=different, **limits)
+    with pytest.raises(LeakySplit):
+        gate.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), **limits)
+
+
+def test_what_a_person_calls_copies_are_copies(planted: Planted) -> None:
+    planted.add("a1", side=300)
+    planted.add("a2")
+    assert told(planted.curate(decisions=[Decision("a2", "copy", "a1")]), "a1", "a2") == [
+        ("car", ""),
+        ("car", "copy of a1"),
+    ]
+
+
+def test_decisions_about_pictures_that_are_gone_change_nothing_and_are_counted(planted: Planted) -> None:
+    decisions = [Decision("zz", "drop"), Decision("zz", "copy", "car00"), Decision("yy", "not_copy", "zz")]
+    curated = planted.curate(decisions=[*decisions, Decision("xx", "relabel", "truck")])
+    assert curated.samples == planted.curate().samples
+    assert curated.counts["decisions"]["gone"] == 4

@@ -153,7 +153,7 @@ def test_a_split_fraction_reruns_from_curation_on(clone):
 
 
 def test_a_threshold_that_finds_the_same_pairs_reruns_curation_alone(clone):
-    clone.change("curate.duplicate.hash_bits", 23)
+    clone.change("curate.candidates.hash_bits", 23)
     assert clone.repro().ran == {"check", "curate"}
 
 

@@ -142,7 +142,7 @@ def test_stages_stand_in_running_order():
     order = list(STAGES)
     for stage in order:
         for path in paths(stage, "deps"):
-            if path.startswith("data/"):
+            if path.startswith("data/") and not path.startswith("data/review/"):  # a person's, and in git
                 assert order.index(path.split("/")[1]) < order.index(stage), f"{stage} reads {path}"
 
 

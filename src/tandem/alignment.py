@@ -24,6 +24,9 @@ _MAX_TRIALS = 300  # of RANSAC
 _SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
 _MIN_OVERLAP = 0.25  # of the smaller picture
 _BLUR_PX = 1.0
+_CLIPPED = (4, 250)  # greys beyond are black or white by exposure, and say nothing of what was there
+_MIN_OPEN = 0.3  # of the overlap; where less is left between black and white, all of it is compared
+_FLAT = 1.0  # deviation of greys below which a picture shows nothing
 _NUM_KEPT = 4096  # sketches in memory, some 65 KB each
 # A mirrored picture's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -112,6 +115,20 @@ def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return rows[keep], best[keep]
 
 
+def as_they_are(one: Sketch, other: Sketch) -> float:
+    """Pearson's correlation of the whole pictures in [-1, 1], stretched to one size, in the best of all orientations.
+
+    1 where both are flat: nothing tells them apart.
+    """
+    size = other.grey.shape[1], other.grey.shape[0]
+    greys = [one.grey, one.grey[:, ::-1]]
+    if min(grey.std() for grey in (one.grey, other.grey)) < _FLAT:
+        return float(max(grey.std() for grey in (one.grey, other.grey)) < _FLAT)
+    turned = [np.rot90(grey, quarter) for grey in greys for quarter in range(4)]
+    laid = [cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_AREA) for grey in turned]
+    return max(_pearson(grey, other.grey, np.ones(other.grey.shape, dtype=bool)) for grey in laid)
+
+
 def _overlaid(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
     if not _SCALES[0] < abs(np.linalg.det(affine[:, :2])) < _SCALES[1]:
         return 0.0
@@ -119,7 +136,14 @@ def _overlaid(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
     inside = cv2.warpAffine(np.full(one.shape, 255, np.uint8), affine, size) == 255
     if inside.sum() < _MIN_OVERLAP * min(one.size, other.size):
         return 0.0
-    blurred = [cv2.GaussianBlur(grey, (0, 0), _BLUR_PX) for grey in (cv2.warpAffine(one, affine, size), other)]
-    x, y = (grey[inside].astype(np.float64) for grey in blurred)
+    return _pearson(cv2.warpAffine(one, affine, size), other, inside)
+
+
+def _pearson(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
+    """Of two greys of one size, where `inside` is true, both are smoothed and neither is black or white."""
+    smooth = [cv2.GaussianBlur(grey, (0, 0), _BLUR_PX) for grey in (one, other)]
+    is_open = inside & np.logical_and(*((_CLIPPED[0] < grey) & (grey < _CLIPPED[1]) for grey in smooth))
+    shown = is_open if is_open.sum() >= _MIN_OPEN * inside.sum() else inside
+    x, y = (grey[shown].astype(np.float64) for grey in smooth)
     spread = x.std() * y.std()
     return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0

@@ -8,8 +8,9 @@ import typer
 
 from tandem import results, running, schema
 from tandem.errors import DataError, SourceError
-from tandem.files import read_json
+from tandem.files import read_csv, read_json
 from tandem.params import read_params
+from tandem.records import load_index
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
@@ -45,6 +46,22 @@ def show_results() -> None:
         if not path.is_file():
             raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
         typer.echo(f"\n{results.table(read_json(path))}\n{_NEXT}")
+
+    running.run(main)
+
+
+@app.command()
+def calibrate() -> None:
+    """Show how the candidates for copies correlate, and suggest a threshold (curate.correlation)."""
+    from tandem import calibrating
+
+    def main() -> None:
+        index, looked = Path("data/merge/index.csv"), [Path("data/curate/pairs.csv"), Path("data/curate/different.csv")]
+        if missing := [str(path) for path in (index, *looked) if not path.is_file()]:
+            raise DataError(f"no pairs were looked at yet ({missing[0]} is missing); run `dvc repro curate` first")
+        names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
+        rows = [row for path in looked for row in read_csv(path)]
+        typer.echo(calibrating.shown(rows, names, correlation=read_params()["curate"]["correlation"]))
 
     running.run(main)
 

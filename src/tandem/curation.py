@@ -1,64 +1,48 @@
 """From an index and one backbone's features to groups, splits and what is left out.
 
-Three kinds of links join pictures. Near duplicates: features or perceptual hashes within the thresholds, or, among the
-nearest by either, pictures whose pixels agree once one is laid over the other (tandem.alignment).
+Three kinds of links join pictures. Copies: candidates whose pixels agree (tandem.copies), and what a person decided.
 Stems: pictures that Roboflow exported from one source image carry one stem, but a stem is no identity
 (uploads called `Image_9` exist in many sets), so a stem joins two pictures only inside one source and class
-and only where their pixels agree by the looser hint thresholds. Videos and parents of crops: frames of one
+and only where they are near by the looser hint thresholds. Videos and parents of crops: frames of one
 clip and crops of one picture share a scene whatever their pixels say, so they always join.
 The first two make copies; all three make groups, and a group never lies in two splits.
+
+A person's decisions (tandem.decisions) go before all else. A class or a drop holds for all copies of the picture.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
-from tqdm import tqdm
 
-from tandem.alignment import Sketch, correlation
-from tandem.duplicates import Pairs, components, near_pairs, nearest_pairs, unique_pairs
+from tandem.alignment import Sketch
+from tandem.copies import Candidates, Looked, Nearness, find_near, look, save_looked
+from tandem.decisions import Decisions
+from tandem.duplicates import components
 from tandem.errors import DataError
-from tandem.files import write_csv
-from tandem.hashes import NUM_ORIENTATIONS, as_signs, similarity_of_bits
+from tandem.files import whole_folder
 from tandem.records import Index, Record
-from tandem.samples import SPLITS, Sample, Samples
+from tandem.samples import SPLITS, Sample, Samples, save_samples
 from tandem.splits import require_every_class, split_of
 
-_BY_HASH = 2  # a hash that is not near says little: only its very nearest are looked at
 Draw = Callable[..., str]  # splits.split_of with its fractions and seed
 
 
 @dataclass(frozen=True)
-class Nearness:
-    """When two pictures show the same. similarity: least cosine of features. hash_bits: most differing bits of 256."""
-
-    similarity: float
-    hash_bits: int
-
-
-@dataclass(frozen=True)
-class Aligned:
-    """Each picture is laid over the `neighbours` nearest to it; a copy's pixels correlate by `correlation` or more."""
-
-    neighbours: int
-    correlation: float
-
-
-@dataclass(frozen=True)
 class Settings:
-    """duplicate, aligned: when two pictures are copies. hint: when two pictures of one stem are.
+    """candidates: pairs to look at. correlation: least of a copy's pixels. hint: when pictures of one stem are copies.
 
     copies: keep "one" picture of a set of copies (the largest), or all "together" in one split.
     fractions: share of the groups in each split.
     """
 
-    duplicate: Nearness
-    aligned: Aligned
+    candidates: Candidates
+    correlation: float
     hint: Nearness
     copies: Literal["one", "together"]
     fractions: Mapping[str, float]
@@ -68,16 +52,17 @@ class Settings:
     def from_params(cls, section: Mapping[str, Any]) -> Self:
         """From `curate` of the parameters, without its backbone."""
         values = {key: value for key, value in section.items() if key != "backbone"}
-        parts: dict[str, Callable[..., Any]] = {"duplicate": Nearness, "aligned": Aligned, "hint": Nearness}
+        parts: dict[str, Callable[..., Any]] = {"candidates": Candidates, "hint": Nearness}
         return cls(**{**values, **{key: part(**values[key]) for key, part in parts.items()}})
 
 
 @dataclass(frozen=True)
 class Curated:
-    """pairs: the near duplicates, by row of the index. counts: flat numbers for the metrics."""
+    """copies: near duplicates, by row of the index. different: the other candidates. counts: for the metrics."""
 
     samples: Samples
-    pairs: Pairs
+    copies: Looked
+    different: Looked
     counts: dict[str, object]
 
 
@@ -89,66 +74,45 @@ def curate(
     sketch_of: Callable[[int], Sketch],
     class_names: Sequence[str],
     settings: Settings,
+    decisions: Decisions,
 ) -> Curated:
     """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), sketch_of: row -> Sketch, in the index's order.
 
     Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
     """
-    records = index.records
-    if not len(records) == len(x) == len(hashes):
+    if not len(index.records) == len(x) == len(hashes):
         raise DataError(
-            f"{len(records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
+            f"{len(index.records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
             "run the merge and extract stages again"
         )
-    near = find_duplicates(x, hashes, nearness=settings.duplicate)
-    pairs = with_aligned(near, x, hashes, sketch_of, aligned=settings.aligned)
-    stems = _stem_links(records, x, hashes, settings.hint)
-    copy_of = _joined(np.arange(len(records)), np.concatenate([_as_links(pairs), stems]))
-    group_of = _joined(copy_of, _scene_links(records))
-    notes = _notes(records, copy_of, settings.copies)
+    row_of = {id_: row for row, id_ in enumerate(index.ids)}
+    apart = _pairs_of(decisions.not_copies, row_of)
+    looked = look(x, hashes, sketch_of, candidates=settings.candidates)
+    is_copy = (looked.correlation >= settings.correlation) & ~_among(looked.pairs.rows, apart, len(x))
+    copies, different = looked.where(is_copy), looked.where(~is_copy)
+    stems = _stem_links(index.records, x, hashes, settings.hint)
+    stems = stems[~_among(stems, apart, len(x))]
+    links = [copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)]
+    copy_of = _joined(np.arange(len(x)), np.concatenate(links))
+    group_of = _joined(copy_of, _scene_links(index.records))
+    records = _relabelled(index.records, copy_of, decisions.labels)
+    notes = _notes(records, copy_of, settings.copies, decisions)
     draw = partial(split_of, fractions=settings.fractions, seed=settings.seed)
     samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
     splits = [sample.split for sample in samples.samples]
     require_every_class([record.label for record in records], splits, class_names=class_names)
-    found = {"near_duplicate_pairs": len(pairs), "found_by_alignment": len(pairs) - len(near)}
+    found = {"candidate_pairs": len(looked.correlation), "near_duplicate_pairs": len(copies.correlation)}
     counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
-    return Curated(samples, pairs, {**counts, **leaks_by_file(records, copy_of, draw)})
+    leaks = leaks_by_file(records, copy_of, draw)
+    return Curated(samples, copies, different, {**counts, **leaks, "decisions": decisions.counts(index.ids)})
 
 
-def save_pairs(curated: Curated, path: Path) -> None:
-    """Write the near duplicates as CSV: both ids and the cosine of their features."""
-    ids, pairs = curated.samples.ids, curated.pairs
-    rows = zip(pairs.first.tolist(), pairs.second.tolist(), pairs.similarity.tolist(), strict=True)
-    table = [{"first": ids[i], "second": ids[j], "similarity": similarity} for i, j, similarity in rows]
-    write_csv(path, ["first", "second", "similarity"], table)
-
-
-def find_duplicates(x: np.ndarray, hashes: np.ndarray, *, nearness: Nearness) -> Pairs:
-    """All pairs that are near by features or by hash in any orientation; similarity is the cosine of the features."""
-    by_features = near_pairs(x, min_similarity=nearness.similarity)
-    signs = [as_signs(hashes[:, orientation]) for orientation in range(NUM_ORIENTATIONS)]
-    by_hash = near_pairs(signs[0], others=signs[1:], min_similarity=similarity_of_bits(nearness.hash_bits))
-    first = np.concatenate([by_features.first, by_hash.first])
-    second = np.concatenate([by_features.second, by_hash.second])
-    return unique_pairs(first, second, _cosines(x, first, second))
-
-
-def with_aligned(
-    near: Pairs, x: np.ndarray, hashes: np.ndarray, sketch_of: Callable[[int], Sketch], *, aligned: Aligned
-) -> Pairs:
-    """`near`, and the pairs of nearest pictures, by features or by hash in any orientation, that lie on one another."""
-    signs = [as_signs(hashes[:, orientation]) for orientation in range(NUM_ORIENTATIONS)]
-    by_hash = nearest_pairs(signs[0], views=signs[1:], k=min(_BY_HASH, aligned.neighbours))
-    candidates = np.unique(np.concatenate([nearest_pairs(x, k=aligned.neighbours), by_hash]), axis=0)
-    known = set(zip(near.first.tolist(), near.second.tolist(), strict=True))
-    found = [
-        (i, j)
-        for i, j in tqdm(candidates.tolist(), "lay pictures over one another", unit="pair", disable=None)
-        if (i, j) not in known and correlation(sketch_of(i), sketch_of(j)) >= aligned.correlation
-    ]
-    first, second = np.array(found, dtype=np.int64).reshape(-1, 2).T
-    similarity = np.concatenate([near.similarity, _cosines(x, first, second)])
-    return unique_pairs(np.concatenate([near.first, first]), np.concatenate([near.second, second]), similarity)
+def save(curated: Curated, folder: Path) -> None:
+    """Write `folder`, whole or not at all: samples, pairs.csv (copies) and different.csv (the other candidates)."""
+    with whole_folder(folder) as temporary:
+        save_samples(curated.samples, temporary)
+        save_looked(curated.copies, curated.samples.ids, temporary / "pairs.csv")
+        save_looked(curated.different, curated.samples.ids, temporary / "different.csv")
 
 
 def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
@@ -168,16 +132,11 @@ def _joined(of: np.ndarray, links: np.ndarray) -> np.ndarray:
     return components(len(of), first=np.concatenate([of, links[:, 0]]), second=np.concatenate([rows, links[:, 1]]))
 
 
-def _as_links(pairs: Pairs) -> np.ndarray:
-    return np.stack([pairs.first, pairs.second], axis=1)
-
-
 def _stem_links(records: Sequence[Record], x: np.ndarray, hashes: np.ndarray, hint: Nearness) -> np.ndarray:
     """(L, 2) row pairs that share a stem and agree by their pixels."""
     links = [np.zeros((0, 2), dtype=np.int64)]
     for rows in _sharing(records, "stem:"):
-        found = find_duplicates(x[rows], hashes[rows], nearness=hint)
-        links.append(np.stack([rows[found.first], rows[found.second]], axis=1))
+        links.append(rows[find_near(x[rows], hashes[rows], nearness=hint).rows])
     return np.concatenate(links)
 
 
@@ -198,18 +157,38 @@ def _sharing(records: Sequence[Record], *kinds: str) -> Iterable[np.ndarray]:
     return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]
 
 
-def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str) -> list[str]:
+def _relabelled(records: Sequence[Record], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[Record]:
+    """The records with the classes that a person gave; one that was given to a picture holds for all its copies."""
+    decided = defaultdict(set)
+    for record, first in zip(records, copy_of.tolist(), strict=True):
+        if record.id in labels:
+            decided[first].add(labels[record.id])
+    return [
+        replace(
+            record, label=labels.get(record.id) or (min(named) if len(named := decided[first]) == 1 else record.label)
+        )
+        for record, first in zip(records, copy_of.tolist(), strict=True)
+    ]
+
+
+def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str, decisions: Decisions) -> list[str]:
     """Why each record is left out, or ""."""
+    notes = {}
     members = defaultdict(list)
     for record, first in zip(records, copy_of.tolist(), strict=True):
         members[first].append(record)
-    notes = {}
     for group in members.values():
-        class_names = sorted({record.label for record in group})
-        best = max(group, key=lambda record: (record.width * record.height, record.id))
+        dropped = [decisions.drops[record.id] for record in group if record.id in decisions.drops]
+        kept = [record for record in group if record.id in decisions.kept]
+        class_names = sorted({record.label for record in kept or group})
+        best = max(kept or group, key=lambda record: (record.width * record.height, record.id))
         for record in group:
-            if len(class_names) > 1:
-                notes[record.id] = f"conflict: copies are labelled {' and '.join(class_names)}"
+            if record in kept:
+                continue
+            if dropped:
+                notes[record.id] = f"dropped: {dropped[0]}"
+            elif len(class_names) > 1 or record.label not in class_names:
+                notes[record.id] = f"conflict: copies are labelled {' and '.join(sorted({r.label for r in group}))}"
             elif copies == "one" and record is not best:
                 notes[record.id] = f"copy of {best.id}"
     return [notes.get(record.id, "") for record in records]
@@ -237,7 +216,12 @@ def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
     }
 
 
-def _cosines(x: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    one, other = np.asarray(x[first], dtype=np.float32), np.asarray(x[second], dtype=np.float32)
-    norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
-    return np.einsum("nd,nd->n", one, other) / np.where(norms > 0, norms, 1)
+def _pairs_of(pairs: Collection[tuple[str, str]], row_of: Mapping[str, int]) -> np.ndarray:
+    """(L, 2) rows of pairs of ids, smaller first, sorted; pairs of which one picture is gone are left out."""
+    rows = [sorted((row_of[one], row_of[other])) for one, other in pairs if one in row_of and other in row_of]
+    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
+
+
+def _among(links: np.ndarray, others: np.ndarray, num_rows: int) -> np.ndarray:
+    """(L,) whether each of links (L, 2) is one of others; both hold the smaller row first."""
+    return np.isin(links[:, 0] * num_rows + links[:, 1], others[:, 0] * num_rows + others[:, 1])

@@ -41,6 +41,11 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.first)
 
+    @property
+    def rows(self) -> np.ndarray:
+        """(P, 2) int64: first and second side by side."""
+        return np.stack([self.first, self.second], axis=1).astype(np.int64)
+
 
 def near_pairs(
     x: np.ndarray, *, min_similarity: float, others: Sequence[np.ndarray] = (), num_directions: int | None = None

@@ -2,13 +2,14 @@
 
 It shares no code with what found the duplicates and made the splits (`tandem.duplicates`, `tandem.splits`):
 distances come from scikit-learn in float64 and bits are counted with XOR, so that a mistake there is seen here.
+Pictures of different things can be near. Each such pair must have been looked at: it is named to the gate.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import combinations
 
 import numpy as np
-from sklearn.neighbors import NearestNeighbors
+from sklearn.metrics import pairwise_distances_chunked
 
 from tandem.errors import LeakySplit
 
@@ -25,38 +26,44 @@ def require_no_leak(
     hashes: np.ndarray,
     similarity: float,
     hash_bits: int,
-) -> float:
-    """The highest cosine found across splits; raises LeakySplit when a pair is as close as a duplicate.
+    different: Collection[tuple[int, int]] = (),
+) -> np.ndarray:
+    """(n,) each picture's highest cosine to one of another split; raises LeakySplit at a near pair across splits.
 
-    rows: split -> row numbers. features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright picture.
+    rows: split -> row numbers; the result holds their pictures in this order, -1 where other splits are empty.
+    features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright picture. different: near pairs of rows,
+    smaller first, that were looked at and show different things.
     """
-    nearest = [-1.0]
+    nearest = {split: np.full(len(numbers), -1.0) for split, numbers in rows.items()}
     for one, other in combinations(rows, 2):
-        distances, positions = _nearest(features[rows[one]], features[rows[other]])
-        nearest.append(1 - float(distances.min(initial=2)))
         leaks = {
             (i, j): f"{bits} of 256 hash bits <= {hash_bits}"
             for i, j, bits in _alike(hashes, rows[one], rows[other], hash_bits)
         }
-        for row in np.flatnonzero(distances <= 1 - similarity + _ROUNDING):
-            pair = int(rows[one][row]), int(rows[other][positions[row]])
-            leaks[pair] = f"cosine {1 - distances[row]:.4f} >= {similarity}"
+        for start, cosines in _cosines(features[rows[one]], features[rows[other]]):
+            part = slice(start, start + len(cosines))
+            nearest[one][part] = np.maximum(nearest[one][part], cosines.max(axis=1))
+            nearest[other] = np.maximum(nearest[other], cosines.max(axis=0))
+            for i, j in np.argwhere(cosines >= similarity - _ROUNDING).tolist():
+                pair = int(rows[one][start + i]), int(rows[other][j])
+                leaks[pair] = f"cosine {cosines[i, j]:.4f} >= {similarity}"
+        leaks = {pair: reason for pair, reason in leaks.items() if (min(pair), max(pair)) not in different}
         if leaks:
             (i, j), reason = next(iter(leaks.items()))
             raise LeakySplit(
                 f"{len(leaks)} near copies lie in both {one} and {other}; the first: {ids[i]} and {ids[j]} ({reason}). "
                 "The groups do not hold what they must: run curate again, and report this if it stays"
             )
-    return max(nearest)
+    return np.concatenate(list(nearest.values()))
 
 
-def _nearest(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Cosine distance of each row of x to its nearest row of y, and that row."""
-    if not len(x) or not len(y):
-        return np.zeros(0), np.zeros(0, dtype=np.int64)
-    search = NearestNeighbors(n_neighbors=1, metric="cosine", algorithm="brute").fit(np.asarray(y, dtype=np.float64))
-    distances, positions = search.kneighbors(np.asarray(x, dtype=np.float64))
-    return distances[:, 0], positions[:, 0]
+def _cosines(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """First row and cosines (b, n) of blocks of rows of x with all rows of y."""
+    if len(x) and len(y):
+        start = 0
+        for distances in pairwise_distances_chunked(x.astype(np.float64), y.astype(np.float64), metric="cosine"):
+            yield start, 1 - distances
+            start += len(distances)
 
 
 def _alike(hashes: np.ndarray, one: np.ndarray, other: np.ndarray, max_bits: int) -> list[tuple[int, int, int]]:

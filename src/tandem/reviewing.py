@@ -27,7 +27,7 @@ def build(
 
 
 def _picture(record: Record, sample: Sample, images_dir: Path) -> Picture:
-    tags = {"": (), "copy": ("copies",), "conflict": ("conflicts",)}[sample.note.partition(" ")[0].rstrip(":")]
+    tags = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("dropped",)}[sample.note.partition(" ")[0].rstrip(":")]
     return Picture(
         id=record.id,
         path=(images_dir / record.file).absolute(),

@@ -67,17 +67,16 @@ class Extract(Section):
 
 
 class Nearness(Section):
-    """When two pictures show the same: least cosine, most differing bits of 256."""
+    """When two pictures are near: least cosine, most differing bits of 256."""
 
     similarity: Annotated[float, Field(gt=0, le=1)]
     hash_bits: Annotated[int, Field(ge=0, le=127)]
 
 
-class Aligned(Section):
-    """How many neighbours of each picture are laid over it, and how well a copy's pixels agree."""
+class Candidates(Nearness):
+    """Pairs to look at: those that are near, and each picture with its nearest."""
 
     neighbours: Annotated[int, Field(ge=0, le=100)]
-    correlation: Annotated[float, Field(gt=0, le=1)]
 
 
 class Fractions(Section):
@@ -99,8 +98,8 @@ class Curate(Section):
     """Duplicates, groups and splits."""
 
     backbone: str
-    duplicate: Nearness
-    aligned: Aligned
+    candidates: Candidates
+    correlation: Annotated[float, Field(gt=0, le=1)]
     hint: Nearness
     copies: Literal["one", "together"]
     fractions: Fractions
