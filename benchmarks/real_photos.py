@@ -126,13 +126,15 @@ def told(preset: str, scores: Sequence[Mapping[str, Mapping[str, float]]]) -> li
 
 
 def prepare(clone: Path, preset: str, archives: Path, sources: Mapping[str, str]) -> None:
-    """A scratch clone of this working tree with the preset's sources replaced by archives."""
+    """A scratch clone of this working tree with the preset's sources replaced by archives; without any, as it is."""
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True)
     for name in filter(None, listed.stdout.split("\0")):
         if (ROOT / name).is_file() and name != "dvc.lock":
             (clone / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, clone / name)
     subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    if not sources:
+        return
     values = params.read_params(clone / f"presets/{preset}.yaml")
     boxes = {name: {"boxes": source["boxes"]} for name, source in values["sources"].items() if "boxes" in source}
     values["sources"] = {

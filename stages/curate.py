@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem import alignment, curation, decisions, gate, reviewing, running
+from tandem import alignment, calibrating, curation, decisions, gate, reviewing, running
 from tandem.features import load_features
 from tandem.files import read_json, write_json
 from tandem.params import read_params
@@ -24,14 +24,16 @@ def main() -> None:
     sketch_of = alignment.reader([merge / "images" / record.file for record in index.records])
     given = {"sketch_of": sketch_of, "class_names": class_names, "settings": settings, "decisions": decided}
     curated = curation.curate(index, x=x, hashes=hashes, **given)
-    near, different = vars(settings.candidates.nearness), set(map(tuple, curated.different.pairs.rows.tolist()))
-    split = {"ids": index.ids, "rows": curated.samples.rows_by_split()}
-    nearest = gate.require_no_leak(**split, features=x, hashes=hashes, different=different, **near)
+    split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
+    nearest = gate.require_no_leak(
+        index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near
+    )
     dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
     brain = reviewing.build(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
     curation.save(curated, Path("data/curate"))
-    counts = curated.counts | {"highest_similarity_across_splits": float(nearest.max(initial=-1))}
-    write_json(Path("metrics/curate.json"), counts | {"brain": brain.counts()})
+    across = {"highest": float(nearest.max(initial=-1)), "pictures": calibrating.histogram(nearest)}
+    found = {"nearest_across_splits": across, "brain": brain.counts()}
+    write_json(Path("metrics/curate.json"), curated.counts | found)
 
 
 if __name__ == "__main__":

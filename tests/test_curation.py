@@ -15,11 +15,12 @@ from PIL import Image, ImageDraw, ImageOps
 from tandem import gate
 from tandem.alignment import Sketch, sketch
 from tandem.copies import Candidates, Nearness
-from tandem.curation import Curated, Settings, curate, leaks_by_file, save
+from tandem.curation import Curated, Settings, curate, save
 from tandem.decisions import Decision, Decisions
 from tandem.errors import DataError, LeakySplit
 from tandem.files import read_csv
 from tandem.hashes import oriented_hashes
+from tandem.leaks import leaks_by_file
 from tandem.records import Index, Origin, Record
 from tandem.samples import SPLITS, Sample, load_samples
 
@@ -283,6 +284,25 @@ def test_the_pairs_are_written_with_ids_and_cosines(planted: Planted, tmp_path: 
     rows = {(row["first"], row["second"]): float(row["similarity"]) for row in pairs}
     expected = {("a1", "a2"): 0.995, ("a1", "b1"): 1.0, ("a2", "b1"): 0.995, ("b1", "b2"): -1.0}
     assert rows == pytest.approx(expected, abs=1e-5)
+
+
+def test_sources_and_classes_are_counted_by_split(planted: Planted) -> None:
+    for number in range(30):
+        planted.add(f"b{number}", source="exports")
+    curated = planted.curate()
+    for split in SPLITS:
+        members = [sample for sample in curated.samples.samples if sample.split == split]
+        for source in ("exports", "snapshots"):
+            assert curated.counts["sources"][split][source] == sum(sample.source == source for sample in members)
+
+
+def test_copies_of_several_classes_are_told_with_their_weakest_link(planted: Planted) -> None:
+    for number, (label, similarity) in enumerate([("car", 1.0), ("car", 0.999), ("truck", 0.998)]):
+        planted.add(f"a{number}", label, x=turned_by(some_features(500), similarity))
+    [told] = planted.curate().counts["groups_to_look_at"]
+    assert (told["size"], told["classes"], "a2" in told["weakest"]) == (3, {"car": 2, "truck": 1}, True)
+    cut = [Decision("a2", "not_copy", id_) for id_ in ("a0", "a1")]
+    assert planted.curate(decisions=cut).counts["groups_to_look_at"] == []
 
 
 LINKS = st.lists(
@@ -587,7 +607,7 @@ def test_what_a_person_calls_no_copies_are_none_and_the_gate_lets_them_be(plante
     assert any(found[f"x{number}"].split != found[f"y{number}"].split for number in range(40))
     _, x, hashes = planted.table()
     limits = {"features": x, "hashes": hashes, "similarity": 0.99, "hash_bits": 40}
-    different = set(map(tuple, curated.different.pairs.rows.tolist()))
+    different = curated.different.row_pairs
     gate.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), different=different, **limits)
     with pytest.raises(LeakySplit):
         gate.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), **limits)

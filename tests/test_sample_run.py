@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.files import read_json
+from tandem.files import read_csv, read_json
 from tandem.params import read_params
 from tandem.records import load_index
 from tandem.samples import load_samples
@@ -50,3 +50,22 @@ def test_broken_files_conflicts_and_ignored_labels_are_counted_as_planted():
 
 def test_the_shipped_ensemble_reaches_what_the_sample_allows():
     assert read_json(ROOT / "metrics" / "evaluate.json")["shipped"]["top1_accuracy"] >= 0.90
+
+
+def test_planted_wrong_labels_are_among_the_first_suspects():
+    truths = {source: read_json(ROOT / "data/download/files" / source / "truth.json") for source in SOURCES}
+    planted = {
+        (source, path.removeprefix(f"{SOURCES[source]}/"))
+        for source, truth in truths.items()
+        for path in truth["mislabelled"]
+    }
+    records = load_index(ROOT / "data" / "merge" / "index.csv").records
+    samples = load_samples(ROOT / "data" / "curate").samples
+    used = {
+        record.id
+        for record, sample in zip(records, samples, strict=True)
+        if sample.split and planted & {(origin.source, origin.path) for origin in record.origins}
+    }
+    first = [row["id"] for row in read_csv(ROOT / "metrics" / "suspect.csv")][: 2 * len(used)]
+    assert len(used) >= 6
+    assert len(used.intersection(first)) >= 0.9 * len(used)

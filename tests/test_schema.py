@@ -51,6 +51,7 @@ GOOD: dict[str, Any] = {
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
         "seed": 0,
     },
+    "suspect": {"folds": 10, "neighbours": 20, "share": 0.05, "seed": 0},
     "train": {
         "lr": 0.001,
         "batch_size": 8,
@@ -164,6 +165,8 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "curate.candidates.hash_bits is 128: Input should be less than or equal to 127",
         ),
         ("curate.hint.similarity", 1.1, "curate.hint.similarity is 1.1: Input should be less than or equal to 1"),
+        ("suspect.folds", 1, "suspect.folds is 1: Input should be greater than or equal to 2"),
+        ("suspect.share", 0.6, "suspect.share is 0.6: Input should be less than or equal to 0.5"),
         ("curate.copies", "all", "curate.copies is 'all': Input should be 'one' or 'together'"),
         ("ensemble.kind", "vote", "ensemble.kind is 'vote': Input should be 'best', 'mean', 'logit' or 'feature'"),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),

@@ -43,9 +43,9 @@ def suggest(correlation: np.ndarray) -> Suggestion:
     return Suggestion(float(_TRIED[longest[len(longest) // 2]]), int(counts.min()))
 
 
-def histogram(correlation: np.ndarray) -> dict[str, int]:
-    """Pairs by correlation from 0.5 on, in steps of 0.05, and of 0.01 from 0.9 on; the last one holds 1 too."""
-    counts = np.histogram(correlation, _EDGES)[0]
+def histogram(values: np.ndarray) -> dict[str, int]:
+    """How many lie where: from 0.5 on, in steps of 0.05, and of 0.01 from 0.9 on; the last one holds 1 too."""
+    counts = np.histogram(values, _EDGES)[0]
     return {f"{low:.2f}-{high:.2f}": int(n) for low, high, n in zip(_EDGES, _EDGES[1:], counts, strict=False)}
 
 

@@ -52,6 +52,11 @@ class Looked:
     pairs: Pairs
     correlation: np.ndarray
 
+    @property
+    def row_pairs(self) -> set[tuple[int, int]]:
+        """The pairs as (smaller row, larger row)."""
+        return set(zip(self.pairs.first.tolist(), self.pairs.second.tolist(), strict=True))
+
     def where(self, chosen: np.ndarray) -> "Looked":
         """The pairs that a mask (P,) chooses."""
         pairs = self.pairs

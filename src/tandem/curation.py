@@ -12,25 +12,26 @@ A person's decisions (tandem.decisions) go before all else. A class or a drop ho
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal, Self
 
 import numpy as np
 
+from tandem import groups, leaks
 from tandem.alignment import Sketch
 from tandem.copies import Candidates, Looked, Nearness, find_near, look, save_looked
 from tandem.decisions import Decisions
 from tandem.duplicates import components
 from tandem.errors import DataError
 from tandem.files import whole_folder
+from tandem.leaks import Draw
 from tandem.records import Index, Record
 from tandem.samples import SPLITS, Sample, Samples, save_samples
 from tandem.splits import require_every_class, split_of
 
-Draw = Callable[..., str]  # splits.split_of with its fractions and seed
+_MOST_TOLD = 20  # groups in the metrics
 
 
 @dataclass(frozen=True)
@@ -92,8 +93,9 @@ def curate(
     copies, different = looked.where(is_copy), looked.where(~is_copy)
     stems = _stem_links(index.records, x, hashes, settings.hint)
     stems = stems[~_among(stems, apart, len(x))]
-    links = [copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)]
-    copy_of = _joined(np.arange(len(x)), np.concatenate(links))
+    links = np.concatenate([copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)])
+    strengths = np.concatenate([copies.correlation, np.ones(len(links) - len(copies.correlation))])
+    copy_of = _joined(np.arange(len(x)), links)
     group_of = _joined(copy_of, _scene_links(index.records))
     records = _relabelled(index.records, copy_of, decisions.labels)
     notes = _notes(records, copy_of, settings.copies, decisions)
@@ -103,8 +105,10 @@ def curate(
     require_every_class([record.label for record in records], splits, class_names=class_names)
     found = {"candidate_pairs": len(looked.correlation), "near_duplicate_pairs": len(copies.correlation)}
     counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
-    leaks = leaks_by_file(records, copy_of, draw)
-    return Curated(samples, copies, different, {**counts, **leaks, "decisions": decisions.counts(index.ids)})
+    suspicious = groups.suspicious(copy_of, links, strengths, [record.label for record in records])
+    counts["groups_to_look_at"] = [_told(group, index.ids) for group in suspicious[:_MOST_TOLD]]
+    counts |= {**leaks.leaks_by_file(records, copy_of, draw), "accuracy": leaks.claims(records, samples, x, draw)}
+    return Curated(samples, copies, different, counts | {"decisions": decisions.counts(index.ids)})
 
 
 def save(curated: Curated, folder: Path) -> None:
@@ -113,17 +117,6 @@ def save(curated: Curated, folder: Path) -> None:
         save_samples(curated.samples, temporary)
         save_looked(curated.copies, curated.samples.ids, temporary / "pairs.csv")
         save_looked(curated.different, curated.samples.ids, temporary / "different.csv")
-
-
-def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
-    """What the usual split, by file, would have leaked: pairs of copies apart, and test files with a copy in train."""
-    files: dict[int, set[str]] = defaultdict(set)
-    for record, copies in zip(records, copy_of.tolist(), strict=True):
-        files[copies].update(f"{origin.source}/{origin.path}" for origin in record.origins)
-    drawn = [Counter(draw(name) for name in names) for names in files.values()]
-    pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
-    tested = sum(counts["test"] for counts in drawn if counts["train"])
-    return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
 
 
 def _joined(of: np.ndarray, links: np.ndarray) -> np.ndarray:
@@ -201,9 +194,18 @@ def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[st
         yield Sample(record.id, record.label, record.source, group, "" if note else draw(group), note)
 
 
+def _told(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
+    """For the metrics: with ids, as a decision ("not_copy") needs them."""
+    return {**asdict(group), "weakest": [ids[row] for row in group.weakest]}
+
+
 def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
     kept = [sample for sample in samples.samples if sample.split]
-    by_split = {split: Counter(sample.label for sample in kept if sample.split == split) for split in SPLITS}
+    classes, sources = (
+        {split: Counter(getattr(sample, name) for sample in kept if sample.split == split) for split in SPLITS}
+        for name in ("label", "source")
+    )
+    source_names = sorted({sample.source for sample in samples.samples})
     return {
         "pictures": len(samples.samples),
         "used": len(kept),
@@ -212,7 +214,8 @@ def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
         "groups": len({sample.group for sample in samples.samples}),
         "largest_group": max(Counter(sample.group for sample in samples.samples).values()),
         "sets_of_copies": int((np.bincount(copy_of) > 1).sum()),
-        "splits": {split: {name: counter[name] for name in samples.class_names} for split, counter in by_split.items()},
+        "splits": {split: {name: counts[name] for name in samples.class_names} for split, counts in classes.items()},
+        "sources": {split: {name: counts[name] for name in source_names} for split, counts in sources.items()},
     }
 
 

@@ -10,6 +10,7 @@ from tandem.review import BrainFindings, Picture
 from tandem.samples import Sample, Samples
 
 DATASET = "tandem"
+_TAGS = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("dropped",)}  # by a note's first word
 
 
 def build(
@@ -27,11 +28,11 @@ def build(
 
 
 def _picture(record: Record, sample: Sample, images_dir: Path) -> Picture:
-    tags = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("dropped",)}[sample.note.partition(" ")[0].rstrip(":")]
+    tags = _TAGS[sample.note.partition(" ")[0].rstrip(":")]
     return Picture(
         id=record.id,
         path=(images_dir / record.file).absolute(),
-        label=record.label,
+        label=sample.label,
         source=record.source,
         group=sample.group,
         split=sample.split,

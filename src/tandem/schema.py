@@ -106,6 +106,15 @@ class Curate(Section):
     seed: Seed
 
 
+class Suspect(Section):
+    """How wrong labels are sought."""
+
+    folds: Annotated[int, Field(ge=2, le=100)]
+    neighbours: Annotated[int, Field(ge=1, le=1000)]
+    share: Annotated[float, Field(gt=0, le=0.5)]
+    seed: Seed
+
+
 class Train(Section):
     """How heads are trained."""
 
@@ -150,6 +159,7 @@ class Params(Section):
     backbones: Annotated[dict[Name, Weights], Field(min_length=1)]
     extract: Extract
     curate: Curate
+    suspect: Suspect
     train: Train
     ensemble: Ensemble
     study: Study
