@@ -4,7 +4,9 @@
 
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. The preset
 `vehicles` and the sample are curated in scratch clones; suspects are sought as the stage does it, among photographs by
-MobileNetV2 alone, since DIR holds no other weights. Prints required beside reached and exits 1 when a figure falls short.
+MobileNetV2 alone, since DIR holds no other weights.
+
+Prints required beside reached and exits 1 when a figure falls short.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from tandem import mongod, review
+from tandem import database, mongod, review
 from tandem.duplicates import components, near_pairs
 from tandem.errors import DataError, ReviewError
 from tandem.review import Picture
@@ -341,21 +342,50 @@ def test_a_database_that_does_not_answer_is_named(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_orphaned_mongod_is_named_by_its_pid(tmp_path):
-    database_dir = tmp_path / "db"
+def _mongod(database_dir):
+    """A mongod that no FiftyOne has started, ready."""
     database_dir.mkdir()
-    (tmp_path / "files").mkdir()
     command = [mongod.find(), "--dbpath", database_dir, "--port", "0", "--nounixsocket"]
-    orphan = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    next(line for line in started.stdout if "Waiting for connections" in line)
+    return started
+
+
+def test_an_orphaned_mongod_of_the_folder_is_ended(tmp_path):
+    (tmp_path / "files").mkdir()
+    orphan = _mongod(tmp_path / "db")
     try:
-        next(line for line in orphan.stdout if "Waiting for connections" in line)
-        with pytest.raises(ReviewError, match=rf"mongod with pid {orphan.pid} .* still holds {database_dir}"):
-            review._require_no_orphan(database_dir)
+        database._end_orphan(tmp_path / "db")
+        assert orphan.wait(10) == 0
+        database._end_orphan(tmp_path / "db")
     finally:
-        orphan.terminate()
+        orphan.kill()
         orphan.communicate(timeout=60)
-    review._require_no_orphan(database_dir)
-    shutil.rmtree(database_dir)
+
+
+def test_a_mongod_of_another_folder_is_left_alone(tmp_path):
+    other = _mongod(tmp_path / "other")
+    try:
+        (tmp_path / "db").mkdir()
+        (tmp_path / "db" / "mongod.lock").write_text(f"{other.pid}\n")
+        database._end_orphan(tmp_path / "db")
+        time.sleep(1)
+        assert other.poll() is None
+    finally:
+        other.kill()
+        other.communicate(timeout=60)
+
+
+def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_PATIENCE_S", 1)
+    orphan = _mongod(tmp_path / "db")
+    try:
+        os.kill(orphan.pid, signal.SIGSTOP)
+        with pytest.raises(ReviewError, match=rf"mongod with pid {orphan.pid} .* still holds {tmp_path / 'db'}"):
+            database._end_orphan(tmp_path / "db")
+    finally:
+        orphan.kill()
+        orphan.communicate(timeout=60)
 
 
 def _build_in_vain(tmp_path, pictures, features):

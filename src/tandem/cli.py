@@ -66,6 +66,20 @@ def calibrate() -> None:
     running.run(main)
 
 
+@app.command()
+def review(
+    address: Annotated[str, typer.Option(help="Where the App listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5151,
+    expose: Annotated[bool, typer.Option("--expose", help="Allow an address that others can reach.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many pictures, too.")] = False,
+) -> None:
+    """Look at the pictures in the FiftyOne App and decide: labels, copies, what is dropped or kept. Ctrl-C ends it."""
+    # Here, and not at the top: FiftyOne takes seconds to import.
+    from tandem import cli_review
+
+    running.run(lambda: cli_review.main(address=address, port=port, is_exposed=expose, is_sure=yes))
+
+
 @sources.command(name="check")
 def check_sources(
     offline: Annotated[

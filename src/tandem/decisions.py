@@ -83,6 +83,10 @@ class Decisions:
         """Pairs of ids, smaller first, that do not."""
         return frozenset((each.id, each.value) for each in self._of("not_copy"))
 
+    def tags(self, id_: str) -> tuple[str, ...]:
+        """What was decided of the picture alone, as tags: "drop", "keep"."""
+        return tuple(each.action for each in self._of("drop") + self._of("keep") if each.id == id_)
+
     def gone(self, ids: Iterable[str]) -> tuple[Decision, ...]:
         """Decisions about pictures that are not among these."""
         there = set(ids)

@@ -1,31 +1,19 @@
 """Shows pictures, groups and splits in FiftyOne, and asks its Brain for a second opinion on duplicates.
 
-Nothing else imports fiftyone. Its database is scratch: every build makes its dataset anew from the arguments.
-Only one process at a time works in a database folder, and a process can use one folder only.
+The database is scratch: every build makes its dataset anew from the arguments.
 """
 
-import fcntl
-import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import psutil  # type: ignore[import-untyped]
 
-from tandem.errors import DataError, ReviewError
+from tandem import database
+from tandem.errors import DataError
 
 VIEWS = ("train", "val", "test", "copies", "conflicts")
-_SETTINGS = {
-    "FIFTYONE_DO_NOT_TRACK": "true",
-    "FIFTYONE_DATABASE_VALIDATION": "false",  # only silences a notice that mongod 6 will be too old one day
-    "FIFTYONE_SHOW_PROGRESS_BARS": "false",
-    "FIFTYONE_LOGGING_LEVEL": "ERROR",
-}
 
 
 @dataclass(frozen=True)
@@ -79,11 +67,17 @@ def build(
     Raises DataError for input that cannot be shown, ReviewError when FiftyOne or its database does not start.
     """
     _require_showable(pictures, features)
-    database_dir = database_dir.resolve()
-    with _alone_in(database_dir):
-        fiftyone = _start(database_dir)
-        dataset = _fill(fiftyone, name, pictures, np.asarray(features, dtype=np.float32))
-        return _ask_brain(fiftyone, dataset, max_distance)
+    with database.opened(database_dir) as fiftyone:
+        return fill(fiftyone, name=name, pictures=pictures, features=features, max_distance=max_distance)[1]
+
+
+def fill(
+    fiftyone: Any, *, name: str, pictures: Sequence[Picture], features: np.ndarray, max_distance: float
+) -> tuple[Any, BrainFindings]:
+    """The dataset that build makes, in a database that tandem.database has opened, and what Brain found."""
+    _require_showable(pictures, features)
+    dataset = _fill(fiftyone, name, pictures, np.asarray(features, dtype=np.float32))
+    return dataset, _ask_brain(fiftyone, dataset, max_distance)
 
 
 def _require_showable(pictures: Sequence[Picture], features: np.ndarray) -> None:
@@ -151,98 +145,3 @@ def _mark(
     dataset.set_values(field, marks, key_field="id")
     dataset.save_view(view, dataset.exists(field).sort_by(field))
     return [(content_id[kept], content_id[other]) for kept, others in found.items() for other in others]
-
-
-@contextmanager
-def _alone_in(database_dir: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder: of several that start FiftyOne at once, all but one fail."""
-    try:
-        database_dir.mkdir(parents=True, exist_ok=True)
-        lock = (database_dir / "tandem.lock").open("w")
-    except OSError as error:
-        raise ReviewError(f"FiftyOne's database cannot be in {database_dir}: {error}") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
-def _start(database_dir: Path) -> Any:
-    """The fiftyone module, connected to a database in this folder or to the one that the user has set."""
-    is_first = "fiftyone" not in sys.modules
-    if is_first:
-        os.environ.update({**_SETTINGS, **os.environ, "FIFTYONE_DATABASE_DIR": str(database_dir)})
-    try:
-        # Not at the top: this takes seconds, reads the environment once for all, and the first call after it
-        # starts a database service.
-        import fiftyone
-        import fiftyone.service.util as services
-    except ImportError as error:
-        raise ReviewError(f"FiftyOne cannot be imported: {error}") from error
-    if not fiftyone.config.database_uri:
-        _require_folder(Path(fiftyone.config.database_dir), database_dir)
-        _require_no_orphan(database_dir)
-    if is_first:
-        _see_only_services_of(database_dir, services)
-    _connect(fiftyone, database_dir)
-    return fiftyone
-
-
-def _require_folder(held: Path, wanted: Path) -> None:
-    if held.resolve() != wanted:
-        raise ReviewError(f"this process has its FiftyOne database in {held}; use another process for {wanted}")
-
-
-def _require_no_orphan(database_dir: Path) -> None:
-    """Raise when a mongod holds the folder though the FiftyOne service that started it is gone.
-
-    FiftyOne would start a second one, which cannot run, and wait a minute for it.
-    """
-    lock = database_dir / "mongod.lock"
-    pid = lock.read_text().strip() if lock.is_file() else ""
-    if not pid:
-        return
-    try:
-        holder = psutil.Process(int(pid))
-        parent = holder.parent()
-        is_orphan = holder.name() == "mongod" and "--51-service" not in (parent.cmdline() if parent else [])
-    except psutil.Error:
-        return
-    if is_orphan:
-        raise ReviewError(
-            f"mongod with pid {pid} (from mongod.lock) still holds {database_dir}, but the FiftyOne that started it "
-            f"is gone; end it with `kill {pid}` and run again"
-        )
-
-
-def _see_only_services_of(database_dir: Path, services: Any) -> None:
-    """Keep FiftyOne from joining whichever database service the user has running, be it in another folder."""
-    find = services.find_processes_by_args
-
-    def find_ours(args: list[str]) -> Iterator[Any]:
-        held = {service: _option(service.info["cmdline"], "--dbpath") for service in find(args)}
-        return (service for service, folder in held.items() if folder == str(database_dir))
-
-    services.find_processes_by_args = find_ours
-
-
-def _option(command: Sequence[str], name: str) -> str:
-    return next((value for option, value in pairwise(command) if option == name), "")
-
-
-def _connect(fiftyone: Any, database_dir: Path) -> None:
-    from fiftyone.core.config import FiftyOneConfigError
-    from fiftyone.core.service import ServiceException
-    from pymongo.errors import PyMongoError
-
-    try:
-        fiftyone.list_datasets()
-    except (OSError, RuntimeError, PyMongoError, psutil.Error, FiftyOneConfigError, ServiceException) as error:
-        # a cause says more than FiftyOne's "could not connect", but pymongo's text goes on with the whole topology
-        reason = f"{type(error).__name__}: {error.__cause__ or error}".partition(" (configured timeouts")[0]
-        if fiftyone.config.database_uri:
-            raise ReviewError(f"the database that FIFTYONE_DATABASE_URI names does not answer: {reason}") from error
-        raise ReviewError(
-            f"FiftyOne's database in {database_dir} did not start: {reason}. See {database_dir}/log/mongo.log; "
-            "`python -m tandem.mongod` tells whether there is a mongod that runs; FIFTYONE_DATABASE_URI can name a "
-            "MongoDB of your own instead; deleting the folder loses nothing"
-        ) from error
