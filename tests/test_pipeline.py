@@ -9,17 +9,23 @@ import hashlib
 import io
 import json
 import shutil
+import signal
+import socket
+import subprocess
 import sys
 import time
 from contextlib import contextmanager
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import psutil
 import pytest
 import torch
+from PIL import Image
 from torchvision import models
 
+import browser
 from pipeline import Run, draw_sources, make_clone, tiny_params
 
 pytestmark = pytest.mark.slow
@@ -30,7 +36,7 @@ DOWNLOADS = {"download@web", "download@exports"}
 EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
 AFTER_TRAINING = {"ensemble", "evaluate"}
-AFTER_CURATION = TRAINS | AFTER_TRAINING | {"study"}
+AFTER_CURATION = TRAINS | AFTER_TRAINING | {"study", "suspect"}
 ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
 
 
@@ -335,6 +341,88 @@ def tree(clone):
     """All files of data/ and metrics/."""
     found = (path for name in ("data", "metrics") for path in (clone.root / name).rglob("*") if path.is_file())
     return {path.relative_to(clone.root).as_posix() for path in found if path.suffix != ".lock"}
+
+
+# --- a review
+
+
+@contextmanager
+def review(clone):
+    """`tandem review` as a process, and the App's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = clone.root.parent / f"{clone.root.name}-{port}.txt"
+    command = [sys.executable, "-c", "from tandem.cli import app; app()", "review", "--port", str(port)]
+    with told.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=clone.root, env=clone.environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+    try:
+        wait_for(lambda: "the App is at" in told.read_text() or process.poll() is not None, told)
+        assert process.poll() is None, told.read_text()
+        yield process, f"http://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def wait_for(is_done, told, seconds=120):
+    end = time.monotonic() + seconds
+    while not is_done() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert is_done(), told.read_text()
+
+
+@browser.needs_browser
+def test_what_is_clicked_in_the_app_is_decided_and_the_pipeline_obeys_from_curation_on(first, tmp_path):
+    with copied(first[0], "review") as clone:
+        table, labels = clone.root / "data/review/decisions.csv", sorted(clone.params()["labels"]["classes"])
+        with review(clone) as (process, url):
+            with browser.opened(url) as page:
+                assert browser.num_loaded(page) >= 8
+                assert page.screenshot(path=tmp_path / "grid.png")
+                assert len(np.unique(np.asarray(Image.open(tmp_path / "grid.png")).reshape(-1, 3), axis=0)) > 1000
+                browser.tag(page, 0, "drop")
+                old, new = browser.relabel(page, 3, labels)
+            wait_for(lambda: len(read_csv(table)) == 2, table, seconds=20)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        rows = {row["action"]: row for row in read_csv(table)}
+        index = {row["id"]: row["label"] for row in read_csv(clone.root / "data/merge/index.csv")}
+        assert (rows["relabel"]["value"], index[rows["relabel"]["id"]]) == (new, old)
+        assert clone.git("status", "--porcelain", "data") == " M data/review/decisions.csv\n"
+        again = clone.repro()
+        assert again.ran == {"curate"} | AFTER_CURATION
+        samples = {row["id"]: row for row in read_csv(clone.root / "data/curate/samples.csv")}
+        assert samples[rows["relabel"]["id"]]["label"] == new
+        assert samples[rows["drop"]["id"]]["note"] == "dropped: reviewed"
+        decided = read_json(clone.root / "metrics/curate.json")["decisions"]
+        assert (decided["relabel"], decided["drop"], decided["gone"]) == (1, 1, 0)
+        assert clone.metrics()["metrics/evaluate.json"] != first[0].metrics()["metrics/evaluate.json"]
+
+
+def test_a_review_that_was_killed_leaves_nothing_in_the_way_of_the_next_one_or_of_the_pipeline(first):
+    with copied(first[0], "killed") as clone:
+        with review(clone) as (process, _):
+            services = [each for each in processes(clone.root) if "--51-service" in each.cmdline()]
+            databases = [each for each in processes(clone.root) if each.name() == "mongod"]
+            for each in (process, *services):
+                each.kill()
+            assert databases[0].is_running()
+        with review(clone) as (process, _):
+            assert not databases[0].is_running()
+            clone.change("curate.candidates.hash_bits", 23)
+            assert "curate" in clone.repro().ran  # while a review is open
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+
+
+def test_two_reviews_of_one_folder_do_not_mix(first):
+    with copied(first[0], "twice") as clone, review(clone):
+        run = clone.run(sys.executable, "-c", "from tandem.cli import app; app()", "review", check=False)
+        assert run.returncode == 1
+        assert "error: another process works in" in run.stdout
 
 
 def test_no_database_or_worker_outlives_the_runs(first):

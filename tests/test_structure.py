@@ -222,7 +222,9 @@ def test_package_files_are_empty():
     assert [rel(path) for path in PACKAGE.rglob("__init__.py") if path.read_bytes()] == []
 
 
-@pytest.mark.parametrize(("library", "owners"), [("fiftyone", {"database.py", "review.py"}), ("torchvision", {"backbones.py"})])
+@pytest.mark.parametrize(
+    ("library", "owners"), [("fiftyone", {"database.py", "review.py"}), ("torchvision", {"backbones.py"})]
+)
 def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
     assert {module.name for module in LIBRARY if library in outside(module)} == owners
     assert [rel(script) for script in SCRIPTS if library in outside(script)] == []

@@ -37,7 +37,8 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
     if index.ids != samples.ids:
         raise DataError("data/curate is of other pictures than data/merge; run `dvc repro` first")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends like Ctrl-C, so that nothing stays behind
+    for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
+        signal.signal(number, signal.default_int_handler)
     pairs = read_csv(_CURATE / "pairs.csv")
     material = review_session.Material(
         index,
@@ -48,7 +49,7 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
         max_distance=1 - params["curate"]["candidates"]["similarity"],
         copies=review_session.copies_of(pairs, samples),
     )
-    number = review_session.hold(
+    written = review_session.hold(
         material,
         database_dir=Path(".fiftyone/review"),
         decisions_path=DECISIONS,
@@ -56,7 +57,7 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
         port=port,
         ask=lambda question: is_sure or (sys.stdin.isatty() and typer.confirm(f"{question}. Write them?")),
     )
-    typer.echo(f"{number} decisions in {DECISIONS}; `dvc repro` obeys them, `git diff` shows them")
+    typer.echo(f"{written} decisions in {DECISIONS}; `dvc repro` obeys them, `git diff` shows them")
 
 
 def _extras(samples: Samples, pairs: list[dict[str, str]]) -> Extras:

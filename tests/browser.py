@@ -1,0 +1,78 @@
+"""The FiftyOne App in a real browser: what a reviewer clicks. Debian's Chromium, driven by playwright."""
+
+import shutil
+from contextlib import contextmanager
+from importlib.util import find_spec
+
+import pytest
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+needs_browser = pytest.mark.skipif(
+    not CHROMIUM or find_spec("playwright") is None,
+    reason="no Chromium or no playwright here: the FiftyOne App was not clicked through",
+)
+
+
+@contextmanager
+def opened(url):
+    """A page with the App, its pictures loaded."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1500, "height": 950})
+        page.set_default_timeout(30_000)
+        page.goto(url)
+        page.wait_for_selector('[data-cy="looker"] canvas[canvas-loaded="true"]', timeout=90_000, state="attached")
+        page.wait_for_timeout(1000)
+        dismiss = page.get_by_text("Dismiss")
+        if dismiss.count():
+            dismiss.first.click()
+        yield page
+        browser.close()
+
+
+def num_loaded(page):
+    """How many pictures the grid shows."""
+    return page.locator('[data-cy="looker"] canvas[canvas-loaded="true"]').count()
+
+
+def tag(page, number, word):
+    """Select the picture at a place of the grid and give it a sample tag."""
+    looker = page.locator('[data-cy="looker"]').nth(number)
+    looker.hover(position={"x": 30, "y": 40})
+    looker.locator('[data-cy="looker-checkbox-"]').click(force=True)
+    selected = page.locator('[data-cy="action-manage-selected"]')
+    selected.wait_for()
+    assert selected.inner_text().strip() == "1"
+    page.locator('[data-cy="action-tag-sample-labels"]').click()
+    entry = page.locator('[data-cy="sample-tag-input"]')
+    entry.fill(word)
+    entry.press("Enter")
+    page.get_by_text("Apply", exact=True).click()
+    page.wait_for_timeout(1500)
+
+
+def relabel(page, number, class_names):
+    """Open the picture at a place of the grid and choose the class after its own; both classes."""
+    page.locator('[data-cy="looker"]').nth(number).click(position={"x": 60, "y": 60})
+    page.locator('[data-cy="annotate"]').click()
+    page.wait_for_timeout(2000)
+    modal = page.locator('[data-cy="modal"]')
+    [old] = [name for name in class_names if modal.get_by_text(name, exact=True).count()]
+    new = class_names[(class_names.index(old) + 1) % len(class_names)]
+    modal.get_by_text(old, exact=True).last.click()
+    page.wait_for_timeout(1000)
+    chooser = page.locator('[data-cy="root_label_container"] input').last
+    option = page.locator("[role=option]").get_by_text(new, exact=True)
+    for _ in range(4):  # the list opens on a click or on a key, whichever comes after it has the focus
+        chooser.click()
+        page.wait_for_timeout(500)
+        if option.count() == 0:
+            page.keyboard.press("ArrowDown")
+            page.wait_for_timeout(500)
+        if option.count():
+            break
+    option.click()
+    page.wait_for_timeout(1500)
+    return old, new
