@@ -25,6 +25,7 @@ def main(folder: Path) -> None:
             page.screenshot(path=folder / "grid.png")
             page.locator('[data-cy="new-panel-btn"]').click()
             page.get_by_text("Embeddings", exact=True).first.click()
+            page.get_by_text("pca", exact=True).first.click()
             time.sleep(6)
             page.screenshot(path=folder / "embeddings.png")
             page.locator('[data-cy="panel-tab-samples"]').click()

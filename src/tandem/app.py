@@ -10,6 +10,8 @@ from typing import Any
 from tandem.deciding import Shown
 from tandem.errors import ReviewError
 
+_MOST_RADIO = 5  # classes to choose from by one click
+
 
 @dataclass(frozen=True)
 class Guess:
@@ -60,7 +62,8 @@ def furnish(fiftyone: Any, dataset: Any, extras: Extras) -> None:
     for model, guesses in extras.guesses.items():
         _add_guesses(fiftyone, dataset, model, guesses)
     schemas = dataset.generate_label_schemas(fields=["label"])
-    schemas["label"]["classes"] = list(extras.class_names)
+    component = "radio" if len(extras.class_names) <= _MOST_RADIO else "dropdown"
+    schemas["label"] |= {"classes": list(extras.class_names), "component": component}
     dataset.set_label_schemas(schemas)
     dataset.activate_label_schemas(["label"])
 

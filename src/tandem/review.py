@@ -13,7 +13,7 @@ import numpy as np
 from tandem import database
 from tandem.errors import DataError
 
-VIEWS = ("train", "val", "test", "copies", "conflicts")
+VIEWS = ("train", "val", "test", "copies", "conflicts", "dropped")
 
 
 @dataclass(frozen=True)
