@@ -64,5 +64,5 @@ def relabel(page, number, class_names):
     modal.get_by_text(old, exact=True).last.click()
     page.wait_for_timeout(1000)
     page.locator('[data-cy="root_label_container"]').get_by_text(new, exact=True).click()
-    page.wait_for_timeout(1500)
+    page.wait_for_timeout(6000)  # the App saves what was edited a little later
     return old, new

@@ -21,6 +21,7 @@ where to look next
   metrics/                 all numbers; `dvc metrics show`, and after a change `dvc metrics diff`
   data/merge/dropped.csv   what was left out, and why
   data/curate/samples.csv  group and split of each picture
+  metrics/suspect.csv      labels that are likely wrong; `tandem review` opens the pictures
   dvc plots show           curves, confusion, the study (a page that needs no network)
   dvc exp run -S train.lr=0.01 && dvc exp show
 (`source .venv/bin/activate` puts these commands on your path)"""
