@@ -2,6 +2,7 @@
 
 from collections import Counter
 from math import sqrt
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -73,3 +74,43 @@ def test_a_class_that_is_missing_from_a_split_is_an_error_with_the_class_the_spl
 def test_a_class_without_any_picture_is_named() -> None:
     with pytest.raises(LeakySplit, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"):
         require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])
+
+
+SHARES = st.tuples(*[st.floats(0.05, 1)] * 3).map(
+    lambda parts: dict(zip(SPLITS, (part / sum(parts) for part in parts), strict=True))
+)
+PICTURES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truck"])), min_size=1, max_size=40)
+
+
+@given(PICTURES, SHARES, st.integers(0, 9))
+def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a_clear_error(
+    pictures: list[tuple[str, str]], shares: dict[str, float], seed: int
+) -> None:
+    splits = [split_of(group, fractions=shares, seed=seed) for group, _ in pictures]
+    assert len({(group, split) for (group, _), split in zip(pictures, splits, strict=True)}) == len(dict(pictures))
+    labels = [label for _, label in pictures]
+    there = set(zip(labels, splits, strict=True))
+    missing = [f"{name} in {split}" for name in ("car", "truck") for split in SPLITS if (name, split) not in there]
+    if missing:
+        with pytest.raises(LeakySplit, match=f"no picture of {'; '.join(missing)} "):
+            require_every_class(labels, splits, class_names=["car", "truck"])
+    else:
+        require_every_class(labels, splits, class_names=["car", "truck"])
+
+
+@given(PICTURES, PICTURES, SHARES, st.randoms(use_true_random=False))
+def test_neither_the_order_of_pictures_nor_others_that_are_added_nor_their_classes_move_any(
+    pictures: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
+) -> None:
+    before = {group: split_of(group, fractions=shares, seed=0) for group, _ in pictures}
+    more = [(group, "truck") for group, _ in pictures] + added
+    rng.shuffle(more)
+    after = {group: split_of(group, fractions=shares, seed=0) for group, _ in more}
+    assert {group: after[group] for group in before} == before
+
+
+@given(SHARES, st.integers(0, 5))
+def test_any_fractions_hold_on_average(shares: dict[str, float], seed: int) -> None:
+    counts = Counter(split_of(f"{number}", fractions=shares, seed=seed) for number in range(400))
+    for split, share in shares.items():
+        assert abs(counts[split] - 400 * share) < 6 * sqrt(400 * share * (1 - share))
