@@ -1,7 +1,9 @@
 """How many copies of real photographs are found, and how many other pictures are taken for copies, beside peers.
 
-    python benchmarks/near_duplicates.py --archives DIR [--originals 250] [--json FILE]
+    python benchmarks/near_duplicates.py [--archives DIR] [--originals 250] [--json FILE]
 
+Without --archives: of the embedded sample's pictures, one of each scene, by the sample's parameters and random weights;
+its pictures have 96 px, for which a pass costs nearly nothing, so the cost is only told there.
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Byte copies are
 dropped; what is left are the originals. Some of them, drawn by a seed, are copied by each transformation, saved again
 as JPEG 90. Twice as many originals as are copied, or all that there are, go with the copies of one transformation
@@ -47,9 +49,10 @@ from tandem import alignment, backbones, copies, curation, params
 from tandem.duplicates import components
 from tandem.errors import BrokenImage
 from tandem.extraction import extract
-from tandem.files import sha256
+from tandem.files import read_json, sha256
 from tandem.hashes import oriented_hashes
 from tandem.images import decode
+from tandem.sources import sample
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "weights/mobilenet_v2-imagenet.pth"
@@ -215,24 +218,37 @@ class Run(NamedTuple):
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--archives", type=Path, required=True)
+    parser.add_argument("--archives", type=Path)
     parser.add_argument("--originals", type=int, default=250)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    archives = arguments.archives.resolve()
-    missing = [name for name in (WEIGHTS, *ARCHIVES) if not (archives / name).is_file()]
-    if missing:
-        sys.exit(f"error: {archives} lacks {', '.join(missing)}")
-    with tempfile.TemporaryDirectory(prefix="tandem-near-") as work:
-        pictures = draw(archives, arguments.originals, Path(work))
-        figures = compare(pictures, archives / WEIGHTS)
+    with tempfile.TemporaryDirectory(prefix="tandem-near-") as work, tempfile.TemporaryDirectory() as drawn:
+        if arguments.archives is None:
+            pictures = draw(scenes(Path(drawn)), arguments.originals, Path(work))
+            figures = compare(pictures, None, params.read_params(ROOT / "presets/sample.yaml"))
+        else:
+            archives = arguments.archives.resolve()
+            if missing := [name for name in (WEIGHTS, *ARCHIVES) if not (archives / name).is_file()]:
+                sys.exit(f"error: {archives} lacks {', '.join(missing)}")
+            pictures = draw(originals(archives), arguments.originals, Path(work))
+            figures = compare(pictures, archives / WEIGHTS, params.read_params(ROOT / "presets/vehicles.yaml"))
     conclude(figures, arguments.json)
 
 
-def draw(archives: Path, num_copied: int, folder: Path) -> Pictures:
+def scenes(folder: Path) -> list[bytes]:
+    """One picture of each scene of the embedded sample."""
+    files: dict[str, bytes] = {}
+    for manner in ("kaggle", "roboflow"):
+        (folder / manner).mkdir()
+        sample.draw(folder / manner, manner=manner, seed=7)
+        for path, scene in read_json(folder / manner / sample.TRUTH_FILE)["scenes"].items():
+            files.setdefault(scene, (folder / path).read_bytes())
+    return [data for data in files.values() if is_picture(data)]
+
+
+def draw(everything: Sequence[bytes], num_copied: int, folder: Path) -> Pictures:
     """Write the originals and the transformed copies of `num_copied` of them."""
     rng = random.Random(SEED)
-    everything = originals(archives)
     pool = sorted(rng.sample(range(len(everything)), min(len(everything), POOL * num_copied)))
     copied = sorted(rng.sample(range(len(pool)), min(len(pool), num_copied)))
     paths, original_of = [], list(range(len(pool)))
@@ -278,9 +294,8 @@ def jpeg(image: Image.Image, *, quality: int) -> Image.Image:
     return decode(data.tobytes(), min_side_px=1, max_pixels=2**63).image
 
 
-def compare(pictures: Pictures, weights: Path) -> list[Figure]:
-    """Run ours and the peers, print recall by transformation, and return the table's figures."""
-    preset = params.read_params(ROOT / "presets/vehicles.yaml")
+def compare(pictures: Pictures, weights: Path | None, preset: Mapping[str, Any]) -> list[Figure]:
+    """Run ours and the peers, print recall by transformation, and return the table's figures. weights: None: random."""
     x, pass_ms = features(pictures.paths, weights, preset)
     ours, cost_ms = our_pairs(pictures, x, curation.Settings.from_params(preset["curate"]))
     log("natural copies")
@@ -293,16 +308,16 @@ def compare(pictures: Pictures, weights: Path) -> list[Figure]:
     print_wrong(pictures, ours, copy_of)
     found = {tuple(pair) for pair in between_originals(pictures, ours.found.values()).tolist()}
     caught = sum(tuple(pair) in found for pair in natural.tolist())
-    return figures(runs, scores, cost_ms=cost_ms, pass_ms=pass_ms, natural=(len(natural), caught))
+    costs, is_timed = (cost_ms, pass_ms), weights is not None
+    return figures(runs, scores, costs=costs, is_timed=is_timed, natural=(len(natural), caught))
 
 
-def features(paths: Sequence[Path], weights: Path, preset: Mapping[str, Any]) -> tuple[np.ndarray, float]:
+def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, Any]) -> tuple[np.ndarray, float]:
     """(N, D) MobileNetV2 rows as the extract stage makes them, and milliseconds a picture, decoding included."""
     log(f"features, load {os.getloadavg()[0]:.1f}")
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
-    net = backbones.load(
-        "mobilenet_v2", weights=str(weights), sha256=sha256(weights), seed=SEED, size_px=transform["size_px"]
-    )
+    source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
+    net = backbones.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
     started = time.perf_counter()
     x = np.concatenate(list(extract(paths, backbone=net, **transform, **preset["runtime"])))
     return x, 1000 * (time.perf_counter() - started) / len(paths)
@@ -550,9 +565,15 @@ def print_wrong(pictures: Pictures, ours: Run, copy_of: np.ndarray) -> None:
 
 
 def figures(
-    runs: Sequence[Run], scores: Sequence[Score], *, cost_ms: float, pass_ms: float, natural: tuple[int, int]
+    runs: Sequence[Run],
+    scores: Sequence[Score],
+    *,
+    costs: tuple[float, float],
+    is_timed: bool,
+    natural: tuple[int, int],
 ) -> list[Figure]:
-    ours = scores[0]
+    """costs: ours and that of a pass, in ms a picture; is_timed: whether ours must be the lower one."""
+    ours, (cost_ms, pass_ms) = scores[0], costs
     found = [
         least("our recall over all transformations", ours.recall, MIN_RECALL),
         least("our precision", ours.precision, MIN_PRECISION),
@@ -560,8 +581,8 @@ def figures(
     for run, peer in zip(runs[1:], scores[1:], strict=True):
         found.append(ahead(f"our recall, ahead of {run.name}", ours.recall, peer.recall))
         found.append(ahead(f"our precision, ahead of {run.name}", ours.precision, peer.precision))
-    is_cheap = cost_ms < pass_ms
-    found.append(Figure("our cost a picture, ms", f"< {pass_ms:.1f}", f"{cost_ms:.1f}", cost_ms, is_cheap))
+    limit, is_cheap = (f"< {pass_ms:.1f}", cost_ms < pass_ms) if is_timed else (None, True)
+    found.append(Figure("our cost a picture, ms", limit, f"{cost_ms:.1f}", cost_ms, is_cheap))
     found.append(Figure("one pass of MobileNetV2 a picture, ms", None, f"{pass_ms:.1f}", pass_ms, True))
     found.append(Figure("natural copies among the originals, pairs", None, f"{natural[0]}", natural[0], True))
     found.append(Figure("... of them paired by ours", None, f"{natural[1]}", natural[1], True))

@@ -150,7 +150,7 @@ def test_the_weights_of_one_backbone_rerun_its_branch_and_what_joins_it(clone):
     torch.save(models.get_model(OTHER, weights=None).state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     clone.change(f"backbones.{OTHER}", {"weights": str(path), "sha256": digest})
-    assert clone.repro().ran == {"check", f"extract@{OTHER}", f"train@{OTHER}", "study"} | AFTER_TRAINING
+    assert clone.repro().ran == {"check", f"extract@{OTHER}", f"train@{OTHER}", "suspect", "study"} | AFTER_TRAINING
 
 
 def test_a_split_fraction_reruns_from_curation_on(clone):
@@ -182,7 +182,7 @@ def test_a_backbone_is_added_and_removed_by_the_parameters_alone(clone):
     before = clone.metrics()
     new = "shufflenet_v2_x0_5"
     clone.change(f"backbones.{new}", {"weights": "random"})
-    assert clone.repro().ran == {"check", f"extract@{new}", f"train@{new}", "study"} | AFTER_TRAINING
+    assert clone.repro().ran == {"check", f"extract@{new}", f"train@{new}", "suspect", "study"} | AFTER_TRAINING
     assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
     assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}
     assert f"metrics/train/{new}.json" in clone.dvc("metrics", "show", "--md").replace("\\", "/")
