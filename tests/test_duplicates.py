@@ -9,7 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tandem import duplicates
-from tandem.duplicates import components, near_pairs, nearest_pairs, unique_pairs
+from tandem.duplicates import components, near_pairs, unique_pairs
+from tandem.neighbours import nearest_pairs
+from tandem.rows import BLOCK, Rows
 
 
 def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -50,11 +52,11 @@ def test_near_pairs_are_those_of_brute_force(spread: float, min_similarity: floa
 
 
 def test_near_pairs_are_found_across_the_borders_of_blocks() -> None:
-    x = clustered(duplicates._BLOCK + 300, 16, num_clusters=1500, spread=0.02)
+    x = clustered(BLOCK + 300, 16, num_clusters=1500, spread=0.02)
     pairs = near_pairs(x, min_similarity=0.99)
     assert as_dict(pairs).keys() == brute(x, 0.99).keys()
-    assert ((pairs.first < duplicates._BLOCK) & (pairs.second >= duplicates._BLOCK)).any()
-    assert (pairs.first >= duplicates._BLOCK).any()
+    assert ((pairs.first < BLOCK) & (pairs.second >= BLOCK)).any()
+    assert (pairs.first >= BLOCK).any()
 
 
 def test_a_pair_counts_by_the_best_view_of_either_row() -> None:
@@ -69,7 +71,7 @@ def test_a_pair_counts_by_the_best_view_of_either_row() -> None:
 
 
 def test_views_are_compared_across_the_borders_of_blocks() -> None:
-    num_rows = duplicates._BLOCK + 10
+    num_rows = BLOCK + 10
     x = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0)
     view = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
     view[3], view[num_rows - 1] = x[num_rows - 2], x[5]
@@ -176,7 +178,7 @@ def test_the_pairs_are_those_of_brute_force_whatever_the_bound(kind, seed, limit
 
 @pytest.mark.parametrize("num_directions", [0, 1, 2, 5, 24])
 def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> None:
-    x = at_the_limit(2 * duplicates._BLOCK + 20, 24, limit=0.9, seed=0)
+    x = at_the_limit(2 * BLOCK + 20, 24, limit=0.9, seed=0)
     pairs = near_pairs(x, min_similarity=0.9, num_directions=num_directions)
     planted = {(0, row) for row in range(1, len(x) // 2)}
     assert planted <= as_dict(pairs).keys()
@@ -185,7 +187,7 @@ def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> No
 @settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), num_directions=st.integers(1, 12))
 def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> None:
-    rows = duplicates._Rows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
+    rows = Rows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
     short = duplicates._shortened(rows, duplicates._directions(rows, num_directions))
     assert (short @ short.T >= rows[:] @ rows[:].T - duplicates._SLACK / 10).all()
 
@@ -206,7 +208,7 @@ def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> 
     x = low_rank(num_rows, 128, rank=10, noise=0.5)
     x[num_rows - 1], x[9000] = 2 * x[3], x[8000] + 0.01 * x[8001]
     x[5000:5010] = 0
-    assert (duplicates._cheapest_basis(duplicates._Rows(x), 0.9999).shape[1] > 0) == (more >= 0)
+    assert (duplicates._cheapest_basis(Rows(x), 0.9999).shape[1] > 0) == (more >= 0)
     bounded, plain = (near_pairs(x, min_similarity=0.9999, num_directions=size) for size in (None, 0))
     assert {(3, num_rows - 1), (8000, 9000)} <= as_dict(bounded).keys()
     assert as_dict(bounded).keys() == as_dict(plain).keys()
@@ -216,7 +218,7 @@ def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> 
 def test_rows_that_no_directions_hold_are_compared_by_the_plain_product() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(duplicates._BOUND_FROM, 128)).astype(np.float32)
-    assert duplicates._cheapest_basis(duplicates._Rows(x), 0.6).shape == (128, 0)
+    assert duplicates._cheapest_basis(Rows(x), 0.6).shape == (128, 0)
 
 
 @pytest.mark.parametrize("num_directions", [0, 2])

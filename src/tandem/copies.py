@@ -14,9 +14,10 @@ from tqdm import tqdm
 
 from tandem import alignment
 from tandem.alignment import Sketch
-from tandem.duplicates import Pairs, near_pairs, nearest_pairs, unique_pairs
+from tandem.duplicates import Pairs, near_pairs, unique_pairs
 from tandem.files import write_csv
 from tandem.hashes import NUM_ORIENTATIONS, as_signs, similarity_of_bits
+from tandem.neighbours import nearest_pairs
 
 _BY_HASH = 2  # a hash that is not near says little: only its very nearest are looked at
 _LEAST = 0.5  # a correlation below says nothing, and there are very many

@@ -1,4 +1,7 @@
-"""Pairs of rows that are close to one another, exactly and in bounded memory, and the groups that they form.
+"""Pairs of rows that are close to one another, in bounded memory, and the groups that they form.
+
+Up to EXACT_TO rows none is lost; beyond, an approximate index finds candidates, of which a few are missed and none is
+wrong: each is compared in full.
 
 All pairs of many long rows are compared by a bound first. With p the coordinates of a row x of length 1 in a few
 orthonormal directions and r the length of what lies outside them, Cauchy and Schwarz give
@@ -9,16 +12,17 @@ a product of few columns instead of D. Only pairs whose bound reaches the limit 
 however badly the directions are chosen; well chosen, they hold most of every row, and few pairs are left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations_with_replacement, product
 
 import numpy as np
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
-from sklearn.neighbors import NearestNeighbors
 
-_BLOCK = 2048  # rows a side of one block of similarities: 16 MB of float32
+from tandem.approximate import EXACT_TO, HALF, Index, index_of
+from tandem.rows import Rows, blocks_of
+
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
 _SLACK = 1e-4  # what rounding may take from a bound, many times over
 _BOUND_FROM = 16_384  # rows; fewer are compared in seconds, of which choosing directions would take a good part
@@ -48,39 +52,30 @@ class Pairs:
 
 
 def near_pairs(
-    x: np.ndarray, *, min_similarity: float, others: Sequence[np.ndarray] = (), num_directions: int | None = None
+    x: np.ndarray,
+    *,
+    min_similarity: float,
+    others: Sequence[np.ndarray] = (),
+    num_directions: int | None = None,
+    exact_to: int = EXACT_TO,
 ) -> Pairs:
     """All pairs of rows of x (N, D) with cosine >= min_similarity (less 1e-5, for rounding).
 
     others: further views (N, D) of the same rows, such as mirrored ones; a pair counts by the best cosine of a
     row of x with any view of the other. Rows of zeros are near to nothing. x is not copied; it may be a memory map.
     num_directions: of the bound (0: none), which changes the time and never the pairs; None: what looks cheapest.
+    exact_to: most rows that are searched exactly; of more, a few pairs may be missed.
     """
-    rows, limit = _Rows(x), min_similarity - _ROUNDING
-    basis = _cheapest_basis(rows, limit) if num_directions is None else _directions(rows, num_directions)
-    found = [_of_views(rows, rows if view is None else _Rows(view), basis, limit) for view in (None, *others)]
+    rows, limit = Rows(x), min_similarity - _ROUNDING
+    views = [rows, *(Rows(view) for view in others)]
+    if len(rows) > exact_to:
+        index = index_of(rows)
+        found = [part for view in views for part in _by_index(rows, view, index, limit)]
+    else:
+        basis = _cheapest_basis(rows, limit) if num_directions is None else _directions(rows, num_directions)
+        found = [_of_views(rows, view, basis, limit) for view in views]
     first, second, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
     return unique_pairs(first, second, similarity)
-
-
-def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = ()) -> np.ndarray:
-    """(P, 2) row numbers first < second, sorted, unique: each row of x (N, D) and the k rows nearest to it by cosine.
-
-    views: further looks (N, D) at the same rows, such as mirrored ones; a row is as near as the best of them. Takes
-    N x N x D operations a view, and the memory of N x k.
-    """
-    if len(x) < 2 or k < 1:
-        return np.zeros((0, 2), dtype=np.int64)
-    rows, *looks = (np.nan_to_num(_Rows(view)[:]) for view in (x, *views))
-    search = NearestNeighbors(n_neighbors=min(k + 1, len(rows)), algorithm="brute").fit(rows)
-    found = [search.kneighbors(look) for look in (rows, *looks)]
-    distances, others = (np.concatenate(part, axis=1) for part in zip(*found, strict=True))
-    own = np.broadcast_to(np.arange(len(rows))[:, None], others.shape)
-    order = np.argsort(np.where(others == own, np.inf, distances), axis=1, kind="stable")[:, :k]
-    pairs = np.stack(
-        [own[:, :k][:, : order.shape[1]].ravel(), np.take_along_axis(others, order, axis=1).ravel()], axis=1
-    )
-    return np.unique(np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1), axis=0)
 
 
 def unique_pairs(first: np.ndarray, second: np.ndarray, similarity: np.ndarray) -> Pairs:
@@ -102,35 +97,14 @@ def components(num_rows: int, *, first: np.ndarray, second: np.ndarray) -> np.nd
     return smallest[labels]
 
 
-class _Rows:
-    """Rows of x (N, D), scaled to length 1 as they are asked for; rows of zeros become NaN, which reaches no limit."""
-
-    def __init__(self, x: np.ndarray) -> None:
-        self.x = np.asarray(x)
-        self.norms = np.full((len(self.x), 1), np.nan, dtype=np.float32)
-        for block in _blocks(len(self.x)):
-            norms = np.linalg.norm(np.asarray(self.x[block], dtype=np.float32), axis=1, keepdims=True)
-            np.copyto(self.norms[block], norms, where=norms > 0)
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __getitem__(self, which: slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self.x[which], dtype=np.float32) / self.norms[which]
-
-
-def _blocks(num_rows: int) -> list[slice]:
-    return [slice(start, start + _BLOCK) for start in range(0, num_rows, _BLOCK)]
-
-
-def _cheapest_basis(rows: _Rows, limit: float) -> np.ndarray:
+def _cheapest_basis(rows: Rows, limit: float) -> np.ndarray:
     """(D, k) directions whose bound saves the most, as tried on a sample of pairs; k = 0 where none saves anything."""
     dim = rows.x.shape[1]
     sizes = [size for size in _NUM_DIRECTIONS if 4 * size <= dim and len(rows) >= _BOUND_FROM]
     if not sizes:
         return np.zeros((dim, 0), dtype=np.float32)
     directions = _directions(rows, max(sizes))
-    one, other = _Rows(_sample(rows, 1)), _Rows(_sample(rows, 2))
+    one, other = Rows(_sample(rows, 1)), Rows(_sample(rows, 2))
 
     def cost(size: int) -> float:
         """Columns multiplied for a pair, in the mean: those of the bound, and all where it does not settle the pair."""
@@ -142,7 +116,7 @@ def _cheapest_basis(rows: _Rows, limit: float) -> np.ndarray:
     return directions[:, : min(costs, key=costs.__getitem__)]
 
 
-def _directions(rows: _Rows, num_directions: int) -> np.ndarray:
+def _directions(rows: Rows, num_directions: int) -> np.ndarray:
     """(D, k) orthonormal, those that hold most of a sample of rows first; k is num_directions, or less for few rows.
 
     By three rounds of subspace iteration: nearly the leading eigenvectors, in a tenth of their time.
@@ -155,25 +129,25 @@ def _directions(rows: _Rows, num_directions: int) -> np.ndarray:
     return directions
 
 
-def _sample(rows: _Rows, part: int) -> np.ndarray:
+def _sample(rows: Rows, part: int) -> np.ndarray:
     """Rows from all over x, _SAMPLE or a few more where there are as many; others for part 0, 1 and 2."""
     step = max(1, len(rows) // (3 * _SAMPLE))
     return rows[part * step :: 3 * step]
 
 
-def _shortened(rows: _Rows, basis: np.ndarray) -> np.ndarray:
+def _shortened(rows: Rows, basis: np.ndarray) -> np.ndarray:
     """(N, k + 1): each row's coordinates in the basis and the length of the rest, whose products bound the cosines."""
     short = np.empty((len(rows), basis.shape[1] + 1), dtype=np.float32)
-    for block in _blocks(len(rows)):
+    for block in blocks_of(len(rows)):
         whole = rows[block]
         short[block, :-1] = inside = whole @ basis
         short[block, -1] = np.linalg.norm(whole - inside @ basis.T, axis=1)
     return short
 
 
-def _of_views(rows: _Rows, view: _Rows, basis: np.ndarray, limit: float) -> _Found:
+def _of_views(rows: Rows, view: Rows, basis: np.ndarray, limit: float) -> _Found:
     """Pairs of a row and a row of the view, in any order; some twice where the view is the rows themselves."""
-    blocks, nothing = _blocks(len(rows)), np.zeros(0, dtype=np.int64)
+    blocks, nothing = blocks_of(len(rows)), np.zeros(0, dtype=np.int64)
     is_bounded = basis.shape[1] > 0
     short = _shortened(rows, basis) if is_bounded else basis
     short_view = _shortened(view, basis) if is_bounded and view is not rows else short
@@ -191,7 +165,15 @@ def _of_views(rows: _Rows, view: _Rows, basis: np.ndarray, limit: float) -> _Fou
     return first, second, similarity
 
 
-def _by_product(rows: _Rows, view: _Rows, top: slice, left: slice, limit: float) -> _Found:
+def _by_index(rows: Rows, view: Rows, index: Index, limit: float) -> Iterator[_Found]:
+    """Pairs of a row of the view and one that the index knows, compared in full."""
+    for block, (i, j) in zip(blocks_of(len(view)), index.within(view.blocks(), limit - HALF), strict=True):
+        i, j, similarity = _one_by_one(view, rows, i + block.start, j, limit)
+        keep = i != j
+        yield i[keep], j[keep], similarity[keep].clip(-1, 1)
+
+
+def _by_product(rows: Rows, view: Rows, top: slice, left: slice, limit: float) -> _Found:
     one = rows[top]
     other = one if view is rows and top == left else view[left]  # of one array with itself NumPy takes half the product
     block = one @ other.T
@@ -199,7 +181,7 @@ def _by_product(rows: _Rows, view: _Rows, top: slice, left: slice, limit: float)
     return i + top.start, j + left.start, block[i, j]
 
 
-def _one_by_one(rows: _Rows, view: _Rows, i: np.ndarray, j: np.ndarray, limit: float) -> _Found:
+def _one_by_one(rows: Rows, view: Rows, i: np.ndarray, j: np.ndarray, limit: float) -> _Found:
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(i), _CHUNK)]
     similarity = np.concatenate([np.zeros(0, np.float32), *(np.vecdot(rows[i[at]], view[j[at]]) for at in chunks)])
     reached = similarity >= limit
