@@ -20,7 +20,8 @@ pictures. FiftyOne Brain's near duplicates are by their definition (centred feat
 picture is dropped and named with the nearest kept one), not through its database, in hindsight and at its default of
 0.2. imagededup runs only where it can be imported, its CNN only where its weights can be had.
 
-Prints required beside reached and exits 1 when a figure falls short.
+Times are of the processor, all threads together, so that they can be compared on a busy machine too. Prints required
+beside reached and exits 1 when a figure falls short.
 """
 
 import argparse
@@ -318,9 +319,9 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
     source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
     net = backbones.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
-    started = time.perf_counter()
+    started = time.process_time()
     x = np.concatenate(list(extract(paths, backbone=net, **transform, **preset["runtime"])))
-    return x, 1000 * (time.perf_counter() - started) / len(paths)
+    return x, 1000 * (time.process_time() - started) / len(paths)
 
 
 def our_pairs(pictures: Pictures, x: np.ndarray, settings: curation.Settings) -> tuple[Run, float]:
@@ -335,10 +336,10 @@ def our_pairs(pictures: Pictures, x: np.ndarray, settings: curation.Settings) ->
         log(f"our pairs: {name}")
         rows = pictures.rows(name)
         sketch_of = alignment.reader([pictures.paths[row] for row in rows])
-        started = time.perf_counter()
+        started = time.process_time()
         looked = copies.look(x[rows], hashes[rows], sketch_of, candidates=settings.candidates)
         pairs = looked.where(looked.correlation >= settings.correlation).pairs
-        seconds += time.perf_counter() - started
+        seconds += time.process_time() - started
         num_rows += len(rows)
         found[name] = rows[pairs.rows]
     cost_ms = 1000 * (hash_seconds / len(pictures.paths) + seconds / num_rows)
@@ -349,33 +350,33 @@ def our_hashes(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
     rows, seconds = [], 0.0
     for path in paths:
         image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
-        started = time.perf_counter()
+        started = time.process_time()
         rows.append(oriented_hashes(image))
-        seconds += time.perf_counter() - started
+        seconds += time.process_time() - started
     return np.stack(rows), seconds
 
 
 def peers(pictures: Pictures, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
     """Each with its threshold in its name. Seconds leave out what the plain features cost: ours has them too."""
     log("peers")
-    started = time.perf_counter()
+    started = time.process_time()
     runs = [in_hindsight("plain features", x, pictures, copy_of, floor=0.7, started=started)]
     runs += brain(pictures, x, copy_of)
     folder = pictures.paths[0].parent
     if importlib.util.find_spec("imagededup") is None:
         print("imagededup: not installed; ImageHash's pHash stands in for its own")
-        started = time.perf_counter()
+        started = time.process_time()
         bits = np.stack([imagehash.phash(Image.open(path)).hash.ravel() for path in pictures.paths])
         return [
             *runs,
             in_hindsight("ImageHash pHash, 64 bits", signs(bits), pictures, copy_of, floor=0.3, started=started),
         ]
     methods = importlib.import_module("imagededup.methods")
-    started = time.perf_counter()
+    started = time.process_time()
     codes = methods.PHash(verbose=False).encode_images(str(folder), num_enc_workers=0)
     bits = np.stack([as_bits(codes[path.name]) for path in pictures.paths])
     runs.append(in_hindsight("imagededup pHash", signs(bits), pictures, copy_of, floor=0.3, started=started))
-    started = time.perf_counter()
+    started = time.process_time()
     rows = dedup_cnn(folder)
     if rows is None:
         return runs
@@ -411,7 +412,7 @@ def in_hindsight(
     pairs, cosines = (np.concatenate(part) for part in zip(*near.values(), strict=True))
     least = best_threshold(cosines, is_wrong(pairs, pictures.original_of, copy_of))
     found = {key: pairs[cosines >= least] for key, (pairs, cosines) in near.items()}
-    return Run(f"{name} >= {least:.3f}", found, time.perf_counter() - started)
+    return Run(f"{name} >= {least:.3f}", found, time.process_time() - started)
 
 
 def near_rows(x: np.ndarray, rows: np.ndarray, floor: float) -> tuple[np.ndarray, np.ndarray]:
@@ -433,7 +434,7 @@ def best_threshold(similarity: np.ndarray, wrong: np.ndarray) -> float:
 
 def brain(pictures: Pictures, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
     """FiftyOne Brain's near duplicates by their definition, at the best of BRAIN_DISTANCES and at its default."""
-    started = time.perf_counter()
+    started = time.process_time()
     likeness = {name: centred(x[pictures.rows(name)]) for name in TRANSFORMS}
     tried = {}
     for distance in BRAIN_DISTANCES:
@@ -442,7 +443,7 @@ def brain(pictures: Pictures, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
     scores = {distance: score(found, pictures, copy_of) for distance, found in tried.items()}
     fit = [distance for distance in BRAIN_DISTANCES if scores[distance].precision >= MIN_PRECISION]
     best = max(fit or BRAIN_DISTANCES[:1], key=lambda distance: scores[distance].recall)
-    seconds = (time.perf_counter() - started) / len(tried)
+    seconds = (time.process_time() - started) / len(tried)
     return [Run(f"FiftyOne Brain <= {distance}", tried[distance], seconds) for distance in (best, 0.2)]
 
 

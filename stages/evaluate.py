@@ -1,30 +1,35 @@
 """Score every model on test, once.
 
-Reads data/train, data/ensemble, data/curate; writes metrics/evaluate.json, metrics/confusion.csv of the shipped
-ensemble, and metrics/curves.csv, the training curves of all models in one table.
+Reads data/train, data/ensemble, data/curate, data/merge; writes metrics/evaluate.json; of the shipped ensemble
+metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of all models metrics/curves.csv.
 """
 
 from pathlib import Path
 
 from tandem import evaluation, logits, running
-from tandem.files import read_json, write_csv, write_json
+from tandem.files import read_json, write_json, write_table
 from tandem.params import read_params
+from tandem.records import load_index
 from tandem.samples import load_samples
 
 
 def main() -> None:
-    samples = load_samples(Path("data/curate"))
-    ensemble = read_json(Path("data/ensemble/shipped.json"))
-    folders = {name: Path("data/train") / name for name in read_params()["backbones"]}
+    params, samples = read_params(), load_samples(Path("data/curate"))
+    ensemble, settings = read_json(Path("data/ensemble/shipped.json")), evaluation.Settings(**params["evaluate"])
+    folders = {name: Path("data/train") / name for name in params["backbones"]}
     folders |= {kind: Path("data/ensemble") / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
     values = logits.load_all(paths, ids=samples.ids, class_names=samples.class_names)
-    shipped = ensemble["shipped"]
-    write_json(Path("metrics/evaluate.json"), evaluation.report(values, samples, shipped=shipped, split="test"))
-    rows = evaluation.predictions(values[shipped], samples, split="test")
-    write_csv(Path("metrics/confusion.csv"), list(rows[0]), rows)
+    own = values[ensemble["shipped"]]
+    sides = load_index(Path("data/merge/index.csv")).short_sides
+    chosen = {"shipped": ensemble["shipped"], "singles": list(params["backbones"])}
+    report = evaluation.report(values, samples, **chosen, split="test", short_sides=sides, settings=settings)
+    write_json(Path("metrics/evaluate.json"), report)
+    write_table(Path("metrics/confusion.csv"), evaluation.predictions(own, samples, split="test"))
+    write_table(Path("metrics/reliability.csv"), evaluation.reliability_table(own, samples, split="test"))
+    write_table(Path("metrics/risk_coverage.csv"), evaluation.risk_table(own, samples, split="test"))
     curves = evaluation.curves({name: folder / "curves.csv" for name, folder in folders.items()})
-    write_csv(Path("metrics/curves.csv"), list(curves[0]), curves)
+    write_table(Path("metrics/curves.csv"), curves)
 
 
 if __name__ == "__main__":

@@ -1,13 +1,13 @@
-"""Every model at every pair of learning rate and batch size, scored on validation.
+"""Every model at every pair of learning rate and batch size, over several seeds, scored on validation.
 
-Reads data/extract, data/curate; writes metrics/study.csv.
+Reads data/extract, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
 """
 
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 
-from tandem import features, running, studying
-from tandem.files import write_csv
+from tandem import features, logits, running, studying, training
+from tandem.files import write_json, write_table
 from tandem.params import read_params
 from tandem.samples import load_samples
 
@@ -15,15 +15,20 @@ from tandem.samples import load_samples
 def main() -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    runs = studying.study(
+    # the grid varies lr and batch size; those of train play no part
+    free = {"lr": params["study"]["lr"][0], "batch_size": params["study"]["batch_size"][0]}
+    found = studying.study(
         features.load_all(Path("data/extract"), params["backbones"], ids=samples.ids),
         samples=samples,
-        lrs=params["study"]["lr"],
-        batch_sizes=params["study"]["batch_size"],
+        grid=studying.Grid(**params["study"]),
+        settings=training.Settings(**{**params["train"], **free}),
         ensemble_dropout=params["ensemble"]["dropout"],
-        **{key: value for key, value in params["train"].items() if key not in ("lr", "batch_size")},
+        width=params["ensemble"]["width"],
     )
-    write_csv(Path("metrics/study.csv"), [field.name for field in fields(studying.Run)], map(asdict, runs))
+    of = {"ids": samples.ids, "class_names": samples.class_names}
+    logits.save_library(found.library, **of, path=Path("data/study/library.npz"))
+    write_table(Path("metrics/study.csv"), [asdict(run) for run in found.runs])
+    write_json(Path("metrics/study.json"), studying.finding(found.runs))
 
 
 if __name__ == "__main__":

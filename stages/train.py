@@ -1,4 +1,4 @@
-"""A head on one backbone's features; the best epoch by validation loss.
+"""A head on one backbone's features, chosen and calibrated on validation, and logits out of fold for train.
 
 Reads data/extract/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
 Seconds for a thousand pictures.
@@ -18,9 +18,11 @@ def main(name: str) -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     x = load_features(Path("data/extract") / name, ids=samples.ids).x
-    trained = training.train_linear(x, samples, settings=training.Settings(**params["train"]), name=name)
-    training.save(trained, samples, Path("data/train") / name)
-    write_json(Path(f"metrics/train/{name}.json"), trained.history.summary())
+    settings = training.Settings(**params["train"])
+    trained = training.train(x, samples, settings=settings, name=name)
+    out_of_fold = training.out_of_fold(x, samples, trained, settings=settings, name=name)
+    training.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
+    write_json(Path(f"metrics/train/{name}.json"), training.summary(trained, samples))
 
 
 if __name__ == "__main__":

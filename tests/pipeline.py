@@ -201,6 +201,7 @@ def tiny_params(sources):
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
         "seed": 0,
     }
-    params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2}
-    params["study"] = {"lr": [0.01], "batch_size": [8]}
+    params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2, "folds": 2}
+    params["study"] = {"lr": [0.01], "batch_size": [8], "seeds": 1}
+    params["evaluate"] |= {"draws": 100}
     return params

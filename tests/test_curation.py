@@ -347,7 +347,7 @@ def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups.values()}
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(LINKS, st.sampled_from(["one", "together"]))
 def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
     links: list[tuple[int, int, str]], copies: str
@@ -371,7 +371,7 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
     )
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(LINKS, st.lists(st.tuples(st.sampled_from("0z"), st.integers(0, 79), st.booleans()), min_size=16, max_size=16))
 def test_adding_a_fifth_of_pictures_moves_none_whose_group_stays(
     links: list[tuple[int, int, str]], added: list[tuple[str, int, bool]]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem import duplicates
@@ -161,7 +161,6 @@ KINDS = {
 }
 
 
-@settings(deadline=None)  # the first product of a process starts its threads
 @given(
     kind=st.sampled_from(sorted(KINDS)),
     seed=st.integers(0, 2**32 - 1),
@@ -184,7 +183,6 @@ def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> No
     assert planted <= as_dict(pairs).keys()
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**32 - 1), num_directions=st.integers(1, 12))
 def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> None:
     rows = Rows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))

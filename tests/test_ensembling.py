@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,22 +11,27 @@ import sklearn.metrics
 import torch
 from scipy import special
 
-from tandem import ensembling, training
-from tandem.ensembling import Ensemble
+from tandem import calibration, ensembling, pooling, scoring, training
+from tandem.ensembling import Ensemble, Members
 from tandem.files import read_json
+from tandem.folds import folds
 from tandem.logits import load_logits
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.training import Settings
 
 CLASSES = ("car", "motorcycle", "truck")
+KINDS = ["mean", "weighted", "greedy", "stack", "logit", "feature"]
 SETTINGS = Settings(
+    head="linear",
     lr=0.001,
     batch_size=32,
     epochs=2,
+    patience=1000,
     weight_decay=0.0,
     dropout=0.5,
     scheduler="none",
     balance="none",
+    folds=3,
     seed=0,
 )
 
@@ -50,13 +56,14 @@ def planted(num_rows: int = 100, *, num_backbones: int = 2) -> tuple[dict[str, n
 
 def members(features: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
     chosen = replace(SETTINGS, lr=0.05, dropout=0.0)
-    return {name: training.train_linear(x, samples, settings=chosen, name=name).logits for name, x in features.items()}
+    return {name: training.train(x, samples, settings=chosen, name=name).logits for name, x in features.items()}
 
 
 def combine(features: dict[str, np.ndarray], samples: Samples, settings: Settings = SETTINGS) -> dict[str, Ensemble]:
-    return ensembling.combine_all(
-        features=features, logits=members(features, samples), samples=samples, settings=settings
-    )
+    logits = members(features, samples)
+    library = {"weak": np.zeros_like(next(iter(logits.values())))}
+    combined = Members(features=features, logits=logits, out_of_fold=logits, library=library)
+    return ensembling.combine_all(combined, samples, settings=settings, width=64)
 
 
 def state_bytes(ensemble: Ensemble) -> list[bytes]:
@@ -65,31 +72,53 @@ def state_bytes(ensemble: Ensemble) -> list[bytes]:
 
 
 def test_the_mean_averages_probs() -> None:
+    features, samples = planted(num_backbones=3)
+    logits = members(features, samples)
+    found = ensembling.weighted_means(logits, samples)["mean"]
+    expected = np.mean([special.softmax(part.astype(np.float64), axis=1) for part in logits.values()], axis=0)
+    temperature = calibration.fit_temperature(np.log(expected)[samples.rows("val")], target=samples.targets("val"))
+    assert found.logits == pytest.approx(np.log(expected) / temperature, abs=1e-3)
+    assert found.weights == pytest.approx(dict.fromkeys(logits, 1 / 3))
+
+
+def test_the_weighted_mean_trusts_the_member_that_knows() -> None:
+    _, samples = planted()
+    targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
     rng = np.random.default_rng(0)
-    logits = [rng.normal(size=(20, 3)).astype(np.float32) * scale for scale in (1, 5, 30)]
-    found = special.softmax(ensembling.mean_logits(logits), axis=1)
-    assert found == pytest.approx(np.mean([special.softmax(part, axis=1) for part in logits], axis=0), abs=1e-6)
+    knows = (rng.normal(size=(100, 3)) + 3 * np.eye(3)[targets]).astype(np.float32)
+    guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
+    found = ensembling.weighted_means({"knows": knows, "guesses": guesses}, samples)
+    assert found["weighted"].weights["knows"] > 0.9
+    assert found["weighted"].held_out_log_loss < found["mean"].held_out_log_loss
 
 
-def test_the_mean_of_probs_of_0_is_finite() -> None:
-    found = ensembling.mean_logits([np.array([[0, -3e38]], dtype=np.float32)] * 2)
-    assert np.isfinite(found).all()
-    assert found.dtype == np.float32
+def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_for_good() -> None:
+    # many members that guess: a selection of them fits any rows, but not those that are held out
+    _, samples = planted(60)
+    rng = np.random.default_rng(0)
+    guesses = {f"guess {number}": (2 * rng.normal(size=(60, 3))).astype(np.float32) for number in range(40)}
+    greedy = ensembling.weigh(guesses, samples, partial(pooling.greedy, seed=0))
+    own = scoring.score(greedy.logits, samples, split="val")["log_loss"]
+    assert own < np.log(3) - 0.2
+    assert greedy.held_out_log_loss > own + 0.1
 
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
-def test_any_number_of_backbones_gives_the_three_kinds(num_backbones: int) -> None:
+def test_any_number_of_backbones_gives_all_kinds(num_backbones: int) -> None:
     features, samples = planted(num_backbones=num_backbones)
     found = combine(features, samples, replace(SETTINGS, epochs=1))
-    assert list(found) == ["mean", "logit", "feature"]
+    assert list(found) == KINDS
     assert all(made.logits.shape == (100, 3) for made in found.values())
     assert all(np.isfinite(made.logits).all() for made in found.values())
-    assert found["mean"].trained is None
+    assert [kind for kind in KINDS if found[kind].trained is None] == ["mean", "weighted", "greedy"]
+    assert sum(found["greedy"].weights.values()) == pytest.approx(1)
 
 
 def test_the_networks_have_the_shapes_of_the_recipe() -> None:
     features, samples = planted()
-    found = combine(features, samples, replace(SETTINGS, epochs=1))
+    found = ensembling.recipe(
+        features, members(features, samples), samples, settings=replace(SETTINGS, epochs=1), width=1024
+    )
     shapes = {
         kind: [tuple(parameter.shape) for parameter in found[kind].trained.head.parameters()]
         for kind in ("logit", "feature")
@@ -115,48 +144,77 @@ def test_the_logit_ensemble_separates_what_its_members_separate_together() -> No
         for name in ("car", "truck")
     }
     settings = replace(SETTINGS, lr=0.1, epochs=30)
-    found = ensembling.combine_all(
-        features={"any": noise}, logits=logits, samples=samples, settings=replace(settings, epochs=30)
-    )
+    together = Members(features={"any": noise}, logits=logits, out_of_fold=logits, library={})
+    found = ensembling.combine_all(together, samples, settings=settings, width=8)
     test = samples.rows("test")
-    assert (found["logit"].logits[test].argmax(1) == samples.targets("test")).all()
+    for kind in ("logit", "stack"):
+        assert (found[kind].logits[test].argmax(1) == samples.targets("test")).all()
+
+
+def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_heart() -> None:
+    _, samples = planted(300)
+    targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
+    rng = np.random.default_rng(0)
+    honest = (rng.normal(size=(300, 3)) + 2 * np.eye(3)[targets]).astype(np.float32)
+    guesses = 4 * rng.normal(size=(300, 3)).astype(np.float32)
+    by_heart = guesses.copy()
+    rows = samples.rows("train")
+    by_heart[rows] += 20 * np.eye(3, dtype=np.float32)[targets[rows]]
+    together = Members(
+        features={"any": honest},
+        logits={"honest": honest, "by heart": by_heart},
+        out_of_fold={"honest": honest, "by heart": guesses},
+        library={},
+    )
+    found = ensembling.combine_all(together, samples, settings=replace(SETTINGS, lr=0.1, epochs=20), width=8)
+    scores = {kind: scoring.score(found[kind].logits, samples, split="test") for kind in ("stack", "logit")}
+    alone = scoring.score(honest, samples, split="test")
+    assert scores["stack"]["top1_accuracy"] >= alone["top1_accuracy"] - 0.03
+    assert scores["stack"]["log_loss"] < scores["logit"]["log_loss"] - 0.1
 
 
 def test_the_feature_ensemble_learns() -> None:
     features, samples = planted(300)
     for x in features.values():
         x[:, :3] *= 3
-    found = combine(features, samples, replace(SETTINGS, epochs=4))
+    found = combine(features, samples, replace(SETTINGS, epochs=8))
     test = samples.rows("test")
     assert (found["feature"].logits[test].argmax(1) == samples.targets("test")).mean() > 0.6
 
 
-@pytest.mark.parametrize("kind", ["mean", "logit", "feature"])
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_that_is_asked_for_is_taken(kind: str) -> None:
-    assert ensembling.choose(kind, {}, planted()[1]) == kind
+    assert ensembling.choose(kind, {}) == kind
 
 
-def test_best_is_the_lowest_log_loss_on_validation() -> None:
+def test_best_is_the_lowest_held_out_log_loss_on_validation() -> None:
     _, samples = planted()
     rng = np.random.default_rng(2)
-    ensembles = {kind: Ensemble(rng.normal(size=(100, 3)).astype(np.float32), None) for kind in "abcdef"}
+    models = {kind: rng.normal(size=(100, 3)).astype(np.float32) for kind in "abcdef"}
+    ensembles = {kind: ensembling.weigh({kind: x}, samples, lambda own: np.ones(1)) for kind, x in models.items()}
     rows, targets = samples.rows("val"), samples.targets("val")
-    losses = {
-        kind: sklearn.metrics.log_loss(
-            targets, special.softmax(made.logits[rows].astype(np.float64), axis=1), labels=range(3)
-        )
-        for kind, made in ensembles.items()
-    }
-    assert ensembling.choose("best", ensembles, samples) == min(losses, key=losses.__getitem__)
-    assert ensembling.summary(ensembles, samples, shipped="b")["shipped"] == "b"
-    for kind, scores in ensembling.summary(ensembles, samples, shipped="b")["val"].items():
-        assert scores["log_loss"] == pytest.approx(losses[kind])
+    fold_of = folds(targets, samples.groups("val"), num_folds=5, seed=0)
+    losses = {}
+    for kind, x in models.items():
+        parts = []
+        for fold in range(5):
+            held = fold_of == fold
+            temperature = calibration.fit_temperature(x[rows[~held]], target=targets[~held])
+            probs = special.softmax(x[rows[held]].astype(np.float64) / temperature, axis=1)
+            parts.append(sklearn.metrics.log_loss(targets[held], probs, labels=range(3)) * held.sum())
+        losses[kind] = sum(parts) / len(rows)
+    assert {kind: made.held_out_log_loss for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
+    assert ensembling.choose("best", ensembles) == min(losses, key=losses.__getitem__)
+    found = ensembling.summary(ensembles, samples, shipped="b")
+    assert found["shipped"] == "b"
+    assert found["weights"] == {kind: {kind: 1.0} for kind in models}
+    for kind, scores in found["val"].items():
+        assert scores["held_out_log_loss"] == pytest.approx(losses[kind], abs=1e-4)
 
 
 def test_of_several_best_ones_the_first_is_taken() -> None:
-    _, samples = planted()
-    same = Ensemble(np.zeros((100, 3), dtype=np.float32), None)
-    assert ensembling.choose("best", {"mean": same, "logit": same}, samples) == "mean"
+    same = Ensemble(np.zeros((100, 3), dtype=np.float32), held_out_log_loss=0.5)
+    assert ensembling.choose("best", {"mean": same, "logit": same}) == "mean"
 
 
 def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
@@ -173,9 +231,10 @@ def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
     )
     assert turned != samples
     second = combine(others, turned)
-    for kind in ("logit", "feature"):
+    assert first["weighted"].weights == second["weighted"].weights
+    for kind in ("logit", "feature", "stack"):
         assert state_bytes(first[kind]) == state_bytes(second[kind])
-    assert ensembling.choose("best", first, samples) == ensembling.choose("best", second, turned)
+    assert ensembling.choose("best", first) == ensembling.choose("best", second)
     assert ensembling.summary(first, samples, shipped="mean") == ensembling.summary(second, turned, shipped="mean")
 
 
@@ -193,9 +252,10 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
             }
         )
     assert digests[0] == digests[1]
-    trained = [f"{kind}/{file}" for kind in ("feature", "logit") for file in ("curves.csv", "head.pt", "logits.npz")]
-    assert list(digests[0]) == [*trained, "mean/logits.npz", "shipped.json"]
-    assert read_json(tmp_path / "one" / "shipped.json") == {"shipped": "logit", "kinds": ["mean", "logit", "feature"]}
+    trained = {f"{kind}/{file}" for kind in ("feature", "logit") for file in ("curves.csv", "head.pt", "logits.npz")}
+    means = {f"{kind}/{file}" for kind in ("mean", "weighted", "greedy") for file in ("logits.npz", "weights.json")}
+    assert digests[0].keys() == trained | means | {"stack/head.pt", "stack/logits.npz", "shipped.json"}
+    assert read_json(tmp_path / "one" / "shipped.json") == {"shipped": "logit", "kinds": KINDS}
     for kind, ensemble in made.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")
         assert saved.ids == tuple(samples.ids)

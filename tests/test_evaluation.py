@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import special
 
-from tandem import evaluation
+from tandem import calibration, evaluation, intervals, rejection, scoring
 from tandem.samples import Sample, Samples
 
 CLASSES = ("car", "motorcycle", "truck", "bus")
+SETTINGS = evaluation.Settings(draws=100, max_error=0.8, seed=0)
 SOURCES = ("exports", "snapshots")
 
 
@@ -34,14 +35,14 @@ def of_split(logits: np.ndarray, samples: Samples, split: str) -> tuple[list[int
 def test_the_scores_are_those_of_scikit_learn_on_the_rows_of_the_split(seed: int, split: str, num_classes: int) -> None:
     logits, samples = drawn(seed, num_classes=num_classes)
     target, own = of_split(logits, samples, split)
-    predicted = own.argmax(1)
-    assert evaluation.score(logits, samples, split=split) == pytest.approx(
+    predicted, probs = own.argmax(1), special.softmax(own.astype(np.float64), axis=1)
+    assert scoring.score(logits, samples, split=split) == pytest.approx(
         {
             "top1_accuracy": sklearn.metrics.accuracy_score(target, predicted),
             "macro_f1": sklearn.metrics.f1_score(target, predicted, labels=range(4), average="macro", zero_division=0),
-            "log_loss": sklearn.metrics.log_loss(
-                target, special.softmax(own.astype(np.float64), axis=1), labels=range(4)
-            ),
+            "log_loss": sklearn.metrics.log_loss(target, probs, labels=range(4)),
+            "ece": calibration.expected_calibration_error(target=np.array(target), probs=probs),
+            "brier_score": ((probs - np.eye(4)[target]) ** 2).sum() / len(target),
         }
     )
 
@@ -72,7 +73,7 @@ def test_sources_are_scored_apart_and_add_up_to_the_whole() -> None:
         assert found[source] == {"top1_accuracy": pytest.approx(sum(right) / len(right)), "pictures": len(right)}
     right = sum(values["top1_accuracy"] * values["pictures"] for values in found.values())
     pictures = sum(values["pictures"] for values in found.values())
-    whole = evaluation.score(logits, samples, split="test")["top1_accuracy"]
+    whole = scoring.score(logits, samples, split="test")["top1_accuracy"]
     assert whole == pytest.approx(right / pictures)
     assert pictures == len(samples.rows("test"))
 
@@ -82,26 +83,98 @@ def test_a_source_without_a_picture_in_the_split_is_not_named() -> None:
     assert list(evaluation.by_source(np.eye(4)[:2], samples, split="test")) == ["exports"]
 
 
-@pytest.mark.parametrize("split", ["train", "val", "test"])
-def test_rows_of_other_splits_change_no_number(split: str) -> None:
-    logits, samples = drawn(1)
-    before = evaluation.report({"m": logits}, samples, shipped="m", split=split)
-    others = np.setdiff1d(np.arange(60), samples.rows(split))
-    logits[others] = 99
-    assert evaluation.report({"m": logits}, samples, shipped="m", split=split) == before
-
-
-def test_the_report_has_the_shipped_model_in_full_and_the_scores_of_all() -> None:
-    (one, samples), (other, _) = drawn(0), drawn(1)
-    report = evaluation.report({"one": one, "other": other}, samples, shipped="other", split="test")
-    assert report["shipped"] == {"model": "other", **evaluation.score(other, samples, split="test")}
-    assert report["models"] == {
-        "one": evaluation.score(one, samples, split="test"),
-        "other": evaluation.score(other, samples, split="test"),
+def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
+    logits, samples = drawn(0)
+    sides = np.resize([40, 127, 128, 600], 60)
+    found = evaluation.by_size(logits, samples, split="test", short_sides=sides)
+    rows = samples.rows("test")
+    right = logits[rows].argmax(1) == samples.targets("test")
+    small, middle, large = sides[rows] < 128, sides[rows] == 128, sides[rows] == 600
+    assert found == {
+        "0-127": {"top1_accuracy": pytest.approx(right[small].mean()), "pictures": small.sum()},
+        "128-255": {"top1_accuracy": pytest.approx(right[middle].mean()), "pictures": middle.sum()},
+        "512-": {"top1_accuracy": pytest.approx(right[large].mean()), "pictures": large.sum()},
     }
+
+
+def reported(
+    logits: dict[str, np.ndarray], samples: Samples, *, shipped: str, singles: list[str] | None = None
+) -> dict[str, object]:
+    return evaluation.report(
+        logits,
+        samples,
+        shipped=shipped,
+        singles=singles or [shipped],
+        split="test",
+        short_sides=np.full(60, 100),
+        settings=SETTINGS,
+    )
+
+
+def test_rows_that_are_in_neither_test_nor_validation_change_no_number() -> None:
+    logits, samples = drawn(1)
+    before = reported({"m": logits}, samples, shipped="m")
+    others = np.setdiff1d(np.arange(60), np.concatenate([samples.rows("test"), samples.rows("val")]))
+    logits[others] = 99
+    assert reported({"m": logits}, samples, shipped="m") == before
+
+
+def test_of_the_validation_rows_only_the_choice_of_the_best_single_and_of_the_threshold_is_made() -> None:
+    logits, samples = drawn(1)
+    before = reported({"m": logits}, samples, shipped="m")
+    logits[samples.rows("val")] = logits[samples.rows("val")[::-1]] / 2
+    after = reported({"m": logits}, samples, shipped="m")
+    assert [key for key in before if before[key] != after[key]] == ["reject"]
+
+
+def test_the_report_has_the_shipped_model_in_full_and_the_scores_and_limits_of_all() -> None:
+    (one, samples), (other, _) = drawn(0), drawn(1)
+    report = reported({"one": one, "other": other}, samples, shipped="other", singles=["one", "other"])
+    target, probs = scoring.probs_of(other, samples, "test")
+    limits = intervals.score_intervals(target=target, probs=probs, groups=samples.groups("test"), num_draws=100, seed=0)
+    assert report["models"]["other"] == {
+        **scoring.score(other, samples, split="test"),
+        "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
+    }
+    assert report["shipped"] == {"model": "other", **report["models"]["other"]}
     assert report["classes"] == evaluation.by_class(other, samples, split="test")
     assert report["sources"] == evaluation.by_source(other, samples, split="test")
-    assert report["pictures"] == len(samples.rows("test"))
+    assert report["pictures"] == report["groups"] == len(samples.rows("test"))
+
+
+def test_the_shipped_model_is_held_against_the_single_one_that_is_best_on_validation() -> None:
+    good, samples = drawn(0)
+    targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
+    good[samples.rows("val")] += 5 * np.eye(4, dtype=np.float32)[targets[samples.rows("val")]]
+    bad, shipped = drawn(1)[0], drawn(2)[0]
+    report = reported({"bad": bad, "good": good, "both": shipped}, samples, shipped="both", singles=["bad", "good"])
+    found = report["shipped_minus_best_single"]
+    assert found["single"] == "good"
+    scores = [scoring.score(logits, samples, split="test") for logits in (shipped, good)]
+    for name in ("top1_accuracy", "log_loss"):
+        assert found[name]["value"] == pytest.approx(scores[0][name] - scores[1][name])
+        assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
+    right = [logits[samples.rows("test")].argmax(1) == samples.targets("test") for logits in (shipped, good)]
+    assert found["mcnemar"]["only_first_right"] == (right[0] & ~right[1]).sum()
+    assert found["mcnemar"]["only_second_right"] == (right[1] & ~right[0]).sum()
+
+
+def test_the_threshold_is_chosen_on_validation_and_told_on_test() -> None:
+    logits, samples = drawn(3)
+    found = evaluation.reject(logits, samples, split="test", max_error=0.5)
+    target, probs = scoring.probs_of(logits, samples, "val")
+    threshold = rejection.threshold_for(target=target, probs=probs, max_error=0.5)
+    target, probs = scoring.probs_of(logits, samples, "test")
+    kept = probs.max(axis=1) >= threshold
+    assert found["threshold"] == threshold
+    assert found["coverage"] == pytest.approx(kept.mean())
+
+
+def test_the_tables_of_the_plots_are_those_of_test() -> None:
+    logits, samples = drawn(0)
+    rows = evaluation.reliability_table(logits, samples, split="test")
+    assert sum(row["pictures"] for row in rows) == len(samples.rows("test"))
+    assert evaluation.risk_table(logits, samples, split="test")[-1]["coverage"] == 1
 
 
 def test_predictions_name_the_class_with_the_highest_logit() -> None:
@@ -123,5 +196,5 @@ def test_predictions_name_the_class_with_the_highest_logit() -> None:
 def test_logits_that_differ_by_less_than_probs_can_tell_are_ranked_alike_everywhere() -> None:
     samples = Samples(("car", "truck"), (Sample("a", "truck", "exports", "a", "test"),))
     logits = np.array([[0, 1e-20]], dtype=np.float32)
-    assert evaluation.score(logits, samples, split="test")["top1_accuracy"] == 1
+    assert scoring.score(logits, samples, split="test")["top1_accuracy"] == 1
     assert evaluation.predictions(logits, samples, split="test")[0]["predicted"] == "truck"

@@ -4,7 +4,7 @@ from itertools import combinations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.duplicates import components
@@ -47,7 +47,6 @@ def test_without_links_there_is_nothing_to_tell():
 LINKS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.5, 0.7, 0.9])), max_size=14)
 
 
-@settings(deadline=None)
 @given(LINKS)
 def test_no_other_way_to_cut_a_group_in_two_has_a_weaker_strongest_link(drawn):
     links = [(i, j) for i, j, _ in drawn if i != j]

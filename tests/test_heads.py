@@ -37,7 +37,7 @@ def test_the_scaling_travels_with_the_state_and_is_not_trained() -> None:
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
 def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int) -> None:
-    net = FeatureNet([10, 20, 30][:num_backbones], 4, dropout=0.5)
+    net = FeatureNet([10, 20, 30][:num_backbones], 4, width=1024, dropout=0.5)
     wide = 1024 * num_backbones
     assert [(layer.in_features, layer.out_features) for layer in net.projections] == [
         (dim, 1024) for dim in [10, 20, 30][:num_backbones]
@@ -61,7 +61,7 @@ def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int
 
 
 def test_the_feature_net_is_the_same_layers_written_out() -> None:
-    net = FeatureNet([6, 9], 3, dropout=0.5).eval()
+    net = FeatureNet([6, 9], 3, width=1024, dropout=0.5).eval()
     state, x = net.state_dict(), some_rows(5, 15)
 
     def linear(name: str, rows: torch.Tensor) -> torch.Tensor:
@@ -84,7 +84,7 @@ def test_the_seed_alone_draws_the_weights(kind: str) -> None:
         if kind == "linear":
             head = linear_head(x, 3, dropout=0.5, seed=seed)
         else:
-            head = feature_head(x, 3, dims=[2, 4], dropout=0.5, seed=seed)
+            head = feature_head(x, 3, dims=[2, 4], width=1024, dropout=0.5, seed=seed)
         return [value.numpy().tobytes() for value in head.state_dict().values()]
 
     before = torch.get_rng_state()
@@ -107,7 +107,7 @@ def test_heads_give_one_logit_a_class_for_any_number_of_rows(num_rows: int) -> N
     x = some_rows(8, 6)
     for head in (
         linear_head(x, 3, dropout=0.1, seed=0),
-        feature_head(x, 3, dims=[1, 2, 3], dropout=0.1, seed=0),
+        feature_head(x, 3, dims=[1, 2, 3], width=1024, dropout=0.1, seed=0),
     ):
         assert head.train()(x[:num_rows]).shape == (num_rows, 3)
 

@@ -34,6 +34,11 @@ plots:
       x: model
       y:
         metrics/study.csv: [lr, batch_size, top1_accuracy, log_loss]
+  - Heat:
+      template: heat_map
+      x: batch_size
+      y:
+        metrics/study.csv: lr
 """
 CURVE = "epoch,train_loss,val_loss\n1,2.1,2.3\n2,1.2,1.4\n3,0.9,{last}\n"
 CONFUSION = "actual,predicted\ncar,car\ncar,bus\nbus,bus\nbus,bus\n"
@@ -45,7 +50,7 @@ run,model,lr,batch_size,top1_accuracy,log_loss
 3,mobilenet_v2,0.001,32,0.79,{last}
 4,mean,,,0.86,0.44
 """
-NUM_RUNS, NUM_VALUES = 4, 14
+NUM_RUNS, NUM_VALUES, NUM_CELLS = 4, 14, 4
 
 
 class Page(HTMLParser):
@@ -156,7 +161,7 @@ def test_page_asks_no_server_for_anything(page):
 
 
 def test_page_holds_every_plot_and_the_scripts_that_draw_them(page):
-    assert list(page.marks) == ["Loss", "Confusion", "Study"]
+    assert list(page.marks) == ["Loss", "Confusion", "Study", "Heat"]
     names = [attrs["data-package"] for attrs, _ in page.scripts if "data-package" in attrs]
     assert names == ["vega", "vega-lite", "vega-embed"]
 
@@ -193,6 +198,7 @@ def test_browser_without_a_network_draws_every_plot(page_path, tmp_path):
     assert result.marks["Confusion"]["rect"] >= 4 * num_revs
     assert result.marks["Study"]["line"] == NUM_RUNS * num_revs
     assert result.marks["Study"]["symbol"] == NUM_VALUES * num_revs
+    assert result.marks["Heat"]["rect"] == NUM_CELLS * num_revs
 
 
 @pytest.mark.skipif(BROWSER is None, reason="no chromium, chromium-browser or google-chrome on the path")

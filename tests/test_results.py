@@ -3,16 +3,34 @@ from tandem import results
 SCORES = {
     "shipped": {"model": "mean"},
     "models": {
-        "resnet50": {"top1_accuracy": 0.9, "macro_f1": 0.85, "log_loss": 0.25},
-        "mean": {"top1_accuracy": 0.9456, "macro_f1": 0.94, "log_loss": 0.2},
+        "resnet50": {
+            "top1_accuracy": 0.9,
+            "macro_f1": 0.85,
+            "log_loss": 0.25,
+            "ece": 0.031,
+            "interval": {"top1_accuracy": {"low": 0.8, "high": 0.96}},
+        },
+        "mean": {
+            "top1_accuracy": 0.9456,
+            "macro_f1": 0.94,
+            "log_loss": 0.2,
+            "ece": 0.02,
+            "interval": {"top1_accuracy": {"low": 0.8812, "high": 1.0}},
+        },
+    },
+    "shipped_minus_best_single": {
+        "single": "resnet50",
+        "top1_accuracy": {"value": 0.0456, "low": -0.012, "high": 0.1, "p_value": 0.084},
     },
     "pictures": 66,
 }
 
 
-def test_the_table_has_a_line_a_model_in_columns_and_marks_the_shipped_one():
+def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_shipped_one():
     assert results.table(SCORES).splitlines() == [
-        "test: 66 pictures  top-1 accuracy  macro F1  log loss",
-        "resnet50                    0.900     0.850     0.250",
-        "mean (shipped)              0.946     0.940     0.200",
+        "test: 66 pictures       top-1 accuracy  macro F1  log loss    ECE",
+        "resnet50           0.900 (0.800-0.960)     0.850     0.250  0.031",
+        "mean (shipped)     0.946 (0.881-1.000)     0.940     0.200  0.020",
+        "",
+        "mean minus resnet50, the best alone on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
     ]

@@ -53,17 +53,21 @@ GOOD: dict[str, Any] = {
     },
     "suspect": {"folds": 10, "neighbours": 20, "share": 0.05, "seed": 0},
     "train": {
+        "head": "linear",
         "lr": 0.001,
         "batch_size": 8,
         "epochs": 15,
+        "patience": 5,
         "weight_decay": 0,
         "dropout": 0.0,
         "scheduler": "plateau",
         "balance": "sampler",
+        "folds": 5,
         "seed": 0,
     },
-    "ensemble": {"kind": "best", "dropout": 0.5},
-    "study": {"lr": [0.01, 1], "batch_size": [4]},
+    "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
+    "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
+    "evaluate": {"draws": 2000, "max_error": 0.05, "seed": 0},
     "runtime": {"workers": 2, "batch_size": 16, "device": "auto"},
 }
 
@@ -114,8 +118,8 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "train.learning_rate",
             0.1,
-            "train: 'learning_rate' is not a parameter here; allowed: balance, batch_size, dropout, epochs, lr, "
-            "scheduler, seed, weight_decay",
+            "train: 'learning_rate' is not a parameter here; allowed: balance, batch_size, dropout, epochs, folds, "
+            "head, lr, patience, scheduler, seed, weight_decay",
         ),
         ("train.batchsize", 8, "train: 'batchsize' is not a parameter here; did you mean 'batch_size'? allowed: "),
         ("trian", {}, "the file: 'trian' is not a parameter here; did you mean 'train'? allowed: backbones, curate, "),
@@ -168,7 +172,12 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("suspect.folds", 1, "suspect.folds is 1: Input should be greater than or equal to 2"),
         ("suspect.share", 0.6, "suspect.share is 0.6: Input should be less than or equal to 0.5"),
         ("curate.copies", "all", "curate.copies is 'all': Input should be 'one' or 'together'"),
-        ("ensemble.kind", "vote", "ensemble.kind is 'vote': Input should be 'best', 'mean', 'logit' or 'feature'"),
+        (
+            "ensemble.kind",
+            "vote",
+            "ensemble.kind is 'vote': Input should be 'best', 'mean', 'weighted', 'greedy', 'stack', "
+            "'logit' or 'feature'",
+        ),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),
         ("study.lr", [], "study.lr is []: List should have at least 1 item"),
         ("runtime.device", "gpu", "runtime.device is 'gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),

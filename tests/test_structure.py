@@ -14,7 +14,9 @@ PACKAGE = ROOT / "src" / "tandem"
 LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
 SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
 # what a stage writes under metrics/ beside the files that carry its name
-OTHER_METRICS = {"evaluate": {"metrics/confusion.csv", "metrics/curves.csv"}}
+OTHER_METRICS = {
+    "evaluate": {"metrics/confusion.csv", "metrics/curves.csv", "metrics/reliability.csv", "metrics/risk_coverage.csv"}
+}
 KNOW_THE_LAYOUT = ("params.py", "cli.py", "cli_review.py")
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")
 BRANCHES = (ast.For, ast.While, ast.AsyncFor, ast.If, ast.IfExp, ast.Match, ast.Try, ast.TryStar)

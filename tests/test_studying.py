@@ -9,12 +9,25 @@ from scipy import special
 
 from tandem import training
 from tandem.samples import SPLITS, Sample, Samples
-from tandem.studying import Run, study
+from tandem.studying import Grid, Run, Study, finding, study
 from tandem.training import Settings
 
 CLASSES = ("car", "truck")
-MODELS = ["one", "other", "mean", "logit", "feature"]
-SETTINGS = {"epochs": 2, "weight_decay": 0.0, "dropout": 0.2, "scheduler": "plateau", "balance": "sampler", "seed": 0}
+KEPT = ("one", "other", "logit", "feature")  # means of others are not selected from
+MODELS = ["one", "other", "mean", "weighted", "logit", "feature"]
+SETTINGS = Settings(
+    head="linear",
+    lr=1.0,
+    batch_size=1,
+    epochs=2,
+    patience=5,
+    weight_decay=0.0,
+    dropout=0.2,
+    scheduler="plateau",
+    balance="sampler",
+    folds=3,
+    seed=0,
+)
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +45,22 @@ def features() -> dict[str, np.ndarray]:
     }
 
 
+def studied(
+    features: dict[str, np.ndarray],
+    samples: Samples,
+    lrs: list[float],
+    batch_sizes: list[int],
+    *,
+    seeds: int = 1,
+    dropout: float = 0.5,
+    settings: Settings = SETTINGS,
+) -> Study:
+    grid = Grid(tuple(lrs), tuple(batch_sizes), seeds)
+    return study(features, samples=samples, grid=grid, settings=settings, ensemble_dropout=dropout, width=32)
+
+
 def runs(features: dict[str, np.ndarray], samples: Samples, lrs: list[float], batch_sizes: list[int]) -> list[Run]:
-    return study(features, samples=samples, lrs=lrs, batch_sizes=batch_sizes, ensemble_dropout=0.5, **SETTINGS)
+    return list(studied(features, samples, lrs, batch_sizes).runs)
 
 
 @pytest.fixture(scope="module")
@@ -68,7 +95,7 @@ def test_a_run_alone_is_the_run_among_others(
 def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(
     grid: list[Run], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
-    others = study(features, samples=samples, lrs=[0.001], batch_sizes=[8], ensemble_dropout=0.0, **SETTINGS)
+    others = studied(features, samples, [0.001], [8], dropout=0.0).runs
     before = [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
     changed = [run.model for run, other in zip(before, others, strict=True) if run != other]
     assert changed == ["feature"]
@@ -91,11 +118,64 @@ def test_the_test_rows_do_not_matter(grid: list[Run], features: dict[str, np.nda
 def test_the_scores_are_those_of_the_same_head_on_validation_and_train(
     grid: list[Run], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
-    settings = Settings(lr=0.001, batch_size=8, **SETTINGS)
-    logits = training.train_linear(features["one"], samples, settings=settings, name="one").logits
+    settings = replace(SETTINGS, lr=0.001, batch_size=8)
+    logits = training.train(features["one"], samples, settings=settings, name="one").logits
     run = next(run for run in grid if (run.model, run.lr, run.batch_size) == ("one", 0.001, 8))
     val, targets = logits[samples.rows("val")], samples.targets("val")
     train = logits[samples.rows("train")]
     assert run.top1_accuracy == pytest.approx(sklearn.metrics.accuracy_score(targets, val.argmax(1)))
     assert run.log_loss == pytest.approx(sklearn.metrics.log_loss(targets, special.softmax(val, axis=1)), abs=1e-5)
     assert run.train_top1_accuracy == pytest.approx((train.argmax(1) == samples.targets("train")).mean())
+
+
+def test_each_pair_is_trained_by_as_many_seeds_as_are_asked_for_and_no_seed_depends_on_another(
+    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+) -> None:
+    found = studied(features, samples, [0.001], [8], seeds=3)
+    assert [(run.seed, run.model) for run in found.runs] == [(seed, model) for seed in range(3) for model in MODELS]
+    assert list(found.runs[: len(MODELS)]) == [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
+    alone = studied(features, samples, [0.001], [8], settings=replace(SETTINGS, seed=2))
+    assert alone.runs == found.runs[-len(MODELS) :]
+
+
+def test_the_library_holds_the_logits_of_what_was_trained(features: dict[str, np.ndarray], samples: Samples) -> None:
+    found = studied(features, samples, [0.001], [8], seeds=2)
+    trained = [f"{model} lr=0.001 batch_size=8 seed={seed}" for seed in (0, 1) for model in MODELS if model in KEPT]
+    assert list(found.library) == trained
+    settings = replace(SETTINGS, lr=0.001, batch_size=8, seed=1)
+    logits = training.train(features["other"], samples, settings=settings, name="other").logits
+    assert found.library["other lr=0.001 batch_size=8 seed=1"].tobytes() == logits.tobytes()
+
+
+def test_a_linear_head_stands_for_a_logistic_one(
+    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+) -> None:
+    found = studied(features, samples, [0.01, 0.001], [8, 16], settings=replace(SETTINGS, head="logistic"))
+    assert list(found.runs) == grid
+
+
+def run(lr: float, batch_size: int, seed: int, log_loss: float, model: str = "one") -> Run:
+    return Run(model, lr, batch_size, seed, 0.9, log_loss, 1.0)
+
+
+def test_the_finding_names_the_lowest_and_the_highest_pair_and_weighs_them_by_the_seeds() -> None:
+    clear = [
+        run(lr, 4, seed, loss + 0.01 * seed) for lr, loss in ((0.1, 0.5), (0.01, 0.3), (0.001, 0.4)) for seed in (0, 1)
+    ]
+    found = finding([*clear, *(replace(own, model="other", log_loss=own.log_loss + 0.1) for own in clear)])
+    assert found["lowest"] == {"lr": 0.01, "batch_size": 4, "log_loss": pytest.approx(0.355)}
+    assert found["highest"] == {"lr": 0.1, "batch_size": 4, "log_loss": pytest.approx(0.555)}
+    assert found["difference"] == pytest.approx(0.2)
+    assert found["seed_spread"] == pytest.approx(np.std([0.35, 0.36], ddof=1))
+    assert found["finding"] == (
+        "Validation log loss, the mean over models, is lowest at lr 0.01 and batch size 4 (0.355) and highest "
+        "at lr 0.1 and batch size 4 (0.555). The difference of 0.200 is larger than the spread over seeds (0.007)."
+    )
+
+
+def test_a_difference_within_the_spread_is_called_so_and_a_single_seed_tells_no_spread() -> None:
+    noisy = [run(0.1, 4, 0, 0.2), run(0.1, 4, 1, 0.8), run(0.1, 8, 0, 0.45), run(0.1, 8, 1, 0.5)]
+    assert "difference of 0.025 is not larger than the spread over seeds (0.424)" in str(finding(noisy)["finding"])
+    alone = finding([own for own in noisy if own.seed == 0])
+    assert alone["seed_spread"] is None
+    assert str(alone["finding"]).endswith("The difference is 0.250; with a single seed its spread is not known.")

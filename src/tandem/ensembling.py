@@ -1,85 +1,191 @@
-"""Combine several backbones: a mean of probs, a linear layer on their logits, or a network on their features."""
+"""Combine several models: weighted means of their probs, linear layers on their logits, or a network on their features.
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+Which one is shipped is decided on validation. Weights and temperatures are fitted there too, so a kind is judged by
+what it reaches on folds of validation that it was not fitted to.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import nn
 
-from tandem import evaluation, heads, training
+from tandem import calibration, heads, pooling, training
 from tandem.files import whole_folder, write_json
+from tandem.folds import folds
 from tandem.logits import Logits, save_logits
-from tandem.metrics import softmax
+from tandem.metrics import log_loss, softmax
 from tandem.samples import Samples
+from tandem.scoring import score
 from tandem.training import Settings, Trained
 
 BEST = "best"
+_FOLDS = 5  # of validation
+
+_Weigh = Callable[[np.ndarray], np.ndarray]
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """logits: (N, C) float32 for all pictures. trained: None for the mean, which has nothing to train."""
+    """logits: (N, C) float32 for all pictures, calibrated on validation.
+
+    held_out_log_loss: on validation, each fold by weights and temperature fitted to the others. weights: model ->
+    share of its probs, for a weighted mean. trained: None for that.
+    """
 
     logits: np.ndarray
-    trained: Trained | None
+    held_out_log_loss: float
+    weights: Mapping[str, float] | None = None
+    trained: Trained | None = None
 
 
-def combine_all(
-    *, features: Mapping[str, np.ndarray], logits: Mapping[str, np.ndarray], samples: Samples, settings: Settings
-) -> dict[str, Ensemble]:
-    """Kind -> ensemble. features: backbone -> (N, D). logits: backbone -> (N, C) of its head.
+@dataclass(frozen=True)
+class Members:
+    """What is combined, rows in the order of samples. features: backbone -> (N, D). logits: backbone -> (N, C).
 
-    "mean" averages the probs. "logit" trains a linear layer on the logits side by side. "feature" trains
-    heads.FeatureNet on the features side by side, with the dropout of the settings.
+    out_of_fold: backbone -> (N, C), on the train rows by heads that have not seen them. library: further models ->
+    (N, C), to be selected from.
     """
-    num_classes, train = len(samples.class_names), samples.rows("train")
-    found = {"mean": Ensemble(mean_logits(list(logits.values())), None)}
-    x = np.concatenate(list(logits.values()), axis=1)
-    head = heads.linear_head(torch.from_numpy(x[train]), num_classes, dropout=0.0, seed=settings.seed)
-    found["logit"] = _trained(head, x, samples, settings, "logit ensemble")
-    x = np.concatenate(list(features.values()), axis=1)
-    dims = [part.shape[1] for part in features.values()]
-    head = heads.feature_head(
-        torch.from_numpy(x[train]), num_classes, dims=dims, dropout=settings.dropout, seed=settings.seed
-    )
-    found["feature"] = _trained(head, x, samples, settings, "feature ensemble")
-    return found
+
+    features: Mapping[str, np.ndarray]
+    logits: Mapping[str, np.ndarray]
+    out_of_fold: Mapping[str, np.ndarray]
+    library: Mapping[str, np.ndarray]
 
 
-def _trained(head: nn.Module, x: np.ndarray, samples: Samples, settings: Settings, name: str) -> Ensemble:
-    trained = training.train_head(head, x, samples, settings=settings, name=name)
-    return Ensemble(trained.logits, trained)
+def combine_all(members: Members, samples: Samples, *, settings: Settings, width: int) -> dict[str, Ensemble]:
+    """Kind -> ensemble; all but "greedy" of one model a backbone.
+
+    "mean" and "weighted" are means of probs; "greedy" is one too, of models selected from the library as well. "stack"
+    is a logistic regression on out-of-fold logits. "logit" and "feature" are those of `recipe`.
+    """
+    own = dict(members.logits)
+    stacked = np.concatenate(list(members.out_of_fold.values()), axis=1)
+    applied = np.concatenate(list(own.values()), axis=1)
+    rows = samples.rows("train")
+    applied[rows] = stacked[rows]
+    stack = training.train(applied, samples, settings=replace(settings, head="logistic"), name="stack")
+    return {
+        **weighted_means(own, samples),
+        "greedy": weigh(own | dict(members.library), samples, partial(pooling.greedy, seed=settings.seed)),
+        "stack": of_trained(stack, samples),
+        **recipe(members.features, own, samples, settings=settings, width=width),
+    }
+
+
+def weighted_means(logits: Mapping[str, np.ndarray], samples: Samples) -> dict[str, Ensemble]:
+    """ "mean": all models alike. "weighted": the weights with the lowest log loss on validation."""
+    return {
+        "mean": weigh(logits, samples, lambda own: pooling.equal(len(own))),
+        "weighted": weigh(logits, samples, pooling.likeliest),
+    }
+
+
+def recipe(
+    features: Mapping[str, np.ndarray],
+    logits: Mapping[str, np.ndarray],
+    samples: Samples,
+    *,
+    settings: Settings,
+    width: int,
+) -> dict[str, Ensemble]:
+    """The two of the recipe that this project began from.
+
+    "logit" trains a linear layer on the logits side by side. "feature" trains heads.FeatureNet on the features side by
+    side, with the dropout of the settings; width: of its projections.
+    """
+    num_classes, dims = len(samples.class_names), [x.shape[1] for x in features.values()]
+
+    def linear(train: torch.Tensor) -> nn.Module:
+        return heads.linear_head(train, num_classes, dropout=0.0, seed=settings.seed)
+
+    def net(train: torch.Tensor) -> nn.Module:
+        return heads.feature_head(
+            train, num_classes, dims=dims, width=width, dropout=settings.dropout, seed=settings.seed
+        )
+
+    inputs = {"logit": (linear, logits), "feature": (net, features)}
+    return {
+        kind: of_trained(
+            training.fit_head(
+                make, np.concatenate(list(parts.values()), axis=1), samples, settings=settings, name=f"{kind} ensemble"
+            ),
+            samples,
+        )
+        for kind, (make, parts) in inputs.items()
+    }
+
+
+def weigh(logits: Mapping[str, np.ndarray], samples: Samples, weights_of: _Weigh) -> Ensemble:
+    """A weighted mean of probs. weights_of: own probs (M, n) of validation rows -> weights (M,)."""
+    stacked, target = np.stack(list(logits.values())), samples.targets("val")
+    own = pooling.own_probs(stacked[:, samples.rows("val")], target)
+
+    def pooled(fitted: np.ndarray) -> np.ndarray:
+        return pooling.pool(stacked, weights_of(own[:, fitted]))
+
+    everything = np.arange(len(target))
+    weights = weights_of(own)
+    found = {name: float(weight) for name, weight in zip(logits, weights, strict=True) if weight > 0}
+    return Ensemble(_calibrated(pooled(everything), samples, everything), _held_out(pooled, samples), weights=found)
+
+
+def of_trained(trained: Trained, samples: Samples) -> Ensemble:
+    """An ensemble that was trained on the train rows; validation gave it no more than its temperature and its epoch."""
+    return Ensemble(trained.logits, _held_out(lambda _: trained.logits, samples), trained=trained)
 
 
 def save(ensembles: Mapping[str, Ensemble], samples: Samples, folder: Path, *, shipped: str) -> None:
-    """Write `folder`, whole or not at all: <kind>/ with logits and what was trained, and shipped.json."""
+    """Write `folder`, whole or not at all: <kind>/ with logits and weights or what was trained, and shipped.json."""
     with whole_folder(folder) as temporary:
         for kind, made in ensembles.items():
             if made.trained:
                 training.save(made.trained, samples, temporary / kind)
             else:
-                save_logits(
-                    Logits(tuple(samples.ids), samples.class_names, made.logits), temporary / kind / "logits.npz"
-                )
+                table = Logits(tuple(samples.ids), samples.class_names, made.logits)
+                save_logits(table, temporary / kind / "logits.npz")
+                write_json(temporary / kind / "weights.json", made.weights)
         write_json(temporary / "shipped.json", {"shipped": shipped, "kinds": list(ensembles)})
 
 
 def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str) -> dict[str, object]:
-    """Which one is shipped, and accuracy and log loss of each on validation."""
-    scores = {kind: evaluation.score(made.logits, samples, split="val") for kind, made in ensembles.items()}
-    return {"shipped": shipped, "val": scores}
+    """Which one is shipped, the scores of each on validation, and the weights of the means."""
+    return {
+        "shipped": shipped,
+        "val": {
+            kind: {
+                **score(made.logits, samples, split="val"),
+                "held_out_log_loss": made.held_out_log_loss,
+            }
+            for kind, made in ensembles.items()
+        },
+        "weights": {kind: made.weights for kind, made in ensembles.items() if made.weights},
+    }
 
 
-def mean_logits(logits: Sequence[np.ndarray]) -> np.ndarray:
-    """(N, C) float32 log of the mean over models of their probs."""
-    probs = np.mean([softmax(part) for part in logits], axis=0)
-    return np.log(np.clip(probs, 1e-30, 1)).astype(np.float32)
-
-
-def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
-    """`kind` itself, or for "best" the ensemble with the lowest log loss on validation, the first of several."""
+def choose(kind: str, ensembles: Mapping[str, Ensemble]) -> str:
+    """`kind` itself, or for "best" the ensemble with the lowest held-out log loss on validation, first of several."""
     if kind != BEST:
         return kind
-    return min(ensembles, key=lambda name: evaluation.score(ensembles[name].logits, samples, split="val")["log_loss"])
+    return min(ensembles, key=lambda name: ensembles[name].held_out_log_loss)
+
+
+def _calibrated(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.ndarray:
+    """(N, C) float32: divided by the temperature of the validation rows `fitted`, counted among those of validation."""
+    rows, target = samples.rows("val")[fitted], samples.targets("val")[fitted]
+    return calibration.calibrated(logits, calibration.fit_temperature(logits[rows], target=target))
+
+
+def _held_out(logits_of: Callable[[np.ndarray], np.ndarray], samples: Samples) -> float:
+    """Log loss on validation, each fold of groups by logits_of(the others) and their temperature."""
+    rows, target = samples.rows("val"), samples.targets("val")
+    fold_of = folds(target, samples.groups("val"), num_folds=_FOLDS, seed=0)
+    total = 0.0
+    for fold in np.unique(fold_of):
+        held, fitted = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
+        logits = _calibrated(logits_of(fitted), samples, fitted)[rows[held]]
+        total += log_loss(target=target[held], probs=softmax(logits)) * len(held)
+    return total / len(rows)

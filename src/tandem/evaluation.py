@@ -1,24 +1,72 @@
-"""Score models on one split, whole, by class and by source."""
+"""Score models on one split: whole and with limits, against one another, by class, source and size."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 
+from tandem import intervals, rejection
+from tandem.calibration import reliability
 from tandem.files import read_csv
-from tandem.metrics import confusion, log_loss, macro_f1, precision_recall_f1, softmax, top1_accuracy
+from tandem.metrics import confusion, precision_recall_f1, softmax
 from tandem.samples import Samples
+from tandem.scoring import probs_of, score
+
+_SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
 
 
-def score(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, float]:
-    """top1_accuracy, macro_f1 and log_loss (nats) of (N, C) logits on a split."""
-    target, rows = samples.targets(split), logits[samples.rows(split)]
-    predicted = rows.argmax(axis=1)
+@dataclass(frozen=True)
+class Settings:
+    """draws: sets drawn for limits, from the seed. max_error: share of wrong predictions wanted among those kept."""
+
+    draws: int
+    max_error: float
+    seed: int
+
+
+def score_with_limits(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
+    """score, and as "interval" the limits of its first four at a level of 95 %, by a bootstrap over groups."""
+    target, probs = probs_of(logits, samples, split)
+    limits = intervals.score_intervals(
+        target=target, probs=probs, groups=samples.groups(split), num_draws=settings.draws, seed=settings.seed
+    )
     return {
-        "top1_accuracy": top1_accuracy(target=target, predicted=predicted),
-        "macro_f1": macro_f1(target=target, predicted=predicted, num_classes=len(samples.class_names)),
-        "log_loss": log_loss(target=target, probs=softmax(rows)),
+        **score(logits, samples, split=split),
+        "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
     }
+
+
+def compare(
+    logits: np.ndarray, other: np.ndarray, samples: Samples, *, split: str, settings: Settings
+) -> dict[str, object]:
+    """Scores of logits minus those of other, both (N, C), with limits and p values, and McNemar's test."""
+    target, probs = probs_of(logits, samples, split)
+    others = softmax(other[samples.rows(split)])
+    found = intervals.paired_difference(
+        target=target,
+        probs=probs,
+        other_probs=others,
+        groups=samples.groups(split),
+        num_draws=settings.draws,
+        seed=settings.seed,
+    )
+    test = intervals.mcnemar(target=target, predicted=probs.argmax(axis=1), other_predicted=others.argmax(axis=1))
+    return {**{name: asdict(difference) for name, difference in found.items()}, "mcnemar": asdict(test)}
+
+
+def best_on_val(logits: Mapping[str, np.ndarray], samples: Samples) -> str:
+    """The model with the lowest log loss on validation, the first of several."""
+    return min(logits, key=lambda name: score(logits[name], samples, split="val")["log_loss"])
+
+
+def reject(logits: np.ndarray, samples: Samples, *, split: str, max_error: float) -> dict[str, float]:
+    """The confidence from which on at most max_error are wrong on validation; coverage and error of it on the split."""
+    target, probs = probs_of(logits, samples, "val")
+    threshold = rejection.threshold_for(target=target, probs=probs, max_error=max_error)
+    target, probs = probs_of(logits, samples, split)
+    return asdict(rejection.at_threshold(target=target, probs=probs, threshold=threshold))
 
 
 def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
@@ -43,16 +91,63 @@ def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, 
     }
 
 
-def report(logits: Mapping[str, np.ndarray], samples: Samples, *, shipped: str, split: str) -> dict[str, object]:
-    """All of the above for the metrics: the shipped model in full, the others by their three scores."""
-    own = logits[shipped]
+def by_size(
+    logits: np.ndarray, samples: Samples, *, split: str, short_sides: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Range of the shorter side in px -> top-1 accuracy and number of pictures in the split. short_sides: (N,)."""
+    rows = samples.rows(split)
+    right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), short_sides[rows], {}
+    for low, high in pairwise([*_SIZES, np.inf]):
+        inside = (sides >= low) & (sides < high)
+        if inside.any():
+            name = f"{low}-{high - 1}" if high < np.inf else f"{low}-"
+            found[name] = {"top1_accuracy": float(right[inside].mean()), "pictures": int(inside.sum())}
+    return found
+
+
+def report(
+    logits: Mapping[str, np.ndarray],
+    samples: Samples,
+    *,
+    shipped: str,
+    singles: Sequence[str],
+    split: str,
+    short_sides: np.ndarray,
+    settings: Settings,
+) -> dict[str, object]:
+    """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
+    one that the shipped model is held against. short_sides: (N,) px.
+    """
+    own, best = logits[shipped], best_on_val({name: logits[name] for name in singles}, samples)
+    models = {
+        name: score_with_limits(values, samples, split=split, settings=settings) for name, values in logits.items()
+    }
     return {
-        "shipped": {"model": shipped, **score(own, samples, split=split)},
-        "models": {name: score(values, samples, split=split) for name, values in logits.items()},
+        "shipped": {"model": shipped, **models[shipped]},
+        "shipped_minus_best_single": {
+            "single": best,
+            **compare(own, logits[best], samples, split=split, settings=settings),
+        },
+        "models": models,
+        "reject": reject(own, samples, split=split, max_error=settings.max_error),
         "classes": by_class(own, samples, split=split),
         "sources": by_source(own, samples, split=split),
+        "sizes": by_size(own, samples, split=split, short_sides=short_sides),
         "pictures": len(samples.rows(split)),
+        "groups": len(set(samples.groups(split))),
     }
+
+
+def reliability_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+    """One dict a bin of confidence, for the reliability diagram."""
+    target, probs = probs_of(logits, samples, split)
+    return [asdict(row) for row in reliability(target=target, probs=probs)]
+
+
+def risk_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+    """One dict a threshold, for the curve of error over coverage."""
+    target, probs = probs_of(logits, samples, split)
+    return [asdict(point) for point in rejection.risk_coverage(target=target, probs=probs)]
 
 
 def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, str]]:

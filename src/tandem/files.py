@@ -78,6 +78,11 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     write_text(path, text.getvalue())
 
 
+def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
+    """write_csv of one row or more, whose keys are the columns."""
+    write_csv(path, list(rows[0]), rows)
+
+
 def read_csv(path: Path) -> list[dict[str, str]]:
     """The rows of a table with a header line, all values as text."""
     with path.open(encoding="utf-8", newline="") as file:

@@ -1,12 +1,16 @@
-"""What is trained on feature rows: a linear head for one backbone, and the ensembles over several."""
+"""What is trained on feature rows: heads for one backbone, and the ensembles over several."""
 
 from collections.abc import Sequence
 from itertools import pairwise
 
+import numpy as np
 import torch
 from torch import nn
 
+from tandem.logistic import Logistic
 from tandem.seeding import seeded
+
+_HIDDEN = 256
 
 
 class Standardize(nn.Module):
@@ -29,20 +33,34 @@ class Standardize(nn.Module):
         return (x - self.mean) / self.std
 
 
-class FeatureNet(nn.Module):
-    """The feature ensemble: each backbone's row projected to 1024, concatenated, then three steps down to the classes.
+class Calibrated(nn.Module):
+    """A head whose logits are divided by a temperature, after which its probabilities are meant to be what they say."""
 
-    LayerNorm, Dropout and Linear (1024, 512, classes) with ReLU between, as in the project's seed recipe.
+    temperature: torch.Tensor
+
+    def __init__(self, head: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("temperature", torch.tensor(temperature))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, D) to (n, C) logits."""
+        return self.head(x) / self.temperature
+
+
+class FeatureNet(nn.Module):
+    """The feature ensemble: each backbone's row projected to `width`, side by side, then three steps to the classes.
+
+    LayerNorm, Dropout and Linear (width, width / 2, classes) with ReLU between; in the recipe that this project began
+    from, the width is 1024.
     """
 
-    width = 1024
-
-    def __init__(self, dims: Sequence[int], num_classes: int, *, dropout: float) -> None:
+    def __init__(self, dims: Sequence[int], num_classes: int, *, width: int, dropout: float) -> None:
         super().__init__()
         self.dims = list(dims)
-        self.projections = nn.ModuleList(nn.Linear(dim, self.width) for dim in dims)
+        self.projections = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
         steps: list[nn.Module] = []
-        sizes = [self.width * len(dims), 1024, 512, num_classes]
+        sizes = [width * len(dims), width, max(1, width // 2), num_classes]
         for fan_in, fan_out in pairwise(sizes):
             steps += [nn.LayerNorm(fan_in), nn.Dropout(dropout), nn.Linear(fan_in, fan_out), nn.ReLU()]
         self.steps = nn.Sequential(*steps[:-1])
@@ -59,7 +77,31 @@ def linear_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int)
         return nn.Sequential(Standardize(x), nn.Dropout(dropout), nn.Linear(x.shape[1], num_classes))
 
 
-def feature_head(x: torch.Tensor, num_classes: int, *, dims: Sequence[int], dropout: float, seed: int) -> nn.Module:
+def logistic_head(fitted: Logistic) -> nn.Module:
+    """A fitted logistic regression as a linear head."""
+    dim, num_classes = fitted.weight.shape[1], fitted.weight.shape[0]
+    head = linear_head(torch.zeros(1, dim), num_classes, dropout=0.0, seed=0)
+    names = {"0.mean": fitted.mean, "0.std": fitted.std, "2.weight": fitted.weight, "2.bias": fitted.bias}
+    head.load_state_dict({name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in names.items()})
+    return head.eval()
+
+
+def mlp_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
+    """Standardised rows (n, D) to logits by one hidden layer of 256 with ReLU. x: the train rows."""
+    with seeded(seed):
+        return nn.Sequential(
+            Standardize(x),
+            nn.Dropout(dropout),
+            nn.Linear(x.shape[1], _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(_HIDDEN, num_classes),
+        )
+
+
+def feature_head(
+    x: torch.Tensor, num_classes: int, *, dims: Sequence[int], width: int, dropout: float, seed: int
+) -> nn.Module:
     """Standardised rows of several backbones (n, sum of dims) to logits by the FeatureNet. x: the train rows."""
     with seeded(seed):
-        return nn.Sequential(Standardize(x), FeatureNet(dims, num_classes, dropout=dropout))
+        return nn.Sequential(Standardize(x), FeatureNet(dims, num_classes, width=width, dropout=dropout))

@@ -37,12 +37,39 @@ def load_logits(path: Path) -> Logits:
         return Logits(tuple(arrays["ids"].tolist()), tuple(arrays["class_names"].tolist()), arrays["values"])
 
 
+def save_library(
+    library: Mapping[str, np.ndarray], *, ids: Sequence[str], class_names: Sequence[str], path: Path
+) -> None:
+    """Write the logits (N, C) of many models of the same pictures as one .npz, whole or not at all."""
+    values = np.stack([np.asarray(part, np.float32) for part in library.values()])
+    with whole_file(path) as temporary, temporary.open("wb") as file:
+        np.savez(
+            file, ids=np.array(ids), class_names=np.array(class_names), models=np.array(list(library)), values=values
+        )
+
+
+def load_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Model -> (N, C) of what save_library wrote; DataError unless it is of these ids and classes, in this order."""
+    with np.load(path) as arrays:
+        _require(path, arrays["ids"].tolist(), arrays["class_names"].tolist(), ids=ids, class_names=class_names)
+        return dict(zip(arrays["models"].tolist(), arrays["values"], strict=True))
+
+
 def load_all(paths: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
     """Model -> (N, C) values of these files; DataError unless all are of these ids and classes, in this order."""
     tables = {name: load_logits(path) for name, path in paths.items()}
     for name, table in tables.items():
-        if table.ids != tuple(ids) or table.class_names != tuple(class_names):
-            raise DataError(
-                f"{paths[name]} holds logits of other pictures or classes; run the stage that wrote it again"
-            )
+        _require(paths[name], table.ids, table.class_names, ids=ids, class_names=class_names)
     return {name: table.values for name, table in tables.items()}
+
+
+def _require(
+    path: Path,
+    found_ids: Sequence[str],
+    found_names: Sequence[str],
+    *,
+    ids: Sequence[str],
+    class_names: Sequence[str],
+) -> None:
+    if list(found_ids) != list(ids) or list(found_names) != list(class_names):
+        raise DataError(f"{path} holds logits of other pictures or classes; run the stage that wrote it again")

@@ -26,10 +26,12 @@ def top1_accuracy(*, target: np.ndarray, predicted: np.ndarray) -> float:
 
 def log_loss(*, target: np.ndarray, probs: np.ndarray) -> float:
     """Mean of -log of the target's prob, as sklearn's log_loss; nan without rows."""
-    if not len(target):
-        return float("nan")
-    own = probs[np.arange(len(target)), target]
-    return float(-np.log(np.clip(own, _EPSILON, 1)).mean())
+    return float(log_losses(target=target, probs=probs).mean()) if len(target) else float("nan")
+
+
+def log_losses(*, target: np.ndarray, probs: np.ndarray) -> np.ndarray:
+    """(n,) -log of the target's prob."""
+    return -np.log(np.clip(probs[np.arange(len(target)), target], _EPSILON, 1))
 
 
 def precision_recall_f1(table: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -7,6 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
 from tandem.errors import DataError
 from tandem.files import read_csv, write_csv
 
@@ -74,6 +76,11 @@ class Index:
     def ids(self) -> list[str]:
         """The ids in order."""
         return [record.id for record in self.records]
+
+    @property
+    def short_sides(self) -> np.ndarray:
+        """(N,) length in px of the shorter side of each picture."""
+        return np.array([min(record.width, record.height) for record in self.records], dtype=np.int64)
 
 
 def save_index(index: Index, path: Path) -> None:

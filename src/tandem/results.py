@@ -3,22 +3,37 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
+
 
 def table(evaluation: Mapping[str, Any]) -> str:
-    """Top-1 accuracy, macro F1 and log loss on test of each model; the shipped one is marked.
+    """The scores on test of each model, top-1 accuracy with its 95 % limits; the shipped one is marked and compared.
 
     evaluation: metrics/evaluate.json as the evaluate stage writes it.
     """
     shipped = evaluation["shipped"]["model"]
     rows = [
-        (f"{name} (shipped)" if name == shipped else name, *(f"{scores[key]:.3f}" for key in _COLUMNS))
+        (f"{name} (shipped)" if name == shipped else name, *(_cell(scores, key) for key in _COLUMNS))
         for name, scores in evaluation["models"].items()
     ]
     heading = f"test: {evaluation['pictures']} pictures"
-    return _aligned([(heading, *(title for title in _COLUMNS.values())), *rows])
+    lines = _aligned([(heading, *_COLUMNS.values()), *rows])
+    return f"{lines}\n\n{_comparison(shipped, evaluation['shipped_minus_best_single'])}"
 
 
-_COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
+def _cell(scores: Mapping[str, Any], key: str) -> str:
+    if key != "top1_accuracy":
+        return f"{scores[key]:.3f}"
+    limits = scores["interval"][key]
+    return f"{scores[key]:.3f} ({limits['low']:.3f}-{limits['high']:.3f})"
+
+
+def _comparison(shipped: str, found: Mapping[str, Any]) -> str:
+    gain = found["top1_accuracy"]
+    return (
+        f"{shipped} minus {found['single']}, the best alone on validation: top-1 accuracy {gain['value']:+.3f} "
+        f"({gain['low']:+.3f} to {gain['high']:+.3f}, p = {gain['p_value']:.2f})"
+    )
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -1,6 +1,6 @@
 """What curation decides of each picture: its group, its split, or why it is left out."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +54,18 @@ class Samples:
         """(n,) int64 class indices, in the order of rows(split)."""
         indices = {name: index for index, name in enumerate(self.class_names)}
         return np.array([indices[self.samples[row].label] for row in self.rows(split)], dtype=np.int64)
+
+    def groups(self, split: str) -> list[str]:
+        """The group of each picture of a split, in the order of rows(split)."""
+        return [self.samples[row].group for row in self.rows(split).tolist()]
+
+    def without(self, rows: np.ndarray) -> "Samples":
+        """The same pictures in the same order, these rows in no split."""
+        out = set(rows.tolist())
+        return Samples(
+            self.class_names,
+            tuple(replace(sample, split="") if row in out else sample for row, sample in enumerate(self.samples)),
+        )
 
     @property
     def ids(self) -> list[str]:

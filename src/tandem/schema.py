@@ -118,21 +118,25 @@ class Suspect(Section):
 class Train(Section):
     """How heads are trained."""
 
+    head: Literal["linear", "logistic", "mlp"]
     lr: Positive
     batch_size: Count
     epochs: Count
+    patience: Count
     weight_decay: Annotated[float, Field(ge=0)]
     dropout: Annotated[float, Field(ge=0, lt=1)]
     scheduler: Literal["plateau", "cosine", "none"]
     balance: Literal["sampler", "loss", "none"]
+    folds: Annotated[int, Field(ge=2, le=100)]
     seed: Seed
 
 
 class Ensemble(Section):
-    """Which ensemble is shipped, and the dropout of the feature ensemble."""
+    """Which ensemble is shipped, and the dropout and width of the feature ensemble."""
 
-    kind: Literal["best", "mean", "logit", "feature"]
+    kind: Literal["best", "mean", "weighted", "greedy", "stack", "logit", "feature"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
+    width: Annotated[int, Field(ge=2, le=4096)]
 
 
 class Study(Section):
@@ -140,6 +144,15 @@ class Study(Section):
 
     lr: Annotated[list[Positive], Field(min_length=1)]
     batch_size: Annotated[list[Count], Field(min_length=1)]
+    seeds: Annotated[int, Field(ge=1, le=100)]
+
+
+class Evaluate(Section):
+    """Limits of the scores, and what is left to a person."""
+
+    draws: Annotated[int, Field(ge=100, le=100_000)]
+    max_error: Annotated[float, Field(gt=0, lt=1)]
+    seed: Seed
 
 
 class Runtime(Section):
@@ -163,6 +176,7 @@ class Params(Section):
     train: Train
     ensemble: Ensemble
     study: Study
+    evaluate: Evaluate
     runtime: Runtime
 
     @model_validator(mode="after")

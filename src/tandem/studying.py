@@ -1,19 +1,31 @@
 """The study: every model for every pair of learning rate and batch size, on the same rows, in one process.
 
-Each run builds its heads anew from the seed, so no run depends on another; scores are on validation, since a
-choice made by them must leave test untouched.
+Each run builds its heads anew from its seed, so no run depends on another; scores are on validation, since a choice
+made by them must leave test untouched.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import product
-from typing import Any
+from statistics import fmean, stdev
 
 import numpy as np
 
-from tandem import ensembling, evaluation, training
+from tandem import ensembling, training
 from tandem.samples import Samples
+from tandem.scoring import score
 from tandem.training import Settings
+
+_Pair = tuple[float, int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """seeds: how often each pair is trained, from the seed of the settings on."""
+
+    lr: tuple[float, ...]
+    batch_size: tuple[int, ...]
+    seeds: int
 
 
 @dataclass(frozen=True)
@@ -23,45 +35,95 @@ class Run:
     model: str
     lr: float
     batch_size: int
+    seed: int
     top1_accuracy: float
     log_loss: float
     train_top1_accuracy: float
+
+
+@dataclass(frozen=True)
+class Study:
+    """runs: in the order lr, batch size, seed, model. library: model with its pair and seed -> logits (N, C)."""
+
+    runs: tuple[Run, ...]
+    library: Mapping[str, np.ndarray]
 
 
 def study(
     features: Mapping[str, np.ndarray],
     *,
     samples: Samples,
-    lrs: Sequence[float],
-    batch_sizes: Sequence[int],
+    grid: Grid,
+    settings: Settings,
     ensemble_dropout: float,
-    **settings: Any,
-) -> list[Run]:
-    """Runs in the order lr, batch size, model. features: backbone -> (N, D), rows in the order of samples.
+    width: int,
+) -> Study:
+    """All runs of the grid. features: backbone -> (N, D), rows in the order of samples.
 
-    settings: the fields of training.Settings that the grid does not vary.
+    A logistic head knows neither lr nor batch size; a linear one stands for it here.
     """
-    runs = []
-    for lr, batch_size in product(lrs, batch_sizes):
-        pair = Settings(lr=lr, batch_size=batch_size, **settings)
-        members = {
-            name: training.train_linear(x, samples, settings=pair, name=name).logits for name, x in features.items()
-        }
-        ensembles = ensembling.combine_all(
-            features=features, logits=members, samples=samples, settings=replace(pair, dropout=ensemble_dropout)
+    runs, library = list[Run](), dict[str, np.ndarray]()
+    head = "linear" if settings.head == "logistic" else settings.head
+    for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.seeds)):
+        own = replace(settings, lr=lr, batch_size=batch_size, seed=settings.seed + repeat, head=head)
+        members = {name: training.train(x, samples, settings=own, name=name).logits for name, x in features.items()}
+        trained = ensembling.recipe(
+            features, members, samples, settings=replace(own, dropout=ensemble_dropout), width=width
         )
+        ensembles = ensembling.weighted_means(members, samples) | trained
         logits = members | {kind: made.logits for kind, made in ensembles.items()}
-        runs += [_run(name, values, samples, pair) for name, values in logits.items()]
-    return runs
+        runs += [_run(name, values, samples, own) for name, values in logits.items()]
+        selectable = {name: logits[name] for name in (*members, *trained)}
+        library |= {f"{name} lr={lr} batch_size={batch_size} seed={own.seed}": x for name, x in selectable.items()}
+    return Study(tuple(runs), library)
+
+
+def finding(runs: Sequence[Run]) -> dict[str, object]:
+    """Which pair has the lowest and which the highest log loss, and whether the difference exceeds the seeds' spread.
+
+    A pair's log loss is the mean over models and seeds; the spread is the standard deviation over seeds of the mean
+    over models, the larger one of the two pairs, and None with a single seed.
+    """
+    losses = {pair: _by_seed(runs, pair) for pair in dict.fromkeys((run.lr, run.batch_size) for run in runs)}
+    lowest, highest = (pick(losses, key=lambda pair: fmean(losses[pair])) for pick in (min, max))
+    difference = fmean(losses[highest]) - fmean(losses[lowest])
+    spreads = [stdev(losses[pair]) for pair in (lowest, highest) if len(losses[pair]) > 1]
+    spread = max(spreads) if spreads else None
+    told = f"The difference is {difference:.3f}; with a single seed its spread is not known."
+    if spread is not None:
+        verdict = "larger" if difference > spread else "not larger"
+        told = f"The difference of {difference:.3f} is {verdict} than the spread over seeds ({spread:.3f})."
+    return {
+        "lowest": _told(lowest, losses),
+        "highest": _told(highest, losses),
+        "difference": difference,
+        "seed_spread": spread,
+        "finding": (
+            f"Validation log loss, the mean over models, is lowest at lr {lowest[0]:g} and batch size {lowest[1]} "
+            f"({fmean(losses[lowest]):.3f}) and highest at lr {highest[0]:g} and batch size {highest[1]} "
+            f"({fmean(losses[highest]):.3f}). {told}"
+        ),
+    }
+
+
+def _by_seed(runs: Sequence[Run], pair: _Pair) -> list[float]:
+    """The mean over models for each seed."""
+    own = [run for run in runs if (run.lr, run.batch_size) == pair]
+    return [fmean(run.log_loss for run in own if run.seed == seed) for seed in sorted({run.seed for run in own})]
+
+
+def _told(pair: _Pair, losses: Mapping[_Pair, Sequence[float]]) -> dict[str, float]:
+    return {"lr": pair[0], "batch_size": pair[1], "log_loss": fmean(losses[pair])}
 
 
 def _run(model: str, logits: np.ndarray, samples: Samples, settings: Settings) -> Run:
-    scores = evaluation.score(logits, samples, split="val")
+    scores = score(logits, samples, split="val")
     return Run(
         model=model,
         lr=settings.lr,
         batch_size=settings.batch_size,
+        seed=settings.seed,
         top1_accuracy=scores["top1_accuracy"],
         log_loss=scores["log_loss"],
-        train_top1_accuracy=evaluation.score(logits, samples, split="train")["top1_accuracy"],
+        train_top1_accuracy=score(logits, samples, split="train")["top1_accuracy"],
     )

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tandem.folds import folds
 from tandem.probes import probe
 from tandem.records import Record
 from tandem.samples import Samples
@@ -130,19 +131,6 @@ def _out_of_fold(
             else:
                 total[held] += probe(x[~held], targets[~held], x[held], num_classes=num_classes)
     return total / _REPEATS
-
-
-def folds(targets: np.ndarray, groups: np.ndarray, *, num_folds: int, seed: int) -> np.ndarray:
-    """(n,) fold of each row: whole groups, dealt out class by class in an order that the seed decides.
-
-    targets: (n,) class indices. groups: (n,) ints; a group of several classes is dealt with those of its first row.
-    """
-    unique, first, group_of = np.unique(groups, return_index=True, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(len(unique))
-    order = order[np.argsort(targets[first[order]], kind="stable")]
-    fold_of_group = np.empty(len(unique), dtype=np.int64)
-    fold_of_group[order] = np.arange(len(unique)) % num_folds
-    return fold_of_group[group_of]
 
 
 def _nearness(x: np.ndarray, targets: np.ndarray, groups: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

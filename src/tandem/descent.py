@@ -1,0 +1,165 @@
+"""Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
+
+import copy
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau
+from tqdm import tqdm
+
+from tandem.errors import DataError
+from tandem.seeding import one_thread, seeded
+
+# the seed recipe's plateau: divide by five after ten epochs without progress
+_PLATEAU_FACTOR = 0.2
+_PLATEAU_PATIENCE = 10
+
+
+class Rows(NamedTuple):
+    """x: (n, D) float32. targets: (n,) int64 class indices."""
+
+    x: torch.Tensor
+    targets: torch.Tensor
+
+
+@dataclass(frozen=True)
+class Settings:
+    """lr: of Adam. balance: "sampler" draws classes equally often, "loss" weighs them, "none" does neither.
+
+    patience: training ends after so many epochs without a lower validation loss. head: of one backbone; "logistic"
+    is fitted whole, and of these settings it knows balance, folds and seed alone. folds: of the train groups.
+    """
+
+    head: Literal["linear", "logistic", "mlp"]
+    lr: float
+    batch_size: int
+    epochs: int
+    patience: int
+    weight_decay: float
+    dropout: float
+    scheduler: Literal["plateau", "cosine", "none"]
+    balance: Literal["sampler", "loss", "none"]
+    folds: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of a training curve. Losses in nats, accuracies in [0, 1]; train's are means over its batches."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_top1_accuracy: float
+    val_loss: float
+    val_top1_accuracy: float
+
+
+def rows(x: np.ndarray, numbers: np.ndarray, targets: np.ndarray) -> Rows:
+    """The rows `numbers` of x as tensors."""
+    return Rows(torch.from_numpy(np.ascontiguousarray(x[numbers], dtype=np.float32)), torch.from_numpy(targets))
+
+
+def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: str) -> tuple[Epoch, ...]:
+    """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
+
+    The same head, rows and settings give the same bytes. Raises DataError when the loss stops being finite.
+    """
+    num_classes = int(train.targets.max()) + 1
+    weight = _class_weights(train.targets, num_classes) if settings.balance == "loss" else None
+    optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
+    scheduler = _scheduler(optimizer, settings)
+    generator = torch.Generator().manual_seed(settings.seed)
+    best_state, best_loss, best_epoch, epochs = copy.deepcopy(head.state_dict()), float("inf"), 0, list[Epoch]()
+    # dropout draws from the global generator: it gets a seed of its own
+    bar = tqdm(range(1, settings.epochs + 1), name, unit="epoch", disable=None)
+    with seeded(settings.seed), one_thread(), bar:
+        for number in bar:
+            lr = optimizer.param_groups[0]["lr"]
+            loss, accuracy = _train_epoch(head, optimizer, train, _batches(train.targets, settings, generator), weight)
+            val_loss, val_accuracy = _score(predict(head, val.x), val.targets)
+            epochs.append(Epoch(number, lr, loss, accuracy, val_loss, val_accuracy))
+            if not np.isfinite(loss + val_loss):
+                raise DataError(f"{name}: the loss is not finite in epoch {number} (lr {lr}); take a lower train.lr")
+            if val_loss < best_loss:
+                best_state, best_loss, best_epoch = copy.deepcopy(head.state_dict()), val_loss, number
+            elif number - best_epoch >= settings.patience:
+                break
+            _step(scheduler, val_loss)
+            bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
+    head.load_state_dict(best_state)
+    head.eval()
+    return tuple(epochs)
+
+
+def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(n, D) rows to (n, C) logits in eval mode, without gradients."""
+    head.eval()
+    with torch.inference_mode(), one_thread():
+        return torch.cat([head(part) for part in x.split(4096)])
+
+
+def best_epoch(curve: Sequence[Epoch]) -> int:
+    """The number of the epoch with the lowest validation loss, the first of several: the one that a head keeps."""
+    return min(curve, key=lambda epoch: epoch.val_loss).epoch
+
+
+def _train_epoch(
+    head: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    train: Rows,
+    batches: Iterator[torch.Tensor],
+    weight: torch.Tensor | None,
+) -> tuple[float, float]:
+    head.train()
+    total_loss = num_right = num_seen = 0.0
+    for batch in batches:
+        logits, targets = head(train.x[batch]), train.targets[batch]
+        loss = functional.cross_entropy(logits, targets, weight=weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        total_loss += loss.item() * len(batch)
+        num_right += float((logits.argmax(1) == targets).sum())
+        num_seen += len(batch)
+    return total_loss / num_seen, num_right / num_seen
+
+
+def _batches(targets: torch.Tensor, settings: Settings, generator: torch.Generator) -> Iterator[torch.Tensor]:
+    if settings.balance == "sampler":
+        weights = _class_weights(targets, int(targets.max()) + 1)[targets]
+        order = torch.multinomial(weights, len(targets), replacement=True, generator=generator)
+    else:
+        order = torch.randperm(len(targets), generator=generator)
+    yield from order.split(settings.batch_size)
+
+
+def _class_weights(targets: torch.Tensor, num_classes: int) -> torch.Tensor:
+    """Inverse frequency, 1 on average over the rows."""
+    counts = torch.bincount(targets, minlength=num_classes).float()
+    return len(targets) / (num_classes * counts)
+
+
+def _score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+    loss = functional.cross_entropy(logits, targets).item()
+    return loss, (logits.argmax(1) == targets).float().mean().item()
+
+
+def _scheduler(optimizer: torch.optim.Optimizer, settings: Settings) -> LRScheduler:
+    if settings.scheduler == "plateau":
+        return ReduceLROnPlateau(optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
+    if settings.scheduler == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=settings.epochs)
+    return LambdaLR(optimizer, lambda _: 1.0)
+
+
+def _step(scheduler: LRScheduler, val_loss: float) -> None:
+    if isinstance(scheduler, ReduceLROnPlateau):
+        scheduler.step(val_loss)
+    else:
+        scheduler.step()
