@@ -1,0 +1,167 @@
+"""How the stages grow with the number of pictures: time a picture, and peak memory.
+
+    python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--json FILE]
+
+Draws small pictures that are all different, packs them as one archive of class folders for each size, and runs the
+stages download, merge, extract (MobileNetV2, random weights, 32 px) and curate in a scratch clone, each as a process of
+its own. Required: a picture costs at most 1.3 times as much in the largest set as in the one before, and peak memory
+grows from the smallest to the one of 20,000 by at most a fifth, but for the tables of rows, which must be held
+somewhere: the bytes of rows.npy and hashes.npy are allowed on top, four times over. curate searches all pairs exactly,
+which grows with the square: its time is told and not required. Prints required beside reached and exits 1 when a figure
+falls short. About four minutes for 1,000 and 10,000 pictures on two idle cores, an hour for all sizes.
+"""
+
+import argparse
+import io
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+import real_photos
+from figures import Figure, conclude
+from tandem.files import sha256
+
+SIDE_PX = 48
+CLASSES = ("one", "two", "three")
+STAGES = (("download", "drawn"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
+SQUARE = "curate"  # its exact search
+GROWTH = 1.3  # of the time a picture
+MEMORY = 1.2
+FLAT_TO = 20_000  # pictures
+TABLES = 4  # times that the tables of rows may be held
+# Starts a command and prints its wall time and peak memory. A process of its own: a child counts the memory of the
+# parent that it was forked from, and this one is small.
+MEASURE = """
+import resource, subprocess, sys, time
+started = time.perf_counter()
+code = subprocess.run(sys.argv[1:]).returncode
+print(time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+class Cost(NamedTuple):
+    """Of one stage: wall time, and the most memory that it held."""
+
+    seconds: float
+    megabytes: float
+
+
+class Grown(NamedTuple):
+    """All stages on one number of pictures. table_megabytes: of the feature rows and hashes."""
+
+    pictures: int
+    costs: dict[str, Cost]
+    table_megabytes: float
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 20_000, 100_000])
+    parser.add_argument("--json", type=Path)
+    arguments = parser.parse_args()
+    grown = []
+    for pictures in sorted(arguments.sizes):
+        with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
+            grown.append(run(Path(work), pictures))
+    print(f"\n{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}")
+    conclude([*told(grown), *times(grown), *memory(grown)], arguments.json)
+
+
+def run(work: Path, pictures: int) -> Grown:
+    """The stages on so many pictures, in a scratch clone below `work`."""
+    clone, archive = work / "clone", work / "drawn.zip"
+    pack(archive, pictures)
+    real_photos.prepare(clone, "sample", work, {})
+    values = real_photos.read_params(clone)
+    values["sources"] = {
+        "drawn": {"kind": "archive", "archive": {"path": str(archive), "sha256": sha256(archive)}, "format": "auto"}
+    }
+    values["labels"] = {"classes": {name: [] for name in CLASSES}, "ignore": [], "by_source": {}}
+    values["extract"]["size_px"] = 32
+    # drawn at random, these pictures are alike to a random backbone: pairs that are near would be all there are
+    values["curate"]["candidates"] = {"similarity": 0.99999, "hash_bits": 4, "neighbours": 1}
+    real_photos.write_params(clone, values)
+    costs = {stage[0]: cost(clone, *stage) for stage in STAGES}
+    tables = [clone / "data/extract/mobilenet_v2/rows.npy", clone / "data/merge/hashes.npy"]
+    return Grown(pictures, costs, sum(path.stat().st_size for path in tables) / 1e6)
+
+
+def pack(archive: Path, pictures: int) -> None:
+    """A zip of drawn pictures in class folders."""
+    with zipfile.ZipFile(archive, "w") as file:
+        for number, data in enumerate(tqdm(drawn(pictures), "draw", total=pictures, unit="picture", disable=None)):
+            file.writestr(f"drawn/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
+
+
+def drawn(pictures: int) -> Iterator[bytes]:
+    """Soft coloured patches, each picture by a seed of its own, as JPEG."""
+    for number in range(pictures):
+        patches = np.random.default_rng(number).integers(256, size=(6, 6, 3), dtype=np.uint8)
+        image, data = Image.fromarray(patches).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), io.BytesIO()
+        image.save(data, "JPEG", quality=85)
+        yield data.getvalue()
+
+
+def cost(clone: Path, stage: str, *arguments: str) -> Cost:
+    """Run a stage's script with this Python and the clone's own code."""
+    command = [sys.executable, "-c", MEASURE, sys.executable, f"stages/{stage}.py", *arguments]
+    done = subprocess.run(
+        command, cwd=clone, env={**os.environ, "PYTHONPATH": str(clone / "src")}, stdout=subprocess.PIPE, text=True
+    )
+    if done.returncode:
+        sys.exit(f"error: the stage {stage} failed; see above")
+    seconds, peak = done.stdout.split()[-2:]
+    return Cost(float(seconds), int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6)
+
+
+def told(grown: list[Grown]) -> list[Figure]:
+    return [
+        Figure(f"{stage}: {size.pictures} pictures, ms a picture", None, f"{milliseconds(size, stage):.2f}", 0.0, True)
+        for stage, *_ in STAGES
+        for size in grown
+    ]
+
+
+def times(grown: list[Grown]) -> list[Figure]:
+    """Of the largest set against the one before."""
+    figures = []
+    for before, after in list(pairwise(grown))[-1:]:
+        for stage, *_ in STAGES:
+            ratio, is_free = milliseconds(after, stage) / milliseconds(before, stage), stage == SQUARE
+            what = f"{stage}: time a picture, {after.pictures} against {before.pictures}"
+            required = None if is_free else f"<= {GROWTH}"
+            figures.append(Figure(what, required, f"{ratio:.2f}", ratio, is_free or ratio <= GROWTH))
+    return figures
+
+
+def memory(grown: list[Grown]) -> list[Figure]:
+    figures = []
+    first, last = grown[0], max((size for size in grown if size.pictures <= FLAT_TO), key=lambda size: size.pictures)
+    for stage, *_ in STAGES:
+        tables = TABLES * (last.table_megabytes - first.table_megabytes)
+        ratio = max(last.costs[stage].megabytes - tables, 0) / first.costs[stage].megabytes
+        what = f"{stage}: peak memory, {last.pictures} against {first.pictures}, but tables"
+        text = f"{ratio:.2f} ({last.costs[stage].megabytes:.0f} MB)"
+        figures.append(Figure(what, f"<= {MEMORY}", text, ratio, ratio <= MEMORY))
+    return figures
+
+
+def milliseconds(size: Grown, stage: str) -> float:
+    """A picture's share of the wall time."""
+    return 1000 * size.costs[stage].seconds / size.pictures
+
+
+if __name__ == "__main__":
+    main()
