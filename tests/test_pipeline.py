@@ -237,7 +237,7 @@ def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alon
         rows = experiments(clone)
         pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in rows]
         assert sorted(pairs) == sorted(product((0.01, 0.002), (4, 8)))
-        assert len({row["shipped.log_loss"] for row in rows}) == 4
+        assert len({row["models.mobilenet_v2.log_loss"] for row in rows}) == 4, rows
         clone.dvc("queue", "stop")
         # now and then one of dvc's workers misses that its queue is empty, and the request to stop as well
         for worker in psutil.wait_procs(processes(clone.root), timeout=20)[1]:
