@@ -46,7 +46,7 @@ import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from figures import Figure, conclude
-from tandem import alignment, backbones, copies, curation, params
+from tandem import alignment, backbones, copies, curation, engines, params
 from tandem.duplicates import components
 from tandem.errors import BrokenImage
 from tandem.extraction import extract
@@ -319,8 +319,12 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
     source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
     net = backbones.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
+    runtime = preset["runtime"]
+    batch = {"batch_size": runtime["batch_size"]}
+    engine = engines.start(net, engine="reference", size_px=transform["size_px"], device=runtime["device"], **batch)
     started = time.process_time()
-    x = np.concatenate(list(extract(paths, backbone=net, **transform, **preset["runtime"])))
+    rows = extract(paths, engine=engine, name=net.name, workers=runtime["workers"], **batch, **transform)
+    x = np.concatenate(list(rows))
     return x, 1000 * (time.process_time() - started) / len(paths)
 
 

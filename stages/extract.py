@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tandem import backbones, extraction, running
+from tandem import backbones, engines, extraction, running
 from tandem.features import write_features
 from tandem.params import read_params
 from tandem.records import load_index
@@ -11,19 +11,21 @@ from tandem.records import load_index
 
 def main(name: str) -> None:
     params = read_params()
-    transform = {key: params["extract"][key] for key in ("size_px", "resize")}
+    own, runtime = params["extract"], params["runtime"]
+    transform = {key: own[key] for key in ("size_px", "resize")}
     weights = {"sha256": None, **params["backbones"][name]}
-    backbone = backbones.load(name, **weights, seed=params["extract"]["seed"], size_px=transform["size_px"])
+    backbone = backbones.load(name, **weights, seed=own["seed"], size_px=own["size_px"])
+    batch = {"batch_size": runtime["batch_size"]}
+    engine = engines.start(backbone, engine=own["engine"], size_px=own["size_px"], device=runtime["device"], **batch)
     index = load_index(Path("data/merge/index.csv"))
-    images = Path("data/merge/images")
+    images = [Path("data/merge/images") / record.file for record in index.records]
+    made = {"backbone": name, "weights": weights["weights"], "weights_sha256": backbone.digest, "engine": engine.name}
     write_features(
         Path("data/extract") / name,
         ids=index.ids,
         dim=backbone.dim,
-        batches=extraction.extract(
-            [images / record.file for record in index.records], backbone=backbone, **transform, **params["runtime"]
-        ),
-        meta={"backbone": name, "weights": weights["weights"], "weights_sha256": backbone.digest, **transform},
+        batches=extraction.extract(images, engine=engine, name=name, workers=runtime["workers"], **batch, **transform),
+        meta={**made, **transform},
     )
 
 

@@ -192,7 +192,7 @@ def tiny_params(sources):
         "by_source": {},
     }
     params["backbones"] = {"mobilenet_v2": {"weights": "random"}, "squeezenet1_1": {"weights": "random"}}
-    params["extract"] |= {"size_px": 32}
+    params["extract"] |= {"size_px": 32, "engine": "reference"}  # of so few pictures the fastest
     params["curate"] |= {
         "backbone": "mobilenet_v2",
         "candidates": {"similarity": 0.999, "hash_bits": 24, "neighbours": 2},

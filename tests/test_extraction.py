@@ -11,9 +11,9 @@ from PIL import Image
 from torch import nn
 from torchvision import models
 
-from tandem import backbones
+from tandem import backbones, engines
 from tandem.backbones import Backbone
-from tandem.errors import DataError, ParamsError
+from tandem.errors import DataError
 from tandem.extraction import _BATCHES_AHEAD, extract
 
 SIZE = 48
@@ -53,8 +53,11 @@ def paths(tmp_path: Path) -> list[Path]:
 
 
 def run(paths: list[Path], backbone: Backbone, **options: object) -> Iterator[np.ndarray]:
-    chosen = {"size_px": SIZE, "resize": "squash", "batch_size": 4, "workers": 2, "device": "cpu", **options}
-    return extract(paths, backbone=backbone, **chosen)
+    chosen = {"size_px": SIZE, "resize": "squash", "batch_size": 4, "workers": 2, **options}
+    engine = engines.start(
+        backbone, engine="reference", size_px=chosen["size_px"], batch_size=chosen["batch_size"], device="cpu"
+    )
+    return extract(paths, engine=engine, name=backbone.name, **chosen)
 
 
 def direct(image: Image.Image, net: nn.Module) -> np.ndarray:
@@ -136,19 +139,6 @@ def test_a_file_that_is_damaged_is_an_error_that_names_it(paths: list[Path], bac
     paths[4].write_bytes(paths[4].read_bytes()[:60])
     with pytest.raises(DataError, match=rf"{paths[4].name} cannot be read any more \(.*\); run the merge stage again"):
         list(run(paths, backbone))
-
-
-@pytest.mark.parametrize("device", ["cuda", "mps"])
-def test_a_device_that_is_not_there_is_an_error(device: str, paths: list[Path], backbone: Backbone) -> None:
-    if {"cuda": torch.cuda, "mps": torch.backends.mps}[device].is_available():
-        pytest.skip(f"this machine has {device}")
-    with pytest.raises(ParamsError, match=rf"runtime\.device is '{device}', but torch finds only .*cpu here"):
-        list(run(paths, backbone, device=device))
-
-
-def test_auto_takes_a_device_that_is_there(paths: list[Path], backbone: Backbone) -> None:
-    auto, cpu = (np.concatenate(list(run(paths, backbone, device=device))) for device in ("auto", "cpu"))
-    assert np.allclose(auto, cpu, rtol=1e-2, atol=1e-2)
 
 
 @pytest.mark.skipif(not MOBILENET.is_file(), reason="the MobileNetV2 weights do not lie beside the repository")

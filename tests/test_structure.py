@@ -225,7 +225,12 @@ def test_package_files_are_empty():
 
 
 @pytest.mark.parametrize(
-    ("library", "owners"), [("fiftyone", {"database.py", "review.py"}), ("torchvision", {"backbones.py"})]
+    ("library", "owners"),
+    [
+        ("fiftyone", {"database.py", "review.py"}),
+        ("torchvision", {"backbones.py"}),
+        ("openvino", {"engines.py"}),
+    ],
 )
 def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
     assert {module.name for module in LIBRARY if library in outside(module)} == owners

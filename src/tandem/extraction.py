@@ -1,4 +1,4 @@
-"""Pictures to feature rows: one pass of a frozen backbone, decoding ahead of it, in constant memory."""
+"""Pictures to feature rows: one pass of an engine, decoding ahead of it, in constant memory."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -6,47 +6,27 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
-from tandem.backbones import Backbone
-from tandem.errors import BrokenImage, DataError, ParamsError
+from tandem.engines import Engine
+from tandem.errors import BrokenImage, DataError
 from tandem.images import Resize, decode, to_input
 
 _BATCHES_AHEAD = 4
 
 
 def extract(
-    paths: Sequence[Path],
-    *,
-    backbone: Backbone,
-    size_px: int,
-    resize: Resize,
-    batch_size: int,
-    workers: int,
-    device: str,
+    paths: Sequence[Path], *, engine: Engine, size_px: int, resize: Resize, batch_size: int, workers: int, name: str
 ) -> Iterator[np.ndarray]:
     """Yield (n, dim) float32 rows in the order of paths, a batch at a time. paths: pictures that the merge wrote.
 
-    At most a few batches of decoded pictures are held at once, however many paths there are.
+    At most a few batches of decoded pictures are held at once, however many paths there are. name: of the backbone.
     """
-    target = _device(device)
-    net = backbone.net.to(target)
-    with tqdm(total=len(paths), desc=f"extract {backbone.name}", unit="picture", disable=None) as bar:
-        for pixels in _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers):
-            with torch.inference_mode():
-                yield net(torch.from_numpy(pixels).to(target)).float().cpu().numpy()
-            bar.update(len(pixels))
-
-
-def _device(name: str) -> torch.device:
-    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    usable = [kind for kind, is_there in found.items() if is_there]
-    if name != "auto" and name not in usable:
-        raise ParamsError(
-            f"runtime.device is {name!r}, but torch finds only {', '.join(usable)} here; take one of them"
-        )
-    return torch.device(usable[0] if name == "auto" else name)
+    batches = _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers)
+    with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="picture", disable=None) as bar:
+        for rows in engine.rows(batches):
+            yield rows
+            bar.update(len(rows))
 
 
 def _batches(

@@ -59,10 +59,11 @@ class Weights(Section):
 
 
 class Extract(Section):
-    """The one transform, and the seed of random weights."""
+    """The one transform, what computes, and the seed of random weights."""
 
     size_px: Annotated[int, Field(ge=32, le=1024)]
     resize: Literal["squash", "crop"]
+    engine: Literal["auto", "reference"]
     seed: Seed
 
 
