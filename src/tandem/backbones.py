@@ -77,8 +77,8 @@ def names() -> list[str]:
     return models.list_models(module=models)
 
 
-def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int) -> Backbone:
-    """The frozen backbone.
+def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int, early_end: bool = True) -> Backbone:
+    """The frozen backbone. early_end: of random weights, see above; one that is to be trained has its real end.
 
     weights: "random" (drawn from `seed`, see above), the path of a state dict (its digest must be
     `sha256`), or one of torchvision's own names such as IMAGENET1K_V1 (downloaded by torchvision).
@@ -94,12 +94,13 @@ def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int
     classifier.set_submodule(end, nn.Identity())
     net = Trunk(classifier).eval()
     dim = _dim(net, name=name, size_px=size_px)
-    if weights == RANDOM:
+    if weights == RANDOM and early_end:
         net = Trunk(_early_end(classifier, size_px=size_px)).eval()
         dim = _dim(net, name=name, size_px=size_px)
+    if weights == RANDOM:
         _gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
-    return Backbone(name, net, dim, _digest(net))
+    return Backbone(name, net, dim, state_digest(net))
 
 
 def _classifier(name: str) -> tuple[nn.Module, str]:
@@ -242,7 +243,8 @@ def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
     net.eval()
 
 
-def _digest(net: nn.Module) -> str:
+def state_digest(net: nn.Module) -> str:
+    """sha256 over names, shapes and values of its state."""
     digest = hashlib.sha256()
     for key, value in sorted(net.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())

@@ -30,16 +30,17 @@ def extract(
 
     At most a few batches of decoded pictures are held at once, however many paths there are.
     """
-    target = _device(device)
+    target = device_of(device)
     net = backbone.net.to(target)
     with tqdm(total=len(paths), desc=f"extract {backbone.name}", unit="picture", disable=None) as bar:
-        for pixels in _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers):
+        for pixels in decoded(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers):
             with torch.inference_mode():
                 yield net(torch.from_numpy(pixels).to(target)).float().cpu().numpy()
             bar.update(len(pixels))
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of runtime.device; auto is the fastest kind that is there. Raises ParamsError."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, is_there in found.items() if is_there]
     if name != "auto" and name not in usable:
@@ -49,7 +50,7 @@ def _device(name: str) -> torch.device:
     return torch.device(usable[0] if name == "auto" else name)
 
 
-def _batches(
+def decoded(
     paths: Sequence[Path], *, size_px: int, resize: Resize, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead."""

@@ -115,9 +115,42 @@ class Suspect(Section):
     seed: Seed
 
 
-class Train(Section):
-    """How heads are trained."""
+Layers = Annotated[int, Field(ge=0, le=5)]
 
+
+class Augment(Section):
+    """How far the pictures of a fine-tune are varied."""
+
+    scale: Annotated[float, Field(gt=0, le=1)]
+    flip: bool
+    colour: Annotated[float, Field(ge=0, lt=1)]
+
+
+class Finetune(Section):
+    """How thawed layers are trained."""
+
+    lr: Positive
+    layer_decay: Annotated[float, Field(gt=0, le=1)]
+    batch_size: Annotated[int, Field(ge=2)]
+    epochs: Count
+    patience: Count
+    warmup_epochs: Annotated[int, Field(ge=0)]
+    weight_decay: Annotated[float, Field(ge=0)]
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    clip_norm: Positive
+    probe_first: bool
+    mix: Literal["none", "mixup", "cutmix"]
+    augment: Augment
+    size_px: Annotated[int, Field(ge=32, le=1024)]
+    precision: Literal["auto", "float32", "bfloat16"]
+    seed: Seed
+
+
+class Train(Section):
+    """How heads are trained, and how many layers below them: of every backbone, or by name."""
+
+    trainable_backbone_layers: Layers | dict[Name, Layers]
     head: Literal["linear", "logistic", "mlp"]
     lr: Positive
     batch_size: Count
@@ -173,6 +206,7 @@ class Params(Section):
     extract: Extract
     curate: Curate
     suspect: Suspect
+    finetune: Finetune
     train: Train
     ensemble: Ensemble
     study: Study
@@ -186,6 +220,22 @@ class Params(Section):
         foreign = sorted(set(self.labels.by_source) - set(self.sources))
         if foreign:
             raise ValueError(f"labels.by_source names {foreign[0]!r}; sources has {', '.join(self.sources)}")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_can_be_thawed(self) -> Self:
+        thawed = self.train.trainable_backbone_layers
+        by_name = dict.fromkeys(self.backbones, thawed) if isinstance(thawed, int) else thawed
+        for name, layers in by_name.items():
+            if name not in self.backbones:
+                raise ValueError(
+                    f"train.trainable_backbone_layers names {name!r}; backbones has {', '.join(self.backbones)}"
+                )
+            if 0 < layers < 5 and self.backbones[name].weights == "random":
+                raise ValueError(
+                    f"train.trainable_backbone_layers thaws {layers} of 5 layers of {name}, whose weights are random: "
+                    "take 0 (frozen) or 5 (trained from scratch), or give it trained weights"
+                )
         return self
 
 
