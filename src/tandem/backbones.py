@@ -34,8 +34,7 @@ RANDOM = "random"
 _RANDOM_GRID = 4
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
 _NUM_LEAVES_PICTURES = 64
-# their side classifiers exist in training only, their ImageNet weights expect another scale of input, and their own
-# initial weights are drawn very slowly
+# side classifiers exist in training only, ImageNet weights expect another input scale, own initial weights are slow
 _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _SIDE_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
@@ -94,10 +93,9 @@ def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int
     classifier.set_submodule(end, nn.Identity())
     net = Trunk(classifier).eval()
     dim = _dim(net, name=name, size_px=size_px)
-    if weights == RANDOM and early_end:
-        net = Trunk(_early_end(classifier, size_px=size_px)).eval()
-        dim = _dim(net, name=name, size_px=size_px)
     if weights == RANDOM:
+        net = Trunk(_early_end(classifier, size_px=size_px) if early_end else classifier).eval()
+        dim = _dim(net, name=name, size_px=size_px)
         _gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
     return Backbone(name, net, dim, state_digest(net))

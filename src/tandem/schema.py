@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from tandem.errors import DataError, ParamsError
 from tandem.labels import label_map
 from tandem.schema_sources import Count, Name, Positive, Section, Seed, Sha256, Share, Source
+from tandem.schema_training import Finetune, Train
 
 
 class LabelsOfSource(Section):
@@ -112,55 +113,6 @@ class Suspect(Section):
     folds: Annotated[int, Field(ge=2, le=100)]
     neighbours: Annotated[int, Field(ge=1, le=1000)]
     share: Annotated[float, Field(gt=0, le=0.5)]
-    seed: Seed
-
-
-Layers = Annotated[int, Field(ge=0, le=5)]
-
-
-class Augment(Section):
-    """How far the pictures of a fine-tune are varied."""
-
-    scale: Annotated[float, Field(gt=0, le=1)]
-    flip: bool
-    colour: Annotated[float, Field(ge=0, lt=1)]
-
-
-class Finetune(Section):
-    """How thawed layers are trained."""
-
-    lr: Positive
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    batch_size: Annotated[int, Field(ge=2)]
-    epochs: Count
-    patience: Count
-    warmup_epochs: Annotated[int, Field(ge=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    clip_norm: Positive
-    probe_first: bool
-    mix: Literal["none", "mixup", "cutmix"]
-    augment: Augment
-    size_px: Annotated[int, Field(ge=32, le=1024)]
-    precision: Literal["auto", "float32", "bfloat16"]
-    seed: Seed
-
-
-class Train(Section):
-    """How heads are trained, and how many layers below them: of every backbone, or by name."""
-
-    trainable_backbone_layers: Layers | dict[Name, Layers]
-    head: Literal["linear", "logistic", "mlp"]
-    lr: Positive
-    batch_size: Count
-    epochs: Count
-    patience: Count
-    weight_decay: Annotated[float, Field(ge=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    scheduler: Literal["plateau", "cosine", "none"]
-    balance: Literal["sampler", "loss", "none"]
-    folds: Annotated[int, Field(ge=2, le=100)]
     seed: Seed
 
 
