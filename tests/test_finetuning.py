@@ -1,7 +1,7 @@
-"""Fine-tunes of tiny networks on tiny pictures: what they begin from, what they learn, and that a kill changes nothing."""
+"""Fine-tunes of tiny networks on tiny pictures: their start, what they learn, and that a kill changes nothing."""
 
-import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from tandem.jobs import Job, num_layers
 from torchvision import models
 
 from tandem import backbones, extraction, finetuning, logistic
@@ -23,6 +22,7 @@ from tandem.errors import DataError
 from tandem.features import load_features, write_features
 from tandem.files import read_csv, sha256, tree
 from tandem.folds import folds
+from tandem.jobs import Job, num_layers
 from tandem.metrics import log_loss, softmax
 from tandem.samples import Sample, Samples
 
@@ -196,8 +196,6 @@ def test_a_loss_that_is_not_finite_says_what_to_lower(
 
 def killed_after_a_state(root: Path) -> None:
     """Start a fine-tune in a process of its own, and kill it as soon as it has written another state."""
-    import pickle  # noqa: F401
-
     before = [path.stat().st_mtime_ns for path in (root / "recovery").rglob("state.pt")]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", DRIVER, str(root)], env=environment)
@@ -213,8 +211,6 @@ def killed_after_a_state(root: Path) -> None:
 def test_a_fine_tune_from_random_weights_learns_and_one_killed_three_times_ends_with_the_same_bytes(
     images: list[Path], tmp_path: Path
 ) -> None:
-    import pickle
-
     tuned = job(images, tmp_path, layers=5, epochs=8, patience=8)
     (tmp_path / "job.pickle").write_bytes(pickle.dumps(tuned))
     told = finetuning.finetune(tuned, tmp_path / "unbroken", recovery=tmp_path / "other")
@@ -226,4 +222,3 @@ def test_a_fine_tune_from_random_weights_learns_and_one_killed_three_times_ends_
     assert 3 <= len(torch.load(state, weights_only=True)["curve"]) - 1 < 8
     assert finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery") == told
     assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
-    assert json.dumps(told)

@@ -171,7 +171,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "train.trainable_backbone_layers",
             6,
-            "trainable_backbone_layers.int is 6: Input should be less than or equal",
+            "train.trainable_backbone_layers: 6 is given; a whole number from 0 (frozen) to 5",
         ),
         ("finetune.augment.scale", 0.0, "finetune.augment.scale is 0.0: Input should be greater than 0"),
         ("finetune.mix", "blend", "finetune.mix is 'blend': Input should be 'none', 'mixup' or 'cutmix'"),

@@ -32,7 +32,8 @@ def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.ra
         _boxes(len(images), settings, rng).to(images.device), [len(images), 3, size_px, size_px], align_corners=False
     )
     cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    return _recoloured(cropped, settings.colour, rng).permute(0, 2, 3, 1)
+    varied = _recoloured(cropped, settings.colour, rng)
+    return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
 
 
 def mix(
@@ -57,7 +58,7 @@ def mix(
 def _boxes(count: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
     """(count, 2, 3) affine maps from the crop's [-1, 1] to the picture's, mirrored where so drawn."""
     area = rng.uniform(settings.scale, 1, count)
-    ratio = np.exp(rng.uniform(*np.log(_RATIOS), count))
+    ratio = np.exp(rng.uniform(np.log(_RATIOS[0]), np.log(_RATIOS[1]), count))
     width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
     mirrored = np.where(rng.random(count) < 0.5, -1, 1) if settings.flip else np.ones(count)
     maps = np.zeros((count, 2, 3), dtype=np.float32)

@@ -7,6 +7,7 @@ ones are one layer. Fewer (transformers): the blocks are dealt evenly. What foll
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -38,7 +39,7 @@ def split(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]:
     if len(stages) < NUM_LAYERS:
         return tuple(tuple(part.tolist()) for part in np.array_split(np.array(names), NUM_LAYERS))
     first = len(stages) - NUM_LAYERS + 1
-    return (tuple(sum(stages[:first], [])), *map(tuple, stages[first:]))
+    return (tuple(chain.from_iterable(stages[:first])), *map(tuple, stages[first:]))
 
 
 def thaw(net: nn.Module, num_layers: int, *, size_px: int) -> Thawed:

@@ -15,8 +15,8 @@ from tandem.augmentation import Augment
 from tandem.backbones import RANDOM, Backbone
 from tandem.features import load_features, write_features
 from tandem.files import sha256, whole_file, whole_folder, write_table
-from tandem.finetuning import Job
 from tandem.folds import folds
+from tandem.jobs import Job
 from tandem.pixel_descent import Pictures, Settings, Training, fit
 from tandem.pixels import cache_pixels
 from tandem.seeding import seeded
@@ -64,8 +64,7 @@ def start(job: Job, settings: Settings) -> tuple[Backbone, nn.Module]:
 
     Features of random weights say too little to begin from, and those that were extracted have another end.
     """
-    own = {"seed": job.weights_seed, "size_px": job.size_px}
-    backbone = backbones.load(job.name, **job.weights, **own, early_end=False)
+    backbone = backbones.load(job.name, **job.weights, seed=job.weights_seed, size_px=job.size_px, early_end=False)
     x, targets = load_features(job.extracted, ids=job.samples.ids).x, job.samples.targets("train")
     num_classes = len(job.samples.class_names)
     if job.weights["weights"] == RANDOM:
@@ -108,9 +107,8 @@ def pictures(job: Job, settings: Settings, scratch: Path) -> tuple[Pictures, Pic
 
 def _cached(job: Job, split: str, size_px: int, path: Path) -> Pictures:
     rows = job.samples.rows(split)
-    transform = {"size_px": size_px, "resize": job.resize}
     knobs = {key: job.runtime[key] for key in ("batch_size", "workers")}
-    decoded = extraction.decoded([job.images[row] for row in rows], **transform, **knobs)
+    decoded = extraction.decoded([job.images[row] for row in rows], size_px=size_px, resize=job.resize, **knobs)
     pixels = cache_pixels(path, decoded, count=len(rows), size_px=size_px)
     return Pictures(pixels, torch.from_numpy(job.samples.targets(split)))
 
@@ -118,11 +116,10 @@ def _cached(job: Job, split: str, size_px: int, path: Path) -> Pictures:
 def _write(job: Job, training: Training, frozen: Backbone, folder: Path) -> None:
     trunk, head = training.model
     tuned = Backbone(job.name, trunk.requires_grad_(False), frozen.dim, backbones.state_digest(trunk))
-    transform = {"size_px": job.size_px, "resize": job.resize}
     origin = {"backbone": job.name, "weights": job.weights["weights"], "weights_sha256": tuned.digest}
-    meta = {**origin, **transform, "trainable_backbone_layers": job.num_layers}
+    meta = {**origin, "size_px": job.size_px, "resize": job.resize, "trainable_backbone_layers": job.num_layers}
     with whole_folder(folder) as temporary:
-        rows = extraction.extract(job.images, backbone=tuned, **transform, **job.runtime)
+        rows = extraction.extract(job.images, backbone=tuned, size_px=job.size_px, resize=job.resize, **job.runtime)
         write_features(temporary, ids=job.samples.ids, dim=tuned.dim, batches=rows, meta=meta)
         for stem, module in {"trunk": trunk, "head": head}.items():
             with whole_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
