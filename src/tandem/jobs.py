@@ -58,4 +58,4 @@ def num_layers(trainable: int | Mapping[str, int], name: str) -> int:
     """How many layers of a backbone are thawed: the same number for all, or by name, where a missing one is frozen."""
     if isinstance(trainable, int):
         return trainable
-    return trainable[name] if name in trainable else 0
+    return trainable.get(name, 0)

@@ -13,7 +13,7 @@ _STATE = "state.pt"
 
 
 def open_folder(parent: Path, key: str) -> Path:
-    """The folder of `key` below parent, made if need be; those of other keys, which nobody goes on with, are removed."""
+    """The folder of `key` below parent, made if need be; those of other keys are removed: nobody goes on with them."""
     keep_only(parent, [key])
     folder = parent / key
     folder.mkdir(parents=True, exist_ok=True)

@@ -58,6 +58,6 @@ class Train(Section):
         counts = list(value.values()) if isinstance(value, dict) else [value]
         if not all(type(count) is int and 0 <= count <= 5 for count in counts):
             raise ValueError(
-                f"{value!r} is given; a whole number from 0 (frozen) to 5 (all) is needed, or one by each backbone's name"
+                f"{value!r} is given; a whole number from 0 (frozen) to 5 (all) is needed, or one by backbone"
             )
         return value
