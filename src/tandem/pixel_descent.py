@@ -163,7 +163,7 @@ def rate_at(epoch: float, settings: Settings) -> float:
 
 
 def score(model: nn.Module, pictures: Pictures, device: torch.device) -> tuple[float, float]:
-    """Log loss in nats at the best temperature and top-1 accuracy, in eval mode and float32, as the extraction computes.
+    """Log loss in nats at the best temperature and top-1 accuracy, in eval mode and float32, as extraction does.
 
     What is shipped is calibrated; without, smoothed labels would look worse than they are.
     """
