@@ -201,7 +201,7 @@ def claimed_by_file_split(clone: Path, seed: int) -> float:
     x = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).x
     rows, samples = by_file(index, values["curate"]["fractions"], seed)
     table = Samples(tuple(values["labels"]["classes"]), tuple(samples))
-    settings = training.Settings(**values["train"])
+    settings = training.Settings.from_params(values["train"])
     trained = training.train(np.asarray(x)[rows], table, settings=settings, name="split by file")
     predicted = trained.logits[table.rows("test")].argmax(axis=1)
     return float((predicted == table.targets("test")).mean())

@@ -150,7 +150,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
     """The recipe's claims and our own figure on the curated pictures of the clone."""
     index, samples = load_index(clone / "data/merge/index.csv"), load_samples(clone / "data/curate")
     values = real_photos.read_params(clone)
-    fractions, settings = values["curate"]["fractions"], training.Settings(**values["train"])
+    fractions, settings = values["curate"]["fractions"], training.Settings.from_params(values["train"])
     x = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).x
     pixels = decoded([clone / "data/merge/images" / record.file for record in index.records])
     tasks: dict[tuple[int, bool], Task] = {}

@@ -18,7 +18,11 @@ PORT = 5152
 
 def main(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
-    review = subprocess.Popen(["tandem", "review", "--port", str(PORT)], stderr=subprocess.PIPE, text=True)
+    review = subprocess.Popen(
+        [str(Path(sys.executable).with_name("tandem")), "review", "--port", str(PORT)],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
     try:
         next(line for line in review.stderr if "the App is at" in line)
         with browser.opened(f"http://127.0.0.1:{PORT}/") as page:

@@ -19,6 +19,8 @@ def main() -> None:
     keep_only(Path("data/download/receipts"), params["sources"])
     keep_only(Path("data/download/partial"), params["sources"])
     keep_only(Path("data/extract"), params["backbones"])
+    keep_only(Path("data/finetune"), params["backbones"])
+    keep_only(Path("metrics/finetune"), params["backbones"])
     keep_only(Path("data/train"), params["backbones"])
     keep_only(Path("metrics/train"), params["backbones"])
     write_json(Path("data/check/passed.json"), {"params.yaml": "passed"})

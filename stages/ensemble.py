@@ -1,6 +1,6 @@
 """The ensembles over all backbones, and which one is shipped.
 
-Reads data/extract, data/train, data/study, data/curate; writes data/ensemble and metrics/ensemble.json.
+Reads data/finetune, data/train, data/study, data/curate; writes data/ensemble and metrics/ensemble.json.
 """
 
 from pathlib import Path
@@ -17,13 +17,13 @@ def main() -> None:
     of = {"ids": samples.ids, "class_names": samples.class_names}
     folders = {name: Path("data/train") / name for name in params["backbones"]}
     members = ensembling.Members(
-        features=features.load_all(Path("data/extract"), params["backbones"], ids=samples.ids),
+        features=features.load_all(Path("data/finetune"), params["backbones"], ids=samples.ids),
         logits=logits.load_all({name: folder / "logits.npz" for name, folder in folders.items()}, **of),
         out_of_fold=logits.load_all({name: folder / "out_of_fold.npz" for name, folder in folders.items()}, **of),
         library=logits.load_library(Path("data/study/library.npz"), **of),
     )
     own = params["ensemble"]
-    settings = training.Settings(**{**params["train"], "dropout": own["dropout"]})
+    settings = training.Settings.from_params({**params["train"], "dropout": own["dropout"]})
     ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"])
     shipped = ensembling.choose(own["kind"], ensembles)
     ensembling.save(ensembles, samples, Path("data/ensemble"), shipped=shipped)

@@ -1,6 +1,6 @@
 """Every model at every pair of learning rate and batch size, over several seeds, scored on validation.
 
-Reads data/extract, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
+Reads data/finetune, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
 """
 
 from dataclasses import asdict
@@ -18,10 +18,10 @@ def main() -> None:
     # the grid varies lr and batch size; those of train play no part
     free = {"lr": params["study"]["lr"][0], "batch_size": params["study"]["batch_size"][0]}
     found = studying.study(
-        features.load_all(Path("data/extract"), params["backbones"], ids=samples.ids),
+        features.load_all(Path("data/finetune"), params["backbones"], ids=samples.ids),
         samples=samples,
         grid=studying.Grid(**params["study"]),
-        settings=training.Settings(**{**params["train"], **free}),
+        settings=training.Settings.from_params({**params["train"], **free}),
         ensemble_dropout=params["ensemble"]["dropout"],
         width=params["ensemble"]["width"],
     )

@@ -1,6 +1,6 @@
 """A head on one backbone's features, chosen and calibrated on validation, and logits out of fold for train.
 
-Reads data/extract/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
+Reads data/finetune/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
 Seconds for a thousand pictures.
 """
 
@@ -17,8 +17,8 @@ from tandem.samples import load_samples
 def main(name: str) -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    x = load_features(Path("data/extract") / name, ids=samples.ids).x
-    settings = training.Settings(**params["train"])
+    x = load_features(Path("data/finetune") / name, ids=samples.ids).x
+    settings = training.Settings.from_params(params["train"])
     trained = training.train(x, samples, settings=settings, name=name)
     out_of_fold = training.out_of_fold(x, samples, trained, settings=settings, name=name)
     training.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)

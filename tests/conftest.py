@@ -1,6 +1,12 @@
-"""Property tests have no deadline: how long an example takes says more of the machine than of the code."""
+"""What holds for all tests."""
+
+import signal
 
 from hypothesis import settings
 
+# How long an example takes says more of the machine than of the code.
 settings.register_profile("tandem", deadline=None)
 settings.load_profile("tandem")
+
+# A shell starts what runs in the background with Ctrl-C ignored, and the children of the tests would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)

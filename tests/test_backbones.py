@@ -257,10 +257,10 @@ def test_the_digest_is_of_all_weights_and_statistics(random_backbone: Backbone) 
         value = next(value for key, value in state.items() if key.endswith(end))
         kept = value.clone()
         value.mul_(1.001)
-        digests.add(backbones._digest(random_backbone.net))
+        digests.add(backbones.state_digest(random_backbone.net))
         value.copy_(kept)
     assert len(digests) == 3
-    assert backbones._digest(random_backbone.net) == random_backbone.digest
+    assert backbones.state_digest(random_backbone.net) == random_backbone.digest
 
 
 def test_the_global_generators_are_left_alone(tmp_path: Path) -> None:

@@ -107,7 +107,7 @@ def test_no_path_gives_no_batch(backbone: Backbone) -> None:
 
 def test_extraction_leaves_the_backbone_bit_identical(paths: list[Path], backbone: Backbone) -> None:
     list(run(paths, backbone))
-    assert backbones._digest(backbone.net) == backbone.digest
+    assert backbones.state_digest(backbone.net) == backbone.digest
 
 
 def test_a_file_that_is_missing_stops_the_pass_only_when_it_is_reached(backbone: Backbone, tmp_path: Path) -> None:

@@ -34,9 +34,10 @@ CURATES = "mobilenet_v2"  # whose features curate reads
 OTHER = "squeezenet1_1"
 DOWNLOADS = {"download@web", "download@exports"}
 EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
+FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
 AFTER_TRAINING = {"ensemble", "evaluate"}
-AFTER_CURATION = TRAINS | AFTER_TRAINING | {"study", "suspect"}
+AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "suspect"}
 ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
 
 
@@ -150,7 +151,10 @@ def test_the_weights_of_one_backbone_rerun_its_branch_and_what_joins_it(clone):
     torch.save(models.get_model(OTHER, weights=None).state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     clone.change(f"backbones.{OTHER}", {"weights": str(path), "sha256": digest})
-    assert clone.repro().ran == {"check", f"extract@{OTHER}", f"train@{OTHER}", "suspect", "study"} | AFTER_TRAINING
+    assert (
+        clone.repro().ran
+        == {"check", f"extract@{OTHER}", f"finetune@{OTHER}", f"train@{OTHER}", "suspect", "study"} | AFTER_TRAINING
+    )
 
 
 def test_a_split_fraction_reruns_from_curation_on(clone):
@@ -168,6 +172,11 @@ def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
     assert clone.repro().ran == {"check", "merge"}
 
 
+def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_thawed(clone):
+    clone.change("finetune.lr", 0.01)
+    assert clone.repro().ran == {"check"} | FINETUNES
+
+
 def test_a_speed_knob_reruns_no_work(clone):
     before = clone.lock()
     clone.change("runtime", {"workers": 1, "batch_size": 5, "device": "cpu"})
@@ -182,7 +191,10 @@ def test_a_backbone_is_added_and_removed_by_the_parameters_alone(clone):
     before = clone.metrics()
     new = "shufflenet_v2_x0_5"
     clone.change(f"backbones.{new}", {"weights": "random"})
-    assert clone.repro().ran == {"check", f"extract@{new}", f"train@{new}", "suspect", "study"} | AFTER_TRAINING
+    assert (
+        clone.repro().ran
+        == {"check", f"extract@{new}", f"finetune@{new}", f"train@{new}", "suspect", "study"} | AFTER_TRAINING
+    )
     assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
     assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}
     assert f"metrics/train/{new}.json" in clone.dvc("metrics", "show", "--md").replace("\\", "/")

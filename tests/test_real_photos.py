@@ -39,7 +39,6 @@ def clone(tmp_path_factory):
     real_photos.prepare(clone, "vehicles", ARCHIVES, real_photos.VEHICLES)
     values = real_photos.read_params(clone)
     values["sources"] |= PRESET
-    del values["backbones"]["resnet50"]  # its pass takes a minute, and no claim here needs it
     real_photos.write_params(clone, values)
     with Services() as services, pytest.MonkeyPatch.context() as environment:
         for key, value in (services.environ() | KEYS | {"HOME": str(clone.parent)}).items():

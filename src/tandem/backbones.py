@@ -34,8 +34,7 @@ RANDOM = "random"
 _RANDOM_GRID = 4
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
 _NUM_LEAVES_PICTURES = 64
-# their side classifiers exist in training only, their ImageNet weights expect another scale of input, and their own
-# initial weights are drawn very slowly
+# side classifiers exist in training only, ImageNet weights expect another input scale, own initial weights are slow
 _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _SIDE_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
@@ -77,8 +76,8 @@ def names() -> list[str]:
     return models.list_models(module=models)
 
 
-def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int) -> Backbone:
-    """The frozen backbone.
+def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int, early_end: bool = True) -> Backbone:
+    """The frozen backbone. early_end: of random weights, see above; one that is to be trained has its real end.
 
     weights: "random" (drawn from `seed`, see above), the path of a state dict (its digest must be
     `sha256`), or one of torchvision's own names such as IMAGENET1K_V1 (downloaded by torchvision).
@@ -95,11 +94,11 @@ def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int
     net = Trunk(classifier).eval()
     dim = _dim(net, name=name, size_px=size_px)
     if weights == RANDOM:
-        net = Trunk(_early_end(classifier, size_px=size_px)).eval()
+        net = Trunk(_early_end(classifier, size_px=size_px) if early_end else classifier).eval()
         dim = _dim(net, name=name, size_px=size_px)
         _gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
-    return Backbone(name, net, dim, _digest(net))
+    return Backbone(name, net, dim, state_digest(net))
 
 
 def _classifier(name: str) -> tuple[nn.Module, str]:
@@ -242,7 +241,8 @@ def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
     net.eval()
 
 
-def _digest(net: nn.Module) -> str:
+def state_digest(net: nn.Module) -> str:
+    """sha256 over names, shapes and values of its state."""
     digest = hashlib.sha256()
     for key, value in sorted(net.state_dict().items()):
         digest.update(f"{key} {tuple(value.shape)} {value.dtype}".encode())

@@ -1,9 +1,9 @@
 """Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +15,7 @@ from tqdm import tqdm
 from tandem.errors import DataError
 from tandem.seeding import one_thread, seeded
 
+Balance = Literal["sampler", "loss", "none"]
 # the seed recipe's plateau: divide by five after ten epochs without progress
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
@@ -43,9 +44,14 @@ class Settings:
     weight_decay: float
     dropout: float
     scheduler: Literal["plateau", "cosine", "none"]
-    balance: Literal["sampler", "loss", "none"]
+    balance: Balance
     folds: int
     seed: int
+
+    @classmethod
+    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
+        """The settings of the section `train`, less what is of backbones."""
+        return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
 
 
 @dataclass(frozen=True)
@@ -71,7 +77,7 @@ def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: st
     The same head, rows and settings give the same bytes. Raises DataError when the loss stops being finite.
     """
     num_classes = int(train.targets.max()) + 1
-    weight = _class_weights(train.targets, num_classes) if settings.balance == "loss" else None
+    weight = class_weights(train.targets, num_classes) if settings.balance == "loss" else None
     optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
     scheduler = _scheduler(optimizer, settings)
     generator = torch.Generator().manual_seed(settings.seed)
@@ -81,7 +87,10 @@ def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: st
     with seeded(settings.seed), one_thread(), bar:
         for number in bar:
             lr = optimizer.param_groups[0]["lr"]
-            loss, accuracy = _train_epoch(head, optimizer, train, _batches(train.targets, settings, generator), weight)
+            order = batches(
+                train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
+            )
+            loss, accuracy = _train_epoch(head, optimizer, train, order, weight)
             val_loss, val_accuracy = _score(predict(head, val.x), val.targets)
             epochs.append(Epoch(number, lr, loss, accuracy, val_loss, val_accuracy))
             if not np.isfinite(loss + val_loss):
@@ -113,12 +122,12 @@ def _train_epoch(
     head: nn.Module,
     optimizer: torch.optim.Optimizer,
     train: Rows,
-    batches: Iterator[torch.Tensor],
+    order: Iterator[torch.Tensor],
     weight: torch.Tensor | None,
 ) -> tuple[float, float]:
     head.train()
     total_loss = num_right = num_seen = 0.0
-    for batch in batches:
+    for batch in order:
         logits, targets = head(train.x[batch]), train.targets[batch]
         loss = functional.cross_entropy(logits, targets, weight=weight)
         optimizer.zero_grad()
@@ -130,16 +139,19 @@ def _train_epoch(
     return total_loss / num_seen, num_right / num_seen
 
 
-def _batches(targets: torch.Tensor, settings: Settings, generator: torch.Generator) -> Iterator[torch.Tensor]:
-    if settings.balance == "sampler":
-        weights = _class_weights(targets, int(targets.max()) + 1)[targets]
+def batches(
+    targets: torch.Tensor, *, balance: Balance, batch_size: int, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
+    """Row numbers of one epoch, a batch at a time; the last batch may be smaller."""
+    if balance == "sampler":
+        weights = class_weights(targets, int(targets.max()) + 1)[targets]
         order = torch.multinomial(weights, len(targets), replacement=True, generator=generator)
     else:
         order = torch.randperm(len(targets), generator=generator)
-    yield from order.split(settings.batch_size)
+    yield from order.split(batch_size)
 
 
-def _class_weights(targets: torch.Tensor, num_classes: int) -> torch.Tensor:
+def class_weights(targets: torch.Tensor, num_classes: int) -> torch.Tensor:
     """Inverse frequency, 1 on average over the rows."""
     counts = torch.bincount(targets, minlength=num_classes).float()
     return len(targets) / (num_classes * counts)

@@ -42,7 +42,7 @@ def start(backbone: Backbone, *, engine: Kind, size_px: int, batch_size: int, de
     "reference" computes in fp32 by torch. "auto" takes what is fastest on this machine, as long as its rows of drawn
     pictures have a cosine of at least MIN_COSINE to the reference's. batch_size: the largest that will come.
     """
-    target = _device(device)
+    target = device_of(device)
     reference = _torch(backbone.net, target, dtype=None)
     if engine == "reference" or target.type == "mps":
         return reference
@@ -59,7 +59,8 @@ def start(backbone: Backbone, *, engine: Kind, size_px: int, batch_size: int, de
     return fastest if _least_cosine(fastest.rows(pixels), reference.rows(pixels)) >= MIN_COSINE else reference
 
 
-def _device(name: str) -> torch.device:
+def device_of(name: str) -> torch.device:
+    """The device of runtime.device; auto is the fastest kind that is there. Raises ParamsError."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, is_there in found.items() if is_there]
     if name != "auto" and name not in usable:

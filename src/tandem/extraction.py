@@ -22,14 +22,14 @@ def extract(
 
     At most a few batches of decoded pictures are held at once, however many paths there are. name: of the backbone.
     """
-    batches = _batches(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers)
+    batches = decoded(paths, size_px=size_px, resize=resize, batch_size=batch_size, workers=workers)
     with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="picture", disable=None) as bar:
         for rows in engine.rows(batches):
             yield rows
             bar.update(len(rows))
 
 
-def _batches(
+def decoded(
     paths: Sequence[Path], *, size_px: int, resize: Resize, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead."""

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError, model_validator
 from tandem.errors import DataError, ParamsError
 from tandem.labels import label_map
 from tandem.schema_sources import Count, Name, Positive, Section, Seed, Sha256, Share, Source
+from tandem.schema_training import Finetune, Train
 
 
 class LabelsOfSource(Section):
@@ -116,22 +117,6 @@ class Suspect(Section):
     seed: Seed
 
 
-class Train(Section):
-    """How heads are trained."""
-
-    head: Literal["linear", "logistic", "mlp"]
-    lr: Positive
-    batch_size: Count
-    epochs: Count
-    patience: Count
-    weight_decay: Annotated[float, Field(ge=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    scheduler: Literal["plateau", "cosine", "none"]
-    balance: Literal["sampler", "loss", "none"]
-    folds: Annotated[int, Field(ge=2, le=100)]
-    seed: Seed
-
-
 class Ensemble(Section):
     """Which ensemble is shipped, and the dropout and width of the feature ensemble."""
 
@@ -174,6 +159,7 @@ class Params(Section):
     extract: Extract
     curate: Curate
     suspect: Suspect
+    finetune: Finetune
     train: Train
     ensemble: Ensemble
     study: Study
@@ -187,6 +173,22 @@ class Params(Section):
         foreign = sorted(set(self.labels.by_source) - set(self.sources))
         if foreign:
             raise ValueError(f"labels.by_source names {foreign[0]!r}; sources has {', '.join(self.sources)}")
+        return self
+
+    @model_validator(mode="after")
+    def _layers_can_be_thawed(self) -> Self:
+        thawed = self.train.trainable_backbone_layers
+        by_name = dict.fromkeys(self.backbones, thawed) if isinstance(thawed, int) else thawed
+        for name, layers in by_name.items():
+            if name not in self.backbones:
+                raise ValueError(
+                    f"train.trainable_backbone_layers names {name!r}; backbones has {', '.join(self.backbones)}"
+                )
+            if 0 < layers < 5 and self.backbones[name].weights == "random":
+                raise ValueError(
+                    f"train.trainable_backbone_layers thaws {layers} of 5 layers of {name}, whose weights are random: "
+                    "take 0 (frozen) or 5 (trained from scratch), or give it trained weights"
+                )
         return self
 
 

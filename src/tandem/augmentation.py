@@ -1,0 +1,81 @@
+"""Pictures of a batch varied at random, all at once on tensors: crop, flip, colour, and mixes of two pictures."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+Mix = Literal["none", "mixup", "cutmix"]
+_RATIOS = (3 / 4, 4 / 3)  # of a crop's sides, as torchvision's RandomResizedCrop
+_MIXUP_ALPHA = 0.2  # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; CutMix draws evenly
+_GREY = (0.299, 0.587, 0.114)  # ITU-R 601
+
+
+@dataclass(frozen=True)
+class Augment:
+    """scale: least share of the area that a crop keeps. flip: mirrored or not, evenly.
+
+    colour: brightness, contrast and saturation are each multiplied by a factor within 1 +- colour.
+    """
+
+    scale: float
+    flip: bool
+    colour: float
+
+
+def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
+    """(n, H, W, 3) uint8 to (n, size_px, size_px, 3) float32 in 0..255; each picture is drawn on its own."""
+    images = pixels.permute(0, 3, 1, 2).float()
+    grid = functional.affine_grid(
+        _boxes(len(images), settings, rng).to(images.device), [len(images), 3, size_px, size_px], align_corners=False
+    )
+    cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+    varied = _recoloured(cropped, settings.colour, rng)
+    return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
+
+
+def mix(
+    pixels: torch.Tensor, targets: torch.Tensor, *, kind: Mix, rng: np.random.Generator
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Each picture mixed with another of the batch, and its target (n, C) by the same share. pixels: (n, H, W, 3)."""
+    if kind == "none":
+        return pixels, targets
+    other = torch.from_numpy(rng.permutation(len(pixels))).to(pixels.device)
+    if kind == "mixup":
+        share = float(rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
+        mixed = share * pixels + (1 - share) * pixels[other]
+    else:
+        size, mixed = pixels.shape[1], pixels.clone()
+        side = round(size * float(np.sqrt(rng.random())))
+        top, left = rng.integers(0, size - side + 1, 2).tolist()
+        mixed[:, top : top + side, left : left + side] = pixels[other][:, top : top + side, left : left + side]
+        share = 1 - side * side / (size * size)
+    return mixed, share * targets + (1 - share) * targets[other]
+
+
+def _boxes(count: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
+    """(count, 2, 3) affine maps from the crop's [-1, 1] to the picture's, mirrored where so drawn."""
+    area = rng.uniform(settings.scale, 1, count)
+    ratio = np.exp(rng.uniform(np.log(_RATIOS[0]), np.log(_RATIOS[1]), count))
+    width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
+    mirrored = np.where(rng.random(count) < 0.5, -1, 1) if settings.flip else np.ones(count)
+    maps = np.zeros((count, 2, 3), dtype=np.float32)
+    maps[:, 0, 0], maps[:, 1, 1] = width * mirrored, height
+    maps[:, 0, 2], maps[:, 1, 2] = (1 - width) * rng.uniform(-1, 1, count), (1 - height) * rng.uniform(-1, 1, count)
+    return torch.from_numpy(maps)
+
+
+def _recoloured(images: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+    """(n, 3, H, W) in 0..255, with brightness, contrast and saturation by a factor each."""
+    if strength == 0:
+        return images
+    drawn = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
+    brightness, contrast, saturation = torch.from_numpy(drawn).to(images.device)
+    weights = torch.tensor(_GREY, device=images.device).view(1, 3, 1, 1)
+    images = images * brightness
+    level = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
+    images = level + (images - level) * contrast
+    grey = (images * weights).sum(1, keepdim=True)
+    return (grey + (images - grey) * saturation).clamp(0, 255)

@@ -1,0 +1,24 @@
+"""Features of a backbone for the models: its frozen ones as they are, or those of a fine-tuned copy of it.
+
+Without a thawed layer nothing is computed and no torch is loaded.
+"""
+
+import shutil
+from pathlib import Path
+
+from tandem.files import whole_folder
+from tandem.jobs import Job
+
+
+def finetune(job: Job, folder: Path, *, recovery: Path) -> dict[str, float]:
+    """Write `folder` (rows.npy, ids.txt, meta.json; trunk.pt, head.pt and curves.csv if tuned); what there is to tell.
+
+    recovery: where the state of a training lies that was killed, and its scratch.
+    """
+    if job.num_layers == 0:
+        with whole_folder(folder) as temporary:
+            shutil.copytree(job.extracted, temporary, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        return {"trainable_backbone_layers": 0}
+    from tandem import tuning  # torch costs seconds, and a frozen backbone needs none of it
+
+    return {"trainable_backbone_layers": job.num_layers, **tuning.tune(job, folder, recovery_dir=recovery)}

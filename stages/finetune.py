@@ -1,0 +1,27 @@
+"""The features that models are trained on: of the frozen backbone as they are, or of a fine-tuned copy of it.
+
+Reads data/merge, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
+metrics/finetune/<backbone>.json.
+A fine-tune that was killed goes on from its last epoch, whose state lies in .tandem/recovery.
+"""
+
+import sys
+from pathlib import Path
+
+from tandem import finetuning, jobs, running
+from tandem.files import write_json
+from tandem.params import read_params
+from tandem.records import load_index
+from tandem.samples import load_samples
+
+
+def main(name: str) -> None:
+    images = [Path("data/merge/images") / record.file for record in load_index(Path("data/merge/index.csv")).records]
+    samples, extracted = load_samples(Path("data/curate")), Path("data/extract") / name
+    job = jobs.Job.from_params(name, read_params(), samples, images=images, extracted=extracted)
+    told = finetuning.finetune(job, Path("data/finetune") / name, recovery=Path(".tandem/recovery") / name)
+    write_json(Path(f"metrics/finetune/{name}.json"), told)
+
+
+if __name__ == "__main__":
+    running.run(main, *sys.argv[1:])

@@ -1,0 +1,227 @@
+"""Fine-tunes of tiny networks on tiny pictures: their start, what they learn, and that a kill changes nothing."""
+
+import os
+import pickle
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torchvision import models
+
+from tandem import backbones, engines, extraction, finetuning, logistic
+from tandem.calibration import fit_temperature
+from tandem.errors import DataError
+from tandem.features import load_features, write_features
+from tandem.files import read_csv, sha256, tree
+from tandem.folds import folds
+from tandem.jobs import Job, num_layers
+from tandem.metrics import log_loss, softmax
+from tandem.samples import Sample, Samples
+
+SIZE, NUM = 32, 48
+NAME = "shufflenet_v2_x0_5"
+SETTINGS: dict[str, Any] = {
+    "lr": 0.01,
+    "layer_decay": 0.9,
+    "batch_size": 8,
+    "epochs": 5,
+    "patience": 5,
+    "warmup_epochs": 1,
+    "weight_decay": 0.05,
+    "label_smoothing": 0.1,
+    "ema_decay": 0.5,
+    "clip_norm": 1.0,
+    "probe_first": True,
+    "mix": "none",
+    "augment": {"scale": 0.5, "flip": True, "colour": 0.2},
+    "size_px": SIZE,
+    "precision": "float32",
+    "seed": 0,
+}
+DRIVER = """
+import pickle, sys, torch
+from pathlib import Path
+from tandem.finetuning import finetune
+torch.set_num_threads(1)
+root = Path(sys.argv[1])
+finetune(pickle.loads((root / "job.pickle").read_bytes()), root / "out", recovery=root / "recovery")
+"""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Stripes, upright for even numbers and level for odd ones, of random colours, width and place."""
+    root, paths = tmp_path_factory.mktemp("images"), []
+    for number in range(NUM):
+        rng = np.random.default_rng(number)
+        low, high = rng.integers(0, 100, 3), rng.integers(150, 256, 3)
+        line = (np.arange(40) + rng.integers(8)) // rng.integers(3, 6) % 2
+        rows = np.where(np.broadcast_to(line[:, None], (40, 40))[..., None], low, high)
+        paths.append(root / f"{number:02}.png")
+        Image.fromarray((rows if number % 2 else rows.swapaxes(0, 1)).astype(np.uint8)).save(paths[-1])
+    return paths
+
+
+def samples() -> Samples:
+    splits = ["train"] * 32 + ["val"] * 8 + ["test"] * 6 + [""] * 2
+    rows = [Sample(f"{n:02}", ("upright", "level")[n % 2], "web", f"g{n}", split) for n, split in enumerate(splits)]
+    return Samples(("upright", "level"), tuple(rows))
+
+
+def job(images: list[Path], root: Path, *, layers: int, weights: Path | None = None, **changes: Any) -> Job:
+    given = {"weights": "random", "sha256": None} if weights is None else weights_of(weights)
+    backbone = backbones.load(NAME, **given, seed=0, size_px=SIZE)
+    knobs = {"batch_size": 16, "workers": 2, "device": "cpu"}
+    engine = engines.start(backbone, engine="reference", size_px=SIZE, batch_size=16, device="cpu")
+    plain = {"size_px": SIZE, "resize": "squash", "batch_size": 16, "workers": 2}
+    rows = extraction.extract(images, engine=engine, name=NAME, **plain)
+    write_features(root / "extract", ids=samples().ids, dim=backbone.dim, batches=rows, meta={"backbone": NAME})
+    return Job(
+        name=NAME,
+        num_layers=layers,
+        samples=samples(),
+        images=images,
+        extracted=root / "extract",
+        weights=given,
+        size_px=SIZE,
+        resize="squash",
+        engine="reference",
+        weights_seed=0,
+        settings={**SETTINGS, **changes},
+        balance="sampler",
+        folds=3,
+        runtime=knobs,
+    )
+
+
+def weights_of(path: Path) -> dict[str, str]:
+    return {"weights": str(path), "sha256": sha256(path)}
+
+
+@pytest.fixture(scope="module")
+def trained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A network with drawn weights, as a file: what a trained one looks like to the code."""
+    path = tmp_path_factory.mktemp("weights") / "net.pth"
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(1)
+        torch.save(models.get_model(NAME, weights=None).state_dict(), path)
+    return path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in tree(folder)}
+
+
+def test_without_a_thawed_layer_the_rows_are_those_of_the_extraction_to_the_byte(
+    images: list[Path], tmp_path: Path
+) -> None:
+    frozen = job(images, tmp_path, layers=0)
+    told = finetuning.finetune(frozen, tmp_path / "out", recovery=tmp_path / "recovery")
+    assert told == {"trainable_backbone_layers": 0}
+    assert contents(tmp_path / "out") == contents(tmp_path / "extract")
+    assert not (tmp_path / "recovery").exists()
+
+
+def test_a_frozen_backbone_loads_no_torch() -> None:
+    code = "import sys, tandem.finetuning; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"
+
+
+def test_layers_are_given_for_all_or_by_name() -> None:
+    assert [num_layers(2, name) for name in ("a", "b")] == [2, 2]
+    assert [num_layers({"a": 3}, name) for name in ("a", "b")] == [3, 0]
+
+
+def test_a_probe_first_begins_at_the_probe_s_validation_loss(
+    images: list[Path], trained_weights: Path, tmp_path: Path
+) -> None:
+    tuned = job(images, tmp_path, layers=1, weights=trained_weights, epochs=1)
+    told = finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
+    x = np.asarray(load_features(tmp_path / "extract", ids=samples().ids).x)
+    rows, targets = x[samples().rows("train")], samples().targets("train")
+    fold_of = folds(targets, samples().groups("train"), num_folds=3, seed=0)
+    fitted = logistic.fit(
+        rows, targets, strength=logistic.choose_strength(rows, targets, fold_of, balanced=True), balanced=True
+    )
+    logits = (x[samples().rows("val")] - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias
+    target = samples().targets("val")
+    logits = logits / fit_temperature(logits.astype(np.float32), target=target)
+    assert told["start_val_loss"] == pytest.approx(log_loss(target=target, probs=softmax(logits)), abs=1e-4)
+    assert told["val_loss"] <= told["start_val_loss"]
+
+
+def test_the_tuned_trunk_and_head_are_kept_and_its_rows_are_what_it_gives(
+    images: list[Path], trained_weights: Path, tmp_path: Path
+) -> None:
+    tuned = job(images, tmp_path, layers=2, weights=trained_weights, epochs=2, precision="bfloat16", mix="cutmix")
+    finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
+    backbone = backbones.load(NAME, **weights_of(trained_weights), seed=0, size_px=SIZE)
+    frozen = {key: value.clone() for key, value in backbone.net.state_dict().items()}
+    state = torch.load(tmp_path / "out" / "trunk.pt", weights_only=True)
+    assert {key.split(".")[1] for key in state if not torch.equal(state[key], frozen[key])} <= {"stage4", "conv5"}
+    backbone.net.load_state_dict(state)
+    with torch.inference_mode():
+        pixels = np.stack(
+            [np.asarray(Image.open(path).resize((SIZE, SIZE), Image.Resampling.BILINEAR)) for path in images]
+        )
+        expected = backbone.net(torch.from_numpy(pixels)).numpy()
+    found = load_features(tmp_path / "out", ids=samples().ids)
+    assert np.allclose(found.x, expected, rtol=1e-4, atol=1e-5)
+    assert found.meta["trainable_backbone_layers"] == 2
+    assert found.meta["weights_sha256"] == backbones.state_digest(backbone.net)
+    assert [row["epoch"] for row in read_csv(tmp_path / "out" / "curves.csv")] == ["0", "1", "2"]
+    assert list((tmp_path / "recovery").iterdir()) == []
+
+
+def test_a_loss_that_is_not_finite_says_what_to_lower(
+    images: list[Path], trained_weights: Path, tmp_path: Path
+) -> None:
+    tuned = job(images, tmp_path, layers=1, weights=trained_weights, lr=1e30, clip_norm=1e30, warmup_epochs=0)
+    with pytest.raises(DataError, match=r"the loss is not finite in epoch \d .*take a lower finetune\.lr"):
+        finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
+
+
+def killed_after_a_state(root: Path) -> None:
+    """Start a fine-tune in a process of its own, and kill it as soon as it has written another state."""
+    before = [path.stat().st_mtime_ns for path in (root / "recovery").rglob("state.pt")]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([sys.executable, "-c", DRIVER, str(root)], env=environment)
+    end = time.monotonic() + 60
+    while process.poll() is None and time.monotonic() < end:
+        if [path.stat().st_mtime_ns for path in (root / "recovery").rglob("state.pt")] not in ([], before):
+            process.send_signal(signal.SIGKILL)
+            break
+        time.sleep(0.002)
+    assert process.wait(30) == -signal.SIGKILL
+
+
+def test_a_fine_tune_from_random_weights_learns_and_one_killed_three_times_ends_with_the_same_bytes(
+    images: list[Path], tmp_path: Path
+) -> None:
+    tuned = job(images, tmp_path, layers=5, epochs=8, patience=8)
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps(tuned))
+    told = finetuning.finetune(tuned, tmp_path / "unbroken", recovery=tmp_path / "other")
+    assert told["val_loss"] < told["start_val_loss"]
+    for _ in range(3):
+        killed_after_a_state(tmp_path)
+        assert not (tmp_path / "out").exists()
+    [state] = (tmp_path / "recovery").rglob("state.pt")
+    assert 3 <= len(torch.load(state, weights_only=True)["curve"]) - 1 < 8
+    assert finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery") == told
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
