@@ -25,7 +25,7 @@ def main() -> None:
     own = params["ensemble"]
     settings = training.Settings.from_params({**params["train"], "dropout": own["dropout"]})
     ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"])
-    shipped = ensembling.choose(own["kind"], ensembles)
+    shipped = ensembling.choose(own["kind"], ensembles, samples)
     ensembling.save(ensembles, samples, Path("data/ensemble"), shipped=shipped)
     write_json(Path("metrics/ensemble.json"), ensembling.summary(ensembles, samples, shipped=shipped))
 

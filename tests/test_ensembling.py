@@ -89,7 +89,7 @@ def test_the_weighted_mean_trusts_the_member_that_knows() -> None:
     guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
     found = ensembling.weighted_means({"knows": knows, "guesses": guesses}, samples)
     assert found["weighted"].weights["knows"] > 0.9
-    assert found["weighted"].held_out_log_loss < found["mean"].held_out_log_loss
+    assert found["weighted"].held_out.mean() < found["mean"].held_out.mean()
 
 
 def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_for_good() -> None:
@@ -100,7 +100,7 @@ def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_
     greedy = ensembling.weigh(guesses, samples, partial(pooling.greedy, seed=0))
     own = scoring.score(greedy.logits, samples, split="val")["log_loss"]
     assert own < np.log(3) - 0.2
-    assert greedy.held_out_log_loss > own + 0.1
+    assert greedy.held_out.mean() > own + 0.1
 
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
@@ -184,10 +184,10 @@ def test_the_feature_ensemble_learns() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_that_is_asked_for_is_taken(kind: str) -> None:
-    assert ensembling.choose(kind, {}) == kind
+    assert ensembling.choose(kind, {}, planted()[1]) == kind
 
 
-def test_best_is_the_lowest_held_out_log_loss_on_validation() -> None:
+def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() -> None:
     _, samples = planted()
     rng = np.random.default_rng(2)
     models = {kind: rng.normal(size=(100, 3)).astype(np.float32) for kind in "abcdef"}
@@ -203,8 +203,7 @@ def test_best_is_the_lowest_held_out_log_loss_on_validation() -> None:
             probs = special.softmax(x[rows[held]].astype(np.float64) / temperature, axis=1)
             parts.append(sklearn.metrics.log_loss(targets[held], probs, labels=range(3)) * held.sum())
         losses[kind] = sum(parts) / len(rows)
-    assert {kind: made.held_out_log_loss for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
-    assert ensembling.choose("best", ensembles) == min(losses, key=losses.__getitem__)
+    assert {kind: made.held_out.mean() for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
     found = ensembling.summary(ensembles, samples, shipped="b")
     assert found["shipped"] == "b"
     assert found["weights"] == {kind: {kind: 1.0} for kind in models}
@@ -212,9 +211,29 @@ def test_best_is_the_lowest_held_out_log_loss_on_validation() -> None:
         assert scores["held_out_log_loss"] == pytest.approx(losses[kind], abs=1e-4)
 
 
+def scoring_by(losses: np.ndarray) -> Ensemble:
+    return Ensemble(np.zeros((100, 3), dtype=np.float32), held_out=losses)
+
+
 def test_of_several_best_ones_the_first_is_taken() -> None:
-    same = Ensemble(np.zeros((100, 3), dtype=np.float32), held_out_log_loss=0.5)
-    assert ensembling.choose("best", {"mean": same, "logit": same}) == "mean"
+    _, samples = planted()
+    same = scoring_by(np.full(len(samples.rows("val")), 0.5))
+    assert ensembling.choose("best", {"mean": same, "logit": same}, samples) == "mean"
+
+
+@pytest.mark.parametrize(("times", "chosen"), [(0.9, "mean"), (1.1, "stack")])
+def test_a_simpler_kind_is_shipped_unless_it_is_worse_by_more_than_a_standard_error(times: float, chosen: str) -> None:
+    _, samples = planted()
+    num = len(samples.rows("val"))
+    better = np.random.default_rng(0).uniform(0.2, 0.8, num)
+    wobble = np.random.default_rng(1).normal(size=num)
+    wobble -= wobble.mean()
+    groups = np.array(samples.groups("val"))
+    # the standard error of a mean of groups, said in another way: the spread of the groups' own sums
+    sums = np.array([wobble[groups == group].sum() for group in sorted(set(groups))])
+    worse = better + wobble + times * np.sqrt(len(sums)) * sums.std() / num
+    kinds = {"mean": scoring_by(worse), "stack": scoring_by(better)}
+    assert ensembling.choose("best", kinds, samples) == chosen
 
 
 def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
@@ -234,7 +253,7 @@ def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
     assert first["weighted"].weights == second["weighted"].weights
     for kind in ("logit", "feature", "stack"):
         assert state_bytes(first[kind]) == state_bytes(second[kind])
-    assert ensembling.choose("best", first) == ensembling.choose("best", second)
+    assert ensembling.choose("best", first, samples) == ensembling.choose("best", second, turned)
     assert ensembling.summary(first, samples, shipped="mean") == ensembling.summary(second, turned, shipped="mean")
 
 

@@ -4,7 +4,7 @@ Which one is shipped is decided on validation. Weights and temperatures are fitt
 what it reaches on folds of validation that it was not fitted to.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from tandem import calibration, heads, pooling, training
 from tandem.files import whole_folder, write_json
 from tandem.folds import folds
 from tandem.logits import Logits, save_logits
-from tandem.metrics import log_loss, softmax
+from tandem.metrics import log_losses, softmax
 from tandem.samples import Samples
 from tandem.scoring import score
 from tandem.training import Settings, Trained
@@ -32,12 +32,12 @@ _Weigh = Callable[[np.ndarray], np.ndarray]
 class Ensemble:
     """logits: (N, C) float32 for all pictures, calibrated on validation.
 
-    held_out_log_loss: on validation, each fold by weights and temperature fitted to the others. weights: model ->
+    held_out: (n,) log loss of each validation row, by weights and temperature fitted to other folds. weights: model ->
     share of its probs, for a weighted mean. trained: None for that.
     """
 
     logits: np.ndarray
-    held_out_log_loss: float
+    held_out: np.ndarray
     weights: Mapping[str, float] | None = None
     trained: Trained | None = None
 
@@ -158,7 +158,7 @@ def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str
         "val": {
             kind: {
                 **score(made.logits, samples, split="val"),
-                "held_out_log_loss": made.held_out_log_loss,
+                "held_out_log_loss": float(made.held_out.mean()),
             }
             for kind, made in ensembles.items()
         },
@@ -166,11 +166,26 @@ def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str
     }
 
 
-def choose(kind: str, ensembles: Mapping[str, Ensemble]) -> str:
-    """`kind` itself, or for "best" the ensemble with the lowest held-out log loss on validation, first of several."""
+def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
+    """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
+
+    Not clearly: its held-out log loss is higher by at most a standard error of the difference, over groups. So simpler
+    kinds come first, and a small validation split does not pick by chance (the rule of Breiman et al. 1984, section
+    3.4.3).
+    """
     if kind != BEST:
         return kind
-    return min(ensembles, key=lambda name: ensembles[name].held_out_log_loss)
+    lowest = min((made.held_out for made in ensembles.values()), key=np.mean)
+    groups = samples.groups("val")
+    excess = {name: made.held_out - lowest for name, made in ensembles.items()}
+    return next(name for name, each in excess.items() if each.mean() <= _standard_error(each, groups))
+
+
+def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:
+    """Of the mean of values (n,) whose rows are alike within groups (n,)."""
+    group_of = np.unique(np.asarray(groups), return_inverse=True)[1]
+    sums = np.bincount(group_of, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))
 
 
 def _calibrated(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.ndarray:
@@ -179,13 +194,13 @@ def _calibrated(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.
     return calibration.calibrated(logits, calibration.fit_temperature(logits[rows], target=target))
 
 
-def _held_out(logits_of: Callable[[np.ndarray], np.ndarray], samples: Samples) -> float:
-    """Log loss on validation, each fold of groups by logits_of(the others) and their temperature."""
+def _held_out(logits_of: Callable[[np.ndarray], np.ndarray], samples: Samples) -> np.ndarray:
+    """(n,) log loss of each validation row, each fold of groups by logits_of(the others) and their temperature."""
     rows, target = samples.rows("val"), samples.targets("val")
     fold_of = folds(target, samples.groups("val"), num_folds=_FOLDS, seed=0)
-    total = 0.0
+    losses = np.zeros(len(rows))
     for fold in np.unique(fold_of):
         held, fitted = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
         logits = _calibrated(logits_of(fitted), samples, fitted)[rows[held]]
-        total += log_loss(target=target[held], probs=softmax(logits)) * len(held)
-    return total / len(rows)
+        losses[held] = log_losses(target=target[held], probs=softmax(logits))
+    return losses
