@@ -63,16 +63,21 @@ def main() -> None:
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    archives = arguments.archives.resolve()
-    missing = [name for name in (WEIGHTS, *VEHICLES.values(), *SCENES.values()) if not (archives / name).is_file()]
-    if missing:
-        sys.exit(f"error: {archives} lacks {', '.join(missing)}")
+    archives = whole(arguments.archives, WEIGHTS, *VEHICLES.values(), *SCENES.values())
     figures = []
     with tempfile.TemporaryDirectory(prefix="tandem-photos-") as work:
         figures += vehicles(archives, Path(work) / "vehicles")
         figures += scenes(archives, Path(work) / "scenes")
     print(f"\n{platform.machine()}, {platform.system()}, Python {platform.python_version()}")
     conclude(figures, arguments.json)
+
+
+def whole(archives: Path, *names: str) -> Path:
+    """The folder as an absolute path; ends the program where it lacks one of these files."""
+    archives = archives.resolve()
+    if missing := [name for name in names if not (archives / name).is_file()]:
+        sys.exit(f"error: {archives} lacks {', '.join(missing)}")
+    return archives
 
 
 def vehicles(archives: Path, clone: Path) -> list[Figure]:

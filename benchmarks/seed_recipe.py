@@ -17,7 +17,6 @@ Prints required beside reached and exits 1 when a figure falls short.
 
 import argparse
 import os
-import sys
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -134,10 +133,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3, help="of the split: 0, 1, ...")
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    archives = arguments.archives.resolve()
-    wanted = (real_photos.WEIGHTS, *real_photos.VEHICLES.values())
-    if missing := [name for name in wanted if not (archives / name).is_file()]:
-        sys.exit(f"error: {archives} lacks {', '.join(missing)}")
+    archives = real_photos.whole(arguments.archives, real_photos.WEIGHTS, *real_photos.VEHICLES.values())
     with tempfile.TemporaryDirectory(prefix="tandem-recipe-") as work:
         clone = Path(work) / "vehicles"
         real_photos.prepare(clone, "vehicles", archives, real_photos.VEHICLES)

@@ -11,7 +11,6 @@ Prints required beside reached and exits 1 when a figure falls short.
 
 import argparse
 import math
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -48,10 +47,7 @@ def main() -> None:
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    archives = arguments.archives.resolve()
-    wanted = (real_photos.WEIGHTS, *real_photos.VEHICLES.values())
-    if missing := [name for name in wanted if not (archives / name).is_file()]:
-        sys.exit(f"error: {archives} lacks {', '.join(missing)}")
+    archives = real_photos.whole(arguments.archives, real_photos.WEIGHTS, *real_photos.VEHICLES.values())
     with tempfile.TemporaryDirectory(prefix="tandem-labels-") as work:
         figures = [*photographs(archives, Path(work) / "vehicles"), *sample(Path(work) / "sample")]
     conclude(figures, arguments.json)
