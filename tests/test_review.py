@@ -119,7 +119,7 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=_environment(),
+            env=_environment(FIFTYONE_PRIVATE_DATABASE_PORT="9"),  # as FiftyOne leaves it to its children
         )
 
     def report(self):

@@ -23,6 +23,8 @@ _SETTINGS = {
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
 }
+# FiftyOne tells its children the port of its own database, wherever that lies and whether or not it still runs
+_PORT_OF_PARENT = "FIFTYONE_PRIVATE_DATABASE_PORT"
 _PATIENCE_S = 30  # for an orphaned database to end by itself once it is told to
 
 
@@ -59,6 +61,7 @@ def _start(database_dir: Path) -> Any:
     is_first = "fiftyone" not in sys.modules
     if is_first:
         os.environ.update({**_SETTINGS, **os.environ, "FIFTYONE_DATABASE_DIR": str(database_dir)})
+        os.environ.pop(_PORT_OF_PARENT, None)
     try:
         # Not at the top: this takes seconds, reads the environment once for all, and the first call after it
         # starts a database service.
