@@ -36,7 +36,7 @@ DOWNLOADS = {"download@web", "download@exports"}
 EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
 FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
-AFTER_TRAINING = {"ensemble", "evaluate"}
+AFTER_TRAINING = {"ensemble", "evaluate", "resplit"}
 AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "suspect"}
 ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
 

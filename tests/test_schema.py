@@ -86,7 +86,7 @@ GOOD: dict[str, Any] = {
     },
     "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
     "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
-    "evaluate": {"draws": 2000, "max_error": 0.05, "seed": 0},
+    "evaluate": {"draws": 2000, "max_error": 0.05, "seeds": 3, "seed": 0},
     "runtime": {"workers": 2, "batch_size": 16, "device": "auto"},
 }
 

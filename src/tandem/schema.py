@@ -134,10 +134,11 @@ class Study(Section):
 
 
 class Evaluate(Section):
-    """Limits of the scores, and what is left to a person."""
+    """Limits of the scores, what is left to a person, and on how many splits models are trained anew."""
 
     draws: Annotated[int, Field(ge=100, le=100_000)]
     max_error: Annotated[float, Field(gt=0, lt=1)]
+    seeds: Annotated[int, Field(ge=0, le=100)]
     seed: Seed
 
 
