@@ -87,7 +87,7 @@ GOOD: dict[str, Any] = {
     "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
     "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
     "evaluate": {"draws": 2000, "max_error": 0.05, "seeds": 3, "seed": 0},
-    "runtime": {"workers": 2, "batch_size": 16, "device": "auto"},
+    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "log": "dvclive"},
 }
 
 
@@ -217,6 +217,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),
         ("study.lr", [], "study.lr is []: List should have at least 1 item"),
+        ("runtime.log", "wandb", "runtime.log is 'wandb': Input should be 'none', 'tensorboard' or 'dvclive'"),
         ("runtime.device", "gpu", "runtime.device is 'gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
         ("labels.classes", {"car": []}, "labels.classes is {'car': []}: Dictionary should have at least 2 items"),
         ("backbones", {}, "backbones is {}: Dictionary should have at least 1 item"),

@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tandem.errors import DataError, ParamsError
 from tandem.labels import label_map
 from tandem.schema_sources import Count, Name, Positive, Section, Seed, Sha256, Share, Source
 from tandem.schema_training import Finetune, Train
+from tandem.tracking import Log, require
 
 
 class LabelsOfSource(Section):
@@ -143,11 +144,21 @@ class Evaluate(Section):
 
 
 class Runtime(Section):
-    """Speed knobs that change no result."""
+    """What changes no result: speed knobs, and where training curves are written as they grow."""
 
     workers: Count
     batch_size: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
+    log: Log
+
+    @field_validator("log")
+    @classmethod
+    def _can_be_written(cls, value: Log) -> Log:
+        try:
+            require(value)
+        except ParamsError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 class Params(Section):
