@@ -39,6 +39,7 @@ GOOD: dict[str, Any] = {
     "backbones": {
         "resnet50": {"weights": "IMAGENET1K_V1"},
         "mobilenet_v2": {"weights": "random"},
+        "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
     },
     "extract": {"size_px": 224, "resize": "crop", "engine": "auto", "seed": 0},
@@ -178,7 +179,8 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "train.trainable_backbone_layers",
             {"vgg16": 1},
-            "the file: train.trainable_backbone_layers names 'vgg16'; backbones has resnet50, mobilenet_v2, resnet18",
+            "the file: train.trainable_backbone_layers names 'vgg16'; "
+            "backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "train.trainable_backbone_layers",
@@ -288,7 +290,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "curate.backbone",
             "vgg16",
-            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, resnet18",
+            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "labels.by_source.field",

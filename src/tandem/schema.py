@@ -45,10 +45,11 @@ class Merge(Section):
 
 
 class Weights(Section):
-    """`random`, a name of torchvision's, or a file with its digest."""
+    """`random`, a name of torchvision's, or a file with its digest. architecture: of a backbone with another name."""
 
     weights: Annotated[str, Field(min_length=1)]
     sha256: Sha256 | None = None
+    architecture: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _file_is_pinned(self) -> Self:
