@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
-from torchvision import transforms
 
 from tandem import images
 from tandem.errors import BrokenImage
@@ -364,35 +363,14 @@ def test_an_id_is_32_hex_digits() -> None:
     assert len(bytes.fromhex(images.pixel_id(noise()))) == 16
 
 
-SIZES = [(400, 20), (20, 400), (256, 256), (300, 200), (641, 427), (33, 1999), (259, 256), (1, 1)]
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+def test_an_upright_jpeg_of_plain_colours_is_plain(mode: str) -> None:
+    assert images.is_plain_jpeg(encoded(drawn(40, 30).convert(mode), "JPEG"))
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop"])
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("size_px", [32, 96, 224])
-def test_an_input_is_square_whatever_the_picture(resize: images.Resize, size: tuple[int, int], size_px: int) -> None:
-    found = images.to_input(drawn(*size), size_px=size_px, resize=resize)
-    assert found.shape == (size_px, size_px, 3)
-    assert found.dtype == np.uint8
-
-
-@pytest.mark.parametrize("size", SIZES)
-def test_the_crop_is_that_of_torchvisions_evaluation(size: tuple[int, int]) -> None:
-    picture = drawn(*size)
-    evaluation = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
-    expected = np.asarray(evaluation(picture))
-    assert np.array_equal(images.to_input(picture, size_px=224, resize="crop"), expected)
-
-
-def test_a_crop_adds_no_border() -> None:
-    red = Image.new("RGB", (400, 20), "red")
-    assert (images.to_input(red, size_px=64, resize="crop") == (255, 0, 0)).all()
-
-
-def test_a_squash_keeps_both_ends_of_a_long_picture() -> None:
-    picture = Image.new("RGB", (400, 20), "white")
-    picture.paste("red", (0, 0, 100, 20))
-    picture.paste("blue", (300, 0, 400, 20))
-    found = images.to_input(picture, size_px=32, resize="squash")
-    assert found[16, 2].tolist() == [255, 0, 0]
-    assert found[16, -3].tolist() == [0, 0, 255]
+def test_what_is_turned_or_of_other_colours_or_no_jpeg_is_not_plain() -> None:
+    turned = Image.Exif()
+    turned[0x0112] = 6
+    picture = drawn(40, 30)
+    others = [encoded(picture, "JPEG", exif=turned), encoded(picture.convert("CMYK"), "JPEG"), encoded(picture, "PNG")]
+    assert [images.is_plain_jpeg(data) for data in (*others, b"", b"\xff\xd8\xff")] == [False] * 5

@@ -10,7 +10,8 @@ from tqdm import tqdm
 
 from tandem.engines import Engine
 from tandem.errors import BrokenImage, DataError
-from tandem.images import Resize, decode, to_input
+from tandem.images import Resize
+from tandem.inputs import read_input
 
 _BATCHES_AHEAD = 4
 
@@ -37,10 +38,9 @@ def decoded(
     def read(path: Path) -> np.ndarray:
         try:
             # the merge has refused what is too small or too large; here every picture is taken
-            image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
+            return read_input(path.read_bytes(), size_px=size_px, resize=resize)
         except (OSError, BrokenImage) as error:
             raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None
-        return to_input(image, size_px=size_px, resize=resize)
 
     waiting: deque[list[Future[np.ndarray]]] = deque()
     with ThreadPoolExecutor(workers) as pool:

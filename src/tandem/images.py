@@ -1,8 +1,4 @@
-"""Encoded bytes to upright RGB pixels, and those to a backbone's input. The only place that decodes.
-
-The same two functions serve the merge, extraction and prediction, so that no stage sees other
-pixels than another.
-"""
+"""Encoded bytes to upright RGB pixels: the same for the merge, extraction and prediction (by tandem.inputs)."""
 
 import hashlib
 import io
@@ -22,7 +18,6 @@ Image.MAX_IMAGE_PIXELS = None
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # Pillow knows more, EPS by running Ghostscript
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second picture
-_CROP_SHARE = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 _ORIENTATION_TAG = 0x0112
 _TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -76,24 +71,21 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
 
 
+def is_plain_jpeg(data: bytes) -> bool:
+    """Whether the picture is a JPEG in RGB or grey that stands upright as it is; False of what cannot be told."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=_FORMATS[:1])
+        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _DAMAGE:  # an UnidentifiedImageError is an OSError
+        return False
+    return image.mode in ("RGB", "L") and turn is None
+
+
 def pixel_id(image: Image.Image) -> str:
     """32 hex digits of the sha256 over size and RGB bytes: equal exactly when the pixels are."""
     digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()[:32]
-
-
-def to_input(image: Image.Image, *, size_px: int, resize: Resize) -> np.ndarray:
-    """(size_px, size_px, 3) uint8: squashed to a square, or the central crop of torchvision's evaluation transform."""
-    if resize == "squash":
-        square = image.resize((size_px, size_px), Image.Resampling.BILINEAR)
-    else:
-        side = round(size_px / _CROP_SHARE)
-        short = min(image.size)
-        scaled = image.resize((side * image.width // short, side * image.height // short), Image.Resampling.BILINEAR)
-        left, top = round((scaled.width - size_px) / 2), round((scaled.height - size_px) / 2)
-        square = scaled.crop((left, top, left + size_px, top + size_px))
-    return np.asarray(square)
 
 
 def _truncated(error: Exception) -> BrokenImage:
