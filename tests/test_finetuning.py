@@ -102,6 +102,7 @@ def job(images: list[Path], root: Path, *, layers: int, weights: Path | None = N
         num_layers=layers,
         samples=samples(),
         images=images,
+        views=1,
         extracted=root / "extract",
         weights=given,
         size_px=SIZE,
