@@ -58,6 +58,7 @@ GOOD: dict[str, Any] = {
         "layer_decay": 1,
         "batch_size": 32,
         "epochs": 12,
+        "keep": "last",
         "patience": 5,
         "warmup_epochs": 0,
         "weight_decay": 0.05,

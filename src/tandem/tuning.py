@@ -33,7 +33,7 @@ def settings_of(job: Job) -> Settings:
 
 
 def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
-    """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the best epoch and its scores."""
+    """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples, settings = job.samples, settings_of(job)
     parts = [sample.split for sample in samples.samples]
     require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
@@ -50,12 +50,12 @@ def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = igno
 
 
 def told(training: Training) -> dict[str, float]:
-    """The best epoch, its scores on validation, and those of the start."""
-    first, best = training.curve[0], training.curve[training.best_epoch]
+    """The epoch that is kept, its scores on validation, and those of the start."""
+    first, kept = training.curve[0], training.curve[training.kept_epoch]
     return {
-        "best_epoch": best.epoch,
-        "val_loss": best.val_loss,
-        "val_top1_accuracy": best.val_top1_accuracy,
+        "kept_epoch": kept.epoch,
+        "val_loss": kept.val_loss,
+        "val_top1_accuracy": kept.val_top1_accuracy,
         "start_val_loss": first.val_loss,
         "start_val_top1_accuracy": first.val_top1_accuracy,
     }
