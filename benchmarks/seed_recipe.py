@@ -20,7 +20,6 @@ import os
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import mean
@@ -39,9 +38,9 @@ from tandem.features import load_features
 from tandem.files import sha256
 from tandem.inputs import read_input
 from tandem.records import load_index
-from tandem.samples import SPLITS, Sample, Samples, load_samples
+from tandem.resplitting import resplit
+from tandem.samples import SPLITS, Samples, load_samples
 from tandem.seeding import one_thread, seeded
-from tandem.splits import split_of
 
 # The recipe.
 SIZE_PX = 150
@@ -152,7 +151,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
     tasks: dict[tuple[int, bool], Task] = {}
     ours = []
     for seed in seeds:
-        drawn = by_group(samples, fractions, seed)
+        drawn = resplit(samples, fractions=fractions, seed=seed)
         rows, files = real_photos.by_file(index, fractions, seed)
         parts = {
             True: parts_of(rows, Samples(samples.class_names, tuple(files))),
@@ -166,15 +165,6 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
 def decoded(paths: Sequence[Path]) -> np.ndarray:
     """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: pictures that the merge wrote."""
     return np.stack([read_input(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
-
-
-def by_group(samples: Samples, fractions: Mapping[str, float], seed: int) -> Samples:
-    """The same pictures, one of each set of copies, with the split that curation draws by this seed."""
-
-    def drawn(sample: Sample) -> Sample:
-        return replace(sample, split=split_of(sample.group, fractions=fractions, seed=seed) if sample.split else "")
-
-    return Samples(samples.class_names, tuple(drawn(sample) for sample in samples.samples))
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:

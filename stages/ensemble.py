@@ -5,7 +5,7 @@ Reads data/finetune, data/train, data/study, data/curate; writes data/ensemble a
 
 from pathlib import Path
 
-from tandem import ensembling, features, logits, running, training
+from tandem import ensembling, features, logits, running, tracking, training
 from tandem.files import write_json
 from tandem.params import read_params
 from tandem.samples import load_samples
@@ -24,7 +24,8 @@ def main() -> None:
     )
     own = params["ensemble"]
     settings = training.Settings.from_params({**params["train"], "dropout": own["dropout"]})
-    ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"])
+    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/ensemble")) as track:
+        ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"], track=track)
     shipped = ensembling.choose(own["kind"], ensembles, samples)
     ensembling.save(ensembles, samples, Path("data/ensemble"), shipped=shipped)
     write_json(Path("metrics/ensemble.json"), ensembling.summary(ensembles, samples, shipped=shipped))

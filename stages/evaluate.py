@@ -15,7 +15,10 @@ from tandem.samples import load_samples
 
 def main() -> None:
     params, samples = read_params(), load_samples(Path("data/curate"))
-    ensemble, settings = read_json(Path("data/ensemble/shipped.json")), evaluation.Settings(**params["evaluate"])
+    ensemble, settings = (
+        read_json(Path("data/ensemble/shipped.json")),
+        evaluation.Settings.from_params(params["evaluate"]),
+    )
     folders = {name: Path("data/train") / name for name in params["backbones"]}
     folders |= {kind: Path("data/ensemble") / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}

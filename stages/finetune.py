@@ -8,7 +8,7 @@ A fine-tune that was killed goes on from its last epoch, whose state lies in .ta
 import sys
 from pathlib import Path
 
-from tandem import finetuning, jobs, running
+from tandem import finetuning, jobs, running, tracking
 from tandem.files import write_json
 from tandem.params import read_params
 from tandem.records import load_index
@@ -16,10 +16,12 @@ from tandem.samples import load_samples
 
 
 def main(name: str) -> None:
+    params, recovery = read_params(), Path(".tandem/recovery") / name
     images = [Path("data/merge/images") / record.file for record in load_index(Path("data/merge/index.csv")).records]
     samples, extracted = load_samples(Path("data/curate")), Path("data/extract") / name
-    job = jobs.Job.from_params(name, read_params(), samples, images=images, extracted=extracted)
-    told = finetuning.finetune(job, Path("data/finetune") / name, recovery=Path(".tandem/recovery") / name)
+    job = jobs.Job.from_params(name, params, samples, images=images, extracted=extracted)
+    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
+        told = finetuning.finetune(job, Path("data/finetune") / name, recovery=recovery, on_epoch=track(name))
     write_json(Path(f"metrics/finetune/{name}.json"), told)
 
 

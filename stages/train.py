@@ -7,7 +7,7 @@ Seconds for a thousand pictures.
 import sys
 from pathlib import Path
 
-from tandem import running, training
+from tandem import running, tracking, training
 from tandem.features import load_features
 from tandem.files import write_json
 from tandem.params import read_params
@@ -19,7 +19,8 @@ def main(name: str) -> None:
     samples = load_samples(Path("data/curate"))
     x = load_features(Path("data/finetune") / name, ids=samples.ids).x
     settings = training.Settings.from_params(params["train"])
-    trained = training.train(x, samples, settings=settings, name=name)
+    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
+        trained = training.train(x, samples, settings=settings, name=name, on_epoch=track(name))
     out_of_fold = training.out_of_fold(x, samples, trained, settings=settings, name=name)
     training.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
     write_json(Path(f"metrics/train/{name}.json"), training.summary(trained, samples))

@@ -124,6 +124,14 @@ def test_the_trunk_gives_what_the_classifier_s_last_layer_is_given_and_makes_its
         assert_close(found @ end.weight.T + end.bias, logits)
 
 
+def test_a_name_of_one_s_own_stands_for_the_architecture_that_it_names(random_backbone: Backbone) -> None:
+    given = {"weights": "random", "sha256": None, "seed": 0, "size_px": SIZE}
+    other = backbones.load("again", architecture=RANDOM, **given)
+    assert (other.name, other.digest) == ("again", random_backbone.digest)
+    with pytest.raises(WeightsError, match="no classifier 'nothing'"):
+        backbones.load(RANDOM, architecture="nothing", **given)
+
+
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

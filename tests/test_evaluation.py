@@ -136,6 +136,8 @@ def test_the_report_has_the_shipped_model_in_full_and_the_scores_and_limits_of_a
         **scoring.score(other, samples, split="test"),
         "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
     }
+    chance = report["shipped"].pop("ece_by_chance")
+    assert 0 < chance["mean"] < chance["high"] < 1
     assert report["shipped"] == {"model": "other", **report["models"]["other"]}
     assert report["classes"] == evaluation.by_class(other, samples, split="test")
     assert report["sources"] == evaluation.by_source(other, samples, split="test")

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torchvision import models
 
 from tandem import backbones, engines, extraction, finetuning, logistic
@@ -25,6 +26,7 @@ from tandem.folds import folds
 from tandem.jobs import Job, num_layers
 from tandem.metrics import log_loss, softmax
 from tandem.samples import Sample, Samples
+from tandem.tracking import tracked
 
 SIZE, NUM = 32, 48
 NAME = "shufflenet_v2_x0_5"
@@ -50,9 +52,12 @@ DRIVER = """
 import pickle, sys, torch
 from pathlib import Path
 from tandem.finetuning import finetune
+from tandem.tracking import tracked
 torch.set_num_threads(1)
 root = Path(sys.argv[1])
-finetune(pickle.loads((root / "job.pickle").read_bytes()), root / "out", recovery=root / "recovery")
+job = pickle.loads((root / "job.pickle").read_bytes())
+with tracked("tensorboard", root / "log") as track:
+    finetune(job, root / "out", recovery=root / "recovery", on_epoch=track("net"))
 """
 
 
@@ -223,5 +228,11 @@ def test_a_fine_tune_from_random_weights_learns_and_one_killed_three_times_ends_
         assert not (tmp_path / "out").exists()
     [state] = (tmp_path / "recovery").rglob("state.pt")
     assert 3 <= len(torch.load(state, weights_only=True)["curve"]) - 1 < 8
-    assert finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery") == told
-    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")
+    with tracked("tensorboard", tmp_path / "log") as track:
+        again = finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery", on_epoch=track("net"))
+    assert again == told
+    assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")  # of which no log was written
+    logged = EventAccumulator(str(tmp_path / "log" / "net")).Reload().Scalars("val_loss")
+    curve = read_csv(tmp_path / "out" / "curves.csv")
+    assert [event.step for event in logged] == [int(row["epoch"]) for row in curve] == list(range(9))
+    assert [event.value for event in logged] == pytest.approx([float(row["val_loss"]) for row in curve], abs=1e-6)

@@ -39,6 +39,7 @@ GOOD: dict[str, Any] = {
     "backbones": {
         "resnet50": {"weights": "IMAGENET1K_V1"},
         "mobilenet_v2": {"weights": "random"},
+        "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
     },
     "extract": {"size_px": 224, "resize": "crop", "engine": "auto", "seed": 0},
@@ -86,8 +87,8 @@ GOOD: dict[str, Any] = {
     },
     "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
     "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
-    "evaluate": {"draws": 2000, "max_error": 0.05, "seed": 0},
-    "runtime": {"workers": 2, "batch_size": 16, "device": "auto"},
+    "evaluate": {"draws": 2000, "max_error": 0.05, "seeds": 3, "seed": 0},
+    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "log": "dvclive"},
 }
 
 
@@ -178,7 +179,8 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "train.trainable_backbone_layers",
             {"vgg16": 1},
-            "the file: train.trainable_backbone_layers names 'vgg16'; backbones has resnet50, mobilenet_v2, resnet18",
+            "the file: train.trainable_backbone_layers names 'vgg16'; "
+            "backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "train.trainable_backbone_layers",
@@ -217,6 +219,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),
         ("study.lr", [], "study.lr is []: List should have at least 1 item"),
+        ("runtime.log", "wandb", "runtime.log is 'wandb': Input should be 'none', 'tensorboard' or 'dvclive'"),
         ("runtime.device", "gpu", "runtime.device is 'gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
         ("labels.classes", {"car": []}, "labels.classes is {'car': []}: Dictionary should have at least 2 items"),
         ("backbones", {}, "backbones is {}: Dictionary should have at least 1 item"),
@@ -287,7 +290,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "curate.backbone",
             "vgg16",
-            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, resnet18",
+            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "labels.by_source.field",

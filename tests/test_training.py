@@ -18,10 +18,11 @@ from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from tandem import descent, heads, training
-from tandem.descent import Epoch, Rows, Settings
+from tandem.descent import Rows, Settings
 from tandem.errors import DataError, LeakySplit
 from tandem.logits import load_logits
 from tandem.samples import SPLITS, Sample, Samples
+from tandem.tracking import Epoch
 
 SETTINGS = Settings(
     head="linear",

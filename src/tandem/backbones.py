@@ -10,7 +10,6 @@ anything:
 """
 
 import hashlib
-import pickle
 import re
 from collections.abc import MutableMapping
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ from tandem.errors import WeightsError
 from tandem.files import sha256
 from tandem.leaves import dead_leaves
 from tandem.seeding import one_thread, seeded
+from tandem.states import first_line, read_state
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -76,20 +76,30 @@ def names() -> list[str]:
     return models.list_models(module=models)
 
 
-def load(name: str, *, weights: str, sha256: str | None, seed: int, size_px: int, early_end: bool = True) -> Backbone:
+def load(
+    name: str,
+    *,
+    weights: str,
+    sha256: str | None,
+    seed: int,
+    size_px: int,
+    architecture: str | None = None,
+    early_end: bool = True,
+) -> Backbone:
     """The frozen backbone. early_end: of random weights, see above; one that is to be trained has its real end.
 
-    weights: "random" (drawn from `seed`, see above), the path of a state dict (its digest must be
-    `sha256`), or one of torchvision's own names such as IMAGENET1K_V1 (downloaded by torchvision).
-    Raises WeightsError.
+    architecture: torchvision's name of the classifier, None where `name` is that. weights: "random" (drawn from `seed`,
+    see above), the path of a state dict (its digest must be `sha256`), or one of torchvision's own names such as
+    IMAGENET1K_V1 (downloaded by torchvision). Raises WeightsError.
     """
-    if name not in names():
-        raise WeightsError(f"torchvision has no classifier {name!r}; it has: {', '.join(names())}")
+    kind = architecture or name
+    if kind not in names():
+        raise WeightsError(f"torchvision has no classifier {kind!r}; it has: {', '.join(names())}")
     with seeded(seed):  # building a network draws weights, also where others replace them at once
-        classifier, end = _classifier(name)
+        classifier, end = _classifier(kind)
     if weights != RANDOM:
-        path, digest = (Path(weights), sha256) if sha256 is not None else _download(name, weights)
-        _fill(classifier, _read(path, digest=digest), end=end, described=f"{path} does not hold weights of {name}")
+        path, digest = (Path(weights), sha256) if sha256 is not None else _download(kind, weights)
+        _fill(classifier, _read(path, digest=digest), end=end, described=f"{path} does not hold weights of {kind}")
     classifier.set_submodule(end, nn.Identity())
     net = Trunk(classifier).eval()
     dim = _dim(net, name=name, size_px=size_px)
@@ -118,7 +128,7 @@ def _dim(net: Trunk, *, name: str, size_px: int) -> int:
             return net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
         raise WeightsError(
-            f"{name} takes no pictures of {size_px} x {size_px} pixels ({_first_line(error)}); change extract.size_px"
+            f"{name} takes no pictures of {size_px} x {size_px} pixels ({first_line(error)}); change extract.size_px"
         ) from None
 
 
@@ -151,27 +161,14 @@ def _read(path: Path, *, digest: str) -> State:
             "download it again, or state its own digest if it is the right one"
         )
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    # what the bytes of a stranger can make the unpickler stumble over
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        raise WeightsError(f"{path} is not a state dict that torch can read safely: {_first_line(error)}") from None
+        state = read_state(path)
+    except ValueError as error:
+        raise WeightsError(f"{path} is not a state dict that torch can read safely: {error}") from None
     if not isinstance(state, dict) or not all(
         isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         raise WeightsError(f"{path} must hold a plain state dict (names to tensors), as torchvision's own files do")
     return state
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
 
 
 def _download(name: str, weights: str) -> tuple[Path, str]:

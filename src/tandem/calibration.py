@@ -1,5 +1,6 @@
 """How far probs are to be believed, and the one number that makes logits more believable: a temperature."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -74,6 +75,23 @@ def expected_calibration_error(*, target: np.ndarray, probs: np.ndarray, num_bin
         return float("nan")
     bins = reliability(target=target, probs=probs, num_bins=num_bins)
     return sum(own.pictures * abs(own.top1_accuracy - own.confidence) for own in bins) / len(target)
+
+
+def errors_by_chance(
+    *, probs: np.ndarray, ids: Sequence[str], num_draws: int, seed: int, num_bins: int = 15
+) -> np.ndarray:
+    """(num_draws,) the expected calibration errors that probs (n, C) would have by chance if they were calibrated.
+
+    Whether a picture is right is drawn by its own top prob (consistency resampling, Bröcker & Smith 2007); ids: (n,) of
+    pictures, and one that stands in several rows is drawn once for all of them.
+    """
+    top, picture = probs.max(axis=1), np.unique(np.asarray(ids), return_inverse=True)[1]
+    bins = np.searchsorted(np.arange(1, num_bins) / num_bins, top, side="left")
+    rng, count, errors = np.random.default_rng(seed), int(picture.max(initial=-1)) + 1, np.zeros(num_draws)
+    for number in range(num_draws):
+        right = rng.random(count)[picture] < top
+        errors[number] = np.abs(np.bincount(bins, weights=right - top)).sum() / len(top)
+    return errors
 
 
 def brier_score(*, target: np.ndarray, probs: np.ndarray) -> float:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tandem.errors import DataError
 from tandem.seeding import one_thread, seeded
+from tandem.tracking import Epoch, OnEpoch, ignore
 
 Balance = Literal["sampler", "loss", "none"]
 # the seed recipe's plateau: divide by five after ten epochs without progress
@@ -54,27 +55,18 @@ class Settings:
         return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """One line of a training curve. Losses in nats, accuracies in [0, 1]; train's are means over its batches."""
-
-    epoch: int
-    lr: float
-    train_loss: float
-    train_top1_accuracy: float
-    val_loss: float
-    val_top1_accuracy: float
-
-
 def rows(x: np.ndarray, numbers: np.ndarray, targets: np.ndarray) -> Rows:
     """The rows `numbers` of x as tensors."""
     return Rows(torch.from_numpy(np.ascontiguousarray(x[numbers], dtype=np.float32)), torch.from_numpy(targets))
 
 
-def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: str) -> tuple[Epoch, ...]:
+def fit(
+    head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: str, on_epoch: OnEpoch = ignore
+) -> tuple[Epoch, ...]:
     """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
 
-    The same head, rows and settings give the same bytes. Raises DataError when the loss stops being finite.
+    on_epoch: called with each line of the curve as it comes. The same head, rows and settings give the same bytes.
+    Raises DataError when the loss stops being finite.
     """
     num_classes = int(train.targets.max()) + 1
     weight = class_weights(train.targets, num_classes) if settings.balance == "loss" else None
@@ -93,6 +85,7 @@ def fit(head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: st
             loss, accuracy = _train_epoch(head, optimizer, train, order, weight)
             val_loss, val_accuracy = _score(predict(head, val.x), val.targets)
             epochs.append(Epoch(number, lr, loss, accuracy, val_loss, val_accuracy))
+            on_epoch(epochs[-1])
             if not np.isfinite(loss + val_loss):
                 raise DataError(f"{name}: the loss is not finite in epoch {number} (lr {lr}); take a lower train.lr")
             if val_loss < best_loss:

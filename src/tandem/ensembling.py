@@ -20,6 +20,7 @@ from tandem.logits import Logits, save_logits
 from tandem.metrics import log_losses, softmax
 from tandem.samples import Samples
 from tandem.scoring import score
+from tandem.tracking import Track, untracked
 from tandem.training import Settings, Trained
 
 BEST = "best"
@@ -56,11 +57,13 @@ class Members:
     library: Mapping[str, np.ndarray]
 
 
-def combine_all(members: Members, samples: Samples, *, settings: Settings, width: int) -> dict[str, Ensemble]:
+def combine_all(
+    members: Members, samples: Samples, *, settings: Settings, width: int, track: Track = untracked
+) -> dict[str, Ensemble]:
     """Kind -> ensemble; all but "greedy" of one model a backbone.
 
     "mean" and "weighted" are means of probs; "greedy" is one too, of models selected from the library as well. "stack"
-    is a logistic regression on out-of-fold logits. "logit" and "feature" are those of `recipe`.
+    is a logistic regression on out-of-fold logits. "logit" and "feature" are those of `recipe`. track: of those two.
     """
     own = dict(members.logits)
     stacked = np.concatenate(list(members.out_of_fold.values()), axis=1)
@@ -72,7 +75,7 @@ def combine_all(members: Members, samples: Samples, *, settings: Settings, width
         **weighted_means(own, samples),
         "greedy": weigh(own | dict(members.library), samples, partial(pooling.greedy, seed=settings.seed)),
         "stack": of_trained(stack, samples),
-        **recipe(members.features, own, samples, settings=settings, width=width),
+        **recipe(members.features, own, samples, settings=settings, width=width, track=track),
     }
 
 
@@ -91,6 +94,7 @@ def recipe(
     *,
     settings: Settings,
     width: int,
+    track: Track = untracked,
 ) -> dict[str, Ensemble]:
     """The two of the recipe that this project began from.
 
@@ -111,7 +115,12 @@ def recipe(
     return {
         kind: of_trained(
             training.fit_head(
-                make, np.concatenate(list(parts.values()), axis=1), samples, settings=settings, name=f"{kind} ensemble"
+                make,
+                np.concatenate(list(parts.values()), axis=1),
+                samples,
+                settings=settings,
+                name=f"{kind} ensemble",
+                on_epoch=track(kind),
             ),
             samples,
         )

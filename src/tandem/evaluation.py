@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tandem import intervals, rejection
-from tandem.calibration import reliability
+from tandem.calibration import errors_by_chance, reliability
 from tandem.files import read_csv
 from tandem.metrics import confusion, precision_recall_f1, softmax
 from tandem.samples import Samples
@@ -24,6 +25,11 @@ class Settings:
     draws: int
     max_error: float
     seed: int
+
+    @classmethod
+    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
+        """The settings of the section `evaluate`, less what is of other splits."""
+        return cls(**{key: value for key, value in section.items() if key != "seeds"})
 
 
 def score_with_limits(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
@@ -67,6 +73,12 @@ def reject(logits: np.ndarray, samples: Samples, *, split: str, max_error: float
     threshold = rejection.threshold_for(target=target, probs=probs, max_error=max_error)
     target, probs = probs_of(logits, samples, split)
     return asdict(rejection.at_threshold(target=target, probs=probs, threshold=threshold))
+
+
+def by_chance(probs: np.ndarray, ids: Sequence[str], *, settings: Settings) -> dict[str, float]:
+    """Mean and highest (of 95 %) expected calibration error that probs (n, C) have by chance if they are calibrated."""
+    errors = errors_by_chance(probs=probs, ids=ids, num_draws=settings.draws, seed=settings.seed)
+    return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
 
 
 def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
@@ -123,7 +135,11 @@ def report(
         name: score_with_limits(values, samples, split=split, settings=settings) for name, values in logits.items()
     }
     return {
-        "shipped": {"model": shipped, **models[shipped]},
+        "shipped": {
+            "model": shipped,
+            **models[shipped],
+            "ece_by_chance": by_chance(probs_of(own, samples, split)[1], _ids(samples, split), settings=settings),
+        },
         "shipped_minus_best_single": {
             "single": best,
             **compare(own, logits[best], samples, split=split, settings=settings),
@@ -165,3 +181,7 @@ def curves(paths: Mapping[str, Path]) -> list[dict[str, str]]:
     A model that was not trained, such as a mean of others, has no such file and no rows.
     """
     return [{"model": name, **row} for name, path in paths.items() if path.is_file() for row in read_csv(path)]
+
+
+def _ids(samples: Samples, split: str) -> list[str]:
+    return [samples.samples[row].id for row in samples.rows(split).tolist()]

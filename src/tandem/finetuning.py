@@ -8,12 +8,13 @@ from pathlib import Path
 
 from tandem.files import whole_folder
 from tandem.jobs import Job
+from tandem.tracking import OnEpoch, ignore
 
 
-def finetune(job: Job, folder: Path, *, recovery: Path) -> dict[str, float]:
+def finetune(job: Job, folder: Path, *, recovery: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
     """Write `folder` (rows.npy, ids.txt, meta.json; trunk.pt, head.pt and curves.csv if tuned); what there is to tell.
 
-    recovery: where the state of a training lies that was killed, and its scratch.
+    recovery: where the state of a training lies that was killed, and its scratch. on_epoch: see pixel_descent.fit.
     """
     if job.num_layers == 0:
         with whole_folder(folder) as temporary:
@@ -21,4 +22,5 @@ def finetune(job: Job, folder: Path, *, recovery: Path) -> dict[str, float]:
         return {"trainable_backbone_layers": 0}
     from tandem import tuning  # torch costs seconds, and a frozen backbone needs none of it
 
-    return {"trainable_backbone_layers": job.num_layers, **tuning.tune(job, folder, recovery_dir=recovery)}
+    told = tuning.tune(job, folder, recovery_dir=recovery, on_epoch=on_epoch)
+    return {"trainable_backbone_layers": job.num_layers, **told}

@@ -1,6 +1,6 @@
 """What a fine-tune needs to know."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -61,3 +61,8 @@ def num_layers(trainable: int | Mapping[str, int], name: str) -> int:
     if isinstance(trainable, int):
         return trainable
     return trainable.get(name, 0)
+
+
+def frozen(trainable: int | Mapping[str, int], names: Iterable[str]) -> list[str]:
+    """Those of the backbones that keep all layers frozen."""
+    return [name for name in names if num_layers(trainable, name) == 0]

@@ -21,10 +21,11 @@ from tqdm import tqdm
 from tandem import recovery
 from tandem.augmentation import Augment, Mix, augment, mix
 from tandem.calibration import fit_temperature
-from tandem.descent import Balance, Epoch, batches, class_weights
+from tandem.descent import Balance, batches, class_weights
 from tandem.errors import DataError
 from tandem.seeding import seeded
 from tandem.thawing import Thawed, parameter_groups, set_mode
+from tandem.tracking import Epoch, OnEpoch, ignore
 
 
 class Pictures(NamedTuple):
@@ -118,11 +119,19 @@ def computes_bfloat16(device: torch.device) -> bool:
 
 
 def fit(
-    training: Training, *, train: Pictures, val: Pictures, device: torch.device, scratch: Path | None, name: str
+    training: Training,
+    *,
+    train: Pictures,
+    val: Pictures,
+    device: torch.device,
+    scratch: Path | None,
+    name: str,
+    on_epoch: OnEpoch = ignore,
 ) -> Waited:
     """Train to the last epoch or the end of patience, and leave the best averaged weights in training.model.
 
     Epoch 0 is the start itself. scratch: where the state lies after each epoch, and is looked for; None is nowhere.
+    on_epoch: called with each line of the curve as it comes, and first with those of a training that goes on.
     Raises DataError when the loss stops being finite.
     """
     settings, started, waited, num_steps = training.settings, time.perf_counter(), 0.0, 0
@@ -132,6 +141,8 @@ def fit(
         training.restore(state)
     else:
         training.keep_if_best(Epoch(0, 0.0, math.nan, math.nan, *score(training.average.module, val, device)))
+    for epoch in training.curve:
+        on_epoch(epoch)
     first = training.curve[-1].epoch + 1
     with tqdm(range(first, settings.epochs + 1), f"finetune {name}", unit="epoch", disable=None) as bar:
         for number in bar:
@@ -148,6 +159,7 @@ def fit(
             training.keep_if_best(Epoch(number, rate, loss, accuracy, val_loss, val_accuracy))
             if scratch:
                 recovery.save(scratch, training.state())
+            on_epoch(training.curve[-1])
             bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
     training.model.load_state_dict(training.best)
     training.model.eval()

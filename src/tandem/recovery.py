@@ -1,6 +1,5 @@
 """What a training needs to go on after it was killed: one file, whole or absent, of one key."""
 
-import pickle
 import sys
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import torch
 
 from tandem.files import keep_only, whole_file
+from tandem.states import read_state
 
 _STATE = "state.pt"
 
@@ -32,20 +32,11 @@ def load(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        state = read_state(path)
         if isinstance(state, dict) and state.get("key") == folder.name:
             return state
         reason = "it is of another training"
-    # what damaged bytes can make the unpickler stumble over
-    except (
-        pickle.UnpicklingError,
-        RuntimeError,
-        EOFError,
-        LookupError,
-        ValueError,
-        TypeError,
-        AttributeError,
-    ) as error:
-        reason = str(error).partition("\n")[0] or type(error).__name__
+    except ValueError as error:
+        reason = str(error)
     print(f"{path} cannot be used ({reason}); the training begins at its first epoch", file=sys.stderr)  # noqa: T201
     return None

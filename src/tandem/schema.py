@@ -4,12 +4,13 @@ from collections.abc import Mapping
 from pathlib import PurePosixPath
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from tandem.errors import DataError, ParamsError
 from tandem.labels import label_map
 from tandem.schema_sources import Count, Name, Positive, Section, Seed, Sha256, Share, Source
 from tandem.schema_training import Finetune, Train
+from tandem.tracking import Log, require
 
 
 class LabelsOfSource(Section):
@@ -44,10 +45,11 @@ class Merge(Section):
 
 
 class Weights(Section):
-    """`random`, a name of torchvision's, or a file with its digest."""
+    """`random`, a name of torchvision's, or a file with its digest. architecture: of a backbone with another name."""
 
     weights: Annotated[str, Field(min_length=1)]
     sha256: Sha256 | None = None
+    architecture: Annotated[str, Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
     def _file_is_pinned(self) -> Self:
@@ -134,19 +136,30 @@ class Study(Section):
 
 
 class Evaluate(Section):
-    """Limits of the scores, and what is left to a person."""
+    """Limits of the scores, what is left to a person, and on how many splits models are trained anew."""
 
     draws: Annotated[int, Field(ge=100, le=100_000)]
     max_error: Annotated[float, Field(gt=0, lt=1)]
+    seeds: Annotated[int, Field(ge=0, le=100)]
     seed: Seed
 
 
 class Runtime(Section):
-    """Speed knobs that change no result."""
+    """What changes no result: speed knobs, and where training curves are written as they grow."""
 
     workers: Count
     batch_size: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
+    log: Log
+
+    @field_validator("log")
+    @classmethod
+    def _can_be_written(cls, value: Log) -> Log:
+        try:
+            require(value)
+        except ParamsError as error:
+            raise ValueError(str(error)) from None
+        return value
 
 
 class Params(Section):

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from tandem import calibration, descent, heads, logistic
-from tandem.descent import Epoch, Settings
+from tandem.descent import Settings
 from tandem.files import whole_file, whole_folder, write_table
 from tandem.folds import folds
 from tandem.logits import Logits, save_logits
 from tandem.metrics import log_loss, softmax, top1_accuracy
 from tandem.samples import Samples
 from tandem.splits import require_every_class
+from tandem.tracking import Epoch, OnEpoch, ignore
 
 __all__ = ["Settings", "Trained", "fit_head", "out_of_fold", "save", "summary", "train"]
 
@@ -33,8 +34,11 @@ class Trained:
     chosen: dict[str, float]
 
 
-def train(x: np.ndarray, samples: Samples, *, settings: Settings, name: str) -> Trained:
-    """The head of settings.head on (N, D) features, rows in the order of samples; fitted on train, chosen on val."""
+def train(x: np.ndarray, samples: Samples, *, settings: Settings, name: str, on_epoch: OnEpoch = ignore) -> Trained:
+    """The head of settings.head on (N, D) features, rows in the order of samples; fitted on train, chosen on val.
+
+    on_epoch: called with each epoch of its curve.
+    """
     if settings.head == "logistic":
         _require_every_class(samples)
         x_train, targets = np.asarray(x[samples.rows("train")]), samples.targets("train")
@@ -47,17 +51,23 @@ def train(x: np.ndarray, samples: Samples, *, settings: Settings, name: str) -> 
     def head(train: torch.Tensor) -> nn.Module:
         return make(train, num_classes, dropout=settings.dropout, seed=settings.seed)
 
-    return fit_head(head, x, samples, settings=settings, name=name)
+    return fit_head(head, x, samples, settings=settings, name=name, on_epoch=on_epoch)
 
 
 def fit_head(
-    make: Callable[[torch.Tensor], nn.Module], x: np.ndarray, samples: Samples, *, settings: Settings, name: str
+    make: Callable[[torch.Tensor], nn.Module],
+    x: np.ndarray,
+    samples: Samples,
+    *,
+    settings: Settings,
+    name: str,
+    on_epoch: OnEpoch = ignore,
 ) -> Trained:
     """The head that `make` makes of the train rows of x (N, D), fitted to them by Adam; its best epoch is by val."""
     _require_every_class(samples)
     train, val = (descent.rows(x, samples.rows(split), samples.targets(split)) for split in ("train", "val"))
     head = make(train.x)
-    curve = descent.fit(head, train=train, val=val, settings=settings, name=name)
+    curve = descent.fit(head, train=train, val=val, settings=settings, name=name, on_epoch=on_epoch)
     return _calibrated(head, x, samples, curve=curve, chosen={"best_epoch": descent.best_epoch(curve)})
 
 

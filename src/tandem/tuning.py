@@ -21,6 +21,7 @@ from tandem.pixel_descent import Pictures, Settings, Training, fit
 from tandem.pixels import cache_pixels
 from tandem.seeding import seeded
 from tandem.splits import require_every_class
+from tandem.tracking import OnEpoch, ignore
 
 _CACHED_SHARE = 8 / 7  # side of a cached picture over that of a crop, as of torchvision's 256 and 224
 
@@ -30,7 +31,7 @@ def settings_of(job: Job) -> Settings:
     return Settings(**{**job.settings, "augment": Augment(**job.settings["augment"]), "balance": job.balance})
 
 
-def tune(job: Job, folder: Path, *, recovery_dir: Path) -> dict[str, float]:
+def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
     """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the best epoch and its scores."""
     samples, settings = job.samples, settings_of(job)
     parts = [sample.split for sample in samples.samples]
@@ -41,7 +42,7 @@ def tune(job: Job, folder: Path, *, recovery_dir: Path) -> dict[str, float]:
     thawed = thawing.thaw(backbone.net, job.num_layers, size_px=job.size_px)
     training = Training(backbone.net, head, thawed, settings)
     train, val = pictures(job, settings, scratch)
-    fit(training, train=train, val=val, device=device, scratch=scratch, name=job.name)
+    fit(training, train=train, val=val, device=device, scratch=scratch, name=job.name, on_epoch=on_epoch)
     _write(job, training, backbone, folder)
     rmtree(scratch)
     return told(training)

@@ -1,0 +1,104 @@
+"""Training curves, written an epoch at a time for TensorBoard or DVCLive; where none is asked for, nothing happens."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from tandem.errors import ParamsError
+
+Log = Literal["none", "tensorboard", "dvclive"]
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One line of a training curve. Losses in nats, accuracies in [0, 1]; train's are means over its batches."""
+
+    epoch: int
+    lr: float
+    train_loss: float
+    train_top1_accuracy: float
+    val_loss: float
+    val_top1_accuracy: float
+
+
+OnEpoch = Callable[[Epoch], None]
+Track = Callable[[str], OnEpoch]
+
+
+def ignore(_epoch: Epoch) -> None:
+    """Do nothing with an epoch."""
+
+
+def untracked(_name: str) -> OnEpoch:
+    """Write nothing of a training."""
+    return ignore
+
+
+def require(log: Log) -> None:
+    """Raise ParamsError where the package of that name is not installed."""
+    if log != "none" and find_spec(log) is None:
+        raise ParamsError(
+            f"runtime.log is {log!r}, and the package {log} is not installed; install it (pip install {log}), "
+            "or set it to none"
+        )
+
+
+@contextmanager
+def tracked(log: Log, folder: Path) -> Iterator[Track]:
+    """Yield a function: name of a training -> what writes its epochs to folder/name, which is emptied before.
+
+    The package is imported at the first epoch: what is not trained by epochs does not wait for it.
+    """
+    require(log)
+    with ExitStack() as stack:
+
+        def track(name: str) -> OnEpoch:
+            shutil.rmtree(folder / name, ignore_errors=True)
+            write = cache(lambda: stack.enter_context(_WRITERS[log](folder / name)))
+            return lambda epoch: write()(epoch)
+
+        yield untracked if log == "none" else track
+
+
+@contextmanager
+def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
+    from torch.utils.tensorboard import SummaryWriter
+
+    with SummaryWriter(folder) as writer:
+
+        def write(epoch: Epoch) -> None:
+            for name, value in _values(epoch).items():
+                writer.add_scalar(name, value, epoch.epoch)
+            writer.flush()
+
+        yield write
+
+
+@contextmanager
+def _dvclive(folder: Path) -> Iterator[OnEpoch]:
+    os.environ["DVC_STUDIO_OFFLINE"] = "true"  # else it sends the curve wherever a token of DVC Studio is configured
+    from dvclive.live import Live
+
+    # DVC itself keeps the experiments, and dvc.yaml is not to be changed
+    with Live(str(folder), save_dvc_exp=False, dvcyaml=None) as live:
+
+        def write(epoch: Epoch) -> None:
+            live.step = epoch.epoch
+            for name, value in _values(epoch).items():
+                live.log_metric(name, value)
+            live.next_step()
+
+        yield write
+
+
+def _values(epoch: Epoch) -> dict[str, float]:
+    return {name: value for name, value in asdict(epoch).items() if name != "epoch"}
+
+
+_WRITERS = {"tensorboard": _tensorboard, "dvclive": _dvclive}

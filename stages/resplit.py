@@ -1,0 +1,32 @@
+"""The models again on other splits of the same groups: how much the scores of one split say.
+
+Reads data/extract, data/curate; writes metrics/resplit.csv and metrics/resplit.json. Of the frozen backbones alone: a
+fine-tuned one has seen the labels of pictures that are test ones of another split.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+
+from tandem import evaluation, features, jobs, resplitting, running
+from tandem.files import write_csv, write_json
+from tandem.params import read_params
+from tandem.samples import load_samples
+
+
+def main() -> None:
+    params, samples = read_params(), load_samples(Path("data/curate"))
+    own, drawn = params["evaluate"], params["curate"]
+    seeds = {"first": drawn["seed"], "seeds": own["seeds"]}
+    parts = resplitting.splits(samples, fractions=drawn["fractions"], **seeds)
+    names = jobs.frozen(params["train"]["trainable_backbone_layers"], params["backbones"])
+    x = features.load_all(Path("data/extract"), names, ids=samples.ids)
+    trained = {"train": params["train"], "ensemble": params["ensemble"]}
+    repeats = [resplitting.repeat(x, part, seed=seed, **trained) for seed, part in parts.items() if x]
+    rows = [asdict(row) for row in resplitting.table(repeats)]
+    write_csv(Path("metrics/resplit.csv"), resplitting.COLUMNS, rows)
+    told = resplitting.summary(repeats, settings=evaluation.Settings.from_params(own))
+    write_json(Path("metrics/resplit.json"), told)
+
+
+if __name__ == "__main__":
+    running.run(main)
