@@ -181,12 +181,13 @@ def agreement(clone: Path) -> list[Figure]:
 
 def curated(clone: Path, engine: str) -> tuple[Mapping[str, np.ndarray], set[tuple[str, str]]]:
     """Backbone -> rows, and the pairs of near duplicates."""
-    values = real_photos.read_params(clone)
-    values["extract"]["engine"] = engine
-    real_photos.write_params(clone, values)
+    real_photos.change(clone, lambda values: values["extract"].update(engine=engine))
     real_photos.repro(clone, "extract", "curate")
     ids = load_index(clone / "data/merge/index.csv").ids
-    rows = {name: np.array(load_features(clone / "data/extract" / name, ids=ids).x) for name in values["backbones"]}
+    rows = {
+        name: np.array(load_features(clone / "data/extract" / name, ids=ids).x)
+        for name in real_photos.read_params(clone)["backbones"]
+    }
     return rows, {(row["first"], row["second"]) for row in read_csv(clone / "data/curate/pairs.csv")}
 
 

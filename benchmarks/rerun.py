@@ -52,9 +52,7 @@ def main() -> None:
 
 
 def changed_lr(clone: Path, head: str) -> list[Figure]:
-    values = real_photos.read_params(clone)
-    values["train"]["head"] = head
-    real_photos.write_params(clone, values)
+    real_photos.change(clone, lambda values: values["train"].update(head=head))
     real_photos.repro(clone)
     run(clone, "git", "add", "--all")
     run(clone, "git", "-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "--quiet", "--message", head)

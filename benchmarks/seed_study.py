@@ -66,6 +66,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-study-") as work:
         clone = Path(work) / "vehicles"
         real_photos.prepare(clone, "vehicles", archives, real_photos.VEHICLES)
+        real_photos.change(clone, lambda values: values["extract"].update(size_px=SIZE_PX))
         real_photos.repro(clone, "curate", "finetune")
         features = sum(cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
         study = {seeds: studied(clone, seeds) for seeds in (1, 3)}
@@ -86,9 +87,7 @@ def main() -> None:
 
 
 def studied(clone: Path, seeds: int) -> float:
-    values = real_photos.read_params(clone)
-    values["study"]["seeds"] = seeds
-    real_photos.write_params(clone, values)
+    real_photos.change(clone, lambda values: values["study"].update(seeds=seeds))
     return cost(clone, "study").seconds
 
 

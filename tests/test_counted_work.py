@@ -46,6 +46,7 @@ BROUGHT = {
     "train": ["torch"],
     "study": [],
     "ensemble": [],
+    "resplit": [],
     "extract": ["torchvision"],
 }
 IMPORT_ALL = """
