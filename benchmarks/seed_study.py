@@ -8,8 +8,8 @@ as the recipe has it, and once with the preset's three.
 
 The recipe trains an ensemble of a frozen ResNet-50 and MobileNetV2 (1024 features of each, then layers of 1024 and 512)
 on every picture in every epoch, for each of 4 pairs. That would take hours, so it is multiplied out: the training step
-(fp32, eager, 224 px, batches of 8) is measured on 128 pictures that are in memory already, in seconds of one core, as if
-it gained from all of them without loss, and taken times the train pictures, 15 epochs and 4 pairs. Its passes for
+(fp32, eager, 224 px, batches of 8) is measured on 128 pictures that are in memory already, in seconds of a core, as if
+all cores shared them without loss, and taken times the train pictures, 15 epochs and 4 pairs. Its passes for
 accuracy, its reading of files and the dearer batches of 4 are left out. All this favours the recipe.
 
 Prints required beside reached and exits 1 when a figure falls short. About four minutes on two idle cores.
