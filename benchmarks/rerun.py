@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def changed_lr(clone: Path, head: str) -> list[Figure]:
-    real_photos.change(clone, lambda values: values["train"].update(head=head))
+    real_photos.change(clone, lambda values: values["train"].update(head=head, lr=0.001))  # an experiment's lr stays
     real_photos.repro(clone)
     run(clone, "git", "add", "--all")
     run(clone, "git", "-c", "user.name=b", "-c", "user.email=b@localhost", "commit", "--quiet", "--message", head)
