@@ -324,7 +324,7 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     engine = engines.start(net, engine="reference", size_px=transform["size_px"], device=runtime["device"], **batch)
     started = time.process_time()
     rows = extract(paths, engine=engine, name=net.name, workers=runtime["workers"], **batch, **transform)
-    x = np.concatenate(list(rows))
+    x = np.concatenate(list(rows))[:, 0]
     return x, 1000 * (time.process_time() - started) / len(paths)
 
 

@@ -128,7 +128,7 @@ def add_tuned(values: dict[str, Any]) -> None:
 def thaw_resnet50(values: dict[str, Any]) -> None:
     """ResNet-50 trained from its random weights, with what a training from nothing needs: small crops, a higher lr."""
     values["train"]["trainable_backbone_layers"] = {"resnet50": 5}
-    values["finetune"] |= {"lr": 0.002, "layer_decay": 1.0, "epochs": 30, "patience": 30, "size_px": 96, "keep": "best"}
+    values["finetune"] |= {"lr": 0.002, "layer_decay": 1.0, "epochs": 12, "size_px": 96, "label_smoothing": 0.1}
 
 
 def from_scratch(clone: Path) -> list[Figure]:

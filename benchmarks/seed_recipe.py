@@ -36,7 +36,7 @@ from figures import Figure, conclude
 from tandem import backbones, training
 from tandem.features import load_features
 from tandem.files import sha256
-from tandem.inputs import read_input
+from tandem.inputs import read_inputs
 from tandem.records import load_index
 from tandem.resplitting import resplit
 from tandem.samples import SPLITS, Samples, load_samples
@@ -164,7 +164,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
 
 def decoded(paths: Sequence[Path]) -> np.ndarray:
     """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: pictures that the merge wrote."""
-    return np.stack([read_input(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
+    return np.concatenate([read_inputs(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:

@@ -1,4 +1,4 @@
-"""One feature row a picture, by one frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
+"""A feature row for each view of a picture, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
 
 import sys
 from pathlib import Path
@@ -12,7 +12,7 @@ from tandem.records import load_index
 def main(name: str) -> None:
     params = read_params()
     own, runtime = params["extract"], params["runtime"]
-    transform = {key: own[key] for key in ("size_px", "resize")}
+    transform = {key: own[key] for key in ("size_px", "resize", "views")}
     weights = {"sha256": None, **params["backbones"][name]}
     backbone = backbones.load(name, **weights, seed=own["seed"], size_px=own["size_px"])
     batch = {"batch_size": runtime["batch_size"]}
@@ -24,6 +24,7 @@ def main(name: str) -> None:
         Path("data/extract") / name,
         ids=index.ids,
         dim=backbone.dim,
+        views=own["views"],
         batches=extraction.extract(images, engine=engine, name=name, workers=runtime["workers"], **batch, **transform),
         meta={**made, **transform},
     )

@@ -17,7 +17,7 @@ from tandem.samples import load_samples
 def main(name: str) -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    x = load_features(Path("data/finetune") / name, ids=samples.ids).x
+    x = load_features(Path("data/finetune") / name, ids=samples.ids).views
     settings = training.Settings.from_params(params["train"])
     with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
         trained = training.train(x, samples, settings=settings, name=name, on_epoch=track(name))

@@ -15,7 +15,7 @@ from tandem import backbones, engines
 from tandem.backbones import Backbone
 from tandem.errors import DataError
 from tandem.extraction import _BATCHES_AHEAD, extract
-from tandem.inputs import to_input
+from tandem.inputs import read_inputs, to_input
 
 SIZE = 48
 MOBILENET = Path(__file__).resolve().parents[2] / "shared" / "data" / "weights" / "mobilenet_v2-imagenet.pth"
@@ -81,7 +81,7 @@ def test_rows_are_those_of_a_forward_pass_a_picture_in_the_order_of_the_paths(
         drawn(number, (50 + 9 * number, 90 - 3 * number)).save(path)
     batches = list(run(paths, backbone, batch_size=batch_size, workers=workers))
     assert [len(batch) for batch in batches[:-1]] == [batch_size] * (len(batches) - 1)
-    rows = np.concatenate(batches)
+    rows = np.concatenate(batches)[:, 0]
     expected = np.stack([direct(Image.open(path), backbone.net) for path in paths])
     assert rows.dtype == np.float32
     assert rows.shape == (11, backbone.dim)
@@ -90,9 +90,25 @@ def test_rows_are_those_of_a_forward_pass_a_picture_in_the_order_of_the_paths(
     assert gaps.min() > 1e-2  # a wrong order would be seen
 
 
+@pytest.mark.parametrize("batch_size", [1, 4, 64])
+def test_each_view_is_a_forward_pass_of_its_own_whatever_the_batches(
+    batch_size: int, backbone: Backbone, tmp_path: Path
+) -> None:
+    paths = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, path in enumerate(paths):
+        drawn(number).save(path)
+    rows = np.concatenate(list(run(paths, backbone, batch_size=batch_size, views=3)))
+    seen = (read_inputs(path.read_bytes(), size_px=SIZE, resize="squash", views=3) for path in paths)
+    with torch.no_grad():
+        expected = np.stack([backbone.net(torch.from_numpy(each)).numpy() for each in seen])
+    assert rows.shape == (5, 3, backbone.dim)
+    assert np.allclose(rows, expected, rtol=1e-4, atol=1e-5)
+    assert np.abs(rows[:, 0] - rows[:, 1]).max() > 1e-2
+
+
 def test_pictures_of_all_modes_go_through_one_batch(paths: list[Path], backbone: Backbone) -> None:
     rows = np.concatenate(list(run(paths, backbone, batch_size=11)))
-    assert rows.shape == (11, backbone.dim)
+    assert rows.shape == (11, 1, backbone.dim)
     assert np.isfinite(rows).all()
 
 
@@ -135,7 +151,7 @@ def test_only_a_few_batches_are_read_ahead(backbone: Backbone, tmp_path: Path) -
     unread = paths[2 * (_BATCHES_AHEAD + 1) :]
     for path in unread:  # whatever was read ahead has the pixels of before
         drawn(1).save(path)
-    rows = np.concatenate([first, *batches])
+    rows = np.concatenate([first, *batches])[:, 0]
     assert np.allclose(rows[-len(unread) :], direct(drawn(1), backbone.net), rtol=1e-4, atol=1e-5)
     assert np.allclose(rows[:2], direct(drawn(0), backbone.net), rtol=1e-4, atol=1e-5)
 
@@ -164,5 +180,5 @@ def test_the_crop_is_what_torchvision_does_with_its_imagenet_weights(tmp_path: P
     crop, squash = (
         np.concatenate(list(run(paths, backbone, size_px=224, resize=resize))) for resize in ("crop", "squash")
     )
-    assert cosines(crop, np.stack(expected)).min() > 0.999  # torch and Pillow round a few pixels differently
-    assert cosines(squash, np.stack(expected)).min() < 0.99
+    assert cosines(crop[:, 0], np.stack(expected)).min() > 0.999  # torch and Pillow round a few pixels differently
+    assert cosines(squash[:, 0], np.stack(expected)).min() < 0.99

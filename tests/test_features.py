@@ -1,6 +1,6 @@
 """Feature rows: written in a stream, whole or not at all, and read back as a memory map."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,8 +21,9 @@ def in_batches(x: np.ndarray, *sizes: int) -> Iterator[np.ndarray]:
         start += size
 
 
-def write(folder: Path, batches: object, *, ids: Sequence[str] = IDS, dim: int = 3) -> None:
-    write_features(folder, ids=ids, dim=dim, batches=batches, meta=META)  # type: ignore[arg-type]
+def write(folder: Path, batches: Iterable[np.ndarray], *, ids: Sequence[str] = IDS, dim: int = 3) -> None:
+    one_view = (np.expand_dims(batch, 1) for batch in batches)
+    write_features(folder, ids=ids, dim=dim, batches=one_view, meta=META)
 
 
 def left_behind(tmp_path: Path) -> list[str]:
@@ -39,6 +40,14 @@ def test_rows_written_in_batches_come_back_as_a_memory_map(tmp_path: Path) -> No
     assert not found.x.flags.writeable
 
 
+def test_the_first_of_several_views_is_the_row_of_the_picture(tmp_path: Path) -> None:
+    views = np.stack([X, X + 1], axis=1)
+    write_features(tmp_path / "resnet50", ids=IDS, dim=3, views=2, batches=in_batches(views, 4, 1), meta=META)
+    found = load_features(tmp_path / "resnet50", ids=IDS)
+    assert np.array_equal(found.views, views)
+    assert np.array_equal(found.x, X)
+
+
 def test_the_size_of_batches_changes_no_byte(tmp_path: Path) -> None:
     write(tmp_path / "one", in_batches(X, 5))
     write(tmp_path / "two", in_batches(X.astype(np.float64), 1, 1, 3))
@@ -48,7 +57,7 @@ def test_the_size_of_batches_changes_no_byte(tmp_path: Path) -> None:
 
 def test_the_file_is_what_numpy_itself_would_write(tmp_path: Path) -> None:
     write(tmp_path / "one", in_batches(X, 3, 2))
-    np.save(tmp_path / "rows.npy", X)
+    np.save(tmp_path / "rows.npy", X[:, None])
     assert (tmp_path / "one" / "rows.npy").read_bytes() == (tmp_path / "rows.npy").read_bytes()
 
 
@@ -57,8 +66,8 @@ def test_the_file_is_what_numpy_itself_would_write(tmp_path: Path) -> None:
     [
         ((2, 2), "the backbone gave 4 feature rows for 5 pictures"),
         ((), "the backbone gave 0 feature rows for 5 pictures"),
-        ((3, 3), r"a batch of shape \(3, 3\) after 3 rows; at most 2 rows of 3 values are expected"),
-        ((5, 1), r"a batch of shape \(1, 3\) after 5 rows; at most 0 rows of 3 values are expected"),
+        ((3, 3), r"a batch of shape \(3, 1, 3\) after 3 rows; at most 2 of 1 x 3 values are expected"),
+        ((5, 1), r"a batch of shape \(1, 1, 3\) after 5 rows; at most 0 of 1 x 3 values are expected"),
     ],
 )
 def test_another_number_of_rows_than_pictures_is_refused(tmp_path: Path, sizes: tuple[int, ...], told: str) -> None:
@@ -67,11 +76,11 @@ def test_another_number_of_rows_than_pictures_is_refused(tmp_path: Path, sizes: 
     assert left_behind(tmp_path) == []
 
 
-@pytest.mark.parametrize("shape", [(5, 1), (5, 4), (5,), (5, 3, 1)])
+@pytest.mark.parametrize("shape", [(5, 1, 1), (5, 1, 4), (5,), (5, 3), (5, 3, 1), (5, 1, 3, 1)])
 def test_rows_of_another_width_are_refused_and_not_stretched(tmp_path: Path, shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as caught:
-        write(tmp_path / "resnet50", [np.zeros(shape, np.float32)])
-    assert f"a batch of shape {shape} after 0 rows; at most 5 rows of 3 values" in str(caught.value)
+        write_features(tmp_path / "resnet50", ids=IDS, dim=3, batches=[np.zeros(shape, np.float32)], meta=META)
+    assert f"a batch of shape {shape} after 0 rows; at most 5 of 1 x 3 values" in str(caught.value)
     assert left_behind(tmp_path) == []
 
 
@@ -100,9 +109,9 @@ def test_a_failure_keeps_the_older_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("ids", "shape", "told"),
     [
-        (("a", "b"), (3, 4), r"got 2 ids, 2 of them unique, and shape \(3, 4\)"),
-        (("a", "b", "a"), (3, 4), r"got 3 ids, 2 of them unique, and shape \(3, 4\)"),
-        (("a", "b", "c"), (3,), r"got 3 ids, 3 of them unique, and shape \(3,\)"),
+        (("a", "b"), (3, 1, 4), r"got 2 ids, 2 of them unique, and shape \(3, 1, 4\)"),
+        (("a", "b", "a"), (3, 1, 4), r"got 3 ids, 2 of them unique, and shape \(3, 1, 4\)"),
+        (("a", "b", "c"), (3, 4), r"got 3 ids, 3 of them unique, and shape \(3, 4\)"),
     ],
 )
 def test_features_have_one_row_a_unique_id(ids: tuple[str, ...], shape: tuple[int, ...], told: str) -> None:
@@ -125,5 +134,5 @@ def test_all_tables_of_a_folder_are_read_by_name(tmp_path: Path) -> None:
         write(tmp_path / name, in_batches(x, 5))
     found = load_all(tmp_path, ["two", "one"], ids=IDS)
     assert list(found) == ["two", "one"]
-    assert np.array_equal(found["two"], X * 2)
-    assert np.array_equal(found["one"], X)
+    assert np.array_equal(found["two"][:, 0], X * 2)
+    assert np.array_equal(found["one"][:, 0], X)

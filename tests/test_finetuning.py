@@ -35,6 +35,7 @@ SETTINGS: dict[str, Any] = {
     "layer_decay": 0.9,
     "batch_size": 8,
     "epochs": 5,
+    "keep": "best",
     "patience": 5,
     "warmup_epochs": 1,
     "weight_decay": 0.05,
@@ -102,6 +103,7 @@ def job(images: list[Path], root: Path, *, layers: int, weights: Path | None = N
         num_layers=layers,
         samples=samples(),
         images=images,
+        views=1,
         extracted=root / "extract",
         weights=given,
         size_px=SIZE,
@@ -200,6 +202,19 @@ def test_a_loss_that_is_not_finite_says_what_to_lower(
     tuned = job(images, tmp_path, layers=1, weights=trained_weights, lr=1e30, clip_norm=1e30, warmup_epochs=0)
     with pytest.raises(DataError, match=r"the loss is not finite in epoch \d .*take a lower finetune\.lr"):
         finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(images: list[Path], tmp_path: Path) -> None:
+    worse = {"lr": 2.0, "warmup_epochs": 0, "epochs": 3, "patience": 1}  # from the probe on only downhill
+    best, last = (
+        finetuning.finetune(
+            job(images, tmp_path / keep, layers=5, keep=keep, **worse), tmp_path / keep / "out", recovery=tmp_path / "r"
+        )
+        for keep in ("best", "last")
+    )
+    assert (best["kept_epoch"], last["kept_epoch"]) == (0, 3)
+    assert last["val_loss"] > best["val_loss"] == best["start_val_loss"]
+    assert best["start_val_loss"] == last["start_val_loss"]
 
 
 def killed_after_a_state(root: Path) -> None:

@@ -61,7 +61,7 @@ def test_the_pixels_are_those_that_the_merge_saw(kind: str) -> None:
 def test_a_picture_that_ends_early_is_broken(num_bytes: int) -> None:
     assert len(KINDS["4:4:4"]) > 1500
     with pytest.raises(BrokenImage):
-        inputs.read_input(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
+        inputs.read_inputs(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
@@ -100,3 +100,22 @@ def test_a_squash_keeps_both_ends_of_a_long_picture() -> None:
     found = inputs.to_input(np.array(picture), size_px=32, resize="squash")
     assert found[16, 2].tolist() == [255, 0, 0]
     assert found[16, -3].tolist() == [0, 0, 255]
+
+
+def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
+    picture = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
+    seen = inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
+    assert seen.shape == (10, 64, 64, 3)
+    assert np.array_equal(seen[:1], inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash"))
+    assert np.array_equal(seen[1], seen[0][:, ::-1])
+    height, width = picture.shape[:2]
+    corner = Image.fromarray(picture[: round(0.8 * height), : round(0.8 * width)])
+    expected = np.asarray(corner.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(seen[4] - expected).max() <= 1  # Pillow rounds in between
+    assert np.array_equal(seen[8], np.round(seen[0] * 0.75))
+    assert len({each.tobytes() for each in seen}) == 10
+
+
+def test_a_picture_of_one_pixel_has_all_views() -> None:
+    one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
+    assert inputs.read_inputs(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)

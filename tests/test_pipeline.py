@@ -186,6 +186,28 @@ def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_thawed(clon
     assert clone.repro().ran == {"check"} | FINETUNES
 
 
+def test_a_thawed_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(clone):
+    settings = {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
+    clone.change("finetune", clone.params()["finetune"] | settings)
+    clone.change("train.trainable_backbone_layers", {OTHER: 5})
+    assert clone.repro().ran == {"check"} | FINETUNES | TRAINS | AFTER_TRAINING | {"study"}
+    told = {name: read_json(clone.root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
+    assert told[CURATES] == {"trainable_backbone_layers": 0}
+    assert (told[OTHER]["trainable_backbone_layers"], told[OTHER]["kept_epoch"]) == (5, 1)
+    clone.change("finetune.lr", 0.01)
+    again = clone.repro()
+    assert again.ran == {"check", f"train@{OTHER}", "study", "ensemble", "evaluate"} | FINETUNES
+
+
+def test_scores_on_other_splits_are_asked_for_without_any_other_work(clone):
+    clone.change("evaluate.seeds", 2)
+    assert clone.repro().ran == {"check", "resplit"}
+    told = read_json(clone.root / "metrics" / "resplit.json")
+    assert len(told["seeds"]) == 2
+    assert set(told["models"]) >= {CURATES, OTHER, "mean", "stack"}
+    assert {row["seed"] for row in read_csv(clone.root / "metrics" / "resplit.csv")} == set(map(str, told["seeds"]))
+
+
 def test_a_knob_that_changes_no_result_reruns_no_work(clone):
     before = clone.lock()
     clone.change("runtime", {"workers": 1, "batch_size": 5, "device": "cpu", "log": "dvclive"})

@@ -39,6 +39,7 @@ def clone(tmp_path_factory):
     real_photos.prepare(clone, "vehicles", ARCHIVES, real_photos.VEHICLES)
     values = real_photos.read_params(clone)
     values["sources"] |= PRESET
+    values["study"] = {"lr": [0.001], "batch_size": [8], "seeds": 1}  # no claim here is about it
     real_photos.write_params(clone, values)
     with Services() as services, pytest.MonkeyPatch.context() as environment:
         for key, value in (services.environ() | KEYS | {"HOME": str(clone.parent)}).items():

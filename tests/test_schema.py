@@ -42,7 +42,7 @@ GOOD: dict[str, Any] = {
         "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
     },
-    "extract": {"size_px": 224, "resize": "crop", "engine": "auto", "seed": 0},
+    "extract": {"size_px": 224, "resize": "crop", "views": 2, "engine": "auto", "seed": 0},
     "curate": {
         "backbone": "resnet50",
         "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbours": 4},
@@ -58,6 +58,7 @@ GOOD: dict[str, Any] = {
         "layer_decay": 1,
         "batch_size": 32,
         "epochs": 12,
+        "keep": "last",
         "patience": 5,
         "warmup_epochs": 0,
         "weight_decay": 0.05,

@@ -422,3 +422,34 @@ def test_predictions_do_not_depend_on_how_many_rows_there_are() -> None:
     assert whole.shape == (5000, 2)
     assert torch.allclose(whole[4990:], descent.predict(head, x[4990:]), atol=1e-6)
     assert not whole.requires_grad
+
+
+@pytest.mark.parametrize("head", ["linear", "logistic", "mlp"])
+def test_views_are_rows_in_training_and_means_of_logits_after_it(head: str) -> None:
+    x, samples = blobs()
+    views = np.stack([x, x + np.random.default_rng(0).normal(size=x.shape).astype(np.float32)], axis=1)
+    settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
+    trained = training.train(views, samples, settings=settings, name="blobs")
+    with torch.no_grad():
+        one, other = (trained.head(torch.from_numpy(views[:, view].copy())).numpy() for view in (0, 1))
+    assert np.allclose(trained.logits, (one + other) / 2, atol=1e-5)
+    if head == "logistic":  # the same fit as to the rows of both views in one table
+        rows, targets = samples.rows("train"), samples.targets("train")
+        flat = StandardScaler().fit(views[rows].reshape(-1, 6))
+        model = LogisticRegression(C=trained.chosen["strength"], max_iter=1000)
+        model.fit(flat.transform(views[rows].reshape(-1, 6)), targets.repeat(2))
+        expected = model.decision_function(flat.transform(x)) / trained.chosen["temperature"]
+        assert np.allclose(one - one.mean(1, keepdims=True), expected, atol=0.05)
+
+
+@pytest.mark.parametrize("head", ["linear", "logistic"])
+def test_a_single_view_is_the_row_itself(head: str) -> None:
+    x, samples = blobs()
+    settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
+    one, other = (training.train(rows, samples, settings=settings, name="blobs") for rows in (x, x[:, None]))
+    assert one.logits.tobytes() == other.logits.tobytes()
+    held = [
+        training.out_of_fold(rows, samples, each, settings=settings, name="blobs")
+        for rows, each in ((x, one), (x[:, None], other))
+    ]
+    assert held[0].tobytes() == held[1].tobytes()

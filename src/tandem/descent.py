@@ -56,8 +56,15 @@ class Settings:
 
 
 def rows(x: np.ndarray, numbers: np.ndarray, targets: np.ndarray) -> Rows:
-    """The rows `numbers` of x as tensors."""
-    return Rows(torch.from_numpy(np.ascontiguousarray(x[numbers], dtype=np.float32)), torch.from_numpy(targets))
+    """The rows `numbers` of x (N, D) or (N, k, D) as tensors; each of k views is a row, with its picture's target."""
+    picked = np.ascontiguousarray(x[numbers], dtype=np.float32)
+    flat = picked.reshape(-1, picked.shape[-1])
+    return Rows(torch.from_numpy(flat), torch.from_numpy(targets.repeat(num_views(x))))
+
+
+def num_views(x: np.ndarray) -> int:
+    """k of (N, k, D), 1 of (N, D)."""
+    return x.shape[1] if x.ndim == 3 else 1
 
 
 def fit(
@@ -100,10 +107,11 @@ def fit(
 
 
 def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(n, D) rows to (n, C) logits in eval mode, without gradients."""
+    """(n, D) rows to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k views."""
     head.eval()
     with torch.inference_mode(), one_thread():
-        return torch.cat([head(part) for part in x.split(4096)])
+        logits = torch.cat([head(part) for part in x.flatten(0, -2).split(4096)])
+        return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
 
 
 def best_epoch(curve: Sequence[Epoch]) -> int:

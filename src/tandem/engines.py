@@ -75,6 +75,15 @@ def device_of(name: str) -> torch.device:
     return torch.device(usable[0] if name == "auto" else name)
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether the device has units for bfloat16; emulated it is no faster than float32."""
+    if device.type == "cpu":
+        return bool(
+            {"avx512_bf16", "amx_bf16", "bf16"} & {key for key, has in torch.cpu.get_capabilities().items() if has}
+        )
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+
+
 def _least_cosine(one: Iterable[np.ndarray], other: Iterable[np.ndarray]) -> float:
     a, b = (torch.from_numpy(np.concatenate(list(rows))) for rows in (one, other))
     return float(torch.cosine_similarity(a, b).nan_to_num().min())  # of a row that is not finite: 0

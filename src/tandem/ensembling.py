@@ -45,7 +45,7 @@ class Ensemble:
 
 @dataclass(frozen=True)
 class Members:
-    """What is combined, rows in the order of samples. features: backbone -> (N, D). logits: backbone -> (N, C).
+    """What is combined, in the order of samples. features: backbone -> (N, D) or (N, k, D). logits: backbone -> (N, C).
 
     out_of_fold: backbone -> (N, C), on the train rows by heads that have not seen them. library: further models ->
     (N, C), to be selected from.
@@ -101,7 +101,7 @@ def recipe(
     "logit" trains a linear layer on the logits side by side. "feature" trains heads.FeatureNet on the features side by
     side, with the dropout of the settings; width: of its projections.
     """
-    num_classes, dims = len(samples.class_names), [x.shape[1] for x in features.values()]
+    num_classes, dims = len(samples.class_names), [x.shape[-1] for x in features.values()]
 
     def linear(train: torch.Tensor) -> nn.Module:
         return heads.linear_head(train, num_classes, dropout=0.0, seed=settings.seed)
@@ -116,7 +116,7 @@ def recipe(
         kind: of_trained(
             training.fit_head(
                 make,
-                np.concatenate(list(parts.values()), axis=1),
+                np.concatenate(list(parts.values()), axis=-1),
                 samples,
                 settings=settings,
                 name=f"{kind} ensemble",

@@ -14,19 +14,27 @@ from tandem.files import read_json, whole_folder, write_json, write_text
 
 @dataclass(frozen=True)
 class Features:
-    """ids: N, unique. x: (N, D) float32, pooled, not L2-normalised, finite. meta: how they were made."""
+    """ids: N, unique. views: (N, k, D) float32, pooled, not L2-normalised, finite. meta: how they were made.
+
+    The first view is the picture itself.
+    """
 
     ids: tuple[str, ...]
-    x: np.ndarray
+    views: np.ndarray
     meta: dict[str, Any]
 
     def __post_init__(self) -> None:
         num_unique = len(set(self.ids))
-        if self.x.ndim != 2 or not num_unique == len(self.ids) == len(self.x):
+        if self.views.ndim != 3 or not num_unique == len(self.ids) == len(self.views):
             raise DataError(
-                f"features need one row per unique id; got {len(self.ids)} ids, {num_unique} of them unique, "
-                f"and shape {self.x.shape}; run the extract stage again"
+                f"features need the views of one picture per unique id; got {len(self.ids)} ids, {num_unique} of them "
+                f"unique, and shape {self.views.shape}; run the extract stage again"
             )
+
+    @property
+    def x(self) -> np.ndarray:
+        """(N, D) the rows of the pictures themselves."""
+        return self.views[:, 0]
 
     def require_ids(self, ids: Sequence[str]) -> None:
         """Raise DataError unless the rows are those of `ids`, in that order."""
@@ -37,19 +45,21 @@ class Features:
             )
 
 
-def write_features(folder: Path, *, ids: Sequence[str], dim: int, batches: Iterable[np.ndarray], meta: Any) -> None:
+def write_features(
+    folder: Path, *, ids: Sequence[str], dim: int, batches: Iterable[np.ndarray], meta: Any, views: int = 1
+) -> None:
     """Write `folder` (rows.npy, ids.txt, meta.json), whole or not at all, in the memory of one batch.
 
-    batches: arrays (n, dim) that add up to one row an id, in the order of ids. Raises DataError if they do not, or
-    hold a value that is not finite.
+    batches: arrays (n, views, dim) that add up to one entry an id, in the order of ids. Raises DataError if they do
+    not, or hold a value that is not finite.
     """
     with whole_folder(folder) as temporary:
         # written, not mapped: a full disk is then an OSError, and not a SIGBUS that nobody can catch
         with (temporary / "rows.npy").open("wb") as file:
-            write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (len(ids), dim)})
+            write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (len(ids), views, dim)})
             done = 0
             for batch in batches:
-                _require_rows(batch, dim=dim, done=done, ids=ids)
+                _require_rows(batch, shape=(views, dim), done=done, ids=ids)
                 file.write(batch.astype("<f4").tobytes())
                 done += len(batch)
         if done != len(ids):
@@ -58,14 +68,14 @@ def write_features(folder: Path, *, ids: Sequence[str], dim: int, batches: Itera
         write_json(temporary / "meta.json", meta)
 
 
-def _require_rows(batch: np.ndarray, *, dim: int, done: int, ids: Sequence[str]) -> None:
+def _require_rows(batch: np.ndarray, *, shape: tuple[int, int], done: int, ids: Sequence[str]) -> None:
     room = len(ids) - done
-    if batch.ndim != 2 or batch.shape[1] != dim or len(batch) > room:
+    if batch.shape[1:] != shape or len(batch) > room:
         raise DataError(
             f"the backbone gave a batch of shape {batch.shape} after {done} rows; "
-            f"at most {room} rows of {dim} values are expected"
+            f"at most {room} of {shape[0]} x {shape[1]} values are expected"
         )
-    finite = np.isfinite(batch).all(axis=1)
+    finite = np.isfinite(batch).all(axis=(1, 2))
     if not finite.all():
         raise DataError(f"the backbone gave a value that is not finite for picture {ids[done + int(finite.argmin())]}")
 
@@ -79,5 +89,5 @@ def load_features(folder: Path, *, ids: Sequence[str]) -> Features:
 
 
 def load_all(parent: Path, names: Iterable[str], *, ids: Sequence[str]) -> dict[str, np.ndarray]:
-    """Backbone -> (N, D) rows of the folders `names` below `parent`, all of them rows of `ids`."""
-    return {name: load_features(parent / name, ids=ids).x for name in names}
+    """Backbone -> (N, k, D) views of the folders `names` below `parent`, all of them of `ids`."""
+    return {name: load_features(parent / name, ids=ids).views for name in names}

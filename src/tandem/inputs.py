@@ -5,6 +5,7 @@ and torch resizes in half of it.
 """
 
 from contextlib import suppress
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -16,9 +17,33 @@ from tandem.images import Resize, decode, is_plain_jpeg
 _CROP_SHARE = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 
 
-def read_input(data: bytes, *, size_px: int, resize: Resize) -> np.ndarray:
-    """(size_px, size_px, 3) uint8 of a picture of any size. Raises BrokenImage as images.decode does."""
-    return to_input(pixels(data), size_px=size_px, resize=resize)
+class View(NamedTuple):
+    """How a picture is looked at. box: left, top, right, bottom as shares of its sides. brightness: a factor."""
+
+    box: tuple[float, float, float, float] = (0, 0, 1, 1)
+    is_mirrored: bool = False
+    brightness: float = 1.0
+
+
+# The picture itself first; of k views the first k are taken.
+VIEWS = (
+    View(),
+    View(is_mirrored=True),
+    View((0.1, 0.1, 0.9, 0.9)),
+    View((0.1, 0.1, 0.9, 0.9), is_mirrored=True),
+    View((0, 0, 0.8, 0.8)),
+    View((0.2, 0, 1, 0.8), is_mirrored=True),
+    View((0, 0.2, 0.8, 1), is_mirrored=True),
+    View((0.2, 0.2, 1, 1)),
+    View(brightness=0.75),
+    View(brightness=1.25, is_mirrored=True),
+)
+
+
+def read_inputs(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
+    """(views, size_px, size_px, 3) uint8 of a picture of any size. Raises BrokenImage as images.decode does."""
+    image = pixels(data)
+    return np.stack([_seen(image, view, size_px=size_px, resize=resize) for view in VIEWS[:views]])
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -41,6 +66,16 @@ def to_input(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarray:
     scaled = _scaled(image, side * height // short, side * width // short)
     top, left = round((scaled.shape[0] - size_px) / 2), round((scaled.shape[1] - size_px) / 2)
     return scaled[top : top + size_px, left : left + size_px]
+
+
+def _seen(image: np.ndarray, view: View, *, size_px: int, resize: Resize) -> np.ndarray:
+    height, width = image.shape[:2]
+    left, top, right, bottom = (round(share * side) for share, side in zip(view.box, [width, height] * 2, strict=True))
+    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    seen = to_input(part, size_px=size_px, resize=resize)
+    if view.brightness != 1:
+        seen = (seen * view.brightness).clip(0, 255).round().astype(np.uint8)
+    return seen[:, ::-1] if view.is_mirrored else seen
 
 
 def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:

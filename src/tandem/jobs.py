@@ -25,6 +25,7 @@ class Job:
     weights: Mapping[str, Any]
     size_px: int
     resize: Resize
+    views: int
     engine: Literal["auto", "reference"]
     weights_seed: int
     settings: Mapping[str, Any]
@@ -47,6 +48,7 @@ class Job:
             weights={"sha256": None, **params["backbones"][name]},
             size_px=transform["size_px"],
             resize=transform["resize"],
+            views=transform["views"],
             engine=transform["engine"],
             weights_seed=transform["seed"],
             settings=params["finetune"],

@@ -1,4 +1,4 @@
-"""Fit the thawed layers of a trunk and its head to pictures by AdamW; the best epoch of the averaged weights is kept.
+"""Fit the thawed layers of a trunk and its head to pictures by AdamW; the averaged weights of one epoch are kept.
 
 Each epoch draws from (seed, epoch) alone, so one that goes on after a kill ends with the same bytes as an unbroken one.
 """
@@ -7,9 +7,10 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -22,10 +23,13 @@ from tandem import recovery
 from tandem.augmentation import Augment, Mix, augment, mix
 from tandem.calibration import fit_temperature
 from tandem.descent import Balance, batches, class_weights
+from tandem.engines import computes_bfloat16
 from tandem.errors import DataError
 from tandem.seeding import seeded
 from tandem.thawing import Thawed, parameter_groups, set_mode
 from tandem.tracking import Epoch, OnEpoch, ignore
+
+_Item = TypeVar("_Item")
 
 
 class Pictures(NamedTuple):
@@ -39,15 +43,17 @@ class Pictures(NamedTuple):
 class Settings:
     """lr: of the head at its highest, see thawing.parameter_groups. size_px: of the crops that are trained on.
 
-    patience: training ends after so many epochs without a lower validation loss. warmup_epochs: lr rises, then falls by
-    a cosine. ema_decay: of the averaged weights, a step. clip_norm: longest gradient. mix, augment: see augmentation.
-    precision: "auto" is bfloat16 where the processor computes in it. balance: see descent.Settings.
+    keep: the epoch of lowest validation loss, or the last. patience: of keeping the best, epochs without a lower loss.
+    warmup_epochs: lr rises, then falls by a cosine. ema_decay: of the averaged weights, a step. clip_norm: longest
+    gradient. mix, augment: see augmentation. precision: "auto" is bfloat16 where there are units for it. balance: see
+    descent.Settings.
     """
 
     lr: float
     layer_decay: float
     batch_size: int
     epochs: int
+    keep: Literal["best", "last"]
     patience: int
     warmup_epochs: int
     weight_decay: float
@@ -72,7 +78,7 @@ class Waited(NamedTuple):
 
 
 class Training:
-    """What changes from step to step: weights, their average, the optimizer, the curve, the best weights so far."""
+    """What changes from step to step: weights, their average, the optimizer, the curve, the weights kept so far."""
 
     def __init__(self, trunk: nn.Module, head: nn.Module, thawed: Thawed, settings: Settings) -> None:
         self.model = nn.Sequential(trunk, head)
@@ -85,37 +91,28 @@ class Training:
         average = get_ema_multi_avg_fn(settings.ema_decay)
         self.average = AveragedModel(self.model, multi_avg_fn=average, use_buffers=True)
         self.average.update_parameters(self.model)  # the average begins at the start, not after the first step
-        self.curve, self.best_epoch, self.best_loss = list[Epoch](), 0, math.inf
-        self.best: dict[str, torch.Tensor] = {}
+        self.curve, self.kept_epoch, self.kept_loss = list[Epoch](), 0, math.inf
+        self.kept: dict[str, torch.Tensor] = {}
 
-    def keep_if_best(self, epoch: Epoch) -> None:
-        """Note an epoch, and the averaged weights if their validation loss is the lowest so far."""
+    def note(self, epoch: Epoch) -> None:
+        """Note an epoch, and its averaged weights if they are what is kept so far."""
         self.curve.append(epoch)
-        if epoch.val_loss < self.best_loss:
-            self.best_epoch, self.best_loss = epoch.epoch, epoch.val_loss
-            self.best = copy.deepcopy(self.average.module.state_dict())
+        if self.settings.keep == "last" or epoch.val_loss < self.kept_loss:
+            self.kept_epoch, self.kept_loss = epoch.epoch, epoch.val_loss
+            self.kept = copy.deepcopy(self.average.module.state_dict())
 
     def state(self) -> dict[str, Any]:
         """All of it."""
         own = {name: getattr(self, name).state_dict() for name in ("model", "optimizer", "average")}
-        rest = {"best": self.best, "best_epoch": self.best_epoch, "best_loss": self.best_loss}
+        rest = {"kept": self.kept, "kept_epoch": self.kept_epoch, "kept_loss": self.kept_loss}
         return {**own, **rest, "curve": [asdict(epoch) for epoch in self.curve]}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Be as the training was whose state() this is."""
         for name in ("model", "optimizer", "average"):
             getattr(self, name).load_state_dict(state[name])
-        self.best, self.best_epoch, self.best_loss = state["best"], state["best_epoch"], state["best_loss"]
+        self.kept, self.kept_epoch, self.kept_loss = state["kept"], state["kept_epoch"], state["kept_loss"]
         self.curve = [Epoch(**epoch) for epoch in state["curve"]]
-
-
-def computes_bfloat16(device: torch.device) -> bool:
-    """Whether the device has units for bfloat16; emulated it is no faster than float32."""
-    if device.type == "cpu":
-        return bool(
-            {"avx512_bf16", "amx_bf16", "bf16"} & {key for key, has in torch.cpu.get_capabilities().items() if has}
-        )
-    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def fit(
@@ -128,25 +125,24 @@ def fit(
     name: str,
     on_epoch: OnEpoch = ignore,
 ) -> Waited:
-    """Train to the last epoch or the end of patience, and leave the best averaged weights in training.model.
+    """Train to the last epoch or the end of patience, and leave the kept averaged weights in training.model.
 
     Epoch 0 is the start itself. scratch: where the state lies after each epoch, and is looked for; None is nowhere.
     on_epoch: called with each line of the curve as it comes, and first with those of a training that goes on.
     Raises DataError when the loss stops being finite.
     """
     settings, started, waited, num_steps = training.settings, time.perf_counter(), 0.0, 0
-    for module in (training.model, training.average):
-        module.to(device)
+    nn.ModuleList([training.model, training.average]).to(device)
     if scratch and (state := recovery.load(scratch)):
         training.restore(state)
     else:
-        training.keep_if_best(Epoch(0, 0.0, math.nan, math.nan, *score(training.average.module, val, device)))
+        training.note(Epoch(0, 0.0, math.nan, math.nan, *score(training.average.module, val, device)))
     for epoch in training.curve:
         on_epoch(epoch)
     first = training.curve[-1].epoch + 1
     with tqdm(range(first, settings.epochs + 1), f"finetune {name}", unit="epoch", disable=None) as bar:
         for number in bar:
-            if number - training.best_epoch > settings.patience:
+            if number - training.kept_epoch > settings.patience:
                 break
             loss, accuracy, waiting, steps = _train_epoch(training, number, train, device)
             waited, num_steps = waited + waiting, num_steps + steps
@@ -156,12 +152,12 @@ def fit(
                     f"{name}: the loss is not finite in epoch {number} (lr {settings.lr}); take a lower finetune.lr"
                 )
             rate = settings.lr * rate_at(number - 1, settings)
-            training.keep_if_best(Epoch(number, rate, loss, accuracy, val_loss, val_accuracy))
+            training.note(Epoch(number, rate, loss, accuracy, val_loss, val_accuracy))
             if scratch:
                 recovery.save(scratch, training.state())
             on_epoch(training.curve[-1])
             bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
-    training.model.load_state_dict(training.best)
+    training.model.load_state_dict(training.kept)
     training.model.eval()
     return Waited(time.perf_counter() - started, waited, num_steps)
 
@@ -181,15 +177,11 @@ def score(model: nn.Module, pictures: Pictures, device: torch.device) -> tuple[f
     """
     model.eval()
     with torch.inference_mode():
-        parts = (torch.from_numpy(np.array(part)).to(device) for part in _parts(pictures.pixels, 32))
-        logits = torch.cat([model(part).float().cpu() for part in parts])
+        parts = (pictures.pixels[start : start + 32] for start in range(0, len(pictures.pixels), 32))
+        logits = torch.cat([model(torch.from_numpy(np.array(part)).to(device)).float().cpu() for part in parts])
     temperature = fit_temperature(logits.numpy(), target=pictures.targets.numpy())
     loss = functional.cross_entropy(logits / temperature, pictures.targets).item()
     return loss, (logits.argmax(1) == pictures.targets).float().mean().item()
-
-
-def _parts(pixels: np.ndarray, size: int) -> Iterator[np.ndarray]:
-    return (pixels[start : start + size] for start in range(0, len(pixels), size))
 
 
 def _train_epoch(
@@ -205,7 +197,7 @@ def _train_epoch(
     total_loss = torch.zeros((), device=device)
     num_right, waited, last = torch.zeros((), device=device), 0.0, time.perf_counter()
     with seeded(_seed(settings, number)):  # dropout draws from the global generator
-        for step, (pixels, targets) in enumerate(_drawn(train, order, settings, number, device, num_classes)):
+        for step, (pixels, targets) in enumerate(ahead(_drawn(train, order, settings, number, device, num_classes))):
             waited += time.perf_counter() - last
             for group, rate in zip(training.optimizer.param_groups, training.rates, strict=True):
                 group["lr"] = rate * rate_at(number - 1 + (step + 1) / len(order), settings)
@@ -224,6 +216,15 @@ def _train_epoch(
             num_right += (logits.argmax(1) == targets.argmax(1)).float().mean()
             last = time.perf_counter()
     return total_loss.item() / len(order), num_right.item() / len(order), waited, len(order)
+
+
+def ahead(items: Iterator[_Item]) -> Iterator[_Item]:
+    """The same items in the same order; while one is used, a thread makes the next."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, items, None)
+        while (item := waiting.result()) is not None:
+            waiting = pool.submit(next, items, None)
+            yield item
 
 
 def _drawn(

@@ -66,6 +66,7 @@ class Extract(Section):
 
     size_px: Annotated[int, Field(ge=32, le=1024)]
     resize: Literal["squash", "crop"]
+    views: Annotated[int, Field(ge=1, le=10)]
     engine: Literal["auto", "reference"]
     seed: Seed
 

@@ -22,6 +22,7 @@ class Finetune(Section):
     layer_decay: Annotated[float, Field(gt=0, le=1)]
     batch_size: Annotated[int, Field(ge=2)]
     epochs: Count
+    keep: Literal["best", "last"]
     patience: Count
     warmup_epochs: Annotated[int, Field(ge=0)]
     weight_decay: Annotated[float, Field(ge=0)]

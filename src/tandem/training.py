@@ -35,15 +35,16 @@ class Trained:
 
 
 def train(x: np.ndarray, samples: Samples, *, settings: Settings, name: str, on_epoch: OnEpoch = ignore) -> Trained:
-    """The head of settings.head on (N, D) features, rows in the order of samples; fitted on train, chosen on val.
+    """The head of settings.head on features x, in the order of samples; fitted on train, chosen on val.
 
+    x: (N, D), or (N, k, D) of k views, each of which is a row in training; logits are then means over the views.
     on_epoch: called with each epoch of its curve.
     """
     if settings.head == "logistic":
         _require_every_class(samples)
-        x_train, targets = np.asarray(x[samples.rows("train")]), samples.targets("train")
-        balanced = settings.balance != "none"
-        strength = logistic.choose_strength(x_train, targets, _folds(samples, settings), balanced=balanced)
+        own, balanced = _train_rows(x, samples), settings.balance != "none"
+        fold_of = _folds(samples, settings).repeat(descent.num_views(x))
+        strength = logistic.choose_strength(own.x.numpy(), own.targets.numpy(), fold_of, balanced=balanced)
         return _fit_logistic(x, samples, settings=settings, strength=strength)
     make = {"linear": heads.linear_head, "mlp": heads.mlp_head}[settings.head]
     num_classes = len(samples.class_names)
@@ -63,7 +64,7 @@ def fit_head(
     name: str,
     on_epoch: OnEpoch = ignore,
 ) -> Trained:
-    """The head that `make` makes of the train rows of x (N, D), fitted to them by Adam; its best epoch is by val."""
+    """The head that `make` makes of the train rows of x, fitted to them by Adam; its best epoch is by val."""
     _require_every_class(samples)
     train, val = (descent.rows(x, samples.rows(split), samples.targets(split)) for split in ("train", "val"))
     head = make(train.x)
@@ -115,8 +116,8 @@ def save(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.nd
 
 
 def _fit_logistic(x: np.ndarray, samples: Samples, *, settings: Settings, strength: float) -> Trained:
-    rows, targets = np.asarray(x[samples.rows("train")]), samples.targets("train")
-    fitted = logistic.fit(rows, targets, strength=strength, balanced=settings.balance != "none")
+    own, balanced = _train_rows(x, samples), settings.balance != "none"
+    fitted = logistic.fit(own.x.numpy(), own.targets.numpy(), strength=strength, balanced=balanced)
     return _calibrated(heads.logistic_head(fitted), x, samples, curve=(), chosen={"strength": strength})
 
 
@@ -129,6 +130,10 @@ def _calibrated(
     temperature = calibration.fit_temperature(logits[samples.rows("val")], target=samples.targets("val"))
     head = heads.Calibrated(head, temperature).eval()
     return Trained(head, descent.predict(head, inputs).numpy(), curve, {**chosen, "temperature": temperature})
+
+
+def _train_rows(x: np.ndarray, samples: Samples) -> descent.Rows:
+    return descent.rows(x, samples.rows("train"), samples.targets("train"))
 
 
 def _folds(samples: Samples, settings: Settings) -> np.ndarray:

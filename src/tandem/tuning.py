@@ -5,6 +5,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
+from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +33,7 @@ def settings_of(job: Job) -> Settings:
 
 
 def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
-    """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the best epoch and its scores."""
+    """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples, settings = job.samples, settings_of(job)
     parts = [sample.split for sample in samples.samples]
     require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
@@ -49,12 +50,12 @@ def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = igno
 
 
 def told(training: Training) -> dict[str, float]:
-    """The best epoch, its scores on validation, and those of the start."""
-    first, best = training.curve[0], training.curve[training.best_epoch]
+    """The epoch that is kept, its scores on validation, and those of the start."""
+    first, kept = training.curve[0], training.curve[training.kept_epoch]
     return {
-        "best_epoch": best.epoch,
-        "val_loss": best.val_loss,
-        "val_top1_accuracy": best.val_top1_accuracy,
+        "kept_epoch": kept.epoch,
+        "val_loss": kept.val_loss,
+        "val_top1_accuracy": kept.val_top1_accuracy,
         "start_val_loss": first.val_loss,
         "start_val_top1_accuracy": first.val_top1_accuracy,
     }
@@ -118,7 +119,7 @@ def _write(job: Job, training: Training, frozen: Backbone, folder: Path) -> None
     trunk, head = training.model
     tuned = Backbone(job.name, trunk.requires_grad_(False), frozen.dim, backbones.state_digest(trunk))
     origin = {"backbone": job.name, "weights": job.weights["weights"], "weights_sha256": tuned.digest}
-    meta = {**origin, "size_px": job.size_px, "resize": job.resize, "trainable_backbone_layers": job.num_layers}
+    meta = {**origin, **_transform(job), "trainable_backbone_layers": job.num_layers}
     with whole_folder(folder) as temporary:
         _write_rows(job, tuned, temporary, meta)
         for stem, module in {"trunk": trunk, "head": head}.items():
@@ -132,5 +133,10 @@ def _write_rows(job: Job, tuned: Backbone, folder: Path, meta: dict[str, object]
     batch_size, device = job.runtime["batch_size"], job.runtime["device"]
     engine = engines.start(tuned, engine=job.engine, size_px=job.size_px, batch_size=batch_size, device=device)
     knobs = {"batch_size": batch_size, "workers": job.runtime["workers"]}
-    rows = extraction.extract(job.images, engine=engine, name=job.name, size_px=job.size_px, resize=job.resize, **knobs)
-    write_features(folder, ids=job.samples.ids, dim=tuned.dim, batches=rows, meta={**meta, "engine": engine.name})
+    rows = extraction.extract(job.images, engine=engine, name=job.name, **_transform(job), **knobs)
+    made = {**meta, "engine": engine.name}
+    write_features(folder, ids=job.samples.ids, dim=tuned.dim, views=job.views, batches=rows, meta=made)
+
+
+def _transform(job: Job) -> dict[str, Any]:
+    return {"size_px": job.size_px, "resize": job.resize, "views": job.views}
