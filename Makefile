@@ -1,14 +1,19 @@
 # make run    set up, run the whole pipeline, show the results
 # make test   set up, run the tests
 # make check  set up, format, lint, types, import floors
+# make bench set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
 
 PYTHON ?= python3
 VENV := .venv
+# the archives of photographs, see docs/benchmarks.md
+ARCHIVES ?=
+BENCHMARKS := growth rerun exact_search
+ON_ARCHIVES := features seed_study near_duplicates wrong_labels real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 
-.PHONY: run test check setup lock
+.PHONY: run test check bench setup lock
 
 run: setup
 	@dvc repro
@@ -22,6 +27,15 @@ check: setup
 	ruff check .
 	mypy
 	lint-imports
+
+# Goes on after a benchmark that falls short, and fails at the end.
+bench: setup
+	@short=; for name in $(BENCHMARKS) $(if $(ARCHIVES),$(ON_ARCHIVES)); do \
+	  echo; echo "== benchmarks/$$name.py"; \
+	  case " $(ON_ARCHIVES) $(if $(ARCHIVES),rerun) " in *" $$name "*) given="--archives $(ARCHIVES)";; *) given=;; esac; \
+	  python benchmarks/$$name.py $$given || short="$$short $$name"; \
+	done; \
+	test -z "$$short" || { echo; echo "fell short or failed:$$short"; exit 1; }
 
 setup: $(VENV)/ready
 

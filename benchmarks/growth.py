@@ -81,9 +81,19 @@ def main() -> None:
 
 def run(work: Path, pictures: int) -> Grown:
     """The stages on so many pictures, in a scratch clone below `work`."""
-    clone, archive = work / "clone", work / "drawn.zip"
+    clone = work / "clone"
+    drawn_clone(clone, pictures)
+    costs = {stage[0]: cost(clone, *stage) for stage in STAGES}
+    tables = [clone / "data/extract/mobilenet_v2/rows.npy", clone / "data/merge/hashes.npy"]
+    return Grown(pictures, costs, sum(path.stat().st_size for path in tables) / 1e6)
+
+
+def drawn_clone(clone: Path, pictures: int) -> None:
+    """A scratch clone whose one source is an archive beside it of so many drawn pictures."""
+    archive = clone.with_suffix(".zip")
+    archive.parent.mkdir(parents=True, exist_ok=True)
     pack(archive, pictures)
-    real_photos.prepare(clone, "sample", work, {})
+    real_photos.prepare(clone, "sample", clone.parent, {})
     values = real_photos.read_params(clone)
     values["sources"] = {
         "drawn": {"kind": "archive", "archive": {"path": str(archive), "sha256": sha256(archive)}, "format": "auto"}
@@ -93,9 +103,6 @@ def run(work: Path, pictures: int) -> Grown:
     # drawn at random, these pictures are alike to a random backbone: pairs that are near would be all there are
     values["curate"]["candidates"] = {"similarity": 0.99999, "hash_bits": 4, "neighbours": 1}
     real_photos.write_params(clone, values)
-    costs = {stage[0]: cost(clone, *stage) for stage in STAGES}
-    tables = [clone / "data/extract/mobilenet_v2/rows.npy", clone / "data/merge/hashes.npy"]
-    return Grown(pictures, costs, sum(path.stat().st_size for path in tables) / 1e6)
 
 
 def pack(archive: Path, pictures: int) -> None:
