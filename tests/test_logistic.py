@@ -42,6 +42,21 @@ def test_strength_and_probabilities_are_those_of_the_search_of_scikit_learn(num_
     assert probs(fitted, x) == pytest.approx(reference.predict_proba(scaler.transform(x)), abs=2e-3)
 
 
+def test_rows_with_more_columns_than_rows_want_the_strength_of_the_search_of_scikit_learn() -> None:
+    x, targets, fold_of = drawn(90)
+    x = np.concatenate([x, np.random.default_rng(2).normal(size=(90, 130))], axis=1)
+    rows = StandardScaler().fit_transform(x)
+    reference = LogisticRegressionCV(
+        Cs=logistic.STRENGTHS,
+        cv=[(np.flatnonzero(fold_of != fold), np.flatnonzero(fold_of == fold)) for fold in range(4)],
+        scoring="neg_log_loss",
+        max_iter=1000,
+        l1_ratios=(0,),
+        use_legacy_attributes=False,
+    ).fit(rows, targets)
+    assert logistic.choose_strength(x, targets, fold_of, balanced=False) == pytest.approx(reference.C_)
+
+
 def test_noise_wants_a_weak_fit_and_a_clear_case_a_strong_one() -> None:
     x, targets, fold_of = drawn()
     noise = np.random.default_rng(1).normal(size=x.shape)
