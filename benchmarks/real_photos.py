@@ -126,16 +126,21 @@ def add_tuned(values: dict[str, Any]) -> None:
 
 
 def thaw_resnet50(values: dict[str, Any]) -> None:
-    """ResNet-50 trained from its random weights, with what a training from nothing needs: small crops, a higher lr."""
+    """ResNet-50 trained from its random weights: more epochs, a higher lr, and smaller pictures for the time's sake.
+
+    Crops are not much smaller than the pictures that features are drawn of: a network from nothing knows no other size.
+    """
+    values["extract"]["size_px"] = 224
     values["train"]["trainable_backbone_layers"] = {"resnet50": 5}
-    values["finetune"] |= {"lr": 0.002, "layer_decay": 1.0, "epochs": 12, "size_px": 96, "label_smoothing": 0.1}
+    values["finetune"] |= {"lr": 0.001, "layer_decay": 1.0, "epochs": 16, "size_px": 160, "label_smoothing": 0.1}
 
 
 def from_scratch(clone: Path) -> list[Figure]:
     """The third run; the parameters are left as they were before it."""
     before = read_params(clone)
     change(clone, thaw_resnet50)
-    seconds = timed(clone, "--single-item", "finetune@resnet50")
+    repro(clone, "curate")
+    seconds = timed(clone, "finetune@resnet50")
     repro(clone, "evaluate")
     scores = read_json(clone / "metrics/evaluate.json")["models"]
     write_params(clone, before)
