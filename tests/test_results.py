@@ -34,3 +34,11 @@ def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_ship
         "",
         "mean minus resnet50, the best alone on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
     ]
+
+
+def test_the_spread_over_splits_is_a_line_and_nothing_without_any():
+    told = {"top1_accuracy": {"mean": 0.9029, "stdev": 0.055, "low": 0.8451, "high": 0.9545}}
+    assert results.spread({"seeds": [3, 4, 5], "shipped": told}) == (
+        "what is shipped, on 3 splits: top-1 accuracy 0.903 (0.845-0.955)"
+    )
+    assert results.spread({"seeds": []}) == ""

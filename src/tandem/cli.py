@@ -46,7 +46,9 @@ def show_results() -> None:
         path = Path("metrics/evaluate.json")
         if not path.is_file():
             raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
-        typer.echo(f"\n{results.table(read_json(path))}\n{_NEXT}")
+        other = Path("metrics/resplit.json")
+        spread = results.spread(read_json(other)) if other.is_file() else ""
+        typer.echo("\n" + "\n".join(part for part in (results.table(read_json(path)), spread, _NEXT) if part))
 
     running.run(main)
 

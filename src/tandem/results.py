@@ -21,6 +21,20 @@ def table(evaluation: Mapping[str, Any]) -> str:
     return f"{lines}\n\n{_comparison(shipped, evaluation['shipped_minus_best_single'])}"
 
 
+def spread(resplit: Mapping[str, Any]) -> str:
+    """What would be shipped on each of several splits: mean and range of its top-1 accuracy; "" without any.
+
+    resplit: metrics/resplit.json as the resplit stage writes it.
+    """
+    if not resplit["seeds"]:
+        return ""
+    own = resplit["shipped"]["top1_accuracy"]
+    return (
+        f"what is shipped, on {len(resplit['seeds'])} splits: top-1 accuracy {own['mean']:.3f} "
+        f"({own['low']:.3f}-{own['high']:.3f})"
+    )
+
+
 def _cell(scores: Mapping[str, Any], key: str) -> str:
     if key != "top1_accuracy":
         return f"{scores[key]:.3f}"
