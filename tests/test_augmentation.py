@@ -71,3 +71,9 @@ def test_pixels_and_targets_are_mixed_by_the_same_share(kind: str) -> None:
 def test_none_mixes_nothing() -> None:
     x, y = pictures(), torch.eye(6)
     assert mix(x, y, kind="none", rng=np.random.default_rng(0)) == (x, y)
+
+
+def test_rand_augment_comes_before_the_crop_and_is_drawn_by_the_same_seed() -> None:
+    plain = {"scale": 1.0, "flip": False, "colour": 0.0}
+    assert not torch.allclose(varied(0, rand_operations=2, **plain), varied(0, **plain))
+    assert torch.equal(varied(0, rand_operations=2), varied(0, rand_operations=2))

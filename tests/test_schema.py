@@ -67,7 +67,7 @@ GOOD: dict[str, Any] = {
         "clip_norm": 1.0,
         "probe_first": True,
         "mix": "none",
-        "augment": {"scale": 0.35, "flip": True, "colour": 0.2},
+        "augment": {"scale": 0.35, "flip": True, "colour": 0.2, "rand_operations": 2},
         "size_px": 160,
         "precision": "auto",
         "seed": 0,

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from tandem.rand_augment import rand_augment
+
 Mix = Literal["none", "mixup", "cutmix"]
 _RATIOS = (3 / 4, 4 / 3)  # of a crop's sides, as torchvision's RandomResizedCrop
 _MIXUP_ALPHA = 0.2  # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; CutMix draws evenly
@@ -17,17 +19,22 @@ _GREY = (0.299, 0.587, 0.114)  # ITU-R 601
 class Augment:
     """scale: least share of the area that a crop keeps. flip: mirrored or not, evenly.
 
-    colour: brightness, contrast and saturation are each multiplied by a factor within 1 +- colour.
+    colour: brightness, contrast and saturation are each multiplied by a factor within 1 +- colour. rand_operations: of
+    RandAugment, before all that.
     """
 
     scale: float
     flip: bool
     colour: float
+    rand_operations: int = 0
 
 
 def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
     """(n, H, W, 3) uint8 to (n, size_px, size_px, 3) float32 in 0..255; each picture is drawn on its own."""
-    images = pixels.permute(0, 3, 1, 2).float()
+    images = pixels.permute(0, 3, 1, 2)
+    if settings.rand_operations:
+        images = rand_augment(images, num_operations=settings.rand_operations, rng=rng)
+    images = images.float()
     grid = functional.affine_grid(
         _boxes(len(images), settings, rng).to(images.device), [len(images), 3, size_px, size_px], align_corners=False
     )

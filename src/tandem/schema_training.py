@@ -13,6 +13,7 @@ class Augment(Section):
     scale: Annotated[float, Field(gt=0, le=1)]
     flip: bool
     colour: Annotated[float, Field(ge=0, lt=1)]
+    rand_operations: Annotated[int, Field(ge=0, le=10)]
 
 
 class Finetune(Section):
