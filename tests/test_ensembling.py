@@ -87,9 +87,12 @@ def test_the_weighted_mean_trusts_the_member_that_knows() -> None:
     rng = np.random.default_rng(0)
     knows = (rng.normal(size=(100, 3)) + 3 * np.eye(3)[targets]).astype(np.float32)
     guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
-    found = ensembling.weighted_means({"knows": knows, "guesses": guesses}, samples)
+    logits = {"knows": knows, "guesses": guesses}
+    found = ensembling.weighted_means(logits, samples)
+    both = ensembling.weigh(logits, samples, lambda own: pooling.equal(len(own)))
     assert found["weighted"].weights["knows"] > 0.9
-    assert found["weighted"].held_out.mean() < found["mean"].held_out.mean()
+    assert found["weighted"].held_out.mean() < both.held_out.mean()
+    assert found["mean"].weights == {"knows": 1.0}  # the other one is clearly worse
 
 
 def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_for_good() -> None:

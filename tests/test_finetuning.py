@@ -42,6 +42,7 @@ SETTINGS: dict[str, Any] = {
     "label_smoothing": 0.1,
     "ema_decay": 0.5,
     "clip_norm": 1.0,
+    "wise_alpha": 1.0,
     "probe_first": True,
     "mix": "none",
     "augment": {"scale": 0.5, "flip": True, "colour": 0.2},
@@ -215,6 +216,20 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for(images: list[Path], tmp_
     assert (best["kept_epoch"], last["kept_epoch"]) == (0, 3)
     assert last["val_loss"] > best["val_loss"] == best["start_val_loss"]
     assert best["start_val_loss"] == last["start_val_loss"]
+
+
+def test_without_a_share_of_the_tuned_weights_the_start_is_left_and_with_half_of_it_the_middle(
+    images: list[Path], tmp_path: Path
+) -> None:
+    states, told = {}, {}
+    for alpha in (0.0, 0.5, 1.0):
+        root = tmp_path / str(alpha)
+        tuned = job(images, root, layers=5, keep="last", epochs=1, wise_alpha=alpha)
+        told[alpha] = finetuning.finetune(tuned, root / "out", recovery=root / "r")
+        states[alpha] = torch.load(root / "out" / "trunk.pt", weights_only=True)
+    assert told[0.0]["val_loss"] == told[0.0]["start_val_loss"]
+    key = next(key for key, value in states[1.0].items() if not torch.equal(value, states[0.0][key]))
+    assert torch.allclose(states[0.5][key], (states[0.0][key] + states[1.0][key]) / 2, atol=1e-7)
 
 
 def killed_after_a_state(root: Path) -> None:

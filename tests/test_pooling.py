@@ -87,3 +87,14 @@ def test_a_model_that_is_told_twice_shares_its_weight() -> None:
 def test_without_rows_all_models_weigh_the_same_and_a_single_one_weighs_1(weigh) -> None:
     assert weigh(np.zeros((3, 0))).tolist() == [1 / 3] * 3
     assert weigh(np.array([[0.5, 0.0]])).tolist() == [1]
+
+
+def test_models_weigh_alike_but_those_that_are_clearly_worse() -> None:
+    rng = np.random.default_rng(0)
+    good = rng.uniform(0.6, 1.0, (2, 400))
+    bad, few = rng.uniform(0.1, 0.5, (1, 400)), slice(0, 2)
+    assert pooling.alike(np.concatenate([good, bad])) == pytest.approx([0.5, 0.5, 0])
+    doubtful = np.array([[0.9, 0.5], [0.2, 0.6]])  # far apart, but two rows do not say which is better
+    assert pooling.alike(doubtful) == pytest.approx([0.5, 0.5])
+    assert pooling.alike(np.concatenate([good, good[:1]])[:, few]) == pytest.approx([1 / 3] * 3)
+    assert pooling.alike(np.zeros((4, 0))) == pytest.approx([0.25] * 4)

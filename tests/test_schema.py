@@ -65,6 +65,7 @@ GOOD: dict[str, Any] = {
         "label_smoothing": 0.1,
         "ema_decay": 0.99,
         "clip_norm": 1.0,
+        "wise_alpha": 0.5,
         "probe_first": True,
         "mix": "none",
         "augment": {"scale": 0.35, "flip": True, "colour": 0.2, "rand_operations": 2},

@@ -97,3 +97,30 @@ def test_each_layer_below_is_slower_and_norms_and_biases_are_not_decayed() -> No
     assert told[id(last.bn1.weight)] == told[id(last.bn1.bias)] == (0.05, 0.0)
     assert told[id(before.conv1.weight)] == (0.025, 0.3)
     assert id(net.classifier.layer2[0].conv1.weight) not in told
+
+
+def test_what_lies_between_is_a_weighted_mean_and_what_is_frozen_stays_to_the_last_bit() -> None:
+    generator = torch.Generator().manual_seed(0)
+    start = {"thawed": torch.randn(50, generator=generator), "frozen": torch.randn(50, generator=generator)}
+    start["seen"] = torch.tensor(3)
+    tuned = {"thawed": torch.randn(50, generator=generator), "frozen": start["frozen"].clone(), "seen": torch.tensor(9)}
+    mixed = thawing.between(start, tuned, alpha=0.3)
+    assert torch.allclose(mixed["thawed"], 0.7 * start["thawed"] + 0.3 * tuned["thawed"], atol=1e-6)
+    assert torch.equal(mixed["frozen"], start["frozen"])
+    assert mixed["seen"] == 9
+
+
+@pytest.mark.parametrize(("epochs", "warmup"), [(10, 2), (4, 0), (3, 3)])
+def test_the_lr_rises_in_a_line_and_falls_by_torch_s_cosine(epochs: int, warmup: int) -> None:
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, epochs - warmup))
+    for epoch in range(epochs + 1):
+        share = thawing.rate_at(epoch, epochs=epochs, warmup_epochs=warmup)
+        if epoch < warmup:
+            assert share == pytest.approx(epoch / warmup)
+        elif epochs > warmup:
+            assert share == pytest.approx(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            cosine.step()
+        else:
+            assert share == 1

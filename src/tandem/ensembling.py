@@ -80,9 +80,9 @@ def combine_all(
 
 
 def weighted_means(logits: Mapping[str, np.ndarray], samples: Samples) -> dict[str, Ensemble]:
-    """ "mean": all models alike. "weighted": the weights with the lowest log loss on validation."""
+    """ "mean": all alike but clearly worse models. "weighted": the weights with the lowest log loss on validation."""
     return {
-        "mean": weigh(logits, samples, lambda own: pooling.equal(len(own))),
+        "mean": weigh(logits, samples, pooling.alike),
         "weighted": weigh(logits, samples, pooling.likeliest),
     }
 

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -26,7 +27,7 @@ from tandem.descent import Balance, batches, class_weights
 from tandem.engines import computes_bfloat16
 from tandem.errors import DataError
 from tandem.seeding import seeded
-from tandem.thawing import Thawed, parameter_groups, set_mode
+from tandem.thawing import Thawed, between, parameter_groups, rate_at, set_mode
 from tandem.tracking import Epoch, OnEpoch, ignore
 
 _Item = TypeVar("_Item")
@@ -45,8 +46,8 @@ class Settings:
 
     keep: the epoch of lowest validation loss, or the last. patience: of keeping the best, epochs without a lower loss.
     warmup_epochs: lr rises, then falls by a cosine. ema_decay: of the averaged weights, a step. clip_norm: longest
-    gradient. mix, augment: see augmentation. precision: "auto" is bfloat16 where there are units for it. balance: see
-    descent.Settings.
+    gradient. wise_alpha: see thawing.between. mix, augment: see augmentation. precision: "auto" is bfloat16 where there
+    are units for it. balance: see descent.Settings.
     """
 
     lr: float
@@ -60,6 +61,7 @@ class Settings:
     label_smoothing: float
     ema_decay: float
     clip_norm: float
+    wise_alpha: float
     probe_first: bool
     mix: Mix
     augment: Augment
@@ -82,6 +84,7 @@ class Training:
 
     def __init__(self, trunk: nn.Module, head: nn.Module, thawed: Thawed, settings: Settings) -> None:
         self.model = nn.Sequential(trunk, head)
+        self.start = copy.deepcopy(self.model.state_dict())
         self.thawed, self.settings = thawed, settings
         groups = parameter_groups(
             head, thawed, lr=settings.lr, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay
@@ -93,6 +96,7 @@ class Training:
         self.average.update_parameters(self.model)  # the average begins at the start, not after the first step
         self.curve, self.kept_epoch, self.kept_loss = list[Epoch](), 0, math.inf
         self.kept: dict[str, torch.Tensor] = {}
+        self.final = (math.nan, math.nan)  # validation loss and accuracy of what is left in model
 
     def note(self, epoch: Epoch) -> None:
         """Note an epoch, and its averaged weights if they are what is kept so far."""
@@ -151,23 +155,15 @@ def fit(
                 raise DataError(
                     f"{name}: the loss is not finite in epoch {number} (lr {settings.lr}); take a lower finetune.lr"
                 )
-            rate = settings.lr * rate_at(number - 1, settings)
+            rate = settings.lr * rate_at(number - 1, epochs=settings.epochs, warmup_epochs=settings.warmup_epochs)
             training.note(Epoch(number, rate, loss, accuracy, val_loss, val_accuracy))
             if scratch:
                 recovery.save(scratch, training.state())
             on_epoch(training.curve[-1])
             bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
-    training.model.load_state_dict(training.kept)
-    training.model.eval()
+    training.model.load_state_dict(between(training.start, training.kept, alpha=settings.wise_alpha))
+    training.final = score(training.model, val, device)
     return Waited(time.perf_counter() - started, waited, num_steps)
-
-
-def rate_at(epoch: float, settings: Settings) -> float:
-    """Share of the full lr after so many epochs (a fraction within one): a linear rise, then a cosine to 0."""
-    if epoch < settings.warmup_epochs:
-        return epoch / settings.warmup_epochs
-    rest = settings.epochs - settings.warmup_epochs
-    return 0.5 * (1 + math.cos(math.pi * (epoch - settings.warmup_epochs) / rest)) if rest > 0 else 1.0
 
 
 def score(model: nn.Module, pictures: Pictures, device: torch.device) -> tuple[float, float]:
@@ -196,11 +192,12 @@ def _train_epoch(
     order = _full_batches(train.targets, settings, number)
     total_loss = torch.zeros((), device=device)
     num_right, waited, last = torch.zeros((), device=device), 0.0, time.perf_counter()
+    rate = partial(rate_at, epochs=settings.epochs, warmup_epochs=settings.warmup_epochs)
     with seeded(_seed(settings, number)):  # dropout draws from the global generator
         for step, (pixels, targets) in enumerate(ahead(_drawn(train, order, settings, number, device, num_classes))):
             waited += time.perf_counter() - last
-            for group, rate in zip(training.optimizer.param_groups, training.rates, strict=True):
-                group["lr"] = rate * rate_at(number - 1 + (step + 1) / len(order), settings)
+            for group, lr in zip(training.optimizer.param_groups, training.rates, strict=True):
+                group["lr"] = lr * rate(number - 1 + (step + 1) / len(order))
             with torch.autocast(device.type, torch.bfloat16, enabled=half):
                 features = trunk(pixels)
             logits = head(features.float())

@@ -12,6 +12,7 @@ _SMALLEST = 1e-30
 _TOLERANCE = 1e-10
 _MAX_STEPS = 10_000
 _BAGS = 20
+_CLEAR = 2  # standard errors
 _SHARE = 0.5  # of the models in a bag
 _ROUNDS = 25
 
@@ -31,6 +32,19 @@ def pool(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
 def equal(num_models: int) -> np.ndarray:
     """(M,) the same weight for all."""
     return np.full(num_models, 1 / num_models)
+
+
+def alike(own: np.ndarray) -> np.ndarray:
+    """(M,) the same weight for all models on own (M, n), but 0 for those that are clearly worse than the best one.
+
+    Clearly: their log loss is higher by more than two standard errors of the difference. Without rows all are alike.
+    """
+    if not own.size:
+        return equal(len(own))
+    losses = -np.log(np.clip(own, _SMALLEST, 1))
+    excess = losses - losses[losses.mean(axis=1).argmin()]
+    is_member = excess.mean(axis=1) <= _CLEAR * excess.std(axis=1) / np.sqrt(own.shape[1])
+    return is_member / is_member.sum()
 
 
 def likeliest(own: np.ndarray) -> np.ndarray:

@@ -30,6 +30,7 @@ class Finetune(Section):
     label_smoothing: Annotated[float, Field(ge=0, lt=1)]
     ema_decay: Annotated[float, Field(ge=0, lt=1)]
     clip_norm: Positive
+    wise_alpha: Annotated[float, Field(ge=0, le=1)]
     probe_first: bool
     mix: Literal["none", "mixup", "cutmix"]
     augment: Augment

@@ -5,7 +5,8 @@ A layer is what gives maps of one side: each begins where the side shrinks. For 
 ones are one layer. Fewer (transformers): the blocks are dealt evenly. What follows the last map belongs to the fifth.
 """
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from torch import nn
 
 NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
+State = Mapping[str, torch.Tensor]
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
@@ -71,6 +73,27 @@ def parameter_groups(
             own = {"lr": lr * layer_decay**depth, "weight_decay": weight_decay if decays else 0.0}
             groups += [{"params": parameters, **own}] if parameters else []
     return groups
+
+
+def rate_at(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
+    """Share of the full lr after so many epochs (a fraction within one): a linear rise, then a cosine to 0."""
+    if epoch < warmup_epochs:
+        return epoch / warmup_epochs
+    rest = epochs - warmup_epochs
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / rest)) if rest > 0 else 1.0
+
+
+def between(start: State, tuned: State, *, alpha: float) -> State:
+    """Weights that are alpha those of `tuned` and the rest those of `start` (WiSE-FT, Wortsman et al. 2022).
+
+    What is the same in both, as in frozen layers, stays so to the last bit; counts are those of `tuned`.
+    """
+    mixed = {}
+    for key, value in tuned.items():
+        before = start[key].to(value.device)
+        is_kept = torch.equal(value, before) or not value.is_floating_point()
+        mixed[key] = value if is_kept else before.lerp(value, alpha)
+    return mixed
 
 
 def _sides(net: nn.Module, *, size_px: int) -> dict[str, int | None]:

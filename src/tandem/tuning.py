@@ -50,12 +50,12 @@ def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = igno
 
 
 def told(training: Training) -> dict[str, float]:
-    """The epoch that is kept, its scores on validation, and those of the start."""
-    first, kept = training.curve[0], training.curve[training.kept_epoch]
+    """The epoch that is kept, the scores on validation of what is written, and those of the start."""
+    first, (val_loss, val_accuracy) = training.curve[0], training.final
     return {
-        "kept_epoch": kept.epoch,
-        "val_loss": kept.val_loss,
-        "val_top1_accuracy": kept.val_top1_accuracy,
+        "kept_epoch": training.kept_epoch,
+        "val_loss": val_loss,
+        "val_top1_accuracy": val_accuracy,
         "start_val_loss": first.val_loss,
         "start_val_top1_accuracy": first.val_top1_accuracy,
     }
