@@ -178,16 +178,16 @@ def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str
 def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
     """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
 
-    Not clearly: its held-out log loss is higher by at most a standard error of the difference, over groups. So simpler
-    kinds come first, and a small validation split does not pick by chance (the rule of Breiman et al. 1984, section
-    3.4.3).
+    Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So simpler
+    kinds come first, and a small validation split does not pick by chance (after the rule of Breiman et al. 1984,
+    section 3.4.3). Kinds whose models were stopped or selected on validation look better on it than they are.
     """
     if kind != BEST:
         return kind
     lowest = min((made.held_out for made in ensembles.values()), key=np.mean)
     groups = samples.groups("val")
     excess = {name: made.held_out - lowest for name, made in ensembles.items()}
-    return next(name for name, each in excess.items() if each.mean() <= _standard_error(each, groups))
+    return next(name for name, each in excess.items() if each.mean() <= pooling.CLEAR * _standard_error(each, groups))
 
 
 def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:

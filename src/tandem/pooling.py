@@ -12,7 +12,7 @@ _SMALLEST = 1e-30
 _TOLERANCE = 1e-10
 _MAX_STEPS = 10_000
 _BAGS = 20
-_CLEAR = 2  # standard errors
+CLEAR = 2  # standard errors of a difference, about the limits of 95 %
 _SHARE = 0.5  # of the models in a bag
 _ROUNDS = 25
 
@@ -43,7 +43,7 @@ def alike(own: np.ndarray) -> np.ndarray:
         return equal(len(own))
     losses = -np.log(np.clip(own, _SMALLEST, 1))
     excess = losses - losses[losses.mean(axis=1).argmin()]
-    is_member = excess.mean(axis=1) <= _CLEAR * excess.std(axis=1) / np.sqrt(own.shape[1])
+    is_member = excess.mean(axis=1) <= CLEAR * excess.std(axis=1) / np.sqrt(own.shape[1])
     return is_member / is_member.sum()
 
 
