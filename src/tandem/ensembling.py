@@ -178,9 +178,9 @@ def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str
 def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
     """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
 
-    Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So simpler
-    kinds come first, and a small validation split does not pick by chance (after the rule of Breiman et al. 1984,
-    section 3.4.3). Kinds whose models were stopped or selected on validation look better on it than they are.
+    Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So
+    simpler kinds come first, and a small validation split does not pick by chance (after the rule of Breiman et al.
+    1984, section 3.4.3). Kinds whose models were stopped or selected on validation look better there than they are.
     """
     if kind != BEST:
         return kind
