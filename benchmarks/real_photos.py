@@ -1,6 +1,6 @@
 """The whole pipeline on real photographs: scores over five splits, and what a split by file would have claimed.
 
-    python benchmarks/real_photos.py --archives DIR [--json FILE]
+    python benchmarks/real_photos.py --archives DIR [--size-px 288] [--json FILE]
 
 DIR holds the archives as the services serve them (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth.
 Each preset runs in a scratch clone of this project, its sources replaced by the archives; ResNet-50 has random weights,
@@ -10,7 +10,8 @@ since DIR holds none. Three runs of vehicles:
 2. with a fine-tuned MobileNetV2 beside the frozen one, once for each of five split seeds: the scores;
 3. with ResNet-50 trained from its random weights on the first split: its time, and its ensemble with MobileNetV2.
 
-Prints required beside reached and exits 1 when a figure falls short. About half an hour on two idle cores.
+--size-px: extract.size_px of vehicles, if not the preset's. Prints required beside reached and exits 1 when a figure
+falls short. About half an hour on two idle cores.
 """
 
 import argparse
@@ -70,12 +71,13 @@ COPIES = (
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--archives", type=Path, required=True)
+    parser.add_argument("--size-px", type=int)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     archives = whole(arguments.archives, WEIGHTS, *VEHICLES.values(), *SCENES.values())
     figures = []
     with tempfile.TemporaryDirectory(prefix="tandem-photos-") as work:
-        figures += vehicles(archives, Path(work) / "vehicles")
+        figures += vehicles(archives, Path(work) / "vehicles", arguments.size_px)
         figures += scenes(archives, Path(work) / "scenes")
     print(f"\n{platform.machine()}, {platform.system()}, Python {platform.python_version()}")
     conclude(figures, arguments.json)
@@ -89,8 +91,10 @@ def whole(archives: Path, *names: str) -> Path:
     return archives
 
 
-def vehicles(archives: Path, clone: Path) -> list[Figure]:
+def vehicles(archives: Path, clone: Path, size_px: int | None) -> list[Figure]:
     prepare(clone, "vehicles", archives, VEHICLES)
+    if size_px:
+        change(clone, lambda values: values["extract"].update(size_px=size_px))
     whole_s, study_s = timed(clone), timed(clone, "--single-item", "--force", "study")
     found = copies_found(clone)
     scratch = from_scratch(clone)
