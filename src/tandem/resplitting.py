@@ -158,7 +158,7 @@ def _pooled(repeats: Sequence[Repeat], models: Sequence[str]) -> _Pooled:
     """models: one a repeat."""
     rows = [each.samples.rows("test") for each in repeats]
     return _Pooled(
-        ids=[each.samples.ids[row] for each, own in zip(repeats, rows, strict=True) for row in own.tolist()],
+        ids=[each.samples.samples[row].id for each, own in zip(repeats, rows, strict=True) for row in own.tolist()],
         groups=[group for each in repeats for group in each.samples.groups("test")],
         target=np.concatenate([each.samples.targets("test") for each in repeats]),
         probs=np.concatenate(
