@@ -24,6 +24,7 @@ def main() -> None:
         settings=training.Settings.from_params({**params["train"], **free}),
         ensemble_dropout=params["ensemble"]["dropout"],
         width=params["ensemble"]["width"],
+        workers=params["runtime"]["workers"],
     )
     of = {"ids": samples.ids, "class_names": samples.class_names}
     logits.save_library(found.library, **of, path=Path("data/study/library.npz"))

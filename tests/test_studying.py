@@ -8,6 +8,7 @@ import sklearn.metrics
 from scipy import special
 
 from tandem import training
+from tandem.errors import LeakySplit
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.studying import Grid, Run, Study, finding, study
 from tandem.training import Settings
@@ -54,9 +55,18 @@ def studied(
     seeds: int = 1,
     dropout: float = 0.5,
     settings: Settings = SETTINGS,
+    workers: int = 1,
 ) -> Study:
     grid = Grid(tuple(lrs), tuple(batch_sizes), seeds)
-    return study(features, samples=samples, grid=grid, settings=settings, ensemble_dropout=dropout, width=32)
+    return study(
+        features,
+        samples=samples,
+        grid=grid,
+        settings=settings,
+        ensemble_dropout=dropout,
+        width=32,
+        workers=workers,
+    )
 
 
 def runs(features: dict[str, np.ndarray], samples: Samples, lrs: list[float], batch_sizes: list[int]) -> list[Run]:
@@ -90,6 +100,24 @@ def test_a_run_alone_is_the_run_among_others(
     grid: list[Run], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     assert runs(features, samples, [0.001], [8]) == [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
+
+
+def test_how_many_processes_train_changes_no_byte(features: dict[str, np.ndarray], samples: Samples) -> None:
+    one, two = (studied(features, samples, [0.01, 0.001], [8], seeds=2, workers=workers) for workers in (1, 2))
+    assert two.runs == one.runs
+    assert list(two.library) == list(one.library)
+    assert all(two.library[name].tobytes() == logits.tobytes() for name, logits in one.library.items())
+
+
+def test_what_stops_a_training_in_another_process_is_told_by_this_one(
+    features: dict[str, np.ndarray], samples: Samples, capfd: pytest.CaptureFixture[str]
+) -> None:
+    without = Samples(
+        CLASSES, tuple(replace(one, label="car") if one.split == "val" else one for one in samples.samples)
+    )
+    with pytest.raises(LeakySplit, match="truck"):
+        studied(features, without, [0.01, 0.001], [8], workers=2)
+    assert capfd.readouterr().err == ""
 
 
 def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(

@@ -1,14 +1,15 @@
 """A multinomial logistic regression on feature rows, its penalty chosen on folds of whole groups."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 from tandem.metrics import log_loss
+
+if TYPE_CHECKING:  # at run time where it is needed: its import takes most of a second, and other heads do without
+    from sklearn.linear_model import LogisticRegression
 
 STRENGTHS = tuple(float(f"{10**power:.3g}") for power in np.arange(-4, 0.5, 0.5))  # C of scikit-learn, weakest first
 _MAX_ITERATIONS = 1000
@@ -29,6 +30,8 @@ def choose_strength(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, 
 
     fold_of: (n,) fold of each row; the rest as in fit.
     """
+    from sklearn.preprocessing import StandardScaler
+
     rows = _turned(StandardScaler().fit_transform(np.asarray(x, dtype=np.float64)))
     folds = [_held_out(rows, targets, fold_of == fold, balanced) for fold in np.unique(fold_of)]
     best, lowest = 0, np.inf
@@ -48,6 +51,8 @@ def fit(x: np.ndarray, targets: np.ndarray, *, strength: float, balanced: bool) 
     strength: C of scikit-learn. balanced: classes weigh the same however many rows they have. The same bytes whatever
     the number of cores.
     """
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler().fit(np.asarray(x, dtype=np.float64))
     rows, num_classes = scaler.transform(x), int(targets.max()) + 1
     with threadpool_limits(limits=1):
@@ -87,5 +92,7 @@ def _held_out(x: np.ndarray, targets: np.ndarray, held: np.ndarray, balanced: bo
     return loss
 
 
-def _model(strength: float, balanced: bool) -> LogisticRegression:
+def _model(strength: float, balanced: bool) -> "LogisticRegression":
+    from sklearn.linear_model import LogisticRegression
+
     return LogisticRegression(C=strength, class_weight="balanced" if balanced else None, max_iter=_MAX_ITERATIONS)

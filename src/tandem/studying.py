@@ -1,15 +1,21 @@
-"""The study: every model for every pair of learning rate and batch size, on the same rows, in one process.
+"""The study: every model for every pair of learning rate and batch size, on the same rows.
 
-Each run builds its heads anew from its seed, so no run depends on another; scores are on validation, since a choice
-made by them must leave test untouched.
+Each run builds its heads anew from its seed, so no run depends on another, and several are trained side by side; scores
+are on validation, since a choice made by them must leave test untouched.
 """
 
+import os
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass, replace
 from itertools import product
+from pathlib import Path
 from statistics import fmean, stdev
 
 import numpy as np
+from joblib import Parallel, delayed
+from threadpoolctl import threadpool_limits
+from tqdm import tqdm
 
 from tandem import ensembling, training
 from tandem.samples import Samples
@@ -57,24 +63,26 @@ def study(
     settings: Settings,
     ensemble_dropout: float,
     width: int,
+    workers: int,
 ) -> Study:
     """All runs of the grid. features: backbone -> (N, D), rows in the order of samples.
 
-    A logistic head knows neither lr nor batch size; a linear one stands for it here.
+    A logistic head knows neither lr nor batch size; a linear one stands for it here. workers: processes that train, one
+    core each; how many there are changes no result.
     """
-    runs, library = list[Run](), dict[str, np.ndarray]()
     head = "linear" if settings.head == "logistic" else settings.head
-    for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.seeds)):
-        own = replace(settings, lr=lr, batch_size=batch_size, seed=settings.seed + repeat, head=head)
-        members = {name: training.train(x, samples, settings=own, name=name).logits for name, x in features.items()}
-        trained = ensembling.recipe(
-            features, members, samples, settings=replace(own, dropout=ensemble_dropout), width=width
-        )
-        ensembles = ensembling.weighted_means(members, samples) | trained
-        logits = members | {kind: made.logits for kind, made in ensembles.items()}
-        runs += [_run(name, values, samples, own) for name, values in logits.items()]
-        selectable = {name: logits[name] for name in (*members, *trained)}
-        library |= {f"{name} lr={lr} batch_size={batch_size} seed={own.seed}": x for name, x in selectable.items()}
+    cells = [
+        replace(settings, lr=lr, batch_size=batch_size, seed=settings.seed + repeat, head=head)
+        for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.seeds))
+    ]
+    pool = Parallel(n_jobs=min(workers, len(cells)), return_as="generator")
+    parts = pool(
+        delayed(_cell)(features, samples, settings=own, ensemble_dropout=ensemble_dropout, width=width) for own in cells
+    )
+    runs, library = list[Run](), dict[str, np.ndarray]()
+    for part in tqdm(parts, "study", total=len(cells), unit="pair", disable=None):
+        runs += part.runs
+        library |= part.library
     return Study(tuple(runs), library)
 
 
@@ -104,6 +112,26 @@ def finding(runs: Sequence[Run]) -> dict[str, object]:
             f"({fmean(losses[highest]):.3f}). {told}"
         ),
     }
+
+
+def _cell(
+    features: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, ensemble_dropout: float, width: int
+) -> Study:
+    """All models at one pair and seed, on one core, and without bars: several processes would write them at once."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), threadpool_limits(limits=1):
+        members = {
+            name: training.train(x, samples, settings=settings, name=name).logits for name, x in features.items()
+        }
+        trained = ensembling.recipe(
+            features, members, samples, settings=replace(settings, dropout=ensemble_dropout), width=width
+        )
+        ensembles = ensembling.weighted_means(members, samples) | trained
+    logits = members | {kind: made.logits for kind, made in ensembles.items()}
+    of = f"lr={settings.lr} batch_size={settings.batch_size} seed={settings.seed}"
+    return Study(
+        runs=tuple(_run(name, values, samples, settings) for name, values in logits.items()),
+        library={f"{name} {of}": logits[name] for name in (*members, *trained)},
+    )
 
 
 def _by_seed(runs: Sequence[Run], pair: _Pair) -> list[float]:
