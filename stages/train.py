@@ -20,8 +20,8 @@ def main(name: str) -> None:
     x = load_features(Path("data/finetune") / name, ids=samples.ids).views
     settings = training.Settings.from_params(params["train"])
     with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
-        trained = training.train(x, samples, settings=settings, name=name, on_epoch=track(name))
-    out_of_fold = training.out_of_fold(x, samples, trained, settings=settings, name=name)
+        task = training.Task(training.table(x), samples, settings, name, track(name))
+        trained, out_of_fold = training.train_with_folds(task)
     training.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
     write_json(Path(f"metrics/train/{name}.json"), training.summary(trained, samples))
 

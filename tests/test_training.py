@@ -59,6 +59,10 @@ def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Rows:
     return Rows(torch.randn(len(targets), dim, generator=generator), torch.tensor(targets))
 
 
+def with_folds(x: np.ndarray, samples: Samples, settings: Settings) -> tuple[training.Trained, np.ndarray]:
+    return training.train_with_folds(training.Task(training.table(x), samples, settings, "blobs"))
+
+
 def state_bytes(head: nn.Module) -> list[bytes]:
     return [value.numpy().tobytes() for value in head.state_dict().values()]
 
@@ -244,8 +248,7 @@ def test_out_of_fold_logits_are_by_heads_that_have_not_seen_the_row_or_its_group
         ),
     )
     settings = replace(SETTINGS, head=head, epochs=40, lr=0.02)
-    trained = training.train(x, samples, settings=settings, name="noise")
-    found = training.out_of_fold(x, samples, trained, settings=settings, name="noise")
+    trained, found = with_folds(x, samples, settings)
     train, targets = samples.rows("train"), samples.targets("train")
     assert (found[train].argmax(1) == targets).mean() < 0.5
     if head != "logistic":
@@ -261,8 +264,7 @@ def test_a_class_of_one_group_keeps_the_logits_of_the_whole_head() -> None:
         for sample in samples.samples
     )
     alone = Samples(CLASSES, rows)
-    trained = training.train(x, alone, settings=SETTINGS, name="blobs")
-    found = training.out_of_fold(x, alone, trained, settings=SETTINGS, name="blobs")
+    trained, found = with_folds(x, alone, SETTINGS)
     trucks = alone.rows("train")[alone.targets("train") == 2]
     assert found[trucks].tobytes() == trained.logits[trucks].tobytes()
 
@@ -448,8 +450,5 @@ def test_a_single_view_is_the_row_itself(head: str) -> None:
     settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
     one, other = (training.train(rows, samples, settings=settings, name="blobs") for rows in (x, x[:, None]))
     assert one.logits.tobytes() == other.logits.tobytes()
-    held = [
-        training.out_of_fold(rows, samples, each, settings=settings, name="blobs")
-        for rows, each in ((x, one), (x[:, None], other))
-    ]
+    held = [with_folds(rows, samples, settings)[1] for rows in (x, x[:, None])]
     assert held[0].tobytes() == held[1].tobytes()

@@ -1,15 +1,15 @@
 """Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
 
 import copy
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
-from torch.optim.lr_scheduler import CosineAnnealingLR, LambdaLR, LRScheduler, ReduceLROnPlateau
+from torch.optim.adam import adam
 from tqdm import tqdm
 
 from tandem.errors import DataError
@@ -17,9 +17,11 @@ from tandem.seeding import one_thread, seeded
 from tandem.tracking import Epoch, OnEpoch, ignore
 
 Balance = Literal["sampler", "loss", "none"]
-# the seed recipe's plateau: divide by five after ten epochs without progress
+BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and torch have them
+# the seed recipe's plateau: divide by five after ten epochs without progress, as torch's ReduceLROnPlateau counts them
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
+_PROGRESS = 1e-4  # share by which a loss is lower
 
 
 class Rows(NamedTuple):
@@ -55,16 +57,36 @@ class Settings:
         return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
 
 
-def rows(x: np.ndarray, numbers: np.ndarray, targets: np.ndarray) -> Rows:
-    """The rows `numbers` of x (N, D) or (N, k, D) as tensors; each of k views is a row, with its picture's target."""
-    picked = np.ascontiguousarray(x[numbers], dtype=np.float32)
-    flat = picked.reshape(-1, picked.shape[-1])
-    return Rows(torch.from_numpy(flat), torch.from_numpy(targets.repeat(num_views(x))))
+class Progress:
+    """The curve of one training so far: what its next lr is, whether it is over, and which epoch is its best."""
 
+    def __init__(self, settings: Settings, name: str, on_epoch: OnEpoch) -> None:
+        self.settings, self.name, self.on_epoch = settings, name, on_epoch
+        self.curve, self.best = list[Epoch](), 0
 
-def num_views(x: np.ndarray) -> int:
-    """k of (N, k, D), 1 of (N, D)."""
-    return x.shape[1] if x.ndim == 3 else 1
+    @property
+    def lr(self) -> float:
+        """Of the next epoch."""
+        return lr_after([epoch.val_loss for epoch in self.curve], self.settings)
+
+    @property
+    def is_over(self) -> bool:
+        """All epochs are done, or patience is at its end."""
+        done = len(self.curve)
+        return done >= self.settings.epochs or (done > 0 and done - self.best >= self.settings.patience)
+
+    def note(self, loss: float, accuracy: float, val_loss: float, val_accuracy: float) -> bool:
+        """Note the scores of an epoch; whether it is the best so far. DataError where a loss is not finite."""
+        epoch = Epoch(len(self.curve) + 1, self.lr, loss, accuracy, val_loss, val_accuracy)
+        self.curve.append(epoch)
+        self.on_epoch(epoch)
+        if not math.isfinite(loss + val_loss):
+            raise DataError(
+                f"{self.name}: the loss is not finite in epoch {epoch.epoch} (lr {epoch.lr}); take a lower train.lr"
+            )
+        is_best = not self.best or val_loss < self.curve[self.best - 1].val_loss
+        self.best = epoch.epoch if is_best else self.best
+        return is_best
 
 
 def fit(
@@ -77,33 +99,73 @@ def fit(
     """
     num_classes = int(train.targets.max()) + 1
     weight = class_weights(train.targets, num_classes) if settings.balance == "loss" else None
-    optimizer = torch.optim.Adam(head.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=True)
-    scheduler = _scheduler(optimizer, settings)
+    optimizer = Adam(head, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
-    best_state, best_loss, best_epoch, epochs = copy.deepcopy(head.state_dict()), float("inf"), 0, list[Epoch]()
+    progress, best_state = Progress(settings, name, on_epoch), copy.deepcopy(head.state_dict())
     # dropout draws from the global generator: it gets a seed of its own
-    bar = tqdm(range(1, settings.epochs + 1), name, unit="epoch", disable=None)
-    with seeded(settings.seed), one_thread(), bar:
-        for number in bar:
-            lr = optimizer.param_groups[0]["lr"]
+    with seeded(settings.seed), one_thread(), tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+        while not progress.is_over:
             order = batches(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
             )
-            loss, accuracy = _train_epoch(head, optimizer, train, order, weight)
-            val_loss, val_accuracy = _score(predict(head, val.x), val.targets)
-            epochs.append(Epoch(number, lr, loss, accuracy, val_loss, val_accuracy))
-            on_epoch(epochs[-1])
-            if not np.isfinite(loss + val_loss):
-                raise DataError(f"{name}: the loss is not finite in epoch {number} (lr {lr}); take a lower train.lr")
-            if val_loss < best_loss:
-                best_state, best_loss, best_epoch = copy.deepcopy(head.state_dict()), val_loss, number
-            elif number - best_epoch >= settings.patience:
-                break
-            _step(scheduler, val_loss)
+            trained = _train_epoch(head, optimizer, train, order, weight=weight, lr=progress.lr)
+            val_loss, val_accuracy = score(predict(head, val.x), val.targets)
+            if progress.note(*trained, val_loss, val_accuracy):
+                best_state = copy.deepcopy(head.state_dict())
+            bar.update()
             bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
     head.load_state_dict(best_state)
     head.eval()
-    return tuple(epochs)
+    return tuple(progress.curve)
+
+
+class Adam:
+    """Adam with an L2 penalty by torch's fused step, and without the class torch.optim.Adam.
+
+    The first object of that class imports torch's compiler, which takes over a second and computes nothing here.
+    """
+
+    def __init__(self, net: nn.Module, *, weight_decay: float) -> None:
+        self.parameters, self.weight_decay = list(net.parameters()), weight_decay
+        self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.steps = [torch.zeros(()) for _ in self.parameters]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step along the gradients, which all parameters have."""
+        adam(
+            [*self.parameters],
+            [parameter.grad for parameter in self.parameters if parameter.grad is not None],
+            self.means,
+            self.squares,
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=lr,
+            weight_decay=self.weight_decay,
+            eps=EPSILON,
+        )
+
+
+def lr_after(losses: Sequence[float], settings: Settings) -> float:
+    """The lr of the epoch that follows these validation losses, as torch's schedulers of these names have it."""
+    if settings.scheduler == "cosine":
+        return settings.lr * (1 + math.cos(math.pi * len(losses) / settings.epochs)) / 2
+    lr, lowest, waited = settings.lr, math.inf, 0
+    for loss in losses if settings.scheduler == "plateau" else ():
+        lowest, waited = (loss, 0) if loss < lowest * (1 - _PROGRESS) else (lowest, waited + 1)
+        if waited > _PLATEAU_PATIENCE:
+            lr, waited = lr * _PLATEAU_FACTOR, 0
+    return lr
 
 
 def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
@@ -119,25 +181,10 @@ def best_epoch(curve: Sequence[Epoch]) -> int:
     return min(curve, key=lambda epoch: epoch.val_loss).epoch
 
 
-def _train_epoch(
-    head: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    train: Rows,
-    order: Iterator[torch.Tensor],
-    weight: torch.Tensor | None,
-) -> tuple[float, float]:
-    head.train()
-    total_loss = num_right = num_seen = 0.0
-    for batch in order:
-        logits, targets = head(train.x[batch]), train.targets[batch]
-        loss = functional.cross_entropy(logits, targets, weight=weight)
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        total_loss += loss.item() * len(batch)
-        num_right += float((logits.argmax(1) == targets).sum())
-        num_seen += len(batch)
-    return total_loss / num_seen, num_right / num_seen
+def score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+    """Log loss in nats and top-1 accuracy of logits (n, C)."""
+    loss = functional.cross_entropy(logits, targets).item()
+    return loss, (logits.argmax(1) == targets).float().mean().item()
 
 
 def batches(
@@ -158,21 +205,24 @@ def class_weights(targets: torch.Tensor, num_classes: int) -> torch.Tensor:
     return len(targets) / (num_classes * counts)
 
 
-def _score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
-    loss = functional.cross_entropy(logits, targets).item()
-    return loss, (logits.argmax(1) == targets).float().mean().item()
-
-
-def _scheduler(optimizer: torch.optim.Optimizer, settings: Settings) -> LRScheduler:
-    if settings.scheduler == "plateau":
-        return ReduceLROnPlateau(optimizer, factor=_PLATEAU_FACTOR, patience=_PLATEAU_PATIENCE)
-    if settings.scheduler == "cosine":
-        return CosineAnnealingLR(optimizer, T_max=settings.epochs)
-    return LambdaLR(optimizer, lambda _: 1.0)
-
-
-def _step(scheduler: LRScheduler, val_loss: float) -> None:
-    if isinstance(scheduler, ReduceLROnPlateau):
-        scheduler.step(val_loss)
-    else:
-        scheduler.step()
+def _train_epoch(
+    head: nn.Module,
+    optimizer: Adam,
+    train: Rows,
+    order: Iterator[torch.Tensor],
+    *,
+    weight: torch.Tensor | None,
+    lr: float,
+) -> tuple[float, float]:
+    head.train()
+    total_loss = num_right = num_seen = 0.0
+    for batch in order:
+        logits, targets = head(train.x[batch]), train.targets[batch]
+        loss = functional.cross_entropy(logits, targets, weight=weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(lr)
+        total_loss += loss.item() * len(batch)
+        num_right += float((logits.argmax(1) == targets).sum())
+        num_seen += len(batch)
+    return total_loss / num_seen, num_right / num_seen

@@ -20,8 +20,8 @@ from tandem.logits import Logits, save_logits
 from tandem.metrics import log_losses, softmax
 from tandem.samples import Samples
 from tandem.scoring import score
-from tandem.tracking import Track, untracked
-from tandem.training import Settings, Trained
+from tandem.tracking import OnEpoch, Track, ignore, untracked
+from tandem.training import Settings, Task, Trained
 
 BEST = "best"
 _FOLDS = 5  # of validation
@@ -101,31 +101,37 @@ def recipe(
     "logit" trains a linear layer on the logits side by side. "feature" trains heads.FeatureNet on the features side by
     side, with the dropout of the settings; width: of its projections.
     """
-    num_classes, dims = len(samples.class_names), [x.shape[-1] for x in features.values()]
+    logit = logit_task(logits, samples, settings=settings, on_epoch=track("logit"))
+    net = feature_net(features, samples, settings=settings, width=width, on_epoch=track("feature"))
+    return {"logit": of_trained(training.fit_linear([logit])[0], samples), "feature": of_trained(net, samples)}
 
-    def linear(train: torch.Tensor) -> nn.Module:
-        return heads.linear_head(train, num_classes, dropout=0.0, seed=settings.seed)
+
+def logit_task(
+    logits: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, on_epoch: OnEpoch = ignore
+) -> Task:
+    """What the "logit" ensemble is trained on; without dropout, of so few columns."""
+    x = training.table(np.concatenate(list(logits.values()), axis=-1))
+    return Task(x, samples, replace(settings, dropout=0.0), "logit ensemble", on_epoch)
+
+
+def feature_net(
+    features: Mapping[str, np.ndarray],
+    samples: Samples,
+    *,
+    settings: Settings,
+    width: int,
+    on_epoch: OnEpoch = ignore,
+) -> Trained:
+    """The "feature" ensemble."""
+    x = training.table(np.concatenate(list(features.values()), axis=-1))
+    dims, num_classes = [x.shape[-1] for x in features.values()], len(samples.class_names)
 
     def net(train: torch.Tensor) -> nn.Module:
         return heads.feature_head(
             train, num_classes, dims=dims, width=width, dropout=settings.dropout, seed=settings.seed
         )
 
-    inputs = {"logit": (linear, logits), "feature": (net, features)}
-    return {
-        kind: of_trained(
-            training.fit_head(
-                make,
-                np.concatenate(list(parts.values()), axis=-1),
-                samples,
-                settings=settings,
-                name=f"{kind} ensemble",
-                on_epoch=track(kind),
-            ),
-            samples,
-        )
-        for kind, (make, parts) in inputs.items()
-    }
+    return training.fit_net(Task(x, samples, settings, "feature ensemble", on_epoch), net)
 
 
 def weigh(logits: Mapping[str, np.ndarray], samples: Samples, weights_of: _Weigh) -> Ensemble:

@@ -73,11 +73,12 @@ def repeat(
     from tandem import ensembling, training  # torch costs seconds, and without a repeat none of it is needed
 
     own = training.Settings.from_params(train)
-    trained = {name: training.train(x, samples, settings=own, name=name) for name, x in features.items()}
-    held_out = {
-        name: training.out_of_fold(x, samples, trained[name], settings=own, name=name) for name, x in features.items()
+    trained = {
+        name: training.train_with_folds(training.Task(training.table(x), samples, own, name))
+        for name, x in features.items()
     }
-    singles = {name: each.logits for name, each in trained.items()}
+    singles = {name: head.logits for name, (head, _) in trained.items()}
+    held_out = {name: logits for name, (_, logits) in trained.items()}
     members = ensembling.Members(features=features, logits=singles, out_of_fold=held_out, library={})
     combined = replace(own, dropout=ensemble["dropout"])
     ensembles = ensembling.combine_all(members, samples, settings=combined, width=ensemble["width"])

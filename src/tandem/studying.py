@@ -1,12 +1,12 @@
 """The study: every model for every pair of learning rate and batch size, on the same rows.
 
-Each run builds its heads anew from its seed, so no run depends on another, and several are trained side by side; scores
-are on validation, since a choice made by them must leave test untouched.
+Each run builds its heads anew from its seed, so no run depends on another. Linear heads are trained all at once,
+networks side by side in processes. Scores are on validation: a choice made by them must leave test untouched.
 """
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import redirect_stderr
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
 from itertools import product
 from pathlib import Path
@@ -20,7 +20,7 @@ from tqdm import tqdm
 from tandem import ensembling, training
 from tandem.samples import Samples
 from tandem.scoring import score
-from tandem.training import Settings
+from tandem.training import Settings, Task
 
 _Pair = tuple[float, int]
 
@@ -75,15 +75,20 @@ def study(
         replace(settings, lr=lr, batch_size=batch_size, seed=settings.seed + repeat, head=head)
         for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.seeds))
     ]
-    pool = Parallel(n_jobs=min(workers, len(cells)), return_as="generator")
-    parts = pool(
-        delayed(_cell)(features, samples, settings=own, ensemble_dropout=ensemble_dropout, width=width) for own in cells
+    ensembled = [replace(cell, dropout=ensemble_dropout) for cell in cells]
+    trained = _trained(features, samples, cells, ensembled, width=width, workers=workers)
+    return Study(
+        runs=tuple(
+            _run(name, logits, samples, cell)
+            for cell, own in zip(cells, trained, strict=True)
+            for name, logits in _models(list(features), own, samples).items()
+        ),
+        library={
+            f"{name} lr={cell.lr} batch_size={cell.batch_size} seed={cell.seed}": logits
+            for cell, own in zip(cells, trained, strict=True)
+            for name, logits in own.items()
+        },
     )
-    runs, library = list[Run](), dict[str, np.ndarray]()
-    for part in tqdm(parts, "study", total=len(cells), unit="pair", disable=None):
-        runs += part.runs
-        library |= part.library
-    return Study(tuple(runs), library)
 
 
 def finding(runs: Sequence[Run]) -> dict[str, object]:
@@ -114,24 +119,54 @@ def finding(runs: Sequence[Run]) -> dict[str, object]:
     }
 
 
-def _cell(
-    features: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, ensemble_dropout: float, width: int
-) -> Study:
-    """All models at one pair and seed, on one core, and without bars: several processes would write them at once."""
+def _trained(
+    features: Mapping[str, np.ndarray],
+    samples: Samples,
+    cells: Sequence[Settings],
+    ensembled: Sequence[Settings],
+    *,
+    width: int,
+    workers: int,
+) -> list[dict[str, np.ndarray]]:
+    """For each cell, model -> logits of what is trained by it. ensembled: the cells' settings for the ensembles."""
+    order = sorted(range(len(cells)), key=lambda number: cells[number].batch_size)  # the longest trainings first
+    jobs = [delayed(_heads)(x, samples, cells, name) for name, x in features.items()]
+    jobs += [delayed(_net)(features, samples, ensembled[number], width) for number in order]
+    parts = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")(jobs)
+    done = list(tqdm(parts, "study", total=len(jobs), disable=None))
+    singles, nets = done[: len(features)], dict(zip(order, done[len(features) :], strict=True))
+    members = [dict(zip(features, logits, strict=True)) for logits in zip(*singles, strict=True)]
+    with _alone():
+        tasks = zip(members, ensembled, strict=True)
+        logit = training.fit_linear([ensembling.logit_task(own, samples, settings=cell) for own, cell in tasks])
+    return [own | {"logit": logit[number].logits, "feature": nets[number]} for number, own in enumerate(members)]
+
+
+def _models(backbones: Sequence[str], trained: Mapping[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
+    """Model -> logits: one a backbone, their weighted means, and the ensembles that are trained."""
+    members = {name: trained[name] for name in backbones}
+    means = {kind: made.logits for kind, made in ensembling.weighted_means(members, samples).items()}
+    return {**members, **means, **trained}
+
+
+def _heads(x: np.ndarray, samples: Samples, cells: Sequence[Settings], name: str) -> list[np.ndarray]:
+    """The logits of a backbone's head at each pair and seed, all trained at once."""
+    table = training.table(x)
+    with _alone():
+        return [one.logits for one in training.train_all([Task(table, samples, own, name) for own in cells])]
+
+
+def _net(features: Mapping[str, np.ndarray], samples: Samples, settings: Settings, width: int) -> np.ndarray:
+    """The logits of the feature ensemble at one pair and seed."""
+    with _alone():
+        return ensembling.feature_net(features, samples, settings=settings, width=width).logits
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """On one core, and without bars: several processes would write them at once."""
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere), threadpool_limits(limits=1):
-        members = {
-            name: training.train(x, samples, settings=settings, name=name).logits for name, x in features.items()
-        }
-        trained = ensembling.recipe(
-            features, members, samples, settings=replace(settings, dropout=ensemble_dropout), width=width
-        )
-        ensembles = ensembling.weighted_means(members, samples) | trained
-    logits = members | {kind: made.logits for kind, made in ensembles.items()}
-    of = f"lr={settings.lr} batch_size={settings.batch_size} seed={settings.seed}"
-    return Study(
-        runs=tuple(_run(name, values, samples, settings) for name, values in logits.items()),
-        library={f"{name} {of}": logits[name] for name in (*members, *trained)},
-    )
+        yield
 
 
 def _by_seed(runs: Sequence[Run], pair: _Pair) -> list[float]:
