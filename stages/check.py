@@ -1,14 +1,14 @@
 """Find what is wrong in params.yaml before any work starts, and clear away what earlier parameters left behind.
 
-Reads params.yaml; writes data/check/passed.json, always the same, so that nothing reruns because this stage did.
-Outputs of sources and backbones that are no longer named are removed: stages that read a whole folder must not see
+Reads params.yaml, stages, src; writes data/check/code/<stage>.txt, the digests of the files that a stage runs. Each
+stage depends on its own list, and so reruns when its code changes and not when this stage ran. Outputs of sources and backbones that are no longer named are removed: stages that read a whole folder must not see
 them. They stay in DVC's cache, and come back from there when they are named again.
 """
 
 from pathlib import Path
 
-from tandem import running, schema
-from tandem.files import keep_only, write_json
+from tandem import code, running, schema
+from tandem.files import keep_only, write_text
 from tandem.params import read_params
 
 
@@ -23,7 +23,8 @@ def main() -> None:
     keep_only(Path("metrics/finetune"), params["backbones"])
     keep_only(Path("data/train"), params["backbones"])
     keep_only(Path("metrics/train"), params["backbones"])
-    write_json(Path("data/check/passed.json"), {"params.yaml": "passed"})
+    for script in sorted(Path("stages").glob("*.py")):
+        write_text(Path("data/check/code") / f"{script.stem}.txt", code.listing(script, root=Path()))
 
 
 if __name__ == "__main__":
