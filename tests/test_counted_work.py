@@ -28,6 +28,8 @@ HEAVY = (
     "openvino",
     "sklearn",
     "scipy",
+    "scipy.optimize",
+    "scipy.stats",
     "cv2",
     "faiss",
     "kaggle",
@@ -41,12 +43,12 @@ BROUGHT = {
     "download": [],
     "merge": ["scipy"],
     "evaluate": [],
-    "suspect": ["sklearn"],
-    "curate": ["cv2"],
     "train": ["torch"],
     "study": [],
     "ensemble": [],
     "resplit": [],
+    "suspect": ["sklearn", "scipy.optimize", "scipy.stats"],
+    "curate": ["cv2"],
     "extract": ["torchvision"],
 }
 IMPORT_ALL = """

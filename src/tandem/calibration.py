@@ -4,13 +4,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import logsumexp
 
 from tandem.metrics import log_loss, softmax
 
 _COLDEST, _HOTTEST = 0.2, 20.0  # temperatures tried; a small split that is all right would ask for the coldest of all
-_TOLERANCE = 1e-8  # of the log of the temperature
+_TOLERANCE = 1e-10  # share of the temperature
+_MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
@@ -34,15 +33,36 @@ def fit_temperature(logits: np.ndarray, *, target: np.ndarray) -> float:
         return 1.0
     logits = np.asarray(logits, dtype=np.float64)
     margins = logits - logits[np.arange(len(target)), target][:, None]
+    temperature = 1 / _likeliest_scale(margins)
+    fitted, plain = (
+        (_mean_log_sum(margins / t), log_loss(target=target, probs=softmax(logits / t))) for t in (temperature, 1.0)
+    )
+    return temperature if fitted[0] < plain[0] and fitted[1] <= plain[1] else 1.0
 
-    def loss(log_temperature: float) -> float:  # convex in 1 / T, so it has one valley in log T too
-        return float(logsumexp(margins / np.exp(log_temperature), axis=1).mean())
 
-    bounds = (np.log(_COLDEST), np.log(_HOTTEST))
-    found = minimize_scalar(loss, bounds=bounds, method="bounded", options={"xatol": _TOLERANCE})
-    temperature = float(np.exp(found.x))
-    capped = [log_loss(target=target, probs=softmax(logits / t)) for t in (temperature, 1.0)]
-    return temperature if found.fun < loss(0.0) and capped[0] <= capped[1] else 1.0
+def _mean_log_sum(margins: np.ndarray) -> float:
+    """Mean over rows (n, C) of the log of the sum of exp: the log loss, of which nothing is capped."""
+    top = margins.max(axis=1, keepdims=True)
+    return float((top[:, 0] + np.log(np.exp(margins - top).sum(axis=1))).mean())
+
+
+def _likeliest_scale(margins: np.ndarray) -> float:
+    """The factor within bounds at which the log loss of logits (n, C), less those of the targets, is lowest.
+
+    The loss is convex in the factor. Newton's method, by halves where that would leave what is still possible.
+    """
+    low, high = 1 / _HOTTEST, 1 / _COLDEST
+    scale = 1.0
+    for _ in range(_MAX_STEPS):
+        probs = softmax(scale * margins)
+        means = (probs * margins).sum(axis=1, keepdims=True)
+        slope, curvature = float(means.mean()), float((probs * (margins - means) ** 2).sum(axis=1).mean())
+        low, high = (scale, high) if slope < 0 else (low, scale)
+        step = scale - slope / curvature if curvature > 0 else low
+        before, scale = scale, step if low < step < high else (low + high) / 2
+        if abs(scale - before) <= _TOLERANCE * scale:
+            break
+    return scale
 
 
 def calibrated(logits: np.ndarray, temperature: float) -> np.ndarray:
