@@ -9,7 +9,7 @@ cache, and come back from there when they are named again.
 from pathlib import Path
 
 from tandem import code, running, schema
-from tandem.files import keep_only, write_text
+from tandem.files import keep_only
 from tandem.params import read_params
 
 
@@ -24,8 +24,7 @@ def main() -> None:
     keep_only(Path("metrics/finetune"), params["backbones"])
     keep_only(Path("data/train"), params["backbones"])
     keep_only(Path("metrics/train"), params["backbones"])
-    for script in sorted(Path("stages").glob("*.py")):
-        write_text(Path("data/check/code") / f"{script.stem}.txt", code.listing(script, root=Path()))
+    code.write_listings(Path("stages"), Path("data/check/code"), root=Path())
 
 
 if __name__ == "__main__":

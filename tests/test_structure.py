@@ -1,6 +1,7 @@
 """What the layout promises, held against dvc.yaml, params.yaml and the sources themselves."""
 
 import ast
+import hashlib
 import re
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 from ruamel.yaml import YAML
+
+from tandem.code import Code
 
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "tandem"
@@ -109,17 +112,55 @@ def at(key):
 
 
 @each_stage
-def test_a_stage_depends_on_the_code_that_it_runs_and_on_no_other(stage):
-    script = ROOT / "stages" / f"{stage}.py"
-    parts = {module if module.parent == PACKAGE else module.parent for module in own_modules(script)}
-    needed = [rel(script), *sorted(map(rel, parts))]  # a package within ours as a whole: each path costs DVC time
-    listed = [path for path in paths(stage, "deps") if path.startswith(("src/", "stages/"))]
-    missing, surplus = [p for p in needed if p not in listed], [p for p in listed if p not in needed]
-    lines = "".join(f"\n      - {path}" for path in missing)
-    unused = "".join(f"\n      - {path}" for path in surplus)
-    assert not missing, f"add to the deps of stage {stage} in dvc.yaml:{lines}"
-    assert not surplus, f"remove from the deps of stage {stage} in dvc.yaml:{unused}"
-    assert paths(stage, "deps")[: len(needed)] == needed, f"code first, script before sorted modules, in stage {stage}"
+def test_a_stage_depends_first_on_the_list_of_its_code_and_names_none_itself(stage):
+    if stage == "check":  # which writes the lists, by all that any of them may name
+        assert paths(stage, "deps") == ["stages", "src/tandem", "params.yaml"]
+    else:
+        assert paths(stage, "deps")[0] == f"data/check/code/{stage}.txt"
+        assert not [path for path in paths(stage, "deps") if path.startswith(("src/", "stages/"))]
+
+
+@each_script
+def test_the_list_of_a_scripts_code_names_what_it_imports_and_no_other(script):
+    modules = own_modules(script)
+    packages = {module.parent for module in modules} - {PACKAGE}  # one within ours counts as a whole
+    needed = {script, *modules, *(path for package in packages for path in package.glob("*.py"))}
+    listed = dict(reversed(line.split("  ")) for line in Code(ROOT).listing(script).splitlines())
+    assert list(listed) == sorted(rel(path) for path in needed)
+    for name, digest in listed.items():
+        assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_list_changes_with_the_code_that_it_names_and_with_no_other(tmp_path):
+    files = {
+        "stages/one.py": "def main():\n    from tandem import near\n",
+        "stages/other.py": "import tandem.far\n",
+        "src/tandem/__init__.py": "",
+        "src/tandem/near.py": "from tandem.parts import first\n",
+        "src/tandem/far.py": "import json\n",
+        "src/tandem/parts/__init__.py": "",
+        "src/tandem/parts/first.py": "",
+        "src/tandem/parts/second.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def lists():
+        code = Code(tmp_path)
+        return [code.listing(tmp_path / f"stages/{name}.py") for name in ("one", "other")]
+
+    before = lists()
+    for name, changed in [
+        ("stages/one.py", 0),
+        ("src/tandem/near.py", 0),
+        ("src/tandem/parts/second.py", 0),
+        ("src/tandem/far.py", 1),
+    ]:
+        (tmp_path / name).write_text(files[name] + "# changed\n")
+        after = lists()
+        assert [one != other for one, other in zip(before, after, strict=True)] == [changed == 0, changed == 1], name
+        before = after
 
 
 def test_every_script_is_a_stage_and_every_stage_has_a_script():

@@ -17,10 +17,12 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from tandem import descent, heads, training
-from tandem.descent import Rows, Settings
+from tandem import descent, heads, progress, training
+from tandem.descent import Rows
 from tandem.errors import DataError, LeakySplit
+from tandem.linear import Linear, load_linear
 from tandem.logits import load_logits
+from tandem.progress import Settings
 from tandem.samples import SPLITS, Sample, Samples
 from tandem.tracking import Epoch
 
@@ -63,8 +65,17 @@ def with_folds(x: np.ndarray, samples: Samples, settings: Settings) -> tuple[tra
     return training.train_with_folds(training.Task(training.table(x), samples, settings, "blobs"))
 
 
-def state_bytes(head: nn.Module) -> list[bytes]:
-    return [value.numpy().tobytes() for value in head.state_dict().values()]
+def state_bytes(head: Linear | nn.Module) -> list[bytes]:
+    values = head if isinstance(head, Linear) else [value.numpy() for value in head.state_dict().values()]
+    return [value.tobytes() for value in values]
+
+
+def logits_of(head: Linear | nn.Module, x: np.ndarray) -> np.ndarray:
+    if isinstance(head, Linear):
+        return head.logits(x)
+    assert not head.training
+    with torch.no_grad():
+        return head(torch.from_numpy(x)).numpy()
 
 
 def test_a_linear_head_is_as_good_as_logistic_regression() -> None:
@@ -81,11 +92,11 @@ def test_a_linear_head_is_as_good_as_logistic_regression() -> None:
 def test_the_logits_are_those_of_the_head_for_every_row_in_order() -> None:
     x, samples = blobs()
     trained = training.train(x, samples, settings=SETTINGS, name="blobs")
-    state = {key.removeprefix("head."): value.numpy() for key, value in trained.head.state_dict().items()}
-    raw = (x - state["0.mean"]) / state["0.std"] @ state["2.weight"].T + state["2.bias"]
-    assert trained.logits == pytest.approx(raw / trained.chosen["temperature"], abs=1e-4)
+    mean, std, weight, bias = trained.head
+    fit = samples.rows("train")
+    assert np.allclose([mean, std], [x[fit].mean(axis=0), x[fit].std(axis=0)], atol=1e-5)
+    assert trained.logits == pytest.approx((x - mean) / std @ weight.T + bias, abs=1e-4)
     assert trained.logits.dtype == np.float32
-    assert not trained.head.training
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.5])
@@ -125,19 +136,28 @@ def test_saved_folders_have_the_same_bytes_twice(tmp_path: Path) -> None:
         files = sorted((tmp_path / name).iterdir())
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
     assert digests[0] == digests[1]
-    assert digests[0].keys() == {"head.pt", "logits.npz", "curves.csv"}
+    assert digests[0].keys() == {"head.npz", "logits.npz", "curves.csv"}
 
 
 def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
     x, samples = blobs()
     trained = training.train(x, samples, settings=SETTINGS, name="blobs")
     training.save(trained, samples, tmp_path / "saved")
-    head = heads.Calibrated(heads.linear_head(torch.zeros(1, x.shape[1]), 3, dropout=0.0, seed=5), 1.0)
-    head.load_state_dict(torch.load(tmp_path / "saved" / "head.pt", weights_only=True))
-    assert descent.predict(head, torch.from_numpy(x)).numpy().tobytes() == trained.logits.tobytes()
+    head = load_linear(tmp_path / "saved" / "head.npz")
+    assert state_bytes(head) == state_bytes(trained.head)
+    assert head.logits(x) == pytest.approx(trained.logits, abs=1e-5)
     logits = load_logits(tmp_path / "saved" / "logits.npz")
     assert (logits.ids, logits.class_names) == (tuple(samples.ids), CLASSES)
     assert logits.values.tobytes() == trained.logits.tobytes()
+
+
+def test_a_saved_network_can_be_read_again(tmp_path: Path) -> None:
+    x, samples = blobs()
+    trained = training.train(x, samples, settings=replace(SETTINGS, head="mlp"), name="blobs")
+    training.save(trained, samples, tmp_path / "saved")
+    head = heads.Calibrated(heads.mlp_head(torch.zeros(1, x.shape[1]), 3, dropout=0.0, seed=5), 1.0)
+    head.load_state_dict(torch.load(tmp_path / "saved" / "head.pt", weights_only=True))
+    assert descent.predict(head, torch.from_numpy(x)).numpy().tobytes() == trained.logits.tobytes()
 
 
 def test_the_curves_have_one_line_an_epoch(tmp_path: Path) -> None:
@@ -166,7 +186,7 @@ def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
     assert min(losses) < losses[-1]
     kept = functional.cross_entropy(descent.predict(head, val.x), val.targets).item()
     assert kept == pytest.approx(min(losses), abs=1e-6)
-    assert descent.best_epoch(history) == 1 + losses.index(min(losses))
+    assert progress.best_epoch(history) == 1 + losses.index(min(losses))
 
 
 def test_the_summary_holds_what_was_chosen_and_the_scores_of_what_is_kept() -> None:
@@ -432,8 +452,7 @@ def test_views_are_rows_in_training_and_means_of_logits_after_it(head: str) -> N
     views = np.stack([x, x + np.random.default_rng(0).normal(size=x.shape).astype(np.float32)], axis=1)
     settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
     trained = training.train(views, samples, settings=settings, name="blobs")
-    with torch.no_grad():
-        one, other = (trained.head(torch.from_numpy(views[:, view].copy())).numpy() for view in (0, 1))
+    one, other = (logits_of(trained.head, views[:, view].copy()) for view in (0, 1))
     assert np.allclose(trained.logits, (one + other) / 2, atol=1e-5)
     if head == "logistic":  # the same fit as to the rows of both views in one table
         rows, targets = samples.rows("train"), samples.targets("train")

@@ -1,10 +1,8 @@
 """Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
 
 import copy
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import torch
 from torch import nn
@@ -12,16 +10,9 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
-from tandem.errors import DataError
+from tandem.progress import BETA1, BETA2, EPSILON, Balance, Progress, Settings, class_weights
 from tandem.seeding import one_thread, seeded
 from tandem.tracking import Epoch, OnEpoch, ignore
-
-Balance = Literal["sampler", "loss", "none"]
-BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and torch have them
-# the seed recipe's plateau: divide by five after ten epochs without progress, as torch's ReduceLROnPlateau counts them
-_PLATEAU_FACTOR = 0.2
-_PLATEAU_PATIENCE = 10
-_PROGRESS = 1e-4  # share by which a loss is lower
 
 
 class Rows(NamedTuple):
@@ -29,64 +20,6 @@ class Rows(NamedTuple):
 
     x: torch.Tensor
     targets: torch.Tensor
-
-
-@dataclass(frozen=True)
-class Settings:
-    """lr: of Adam. balance: "sampler" draws classes equally often, "loss" weighs them, "none" does neither.
-
-    patience: training ends after so many epochs without a lower validation loss. head: of one backbone; "logistic"
-    is fitted whole, and of these settings it knows balance, folds and seed alone. folds: of the train groups.
-    """
-
-    head: Literal["linear", "logistic", "mlp"]
-    lr: float
-    batch_size: int
-    epochs: int
-    patience: int
-    weight_decay: float
-    dropout: float
-    scheduler: Literal["plateau", "cosine", "none"]
-    balance: Balance
-    folds: int
-    seed: int
-
-    @classmethod
-    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
-        """The settings of the section `train`, less what is of backbones."""
-        return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
-
-
-class Progress:
-    """The curve of one training so far: what its next lr is, whether it is over, and which epoch is its best."""
-
-    def __init__(self, settings: Settings, name: str, on_epoch: OnEpoch) -> None:
-        self.settings, self.name, self.on_epoch = settings, name, on_epoch
-        self.curve, self.best = list[Epoch](), 0
-
-    @property
-    def lr(self) -> float:
-        """Of the next epoch."""
-        return lr_after([epoch.val_loss for epoch in self.curve], self.settings)
-
-    @property
-    def is_over(self) -> bool:
-        """All epochs are done, or patience is at its end."""
-        done = len(self.curve)
-        return done >= self.settings.epochs or (done > 0 and done - self.best >= self.settings.patience)
-
-    def note(self, loss: float, accuracy: float, val_loss: float, val_accuracy: float) -> bool:
-        """Note the scores of an epoch; whether it is the best so far. DataError where a loss is not finite."""
-        epoch = Epoch(len(self.curve) + 1, self.lr, loss, accuracy, val_loss, val_accuracy)
-        self.curve.append(epoch)
-        self.on_epoch(epoch)
-        if not math.isfinite(loss + val_loss):
-            raise DataError(
-                f"{self.name}: the loss is not finite in epoch {epoch.epoch} (lr {epoch.lr}); take a lower train.lr"
-            )
-        is_best = not self.best or val_loss < self.curve[self.best - 1].val_loss
-        self.best = epoch.epoch if is_best else self.best
-        return is_best
 
 
 def fit(
@@ -98,7 +31,7 @@ def fit(
     Raises DataError when the loss stops being finite.
     """
     num_classes = int(train.targets.max()) + 1
-    weight = class_weights(train.targets, num_classes) if settings.balance == "loss" else None
+    weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)) if settings.balance == "loss" else None
     optimizer = Adam(head, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
     progress, best_state = Progress(settings, name, on_epoch), copy.deepcopy(head.state_dict())
@@ -156,29 +89,12 @@ class Adam:
         )
 
 
-def lr_after(losses: Sequence[float], settings: Settings) -> float:
-    """The lr of the epoch that follows these validation losses, as torch's schedulers of these names have it."""
-    if settings.scheduler == "cosine":
-        return settings.lr * (1 + math.cos(math.pi * len(losses) / settings.epochs)) / 2
-    lr, lowest, waited = settings.lr, math.inf, 0
-    for loss in losses if settings.scheduler == "plateau" else ():
-        lowest, waited = (loss, 0) if loss < lowest * (1 - _PROGRESS) else (lowest, waited + 1)
-        if waited > _PLATEAU_PATIENCE:
-            lr, waited = lr * _PLATEAU_FACTOR, 0
-    return lr
-
-
 def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """(n, D) rows to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k views."""
     head.eval()
     with torch.inference_mode(), one_thread():
         logits = torch.cat([head(part) for part in x.flatten(0, -2).split(4096)])
         return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
-
-
-def best_epoch(curve: Sequence[Epoch]) -> int:
-    """The number of the epoch with the lowest validation loss, the first of several: the one that a head keeps."""
-    return min(curve, key=lambda epoch: epoch.val_loss).epoch
 
 
 def score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
@@ -192,17 +108,11 @@ def batches(
 ) -> Iterator[torch.Tensor]:
     """Row numbers of one epoch, a batch at a time; the last batch may be smaller."""
     if balance == "sampler":
-        weights = class_weights(targets, int(targets.max()) + 1)[targets]
+        weights = torch.from_numpy(class_weights(targets.numpy(), int(targets.max()) + 1))[targets]
         order = torch.multinomial(weights, len(targets), replacement=True, generator=generator)
     else:
         order = torch.randperm(len(targets), generator=generator)
     yield from order.split(batch_size)
-
-
-def class_weights(targets: torch.Tensor, num_classes: int) -> torch.Tensor:
-    """Inverse frequency, 1 on average over the rows."""
-    counts = torch.bincount(targets, minlength=num_classes).float()
-    return len(targets) / (num_classes * counts)
 
 
 def _train_epoch(

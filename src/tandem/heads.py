@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tandem.logistic import Logistic
+from tandem.linear import Linear
 from tandem.seeding import seeded
 
 _HIDDEN = 256
@@ -77,7 +77,7 @@ def linear_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int)
         return nn.Sequential(Standardize(x), nn.Dropout(dropout), nn.Linear(x.shape[1], num_classes))
 
 
-def logistic_head(fitted: Logistic) -> nn.Module:
+def logistic_head(fitted: Linear) -> nn.Module:
     """A fitted logistic regression as a linear head."""
     dim, num_classes = fitted.weight.shape[1], fitted.weight.shape[0]
     head = linear_head(torch.zeros(1, dim), num_classes, dropout=0.0, seed=0)

@@ -23,9 +23,10 @@ from tqdm import tqdm
 from tandem import recovery
 from tandem.augmentation import Augment, Mix, augment, mix
 from tandem.calibration import fit_temperature
-from tandem.descent import Balance, batches, class_weights
+from tandem.descent import batches
 from tandem.engines import computes_bfloat16
 from tandem.errors import DataError
+from tandem.progress import Balance, class_weights
 from tandem.seeding import seeded
 from tandem.thawing import Thawed, between, parameter_groups, rate_at, set_mode
 from tandem.tracking import Epoch, OnEpoch, ignore
@@ -187,7 +188,9 @@ def _train_epoch(
     settings, (trunk, head) = training.settings, training.model
     set_mode(training.model, [head, *training.thawed.modules])
     num_classes = int(train.targets.max()) + 1
-    weight = class_weights(train.targets, num_classes).to(device) if settings.balance == "loss" else None
+    weight = None
+    if settings.balance == "loss":
+        weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)).to(device)
     half = settings.precision == "bfloat16" or (settings.precision == "auto" and computes_bfloat16(device))
     order = _full_batches(train.targets, settings, number)
     total_loss = torch.zeros((), device=device)

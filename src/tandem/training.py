@@ -1,22 +1,29 @@
-"""Train a head on feature rows that are held in memory, and calibrate it on validation."""
+"""Train a head on feature rows that are held in memory, and calibrate it on validation.
+
+Linear heads need no torch, which is imported where a network is trained and not before.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
 
-from tandem import calibration, descent, heads, linear_descent, logistic
-from tandem.descent import Settings
+from tandem import calibration, linear_descent, logistic
 from tandem.files import whole_file, whole_folder, write_table
 from tandem.folds import folds
+from tandem.linear import Linear
 from tandem.logits import Logits, save_logits
 from tandem.metrics import log_loss, softmax, top1_accuracy
+from tandem.progress import Settings, best_epoch
 from tandem.samples import Samples
 from tandem.splits import require_every_class
 from tandem.tracking import Epoch, OnEpoch, ignore
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 __all__ = [
     "Settings",
@@ -40,7 +47,7 @@ class Trained:
     curve: one line an epoch; empty for a head that is fitted whole. chosen: what validation or folds decided.
     """
 
-    head: nn.Module
+    head: "Linear | nn.Module"
     logits: np.ndarray
     curve: tuple[Epoch, ...]
     chosen: dict[str, float]
@@ -53,16 +60,16 @@ class Task:
     Each view is a row in training; logits are then means over the views. on_epoch: called with each epoch of the curve.
     """
 
-    x: torch.Tensor
+    x: np.ndarray
     samples: Samples
     settings: Settings
     name: str
     on_epoch: OnEpoch = ignore
 
 
-def table(x: np.ndarray) -> torch.Tensor:
+def table(x: np.ndarray) -> np.ndarray:
     """Feature rows in memory, as a task has them; x may be mapped from a file."""
-    return torch.from_numpy(np.array(x, dtype=np.float32))
+    return np.array(x, dtype=np.float32)
 
 
 def train(x: np.ndarray, samples: Samples, *, settings: Settings, name: str, on_epoch: OnEpoch = ignore) -> Trained:
@@ -74,9 +81,10 @@ def train_all(tasks: Sequence[Task]) -> list[Trained]:
     """The head of each task's settings.head; linear ones are trained together, which changes no byte of any."""
     for task in tasks:
         _require_every_class(task.samples)
-    linear = [task for task in tasks if task.settings.head == "linear"]
-    together = iter(fit_linear(linear))
-    return [next(together) if task.settings.head == "linear" else _ALONE[task.settings.head](task) for task in tasks]
+    linear = [number for number, task in enumerate(tasks) if task.settings.head == "linear"]
+    trained = dict(zip(linear, fit_linear([tasks[number] for number in linear]), strict=True))
+    alone = {"mlp": _mlp, "logistic": lambda task: _logistic(task)[0]}
+    return [trained.get(number) or alone[task.settings.head](task) for number, task in enumerate(tasks)]
 
 
 def train_with_folds(task: Task) -> tuple[Trained, np.ndarray]:
@@ -86,47 +94,61 @@ def train_with_folds(task: Task) -> tuple[Trained, np.ndarray]:
     chose), all others' by the trained head itself. With fewer groups of a class than folds, a fold may lack it; its
     rows then keep the logits of the trained head.
     """
-    rows, fold_of = task.samples.rows("train"), _folds(task.samples, task.settings)
+    rows = task.samples.rows("train")
+    if task.settings.head == "logistic":
+        _require_every_class(task.samples)
+        trained, held_out = _logistic(task)
+        logits, is_there = trained.logits.copy(), np.isfinite(held_out).all(axis=1)
+        logits[rows[is_there]] = held_out[is_there]
+        return trained, logits
+    fold_of = _folds(task.samples, task.settings)
     held = [rows[fold_of == fold] for fold in np.unique(fold_of)]
     parts = [
-        replace(task, samples=task.samples.without(own), name=f"{task.name}, fold {number}", on_epoch=ignore)
+        (own, replace(task, samples=task.samples.without(own), name=f"{task.name}, fold {number}", on_epoch=ignore))
         for number, own in enumerate(held, 1)
     ]
-    whole = [
-        (part, own)
-        for part, own in zip(parts, held, strict=True)
-        if len(np.unique(part.samples.targets("train"))) == len(task.samples.class_names)
-    ]
-    if task.settings.head == "logistic":
-        trained = _logistic(task)
-        others = [_fit_logistic(part, strength=trained.chosen["strength"]) for part, _ in whole]
-    else:
-        trained, *others = train_all([task, *(part for part, _ in whole)])
+    num_classes = len(task.samples.class_names)
+    whole = [(own, part) for own, part in parts if len(np.unique(part.samples.targets("train"))) == num_classes]
+    trained, *others = train_all([task, *(part for _, part in whole)])
     logits = trained.logits.copy()
-    for (_, own), other in zip(whole, others, strict=True):
+    for (own, _), other in zip(whole, others, strict=True):
         logits[own] = other.logits[own]
     return trained, logits
 
 
 def fit_linear(tasks: Sequence[Task]) -> list[Trained]:
     """A linear head for each task, all of them at once."""
-    made = []
-    for task in tasks:
-        train, val = (_part(task, split) for split in ("train", "val"))
-        settings, num_classes = task.settings, len(task.samples.class_names)
-        rows, dropout = train.x[train.rows], settings.dropout
-        head = heads.linear_head(rows, num_classes, dropout=dropout, seed=settings.seed)
-        made.append(linear_descent.Task(head, train, val, settings, task.name, task.on_epoch))
-    curves = linear_descent.fit(made)
-    return [_calibrated(task, own.head, curve) for task, own, curve in zip(tasks, made, curves, strict=True)]
+    fitted = linear_descent.fit(
+        [
+            linear_descent.Task(
+                train=_part(task, "train"),
+                val=_part(task, "val"),
+                num_classes=len(task.samples.class_names),
+                settings=task.settings,
+                name=task.name,
+                on_epoch=task.on_epoch,
+            )
+            for task in tasks
+        ]
+    )
+    return [_calibrated(task, *each) for task, each in zip(tasks, fitted, strict=True)]
 
 
-def fit_net(task: Task, make: Callable[[torch.Tensor], nn.Module]) -> Trained:
+def fit_net(task: Task, make: "Callable[[torch.Tensor], nn.Module]") -> Trained:
     """The head that `make` makes of the train rows, fitted to them by Adam; its best epoch is by val."""
-    train, val = (_rows(task, split) for split in ("train", "val"))
+    import torch
+
+    from tandem import descent, heads
+
+    train, val = (
+        descent.Rows(torch.from_numpy(part.x[part.rows]), torch.from_numpy(part.targets))
+        for part in (_part(task, "train"), _part(task, "val"))
+    )
     head = make(train.x)
     curve = descent.fit(head, train=train, val=val, settings=task.settings, name=task.name, on_epoch=task.on_epoch)
-    return _calibrated(task, head, curve)
+    raw = descent.predict(head, torch.from_numpy(task.x)).numpy()
+    temperature, logits = _cooled(task, raw)
+    return Trained(heads.Calibrated(head, temperature).eval(), logits, curve, _chosen(curve, temperature))
 
 
 def summary(trained: Trained, samples: Samples) -> dict[str, float]:
@@ -140,10 +162,12 @@ def summary(trained: Trained, samples: Samples) -> dict[str, float]:
 
 
 def save(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.ndarray | None = None) -> None:
-    """Write `folder`, whole or not at all: head.pt (state dict), logits.npz, curves.csv and out_of_fold.npz if any."""
+    """Write `folder`, whole or not at all: the head, logits.npz, curves.csv and out_of_fold.npz if any.
+
+    The head is head.npz (see Linear), or head.pt (the state dict) of a network.
+    """
     with whole_folder(folder) as temporary:
-        with whole_file(temporary / "head.pt") as path, path.open("wb") as file:
-            torch.save(trained.head.state_dict(), file)
+        _save_head(trained.head, temporary)
         tables = {"logits": trained.logits} | ({} if out_of_fold is None else {"out_of_fold": out_of_fold})
         for stem, values in tables.items():
             save_logits(Logits(tuple(samples.ids), samples.class_names, values), temporary / f"{stem}.npz")
@@ -151,39 +175,51 @@ def save(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.nd
             write_table(temporary / "curves.csv", [asdict(epoch) for epoch in trained.curve])
 
 
+def _save_head(head: "Linear | nn.Module", folder: Path) -> None:
+    if isinstance(head, Linear):
+        head.save(folder / "head.npz")
+        return
+    import torch
+
+    with whole_file(folder / "head.pt") as path, path.open("wb") as file:
+        torch.save(head.state_dict(), file)
+
+
 def _mlp(task: Task) -> Trained:
+    from tandem import heads
+
     settings, num_classes = task.settings, len(task.samples.class_names)
     return fit_net(task, lambda x: heads.mlp_head(x, num_classes, dropout=settings.dropout, seed=settings.seed))
 
 
-def _logistic(task: Task) -> Trained:
-    own, balanced = _rows(task, "train"), task.settings.balance != "none"
-    fold_of = _folds(task.samples, task.settings).repeat(_num_views(task.x))
-    strength = logistic.choose_strength(own.x.numpy(), own.targets.numpy(), fold_of, balanced=balanced)
-    return _fit_logistic(task, strength=strength)
-
-
-_ALONE = {"mlp": _mlp, "logistic": _logistic}
-
-
-def _fit_logistic(task: Task, *, strength: float) -> Trained:
-    own, balanced = _rows(task, "train"), task.settings.balance != "none"
-    fitted = logistic.fit(own.x.numpy(), own.targets.numpy(), strength=strength, balanced=balanced)
-    return _calibrated(task, heads.logistic_head(fitted), (), chosen={"strength": strength})
+def _logistic(task: Task) -> tuple[Trained, np.ndarray]:
+    """The head, and (n, C) logits of the train rows out of fold, at the temperature of the head."""
+    own, num_views = _part(task, "train"), _num_views(task.x)
+    fold_of = _folds(task.samples, task.settings).repeat(num_views)
+    found = logistic.search(own.x[own.rows], own.targets, fold_of, balanced=task.settings.balance != "none")
+    trained = _calibrated(task, found.head, (), chosen={"strength": found.strength})
+    held_out = found.held_out.reshape(-1, num_views, found.held_out.shape[1]).mean(axis=1)
+    return trained, (held_out / trained.chosen["temperature"]).astype(np.float32)
 
 
 def _calibrated(
-    task: Task, head: nn.Module, curve: tuple[Epoch, ...], *, chosen: Mapping[str, float] | None = None
+    task: Task, head: Linear, curve: tuple[Epoch, ...], *, chosen: Mapping[str, float] | None = None
 ) -> Trained:
-    """The head, its temperature fitted on val, and its logits. chosen: the best epoch where it is None."""
-    rows, target = task.samples.rows("val"), task.samples.targets("val")
-    logits = descent.predict(head, task.x).numpy()
-    temperature = calibration.fit_temperature(logits[rows], target=target)
-    chosen = {"best_epoch": descent.best_epoch(curve)} if chosen is None else chosen
-    calibrated = calibration.calibrated(logits, temperature)
-    return Trained(
-        heads.Calibrated(head, temperature).eval(), calibrated, curve, {**chosen, "temperature": temperature}
-    )
+    """The head at its temperature, and its logits. chosen: None is the best epoch of the curve."""
+    temperature, logits = _cooled(task, head.logits(task.x))
+    return Trained(head.cooled(temperature), logits, curve, _chosen(curve, temperature, chosen))
+
+
+def _cooled(task: Task, raw: np.ndarray) -> tuple[float, np.ndarray]:
+    """The temperature that validation asks for, and logits (N, C) divided by it."""
+    temperature = calibration.fit_temperature(raw[task.samples.rows("val")], target=task.samples.targets("val"))
+    return temperature, calibration.calibrated(raw, temperature)
+
+
+def _chosen(
+    curve: tuple[Epoch, ...], temperature: float, chosen: Mapping[str, float] | None = None
+) -> dict[str, float]:
+    return {**({"best_epoch": best_epoch(curve)} if chosen is None else chosen), "temperature": temperature}
 
 
 def _part(task: Task, split: str) -> linear_descent.Part:
@@ -191,15 +227,10 @@ def _part(task: Task, split: str) -> linear_descent.Part:
     num_views = _num_views(task.x)
     rows = task.samples.rows(split)[:, None] * num_views + np.arange(num_views)
     targets = task.samples.targets(split).repeat(num_views)
-    return linear_descent.Part(task.x.flatten(0, -2), torch.from_numpy(rows.ravel()), torch.from_numpy(targets))
+    return linear_descent.Part(task.x.reshape(-1, task.x.shape[-1]), rows.ravel(), targets)
 
 
-def _rows(task: Task, split: str) -> descent.Rows:
-    x, rows, targets = _part(task, split)
-    return descent.Rows(x[rows], targets)
-
-
-def _num_views(x: torch.Tensor) -> int:
+def _num_views(x: np.ndarray) -> int:
     return x.shape[1] if x.ndim == 3 else 1
 
 

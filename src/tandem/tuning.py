@@ -77,8 +77,7 @@ def start(job: Job, settings: Settings) -> tuple[Backbone, nn.Module]:
         return backbone, heads.linear_head(torch.from_numpy(rows), num_classes, dropout=0.0, seed=settings.seed)
     balanced = job.balance != "none"
     fold_of = folds(targets, job.samples.groups("train"), num_folds=job.folds, seed=settings.seed)
-    strength = logistic.choose_strength(rows, targets, fold_of, balanced=balanced)
-    return backbone, heads.logistic_head(logistic.fit(rows, targets, strength=strength, balanced=balanced))
+    return backbone, heads.logistic_head(logistic.search(rows, targets, fold_of, balanced=balanced).head)
 
 
 def key_of(job: Job, backbone: Backbone, *, device: torch.device) -> str:
