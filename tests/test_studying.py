@@ -1,8 +1,16 @@
 """The study's runs are independent of one another and of the test rows."""
 
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import sklearn.metrics
 from scipy import special
@@ -207,3 +215,79 @@ def test_a_difference_within_the_spread_is_called_so_and_a_single_seed_tells_no_
     alone = finding([own for own in noisy if own.seed == 0])
     assert alone["seed_spread"] is None
     assert str(alone["finding"]).endswith("The difference is 0.250; with a single seed its spread is not known.")
+
+
+LONG_STUDY = """
+import sys
+import numpy as np
+from tandem import running
+from tandem.progress import Settings
+from tandem.samples import SPLITS, Sample, Samples
+from tandem.studying import Grid, study
+
+def main():
+    names = ("car", "truck")
+    rows = [Sample(f"{n}", names[n % 2], "drawn", f"{n}", SPLITS[n // 2 % 3]) for n in range(600)]
+    x = np.random.default_rng(0).normal(size=(600, 400)).astype(np.float32)
+    settings = Settings("linear", 1.0, 1, 10_000, 10_000, 0.0, 0.2, "none", "sampler", 3, 0)
+    study({"one": x}, samples=Samples(names, tuple(rows)), grid=Grid((0.1, 0.01), (4,), 2), settings=settings,
+          ensemble_dropout=0.5, width=256, workers=2)
+
+if __name__ == "__main__":
+    running.run(main)
+"""
+
+
+@contextmanager
+def long_study(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A study of hours in a process of its own, and the processes that train for it."""
+    script = tmp_path / "long.py"
+    script.write_text(LONG_STUDY)
+    command = [sys.executable, str(script)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as own:
+        try:
+            yield own, eventually(lambda: [each for each in trainers(own) if each.cpu_times().user > 5], 2)  # begun
+        finally:
+            for each in trainers(own):
+                each.kill()
+            own.kill()
+
+
+def trainers(own: subprocess.Popen[str]) -> list[psutil.Process]:
+    with suppress(psutil.NoSuchProcess):
+        children = psutil.Process(own.pid).children()
+        return [each for each in children if "spawn_main" in " ".join(each.cmdline())]
+    return []
+
+
+def eventually(found: Callable[[], list[psutil.Process]], count: int) -> list[psutil.Process]:
+    for _ in range(600):
+        with suppress(psutil.NoSuchProcess):
+            if len(now := found()) == count:
+                return now
+        time.sleep(0.1)
+    raise AssertionError(f"never {count} processes")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("end", "code"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
+def test_no_process_outlives_a_study_that_is_ended(tmp_path: Path, end: signal.Signals, code: int) -> None:
+    with long_study(tmp_path) as (own, processes):
+        own.send_signal(end)
+        assert own.wait(30) == code
+        eventually(lambda: [each for each in processes if each.is_running() and each.status() != "zombie"], 0)
+        assert own.stdout is not None
+        said = own.stdout.read()
+    assert said == "" or end == signal.SIGKILL  # of which Python's own tracker tells what it takes away
+
+
+@pytest.mark.slow
+def test_a_process_that_is_killed_ends_the_study_with_a_message(tmp_path: Path) -> None:
+    with long_study(tmp_path) as (own, processes):
+        processes[0].kill()
+        said, _ = own.communicate(timeout=30)
+        assert own.returncode == 1
+        assert said == (
+            "error: a process of the study was ended before its work was done, perhaps for want of memory; "
+            "set runtime.workers to 1, which trains in one process alone\n"
+        )

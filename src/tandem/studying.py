@@ -5,24 +5,32 @@ networks side by side in processes. Scores are on validation: a choice made by t
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import signal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
+from multiprocessing import active_children, get_context, parent_process
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from statistics import fmean, stdev
+from threading import RLock, Thread
 
 import numpy as np
-from joblib import Parallel, delayed
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tandem import ensembling, training
+from tandem.errors import PipelineError
 from tandem.samples import Samples
 from tandem.scoring import score
 from tandem.training import Settings, Task
 
 _Pair = tuple[float, int]
+_Job = Callable[[Mapping[str, np.ndarray], Samples], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
@@ -130,11 +138,11 @@ def _trained(
 ) -> list[dict[str, np.ndarray]]:
     """For each cell, model -> logits of what is trained by it. ensembled: the cells' settings for the ensembles."""
     order = sorted(range(len(cells)), key=lambda number: cells[number].batch_size)  # the longest trainings first
-    jobs = [delayed(_heads)(x, samples, cells, name) for name, x in features.items()]
-    jobs += [delayed(_net)(features, samples, ensembled[number], width) for number in order]
-    parts = Parallel(n_jobs=min(workers, len(jobs)), return_as="generator")(jobs)
-    done = list(tqdm(parts, "study", total=len(jobs), disable=None))
-    singles, nets = done[: len(features)], dict(zip(order, done[len(features) :], strict=True))
+    jobs: list[_Job] = [partial(_heads, cells=cells, name=name) for name in features]
+    jobs += [partial(_net, settings=ensembled[number], width=width) for number in order]
+    with _run_all(jobs, features, samples, workers=min(workers, len(jobs))) as parts:
+        done = list(tqdm(parts, "study", total=len(jobs), disable=None))
+    singles, nets = done[: len(features)], dict(zip(order, (net for (net,) in done[len(features) :]), strict=True))
     members = [dict(zip(features, logits, strict=True)) for logits in zip(*singles, strict=True)]
     with _alone():
         tasks = zip(members, ensembled, strict=True)
@@ -149,17 +157,66 @@ def _models(backbones: Sequence[str], trained: Mapping[str, np.ndarray], samples
     return {**members, **means, **trained}
 
 
-def _heads(x: np.ndarray, samples: Samples, cells: Sequence[Settings], name: str) -> list[np.ndarray]:
+def _heads(
+    features: Mapping[str, np.ndarray], samples: Samples, *, cells: Sequence[Settings], name: str
+) -> list[np.ndarray]:
     """The logits of a backbone's head at each pair and seed, all trained at once."""
-    table = training.table(x)
-    with _alone():
-        return [one.logits for one in training.train_all([Task(table, samples, own, name) for own in cells])]
+    table = training.table(features[name])
+    return [one.logits for one in training.train_all([Task(table, samples, own, name) for own in cells])]
 
 
-def _net(features: Mapping[str, np.ndarray], samples: Samples, settings: Settings, width: int) -> np.ndarray:
+def _net(features: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, width: int) -> list[np.ndarray]:
     """The logits of the feature ensemble at one pair and seed."""
-    with _alone():
-        return ensembling.feature_net(features, samples, settings=settings, width=width).logits
+    return [ensembling.feature_net(features, samples, settings=settings, width=width).logits]
+
+
+@contextmanager
+def _run_all(
+    jobs: Sequence[_Job], features: Mapping[str, np.ndarray], samples: Samples, *, workers: int
+) -> Iterator[Iterable[list[np.ndarray]]]:
+    """What each job makes of features and samples, in order; by so many processes, which end with the block."""
+    if workers == 1:
+        with _alone():
+            yield (job(features, samples) for job in jobs)
+        return
+    whole = {name: np.asarray(x) for name, x in features.items()}
+    others = active_children()
+    with ProcessPoolExecutor(workers, get_context("spawn"), _Worker.begin, (whole, samples)) as pool:
+        try:
+            yield pool.map(_Worker.run, jobs)
+        except BrokenProcessPool:
+            raise PipelineError(
+                "a process of the study was ended before its work was done, perhaps for want of memory; "
+                "set runtime.workers to 1, which trains in one process alone"
+            ) from None
+        finally:  # after Ctrl-C or an error nobody waits for trainings that have begun
+            for process in set(active_children()) - set(others):
+                process.kill()
+
+
+class _Worker:
+    """What a process of the pool works on; it comes once, and not with each job."""
+
+    features: Mapping[str, np.ndarray]
+    samples: Samples
+
+    @classmethod
+    def begin(cls, features: Mapping[str, np.ndarray], samples: Samples) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all of a terminal; the first process ends us
+        tqdm.set_lock(RLock())  # else tqdm makes a semaphore, which nobody takes away when this process is killed
+        Thread(target=_end_with, args=(parent_process(),), daemon=True).start()
+        cls.features, cls.samples = features, samples
+
+    @classmethod
+    def run(cls, job: _Job) -> list[np.ndarray]:
+        with _alone():
+            return job(cls.features, cls.samples)
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """End this process when its parent has ended, even by a kill."""
+    parent.join()
+    os._exit(1)
 
 
 @contextmanager
