@@ -247,7 +247,7 @@ def test_on_cuda_a_training_ends_with_the_same_bytes_each_time_also_after_a_kill
         if epoch.epoch == 2:
             raise Killed
 
-    tuned = job(images, tmp_path, layers=5, device="cuda", precision=precision)
+    tuned = job(images, tmp_path, layers=5, device="cuda", precision=precision, epochs=8, patience=8)
     told = finetuning.finetune(tuned, tmp_path / "one", recovery=tmp_path / "other")
     assert told["val_loss"] < told["start_val_loss"]
     assert finetuning.finetune(tuned, tmp_path / "two", recovery=tmp_path / "other") == told

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_LEAD = 2  # steps that the host may be ahead of a GPU: enough that it never waits, and few batches are held
+_LEAD = 2  # batches made ahead, and steps of the host ahead of a GPU: few are held, and hiccups are not felt
 _Batch = tuple[torch.Tensor, ...]
 _Moment = Any  # seconds of the host's clock, on CUDA an event
 
@@ -28,10 +28,10 @@ class Fed:
     def __iter__(self) -> Iterator[_Batch]:
         last, in_flight = self._now(), deque[tuple[_Moment, _Batch]](maxlen=_LEAD + 1)
         with ThreadPoolExecutor(1) as pool:
-            waiting = pool.submit(self._make)
-            while made := waiting.result():
+            waiting = deque(pool.submit(self._make) for _ in range(_LEAD))
+            while made := waiting.popleft().result():
                 batch, there = made
-                waiting = pool.submit(self._make)
+                waiting.append(pool.submit(self._make))
                 if there:
                     torch.cuda.current_stream().wait_event(there)
                 self._waits.append((last, self._now()))

