@@ -418,3 +418,10 @@ def test_a_damaged_file_in_the_cache_is_an_error_that_names_it(cache: Path) -> N
         match=rf"{cache}/mobilenet_v2-b0353104\.pth has sha256 \w+, not b0353104: it is damaged .*delete it",
     ):
         load("mobilenet_v2", weights="IMAGENET1K_V1")
+
+
+def test_the_statistics_of_random_weights_move_as_torchvision_s_do_when_they_are_trained() -> None:
+    net = backbones.load("shufflenet_v2_x0_5", weights="random", sha256=None, seed=0, size_px=32).net
+    norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
+    assert {layer.momentum for layer in norms} == {0.1}
+    assert all(int(layer.num_batches_tracked) > 0 for layer in norms)

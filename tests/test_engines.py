@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from tandem import backbones, engines
+from tandem import backbones, cuda, engines
 from tandem.backbones import Backbone
 from tandem.errors import ParamsError
 from tandem.images import decode
@@ -83,6 +83,51 @@ def test_the_fastest_engine_gives_the_reference_s_rows_but_for_their_last_digits
     assert cosines(fast, exact).min() >= engines.MIN_COSINE
     assert not np.array_equal(fast, exact)  # it was another engine
     assert cosines(np.roll(fast, 1, axis=0), exact).min() < engines.MIN_COSINE  # a wrong order would be seen
+
+
+HERE = [
+    pytest.param(name, marks=pytest.mark.skipif(not is_there, reason=f"torch finds no {name} here"))
+    for name, is_there in {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}.items()
+]
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "swin_t"])
+@pytest.mark.parametrize("device", HERE)
+def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, name: str) -> None:
+    backbone = backbones.load(name, weights="random", sha256=None, seed=0, size_px=SIZE, early_end=False)
+    x = pictures(20)
+    exact, rows = direct(x, backbone.net), []
+    for batch_size in (8, 8, 3, 64):
+        engine = engines.start(backbone, engine="auto", size_px=SIZE, batch_size=batch_size, device=device)
+        rows.append(np.concatenate(list(engine.rows(np.split(x, range(batch_size, len(x), batch_size))))))
+    assert engine.name == {"cuda": "torch float16", "mps": "torch float32"}[device]
+    assert cosines(rows[0], exact).min() >= engines.MIN_COSINE
+    assert cosines(np.roll(rows[0], 1, axis=0), exact).min() < cosines(rows[0], exact).min()
+    assert rows[0].tobytes() == rows[1].tobytes()
+    if device == "cuda":  # each pass is of as many pictures
+        assert {other.tobytes() for other in rows} == {rows[0].tobytes()}
+    assert all(np.allclose(other, rows[0], rtol=1e-4, atol=1e-5) for other in rows)
+
+
+@pytest.mark.parametrize("device", HERE)
+def test_more_passes_than_are_in_flight_keep_their_order(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cuda, "_AREA_AT_ONCE", 4 * SIZE**2)
+    backbone = backbones.load("resnet18", weights="random", sha256=None, seed=0, size_px=SIZE)
+    x = pictures(33)
+    exact = direct(x, backbone.net)
+    engine = engines.start(backbone, engine="auto", size_px=SIZE, batch_size=7, device=device)
+    found = np.concatenate(list(engine.rows(np.split(x, range(7, len(x), 7)))))
+    assert (cosines(found, exact) >= engines.MIN_COSINE).all()
+    assert found.shape == exact.shape
+    assert list(engine.rows([])) == []
+
+
+@pytest.mark.parametrize("sizes", [[16, 16, 16], [7], [40, 1], [], [8, 2, 8]])
+def test_batches_of_any_size_are_taken_together_in_order(sizes: list[int]) -> None:
+    numbers = np.arange(sum(sizes))
+    found = list(cuda.together(np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else [], 10))
+    assert np.array_equal(np.concatenate([numbers[:0], *(part for parts in found for part in parts)]), numbers)
+    assert [sum(map(len, parts)) for parts in found[:-1]] == [10] * (len(found) - 1)
 
 
 @needs_openvino

@@ -14,7 +14,7 @@ from torchvision import models
 from tandem import backbones, engines
 from tandem.backbones import Backbone
 from tandem.errors import DataError
-from tandem.extraction import _BATCHES_AHEAD, extract
+from tandem.extraction import _AHEAD_A_WORKER, _BATCHES_AHEAD, extract
 from tandem.inputs import read_inputs, to_input
 
 SIZE = 48
@@ -146,9 +146,9 @@ def test_only_a_few_batches_are_read_ahead(backbone: Backbone, tmp_path: Path) -
     paths = [tmp_path / f"{number:02}.png" for number in range(40)]
     for path in paths:
         drawn(0).save(path)
-    batches = run(paths, backbone, batch_size=2)
+    batches = run(paths, backbone, batch_size=2, workers=1)
     first = next(batches)
-    unread = paths[2 * (_BATCHES_AHEAD + 1) :]
+    unread = paths[2 + max(2 * _BATCHES_AHEAD, _AHEAD_A_WORKER) :]
     for path in unread:  # whatever was read ahead has the pixels of before
         drawn(1).save(path)
     rows = np.concatenate([first, *batches])[:, 0]

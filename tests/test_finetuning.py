@@ -26,7 +26,7 @@ from tandem.folds import folds
 from tandem.jobs import Job, num_layers
 from tandem.metrics import log_loss, softmax
 from tandem.samples import Sample, Samples
-from tandem.tracking import tracked
+from tandem.tracking import Epoch, tracked
 
 SIZE, NUM = 32, 48
 NAME = "shufflenet_v2_x0_5"
@@ -91,10 +91,12 @@ def samples() -> Samples:
     return Samples(("upright", "level"), tuple(rows))
 
 
-def job(images: list[Path], root: Path, *, layers: int, weights: Path | None = None, **changes: Any) -> Job:
+def job(
+    images: list[Path], root: Path, *, layers: int, weights: Path | None = None, device: str = "cpu", **changes: Any
+) -> Job:
     given = {"weights": "random", "sha256": None} if weights is None else weights_of(weights)
     backbone = backbones.load(NAME, **given, seed=0, size_px=SIZE)
-    knobs = {"batch_size": 16, "workers": 2, "device": "cpu"}
+    knobs = {"batch_size": 16, "workers": 2, "device": device}
     engine = engines.start(backbone, engine="reference", size_px=SIZE, batch_size=16, device="cpu")
     plain = {"size_px": SIZE, "resize": "squash", "batch_size": 16, "workers": 2}
     rows = extraction.extract(images, engine=engine, name=NAME, **plain)
@@ -228,6 +230,29 @@ def test_without_a_share_of_the_tuned_weights_the_start_is_left_and_with_half_of
     assert told[0.0]["val_loss"] == told[0.0]["start_val_loss"]
     key = next(key for key, value in states[1.0].items() if not torch.equal(value, states[0.0][key]))
     assert torch.allclose(states[0.5][key], (states[0.0][key] + states[1.0][key]) / 2, atol=1e-7)
+
+
+class Killed(Exception):
+    """Stands for a kill."""
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
+@pytest.mark.parametrize("precision", ["auto", "float32"])
+def test_on_cuda_a_training_ends_with_the_same_bytes_each_time_also_after_a_kill(
+    images: list[Path], tmp_path: Path, precision: str
+) -> None:
+    def kill(epoch: Epoch) -> None:
+        if epoch.epoch == 2:
+            raise Killed
+
+    tuned = job(images, tmp_path, layers=5, device="cuda", precision=precision, epochs=8, patience=8)
+    told = finetuning.finetune(tuned, tmp_path / "one", recovery=tmp_path / "other")
+    assert told["val_loss"] < told["start_val_loss"]
+    assert finetuning.finetune(tuned, tmp_path / "two", recovery=tmp_path / "other") == told
+    with pytest.raises(Killed):
+        finetuning.finetune(tuned, tmp_path / "three", recovery=tmp_path / "recovery", on_epoch=kill)
+    assert finetuning.finetune(tuned, tmp_path / "three", recovery=tmp_path / "recovery") == told
+    assert contents(tmp_path / "one") == contents(tmp_path / "two") == contents(tmp_path / "three")
 
 
 def killed_after_a_state(root: Path) -> None:

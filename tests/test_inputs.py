@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image, ImageDraw
+from torch.nn import functional
 from torchvision import transforms
 
 from tandem import images, inputs
@@ -45,6 +47,7 @@ KINDS = {
     "CMYK": encoded(PICTURE.convert("CMYK")),
     "turned": encoded(PICTURE, exif=turned(6)),
     "mirrored": encoded(PICTURE, exif=turned(2)),
+    "turned by XMP": encoded(PICTURE, xmp=b'<rdf:Description tiff:Orientation="6"/>'),
     "two pictures": encoded(PICTURE, "MPO", save_all=True, append_images=[drawn(50, 60)]),
     "transparent PNG": encoded(PICTURE.convert("LA"), "PNG"),
     "WebP": encoded(PICTURE, "WEBP", lossless=True),
@@ -119,3 +122,13 @@ def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_ar
 def test_a_picture_of_one_pixel_has_all_views() -> None:
     one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
     assert inputs.read_inputs(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
+
+
+@pytest.mark.parametrize("side", [32, 77, 224])
+def test_the_layout_in_which_torch_resizes_changes_no_pixel(side: int) -> None:
+    image = inputs.pixels(KINDS["4:4:4"])
+    planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()[None]
+    expected = functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    found = inputs.to_input(image, size_px=side, resize="squash")
+    assert np.array_equal(found, expected.numpy())
+    assert found.flags.c_contiguous

@@ -35,9 +35,8 @@ def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.ra
     if settings.rand_operations:
         images = rand_augment(images, num_operations=settings.rand_operations, rng=rng)
     images = images.float()
-    grid = functional.affine_grid(
-        _boxes(len(images), settings, rng).to(images.device), [len(images), 3, size_px, size_px], align_corners=False
-    )
+    boxes = _there(_boxes(len(images), settings, rng), images)
+    grid = functional.affine_grid(boxes, [len(images), 3, size_px, size_px], align_corners=False)
     cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
     varied = _recoloured(cropped, settings.colour, rng)
     return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
@@ -49,7 +48,7 @@ def mix(
     """Each picture mixed with another of the batch, and its target (n, C) by the same share. pixels: (n, H, W, 3)."""
     if kind == "none":
         return pixels, targets
-    other = torch.from_numpy(rng.permutation(len(pixels))).to(pixels.device)
+    other = _there(torch.from_numpy(rng.permutation(len(pixels))), pixels)
     if kind == "mixup":
         share = float(rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
         mixed = share * pixels + (1 - share) * pixels[other]
@@ -79,10 +78,15 @@ def _recoloured(images: torch.Tensor, strength: float, rng: np.random.Generator)
     if strength == 0:
         return images
     drawn = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
-    brightness, contrast, saturation = torch.from_numpy(drawn).to(images.device)
-    weights = torch.tensor(_GREY, device=images.device).view(1, 3, 1, 1)
+    brightness, contrast, saturation = _there(torch.from_numpy(drawn), images)
+    weights = _there(torch.tensor(_GREY).view(1, 3, 1, 1), images)
     images = images * brightness
     level = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     images = level + (images - level) * contrast
     grey = (images * weights).sum(1, keepdim=True)
     return (grey + (images - grey) * saturation).clamp(0, 255)
+
+
+def _there(small: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """On the other's device, without waiting for what that has to do before."""
+    return small.to(other.device, non_blocking=True)

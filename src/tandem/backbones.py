@@ -227,6 +227,7 @@ def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
     norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
+    moving = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = None  # a plain mean over what follows, instead of a moving one
         norm.reset_running_stats()
@@ -235,6 +236,8 @@ def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
     with torch.inference_mode(), one_thread():
         for batch in torch.from_numpy(dead_leaves(_NUM_LEAVES_PICTURES, size_px=size_px, seed=seed)).split(16):
             net(batch)
+    for norm, momentum in zip(norms, moving, strict=True):
+        norm.momentum = momentum  # a training's statistics follow its weights
     net.eval()
 
 

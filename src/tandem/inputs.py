@@ -42,8 +42,16 @@ VIEWS = (
 
 def read_inputs(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
     """(views, size_px, size_px, 3) uint8 of a picture of any size. Raises BrokenImage as images.decode does."""
+    out = np.empty((views, size_px, size_px, 3), np.uint8)
+    fill_inputs(data, out, resize=resize)
+    return out
+
+
+def fill_inputs(data: bytes, out: np.ndarray, *, resize: Resize) -> None:
+    """Write the same to `out`, as many views and as large as that is."""
     image = pixels(data)
-    return np.stack([_seen(image, view, size_px=size_px, resize=resize) for view in VIEWS[:views]])
+    for own, view in zip(out, VIEWS, strict=False):
+        own[:] = _seen(image, view, size_px=out.shape[1], resize=resize)
 
 
 def pixels(data: bytes) -> np.ndarray:
@@ -79,6 +87,7 @@ def _seen(image: np.ndarray, view: View, *, size_px: int, resize: Resize) -> np.
 
 
 def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    channels_last = torch.from_numpy(image).permute(2, 0, 1)[None]  # the layout that torch resizes fast
+    # batched first: torch knows channels last, which it resizes fast, by the strides of all four axes
+    channels_last = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
     scaled = functional.interpolate(channels_last, (height, width), mode="bilinear", antialias=True)
-    return scaled[0].permute(1, 2, 0).numpy()
+    return scaled.permute(0, 2, 3, 1)[0].numpy()

@@ -1,20 +1,29 @@
 """What makes torch repeat itself: randomness as an argument, and sums in one order."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+_CPU = torch.device("cpu")
+
 
 @contextmanager
-def seeded(seed: int) -> Iterator[None]:
-    """Inside the block torch's global CPU generator starts at `seed`; afterwards it is as before.
+def seeded(seed: int, device: torch.device = _CPU) -> Iterator[None]:
+    """Inside the block torch's global CPU generator, and on CUDA the device's, starts at `seed`; then it is as before.
 
     Layer initialisation and dropout draw from that generator and take no other.
     """
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
+        if device.type == "cuda":
+            torch.cuda.manual_seed(seed)
         yield
+
+
+def repeatable() -> AbstractContextManager[None]:
+    """Inside the block cuDNN takes only algorithms that give the same bytes each time; without CUDA it does nothing."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True)
 
 
 @contextmanager

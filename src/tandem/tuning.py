@@ -18,7 +18,8 @@ from tandem.features import load_features, write_features
 from tandem.files import sha256, whole_file, whole_folder, write_table
 from tandem.folds import folds
 from tandem.jobs import Job
-from tandem.pixel_descent import Pictures, Settings, Training, fit
+from tandem.pixel_descent import Pictures, fit
+from tandem.pixel_steps import Settings, Training
 from tandem.pixels import cache_pixels
 from tandem.seeding import seeded
 from tandem.splits import require_every_class
