@@ -30,6 +30,7 @@ from torchvision import models
 import real_photos
 from figures import Figure, conclude
 from growth import cost
+from tandem.files import sha256
 from tandem.samples import load_samples
 from tandem.seeding import one_thread
 
@@ -67,7 +68,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="tandem-study-") as work:
         clone = Path(work) / "vehicles"
         real_photos.prepare(clone, "vehicles", archives, real_photos.VEHICLES)
+        weights = {"weights": str(Path(work) / "resnet50.pth")}  # from a file: as whole a network as a learnt one
+        torch.save(models.resnet50(weights=None).state_dict(), weights["weights"])
+        weights["sha256"] = sha256(Path(weights["weights"]))
         real_photos.change(clone, lambda values: values["extract"].update(size_px=SIZE_PX))
+        real_photos.change(clone, lambda values: values["backbones"].update(resnet50=weights))
         real_photos.repro(clone, "curate", "finetune")
         features = sum(cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
         study = {seeds: studied(clone, seeds) for seeds in (1, 3)}

@@ -25,6 +25,7 @@ from tandem.seeding import seeded
 from tandem.splits import require_every_class
 from tandem.tracking import OnEpoch, ignore
 
+_STATE = 2  # of what a killed training left: one of another layout is not gone on with
 _CACHED_SHARE = 8 / 7  # side of a cached picture over that of a crop, as of torchvision's 256 and 224
 
 
@@ -85,6 +86,7 @@ def key_of(job: Job, backbone: Backbone, *, device: torch.device) -> str:
     """Digest of all that the result of a training depends on, this program's own code apart."""
     samples = [(sample.id, sample.label, sample.group, sample.split) for sample in job.samples.samples]
     described = {
+        "state": _STATE,
         "name": job.name,
         "layers": job.num_layers,
         "settings": asdict(settings_of(job)),
