@@ -6,10 +6,10 @@ With DIR, which is as for benchmarks/real_photos.py, the vehicles preset runs on
 `dvc exp run -S train.lr=...`: with the head that it ships, which is fitted whole and takes no notice of lr (its stages
 run again all the same), and with a linear head, which is trained by it. The stages' own is what their scripts take when
 they are run alone, one after the other, and is to be the larger half; of that their starts, the interpreter and its
-imports, are what processes take that do no more. The rest of the wall is DVC. Each is the least of three rounds.
+imports, are what processes take that do no more. The rest of the wall is DVC. Each is the least of five rounds.
 
 Then, for each size, that many small drawn pictures go through the stages up to curate, and `dvc repro curate` with
-nothing to do is held against `dvc status curate`, by turns.
+nothing to do is held against `dvc status --with-deps curate`, which looks at the same stages, by turns.
 
 Prints required beside reached and exits 1 when a figure falls short. About ten minutes on two idle cores.
 """
@@ -29,7 +29,7 @@ from figures import Figure, conclude
 
 RERUN_S = 15
 NO_OP = 1.3  # times dvc status
-ROUNDS = 3
+ROUNDS = 5
 IMPORTS = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='imported')"
 
 
@@ -85,9 +85,8 @@ def least(clone: Path, *arguments: str) -> float:
 def no_op(clone: Path, pictures: int) -> Figure:
     growth.drawn_clone(clone, pictures)
     real_photos.repro(clone, "curate")
-    walls = [
-        [dvc(clone, *command)[0] for command in (("status", "curate"), ("repro", "curate"))] for _ in range(ROUNDS)
-    ]
+    commands = (("status", "--with-deps", "curate"), ("repro", "curate"))
+    walls = [[dvc(clone, *command)[0] for command in commands] for _ in range(ROUNDS)]
     status, repro = (min(column) for column in zip(*walls, strict=True))
     ratio = repro / status
     text = f"{ratio:.2f} ({repro:.1f} s)"
