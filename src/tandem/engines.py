@@ -27,6 +27,7 @@ _NUM_TRIED = 8  # drawn pictures
 _SHORT_SUM = 32  # products a value of a convolution; the rounding of so few does not average out
 _TWICE = 3  # convolutions of short sums, from the pixels on
 _AT_ONCE = 4  # pictures that OpenVINO computes on one core: the maps of more leave its cache
+_IN_FLIGHT = 2  # requests a stream, so that none is idle while this thread waits for pictures or for its turn
 _Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
@@ -123,7 +124,8 @@ def _openvino(net: nn.Module, *, size_px: int, batch_size: int) -> Engine:
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
 
     def rows(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        requests = [compiled.create_infer_request() for _ in range(compiled.get_property("NUM_STREAMS"))]
+        num_requests = _IN_FLIGHT * compiled.get_property("NUM_STREAMS")
+        requests = [compiled.create_infer_request() for _ in range(num_requests)]
         waiting: deque[tuple[Any, int]] = deque()
         for pixels in (batch[at : at + at_once] for batch in batches for at in range(0, len(batch), at_once)):
             if not requests:
