@@ -21,9 +21,16 @@ def main() -> None:
     class_names = read_json(merge / "classes.json")
     decided = decisions.load_decisions(Path("data/review/decisions.csv"))
     decisions.require_classes(decided, class_names)
-    sketch_of = alignment.reader([merge / "images" / record.file for record in index.records])
-    given = {"sketch_of": sketch_of, "class_names": class_names, "settings": settings, "decisions": decided}
-    curated = curation.curate(index, x=x, hashes=hashes, **given)
+    curated = curation.curate(
+        index,
+        x=x,
+        hashes=hashes,
+        # held nowhere else: the sketches that it keeps go with it
+        sketch_of=alignment.reader([merge / "images" / record.file for record in index.records]),
+        class_names=class_names,
+        settings=settings,
+        decisions=decided,
+    )
     split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
     nearest = gate.require_no_leak(
         index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near

@@ -16,6 +16,7 @@ from tandem.errors import LeakySplit
 _ROUNDING = 1e-12  # of float64: equal rows may lie this far apart
 _MIN_SET_BITS = 96  # a flat picture's hash means nothing; see tandem.hashes
 _BLOCK = 256
+_WORKING_MB = 64  # of distances at a time; scikit-learn's own 1024 takes as long
 
 
 def require_no_leak(
@@ -61,7 +62,8 @@ def _cosines(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
     """First row and cosines (b, n) of blocks of rows of x with all rows of y."""
     if len(x) and len(y):
         start = 0
-        for distances in pairwise_distances_chunked(x.astype(np.float64), y.astype(np.float64), metric="cosine"):
+        double = x.astype(np.float64), y.astype(np.float64)
+        for distances in pairwise_distances_chunked(*double, metric="cosine", working_memory=_WORKING_MB):
             yield start, 1 - distances
             start += len(distances)
 

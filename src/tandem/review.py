@@ -14,6 +14,7 @@ from tandem import database
 from tandem.errors import DataError
 
 VIEWS = ("train", "val", "test", "copies", "conflicts", "dropped")
+_WORKING_MB = 64  # of distances at a time; scikit-learn's own is 1024
 
 
 @dataclass(frozen=True)
@@ -121,12 +122,15 @@ def _sample(fiftyone: Any, picture: Picture, row: np.ndarray) -> Any:
 
 def _ask_brain(fiftyone: Any, dataset: Any, max_distance: float) -> BrainFindings:
     import fiftyone.brain as brain
+    import sklearn
 
     copies_of = brain.compute_exact_duplicates(dataset, skip_failures=False)
+    # before the search, which holds its own copies of the features
+    brain.compute_visualization(dataset, embeddings="features", brain_key="pca", method="pca", num_dims=2)
     # by the name of the field: an array would be stored with the result as JSON, six times slower and larger
     index = brain.compute_similarity(dataset, embeddings="features", brain_key="features", backend="sklearn")
-    brain.compute_near_duplicates(dataset, similarity_index=index, threshold=max_distance)
-    brain.compute_visualization(dataset, embeddings="features", brain_key="pca", method="pca", num_dims=2)
+    with sklearn.config_context(working_memory=_WORKING_MB):
+        brain.compute_near_duplicates(dataset, similarity_index=index, threshold=max_distance)
     # Brain stores no result of a duplicate search under a brain key, so its threshold goes into a run of our own
     dataset.register_run("near_duplicates", dataset.init_run(brain_key="features", max_distance=max_distance))
     near = {kept: [duplicate for duplicate, _ in found] for kept, found in index.neighbors_map.items()}
