@@ -21,16 +21,10 @@ def main() -> None:
     class_names = read_json(merge / "classes.json")
     decided = decisions.load_decisions(Path("data/review/decisions.csv"))
     decisions.require_classes(decided, class_names)
-    curated = curation.curate(
-        index,
-        x=x,
-        hashes=hashes,
-        # held nowhere else: the sketches that it keeps go with it
-        sketch_of=alignment.reader([merge / "images" / record.file for record in index.records]),
-        class_names=class_names,
-        settings=settings,
-        decisions=decided,
-    )
+    images = [merge / "images" / record.file for record in index.records]
+    given = {"class_names": class_names, "settings": settings, "decisions": decided}
+    # the sketches that the reader keeps go with it
+    curated = curation.curate(index, x=x, hashes=hashes, sketch_of=alignment.reader(images), **given)
     split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
     nearest = gate.require_no_leak(
         index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near
@@ -39,8 +33,7 @@ def main() -> None:
     brain = reviewing.build(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
     curation.save(curated, Path("data/curate"))
     across = {"highest": float(nearest.max(initial=-1)), "pictures": calibrating.histogram(nearest)}
-    found = {"nearest_across_splits": across, "brain": brain.counts()}
-    write_json(Path("metrics/curate.json"), curated.counts | found)
+    write_json(Path("metrics/curate.json"), curated.counts | {"nearest_across_splits": across, "brain": brain.counts()})
 
 
 if __name__ == "__main__":
