@@ -46,7 +46,7 @@ $(VENV)/ready: requirements.lock pyproject.toml
 	python -m uv --version >/dev/null 2>&1 || python -m pip install --quiet --disable-pip-version-check uv
 	python -m uv pip install --quiet --python $(VENV)/bin/python --compile-bytecode -r requirements.lock
 	python -m uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
-	python -m tandem.mongod
+	tandem setup
 	@touch $@
 
 lock: $(VENV)/ready

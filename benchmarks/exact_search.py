@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandem.duplicates import near_pairs
-from tandem.hashes import similarity_of_bits
+from tandem.curation.duplicates.search import near_pairs
+from tandem.images.hashing import similarity_of_bits
 
 SEED = 0
 NUM_KINDS = 200

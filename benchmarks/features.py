@@ -38,13 +38,16 @@ from torchvision import models, transforms
 import gpu
 import real_photos
 from figures import Figure, conclude
-from tandem import backbones, engines, extraction, training
-from tandem.features import load_features
+from tandem.features import extract as extraction
+from tandem.features.backbones import backbone as backbones
+from tandem.features.engines import engine as engines
 from tandem.files import read_csv, sha256
-from tandem.pixel_descent import Pictures, fit
-from tandem.records import load_index
-from tandem.samples import Samples, load_samples
-from tandem.splits import split_of
+from tandem.finetune.loop import Pictures, fit
+from tandem.tables.features import load_features
+from tandem.tables.index import load_index
+from tandem.tables.samples import Samples, load_samples
+from tandem.tables.splits import split_of
+from tandem.training import heads
 
 SIZE_PX = 224
 BATCH_SIZE = 16
@@ -221,7 +224,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def accuracy(clone: Path, x: np.ndarray) -> float:
     """On test, of the preset's head; the mean over seeds of the split."""
     values, samples = real_photos.read_params(clone), load_samples(clone / "data/curate")
-    settings = training.Settings.from_params(values["train"])
+    settings = heads.Settings.from_params(values["train"])
     reached = []
     for seed in SEEDS:
         drawn = tuple(
@@ -231,7 +234,7 @@ def accuracy(clone: Path, x: np.ndarray) -> float:
             for one in samples.samples
         )
         own = Samples(samples.class_names, drawn)
-        predicted = training.train(x, own, settings=settings, name="probe").logits[own.rows("test")].argmax(axis=1)
+        predicted = heads.train(x, own, settings=settings, name="probe").logits[own.rows("test")].argmax(axis=1)
         reached.append(float((predicted == own.targets("test")).mean()))
     return mean(reached)
 

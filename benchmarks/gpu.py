@@ -35,15 +35,19 @@ import torch
 from torch import nn
 
 from figures import Figure, conclude
-from tandem import backbones, cuda, engines, extraction, thawing
-from tandem.augmentation import Augment
-from tandem.backbones import Backbone
+from tandem.features import extract
+from tandem.features.backbones import backbone as backbones
+from tandem.features.backbones.backbone import Backbone
+from tandem.features.engines import cuda
+from tandem.features.engines import engine as engines
 from tandem.files import sha256
-from tandem.pixel_descent import Pictures, fit, stepper
-from tandem.pixel_steps import Settings, Training
-from tandem.pixels import cache_pixels
+from tandem.finetune import layers as thawing
+from tandem.finetune.augment import Augment
+from tandem.finetune.loop import Pictures, fit, stepper
+from tandem.finetune.trainer import Settings, Training
+from tandem.images.loader import cache_pixels
 from tandem.seeding import repeatable, seeded
-from tandem.tracking import Epoch
+from tandem.training.loggers import Epoch
 
 NAMES = {"resnet50": "resnet50", "mobilenet_v2": "mobilenetv2_100"}  # torchvision's and timm's
 SIZE_PX = 224
@@ -115,12 +119,12 @@ def features(backbone: Backbone, paths: list[Path]) -> list[Figure]:
     name = backbone.name
     knobs = {"batch_size": BATCH_SIZE, "workers": WORKERS}
     engine = engines.start(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
-    decoded = list(extraction.decoded(paths[:1024], size_px=SIZE_PX, resize="squash", **knobs))
+    decoded = list(extract.decoded(paths[:1024], size_px=SIZE_PX, resize="squash", **knobs))
     count(engine.rows(decoded))
     ours = best(
-        lambda: count(extraction.extract(paths, engine=engine, size_px=SIZE_PX, resize="squash", name=name, **knobs))
+        lambda: count(extract.extract(paths, engine=engine, size_px=SIZE_PX, resize="squash", name=name, **knobs))
     )
-    feed = best(lambda: count(extraction.decoded(paths, size_px=SIZE_PX, resize="squash", **knobs)))
+    feed = best(lambda: count(extract.decoded(paths, size_px=SIZE_PX, resize="squash", **knobs)))
     ready = best(lambda: count(engine.rows(decoded * 8)))
     there = torch.from_numpy(np.concatenate(decoded)[: cuda.at_once(SIZE_PX)]).to("cuda")
     forward = cuda.forward(backbone.net)
@@ -236,7 +240,7 @@ def timm_training(name: str, ours: float) -> list[Figure]:
 
 def cached(paths: list[Path], path: Path) -> Pictures:
     knobs = {"batch_size": BATCH_SIZE, "workers": WORKERS}
-    decoded = extraction.decoded(paths, size_px=CACHED_PX, resize="squash", **knobs)
+    decoded = extract.decoded(paths, size_px=CACHED_PX, resize="squash", **knobs)
     pixels = cache_pixels(path, decoded, count=len(paths), size_px=CACHED_PX)
     return Pictures(pixels, torch.arange(len(paths)) % NUM_CLASSES)
 

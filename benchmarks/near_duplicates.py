@@ -7,7 +7,7 @@ its pictures have 96 px, for which a pass costs nearly nothing, so the cost is o
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Byte copies are
 dropped; what is left are the originals. Some of them, drawn by a seed, are copied by each transformation, saved again
 as JPEG 90. Twice as many originals as are copied, or all that there are, go with the copies of one transformation
-at a time through the pairing of tandem.copies with the parameters of presets/vehicles.yaml. Recall: share of the
+at a time through the pairing of tandem.curation.duplicates.find with the parameters of presets/vehicles.yaml. Recall: share of the
 copies that are paired with their original. Precision, over all transformations: 1 - wrong pairs / pairs.
 
 A pair of pictures of different originals is wrong unless those are natural copies, which the archives hold too. That
@@ -46,14 +46,19 @@ import torch
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from figures import Figure, conclude
-from tandem import alignment, backbones, copies, curation, engines, params
-from tandem.duplicates import components
+from tandem.curation import curate as curation
+from tandem.curation.duplicates import alignment
+from tandem.curation.duplicates import find as copies
+from tandem.curation.duplicates.search import components
 from tandem.errors import BrokenImage
-from tandem.extraction import extract
+from tandem.features.backbones import backbone
+from tandem.features.engines import engine as engines
+from tandem.features.extract import extract
 from tandem.files import read_json, sha256
-from tandem.hashes import oriented_hashes
-from tandem.images import decode
-from tandem.sources import sample
+from tandem.images.decode import decode
+from tandem.images.hashing import oriented_hashes
+from tandem.pipeline import params
+from tandem.sources.synthetic import dataset as sample
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "weights/mobilenet_v2-imagenet.pth"
@@ -318,7 +323,7 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     log(f"features, load {os.getloadavg()[0]:.1f}")
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
     source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
-    net = backbones.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
+    net = backbone.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
     runtime = preset["runtime"]
     batch = {"batch_size": runtime["batch_size"]}
     engine = engines.start(net, engine="reference", size_px=transform["size_px"], device=runtime["device"], **batch)

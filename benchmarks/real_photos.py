@@ -31,14 +31,17 @@ import numpy as np
 from ruamel.yaml import YAML
 
 from figures import Figure, conclude
-from tandem import evaluation, params, resplitting, training
-from tandem.features import load_features
+from tandem.evaluation import report
 from tandem.files import read_csv, read_json, sha256
-from tandem.logits import load_all
-from tandem.records import Index, load_index
-from tandem.resplitting import Repeat
-from tandem.samples import Sample, Samples, load_samples
-from tandem.splits import split_of
+from tandem.pipeline import params
+from tandem.studies import repeated_splits
+from tandem.studies.repeated_splits import Repeat
+from tandem.tables.features import load_features
+from tandem.tables.index import Index, load_index
+from tandem.tables.logits import load_all
+from tandem.tables.samples import Sample, Samples, load_samples
+from tandem.tables.splits import split_of
+from tandem.training import heads
 
 ROOT = Path(__file__).resolve().parents[1]
 SEEDS = (0, 1, 2, 3, 4)
@@ -167,13 +170,13 @@ def repeat(clone: Path, seed: int) -> Repeat:
     folders |= {kind: clone / "data/ensemble" / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
     logits = load_all(paths, ids=samples.ids, class_names=samples.class_names)
-    single = evaluation.best_on_val({name: logits[name] for name in singles}, samples)
+    single = report.best_on_val({name: logits[name] for name in singles}, samples)
     return Repeat(seed, samples, logits, shipped=ensemble["shipped"], single=single)
 
 
 def scored(repeats: Sequence[Repeat]) -> list[Figure]:
     """What is required of the vehicles' scores, and all of them."""
-    summary: Any = resplitting.summary(repeats, settings=evaluation.Settings(draws=2000, max_error=0.05, seed=0))
+    summary: Any = repeated_splits.summary(repeats, settings=report.Settings(draws=2000, max_error=0.05, seed=0))
     frozen, tuned = (summary["models"][name]["top1_accuracy"]["mean"] for name in ("mobilenet_v2", TUNED))
     gain, ece = summary["shipped_minus_best_single"]["top1_accuracy"], summary["together"]["ece"]["value"]
     limits, chance = f"{gain['low']:+.3f} to {gain['high']:+.3f}", summary["together"]["ece_by_chance"]
@@ -191,7 +194,7 @@ def scored(repeats: Sequence[Repeat]) -> list[Figure]:
 
 def told(preset: str, repeats: Sequence[Repeat]) -> list[Figure]:
     """Mean and range over the seeds of each model's test accuracy, and of what would be shipped."""
-    rows = resplitting.table(repeats)
+    rows = repeated_splits.table(repeats)
     figures = []
     for model in [*repeats[0].logits, "shipped"]:
         own = [row for row in rows if row.model == model or (model == "shipped" and row.is_shipped)]
@@ -298,8 +301,8 @@ def claimed_by_file_split(clone: Path, seed: int) -> float:
     x = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).x
     rows, samples = by_file(index, values["curate"]["fractions"], seed)
     table = Samples(tuple(values["labels"]["classes"]), tuple(samples))
-    settings = training.Settings.from_params(values["train"])
-    trained = training.train(np.asarray(x)[rows], table, settings=settings, name="split by file")
+    settings = heads.Settings.from_params(values["train"])
+    trained = heads.train(np.asarray(x)[rows], table, settings=settings, name="split by file")
     predicted = trained.logits[table.rows("test")].argmax(axis=1)
     return float((predicted == table.targets("test")).mean())
 

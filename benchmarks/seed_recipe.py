@@ -33,14 +33,15 @@ from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 import real_photos
 from figures import Figure, conclude
-from tandem import backbones, training
-from tandem.features import load_features
+from tandem.features.backbones import backbone as backbones
 from tandem.files import sha256
-from tandem.inputs import read_inputs
-from tandem.records import load_index
-from tandem.resplitting import resplit
-from tandem.samples import SPLITS, Samples, load_samples
+from tandem.images.transforms import read_inputs
 from tandem.seeding import one_thread, seeded
+from tandem.studies.repeated_splits import resplit
+from tandem.tables.features import load_features
+from tandem.tables.index import load_index
+from tandem.tables.samples import SPLITS, Samples, load_samples
+from tandem.training import heads
 
 # The recipe.
 SIZE_PX = 150
@@ -145,7 +146,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
     """The recipe's claims and our own figure on the curated pictures of the clone."""
     index, samples = load_index(clone / "data/merge/index.csv"), load_samples(clone / "data/curate")
     values = real_photos.read_params(clone)
-    fractions, settings = values["curate"]["fractions"], training.Settings.from_params(values["train"])
+    fractions, settings = values["curate"]["fractions"], heads.Settings.from_params(values["train"])
     x = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).x
     pixels = decoded([clone / "data/merge/images" / record.file for record in index.records])
     tasks: dict[tuple[int, bool], Task] = {}
@@ -172,8 +173,8 @@ def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
     return {split: Part(np.asarray(rows)[samples.rows(split)], samples.targets(split)) for split in SPLITS}
 
 
-def our_accuracy(x: np.ndarray, samples: Samples, settings: training.Settings) -> float:
-    logits = training.train(x, samples, settings=settings, name="ours").logits[samples.rows("test")]
+def our_accuracy(x: np.ndarray, samples: Samples, settings: heads.Settings) -> float:
+    logits = heads.train(x, samples, settings=settings, name="ours").logits[samples.rows("test")]
     return float((logits.argmax(axis=1) == samples.targets("test")).mean())
 
 

@@ -31,8 +31,8 @@ import real_photos
 from figures import Figure, conclude
 from growth import cost
 from tandem.files import sha256
-from tandem.samples import load_samples
 from tandem.seeding import one_thread
+from tandem.tables.samples import load_samples
 
 PAIRS, EPOCHS = 4, 15
 BATCH_SIZE, SIZE_PX, NUM_PICTURES = 8, 224, 128

@@ -19,11 +19,11 @@ import numpy as np
 
 import real_photos
 from figures import Figure, conclude
-from tandem import training
-from tandem.features import load_features
-from tandem.resplitting import splits
-from tandem.samples import load_samples
-from tandem.scoring import score
+from tandem.evaluation.scores import score
+from tandem.studies.repeated_splits import splits
+from tandem.tables.features import load_features
+from tandem.tables.samples import load_samples
+from tandem.training import heads
 
 NUMBERS = (1, 2, 4, 8, 10)
 
@@ -52,11 +52,11 @@ def figures(clone: Path, seeds: int) -> Iterable[Figure]:
     samples, values = load_samples(clone / "data/curate"), real_photos.read_params(clone)
     views = np.asarray(load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).views)
     drawn = splits(samples, fractions=values["curate"]["fractions"], first=0, seeds=seeds)
-    settings = training.Settings.from_params(values["train"])
+    settings = heads.Settings.from_params(values["train"])
     for number in NUMBERS:
         scores = []
         for own in drawn.values():
-            trained = training.train(views[:, :number], own, settings=settings, name=f"{number} views")
+            trained = heads.train(views[:, :number], own, settings=settings, name=f"{number} views")
             scores.append(score(trained.logits, own, split="test"))
         accuracies = [each["top1_accuracy"] for each in scores]
         text = f"{fmean(accuracies):.4f} +- {stdev(accuracies):.3f}, {fmean(each['log_loss'] for each in scores):.4f}"

@@ -19,11 +19,11 @@ import numpy as np
 
 import real_photos
 from figures import Figure, conclude
-from tandem import suspects
-from tandem.features import load_features
+from tandem.curation import label_errors
 from tandem.files import read_csv, read_json
-from tandem.records import load_index
-from tandem.samples import load_samples
+from tandem.tables.features import load_features
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
 
 # Of vehicle-type-recognition, wrong or like nothing of their class by eye: brand logos, a pickup, two cars; Mini cars,
 # minivans (2), hand carts (2), a building.
@@ -57,11 +57,11 @@ def photographs(archives: Path, clone: Path) -> list[Figure]:
     """Rank within its class of each of WRONG that is used, and the share among the first of their class."""
     real_photos.prepare(clone, "vehicles", archives, real_photos.VEHICLES)
     real_photos.repro(clone, "curate")
-    settings = suspects.Settings(**real_photos.read_params(clone)["suspect"])
+    settings = label_errors.Settings(**real_photos.read_params(clone)["suspect"])
     samples, records = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv").records
     x = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).x
     started = time.perf_counter()
-    found = suspects.suspect([x], samples, settings=settings)
+    found = label_errors.suspect([x], samples, settings=settings)
     seconds = time.perf_counter() - started
     labels = np.array([samples.samples[row].label for row in found.rows])
     figures, hits = [], 0

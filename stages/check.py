@@ -8,9 +8,9 @@ cache, and come back from there when they are named again.
 
 from pathlib import Path
 
-from tandem import code, running, schema
 from tandem.files import keep_only
-from tandem.params import read_params
+from tandem.pipeline import code, run, schema
+from tandem.pipeline.params import read_params
 
 
 def main() -> None:
@@ -28,4 +28,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

@@ -6,11 +6,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem import alignment, calibrating, curation, decisions, gate, reviewing, running
-from tandem.features import load_features
+from tandem.curation import curate as curation
+from tandem.curation import leak_check
+from tandem.curation.duplicates import alignment, threshold
 from tandem.files import read_json, write_json
-from tandem.params import read_params
-from tandem.records import load_index
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.review import dataset as reviewing
+from tandem.tables import decisions
+from tandem.tables.features import load_features
+from tandem.tables.index import load_index
 
 
 def main() -> None:
@@ -26,15 +31,15 @@ def main() -> None:
     # the sketches that the reader keeps go with it
     curated = curation.curate(index, x=x, hashes=hashes, sketch_of=alignment.reader(images), **given)
     split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
-    nearest = gate.require_no_leak(
+    nearest = leak_check.require_no_leak(
         index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near
     )
     dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
-    brain = reviewing.build(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
+    brain = reviewing.rebuild(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
     curation.save(curated, Path("data/curate"))
-    across = {"highest": float(nearest.max(initial=-1)), "pictures": calibrating.histogram(nearest)}
+    across = {"highest": float(nearest.max(initial=-1)), "pictures": threshold.histogram(nearest)}
     write_json(Path("metrics/curate.json"), curated.counts | {"nearest_across_splits": across, "brain": brain.counts()})
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

@@ -7,8 +7,9 @@ under way, and a part that a later run can go on with, lies in data/download/par
 import sys
 from pathlib import Path
 
-from tandem import downloading, running
-from tandem.params import read_params
+from tandem.pipeline import run as running
+from tandem.pipeline.params import read_params
+from tandem.sources import download as downloading
 
 
 def main(name: str) -> None:

@@ -5,10 +5,13 @@ Reads data/finetune, data/train, data/study, data/curate; writes data/ensemble a
 
 from pathlib import Path
 
-from tandem import ensembling, features, logits, running, tracking, training
 from tandem.files import write_json
-from tandem.params import read_params
-from tandem.samples import load_samples
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables import features, logits
+from tandem.tables.samples import load_samples
+from tandem.training import ensembles as ensembling
+from tandem.training import heads, loggers
 
 
 def main() -> None:
@@ -23,8 +26,8 @@ def main() -> None:
         library=logits.load_library(Path("data/study/library.npz"), **of),
     )
     own = params["ensemble"]
-    settings = training.Settings.from_params({**params["train"], "dropout": own["dropout"]})
-    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/ensemble")) as track:
+    settings = heads.Settings.from_params({**params["train"], "dropout": own["dropout"]})
+    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/ensemble")) as track:
         ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"], track=track)
     shipped = ensembling.choose(own["kind"], ensembles, samples)
     ensembling.save(ensembles, samples, Path("data/ensemble"), shipped=shipped)
@@ -32,4 +35,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

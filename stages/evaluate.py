@@ -6,11 +6,13 @@ metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of al
 
 from pathlib import Path
 
-from tandem import evaluation, logits, running
+from tandem.evaluation import report as evaluation
 from tandem.files import read_json, write_json, write_table
-from tandem.params import read_params
-from tandem.records import load_index
-from tandem.samples import load_samples
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables import logits
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
 
 
 def main() -> None:
@@ -36,4 +38,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

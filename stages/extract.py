@@ -3,10 +3,13 @@
 import sys
 from pathlib import Path
 
-from tandem import backbones, engines, extraction, running
-from tandem.features import write_features
-from tandem.params import read_params
-from tandem.records import load_index
+from tandem.features import extract as extraction
+from tandem.features.backbones import backbone as backbones
+from tandem.features.engines import engine as engines
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables.features import write_features
+from tandem.tables.index import load_index
 
 
 def main(name: str) -> None:
@@ -31,4 +34,4 @@ def main(name: str) -> None:
 
 
 if __name__ == "__main__":
-    running.run(main, *sys.argv[1:])
+    run.run(main, *sys.argv[1:])

@@ -8,11 +8,14 @@ A fine-tune that was killed goes on from its last epoch, whose state lies in .ta
 import sys
 from pathlib import Path
 
-from tandem import finetuning, jobs, running, tracking
 from tandem.files import write_json
-from tandem.params import read_params
-from tandem.records import load_index
-from tandem.samples import load_samples
+from tandem.finetune import finetune as finetuning
+from tandem.finetune import job as jobs
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+from tandem.training import loggers
 
 
 def main(name: str) -> None:
@@ -20,10 +23,10 @@ def main(name: str) -> None:
     images = [Path("data/merge/images") / record.file for record in load_index(Path("data/merge/index.csv")).records]
     samples, extracted = load_samples(Path("data/curate")), Path("data/extract") / name
     job = jobs.Job.from_params(name, params, samples, images=images, extracted=extracted)
-    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
+    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
         told = finetuning.finetune(job, Path("data/finetune") / name, recovery=recovery, on_epoch=track(name))
     write_json(Path(f"metrics/finetune/{name}.json"), told)
 
 
 if __name__ == "__main__":
-    running.run(main, *sys.argv[1:])
+    run.run(main, *sys.argv[1:])

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem import labels, merging, running
+from tandem.datasets import labels
+from tandem.datasets import merge as merging
 from tandem.files import whole_folder, write_json
-from tandem.params import read_params
-from tandem.records import save_dropped, save_index
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables.index import save_dropped, save_index
 
 
 def main() -> None:
@@ -29,4 +31,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

@@ -7,26 +7,30 @@ fine-tuned one has seen the labels of pictures that are test ones of another spl
 from dataclasses import asdict
 from pathlib import Path
 
-from tandem import evaluation, features, jobs, resplitting, running
+from tandem.evaluation import report
 from tandem.files import write_csv, write_json
-from tandem.params import read_params
-from tandem.samples import load_samples
+from tandem.finetune import job
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.studies import repeated_splits
+from tandem.tables import features
+from tandem.tables.samples import load_samples
 
 
 def main() -> None:
     params, samples = read_params(), load_samples(Path("data/curate"))
     own, drawn = params["evaluate"], params["curate"]
     seeds = {"first": drawn["seed"], "seeds": own["seeds"]}
-    parts = resplitting.splits(samples, fractions=drawn["fractions"], **seeds)
-    names = jobs.frozen(params["train"]["trainable_backbone_layers"], params["backbones"])
+    parts = repeated_splits.splits(samples, fractions=drawn["fractions"], **seeds)
+    names = job.frozen(params["train"]["trainable_backbone_layers"], params["backbones"])
     x = features.load_all(Path("data/extract"), names, ids=samples.ids)
     trained = {"train": params["train"], "ensemble": params["ensemble"]}
-    repeats = [resplitting.repeat(x, part, seed=seed, **trained) for seed, part in parts.items() if x]
-    rows = [asdict(row) for row in resplitting.table(repeats)]
-    write_csv(Path("metrics/resplit.csv"), resplitting.COLUMNS, rows)
-    told = resplitting.summary(repeats, settings=evaluation.Settings.from_params(own))
+    repeats = [repeated_splits.repeat(x, part, seed=seed, **trained) for seed, part in parts.items() if x]
+    rows = [asdict(row) for row in repeated_splits.table(repeats)]
+    write_csv(Path("metrics/resplit.csv"), repeated_splits.COLUMNS, rows)
+    told = repeated_splits.summary(repeats, settings=report.Settings.from_params(own))
     write_json(Path("metrics/resplit.json"), told)
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

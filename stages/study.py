@@ -6,10 +6,13 @@ Reads data/finetune, data/curate; writes metrics/study.csv, metrics/study.json a
 from dataclasses import asdict
 from pathlib import Path
 
-from tandem import features, logits, running, studying, training
 from tandem.files import write_json, write_table
-from tandem.params import read_params
-from tandem.samples import load_samples
+from tandem.pipeline import run as running
+from tandem.pipeline.params import read_params
+from tandem.studies import grid as studying
+from tandem.tables import features, logits
+from tandem.tables.samples import load_samples
+from tandem.training import heads
 
 
 def main() -> None:
@@ -21,7 +24,7 @@ def main() -> None:
         features.load_all(Path("data/finetune"), params["backbones"], ids=samples.ids),
         samples=samples,
         grid=studying.Grid(**params["study"]),
-        settings=training.Settings.from_params({**params["train"], **free}),
+        settings=heads.Settings.from_params({**params["train"], **free}),
         ensemble_dropout=params["ensemble"]["dropout"],
         width=params["ensemble"]["width"],
         workers=params["runtime"]["workers"],

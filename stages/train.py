@@ -7,24 +7,25 @@ Seconds for a thousand pictures.
 import sys
 from pathlib import Path
 
-from tandem import running, tracking, training
-from tandem.features import load_features
 from tandem.files import write_json
-from tandem.params import read_params
-from tandem.samples import load_samples
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params
+from tandem.tables.features import load_features
+from tandem.tables.samples import load_samples
+from tandem.training import heads, loggers
 
 
 def main(name: str) -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     x = load_features(Path("data/finetune") / name, ids=samples.ids).views
-    settings = training.Settings.from_params(params["train"])
-    with tracking.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
-        task = training.Task(training.table(x), samples, settings, name, track(name))
-        trained, out_of_fold = training.train_with_folds(task)
-    training.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
-    write_json(Path(f"metrics/train/{name}.json"), training.summary(trained, samples))
+    settings = heads.Settings.from_params(params["train"])
+    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
+        task = heads.Task(heads.table(x), samples, settings, name, track(name))
+        trained, out_of_fold = heads.train_with_folds(task)
+    heads.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
+    write_json(Path(f"metrics/train/{name}.json"), heads.summary(trained, samples))
 
 
 if __name__ == "__main__":
-    running.run(main, *sys.argv[1:])
+    run.run(main, *sys.argv[1:])

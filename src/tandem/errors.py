@@ -12,7 +12,7 @@ PipelineError            everything below: one clear message, no traceback
     +-- LeakySplit       copies lie on two sides of a split, or a class is missing from one
 
 A message says what was found, where, and what to do. `PipelineError` is caught once, in
-`tandem.running`, which prints it and ends with exit code 1.
+`tandem.pipeline.run`, which prints it and ends with exit code 1.
 """
 
 

@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tandem import files
 from tandem.errors import SourceError
 from tandem.sources.receipts import Fetched
-from tandem.sources.unpacking import is_litter, name_flaw, unpack
+from tandem.sources.unpack import is_litter, name_flaw, unpack
 
 KIND = "archive"
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem.errors import SourceError
-from tandem.sources.scrubbing import basic
+from tandem.sources.transfer.redact import basic
 
 KAGGLE_PAGE = "https://www.kaggle.com/settings"
 ROBOFLOW_PAGE = "https://app.roboflow.com/settings/api"

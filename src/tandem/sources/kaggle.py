@@ -5,13 +5,15 @@ from pathlib import Path
 
 from tandem import files
 from tandem.errors import SourceError
-from tandem.sources import credentials, fetching, kaggle_client
-from tandem.sources.attempts import Limits, Task
+from tandem.sources import credentials
 from tandem.sources.credentials import KAGGLE_PAGE, Credentials
-from tandem.sources.failures import Failure, heals
-from tandem.sources.fetching import Order, Standing
 from tandem.sources.receipts import Fetched
-from tandem.sources.unpacking import unpack
+from tandem.sources.transfer import fetch as fetching
+from tandem.sources.transfer import kaggle_client
+from tandem.sources.transfer.attempt import Limits, Task
+from tandem.sources.transfer.failures import Failure, heals
+from tandem.sources.transfer.fetch import Order, Standing
+from tandem.sources.unpack import unpack
 
 
 def fetch(

@@ -8,13 +8,15 @@ from PIL import Image
 
 from tandem import files
 from tandem.errors import SourceError
-from tandem.sources import credentials, fetching, roboflow_client
-from tandem.sources.attempts import Limits, Task
+from tandem.sources import credentials
 from tandem.sources.credentials import ROBOFLOW_PAGE, Credentials
-from tandem.sources.failures import Failure
-from tandem.sources.fetching import Order, Standing
 from tandem.sources.receipts import Fetched
-from tandem.sources.unpacking import unpack
+from tandem.sources.transfer import fetch as fetching
+from tandem.sources.transfer import roboflow_client
+from tandem.sources.transfer.attempt import Limits, Task
+from tandem.sources.transfer.failures import Failure
+from tandem.sources.transfer.fetch import Order, Standing
+from tandem.sources.unpack import unpack
 
 ARCHIVE = "roboflow.zip"  # the client's name for any export
 VOLATILE = ("README.roboflow.txt",)  # holds the minute of the export, which is made anew now and then

@@ -1,0 +1,1 @@
+"""The command `tandem`. With stages/ the only place that knows where a project keeps its files."""

@@ -1,0 +1,118 @@
+"""The command `tandem`: small helps around `dvc repro`. Run it from the project's folder."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tandem.errors import DataError, SourceError
+from tandem.evaluation import summary
+from tandem.files import read_csv, read_json
+from tandem.pipeline import run as running
+from tandem.pipeline import schema
+from tandem.pipeline.params import read_params
+from tandem.review import mongod
+from tandem.tables.index import load_index
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
+app.add_typer(sources, name="sources")
+
+_NEXT = """
+where to look next
+  metrics/                 all numbers; `dvc metrics show`, and after a change `dvc metrics diff`
+  data/merge/dropped.csv   what was left out, and why
+  data/curate/samples.csv  group and split of each picture
+  metrics/suspect.csv      labels that are likely wrong; `tandem review` opens the pictures
+  dvc plots show           curves, confusion, the study (a page that needs no network)
+  dvc exp run -S train.lr=0.01 && dvc exp show
+(`source .venv/bin/activate` puts these commands on your path)"""
+
+
+@app.command()
+def setup() -> None:
+    """Make sure that FiftyOne has a mongod to start; quiet when nothing is to be done."""
+    running.run(mongod.main)
+
+
+@app.command()
+def check() -> None:
+    """Say what is wrong in params.yaml, or that nothing is."""
+
+    def main() -> None:
+        schema.check(read_params())
+        typer.echo("params.yaml is good")
+
+    running.run(main)
+
+
+@app.command(name="results")
+def show_results() -> None:
+    """Show the scores of the last run, and where to look next."""
+
+    def main() -> None:
+        path = Path("metrics/evaluate.json")
+        if not path.is_file():
+            raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
+        other = Path("metrics/resplit.json")
+        spread = summary.spread(read_json(other)) if other.is_file() else ""
+        typer.echo("\n" + "\n".join(part for part in (summary.table(read_json(path)), spread, _NEXT) if part))
+
+    running.run(main)
+
+
+@app.command()
+def calibrate() -> None:
+    """Show how the candidates for copies correlate, and suggest a threshold (curate.correlation)."""
+    from tandem.curation.duplicates import threshold as calibrating
+
+    def main() -> None:
+        index, looked = Path("data/merge/index.csv"), [Path("data/curate/pairs.csv"), Path("data/curate/different.csv")]
+        if missing := [str(path) for path in (index, *looked) if not path.is_file()]:
+            raise DataError(f"no pairs were looked at yet ({missing[0]} is missing); run `dvc repro curate` first")
+        names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
+        rows = [row for path in looked for row in read_csv(path)]
+        typer.echo(calibrating.shown(rows, names, correlation=read_params()["curate"]["correlation"]))
+
+    running.run(main)
+
+
+@app.command()
+def review(
+    address: Annotated[str, typer.Option(help="Where the App listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 5151,
+    expose: Annotated[bool, typer.Option("--expose", help="Allow an address that others can reach.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many pictures, too.")] = False,
+) -> None:
+    """Look at the pictures in the FiftyOne App and decide: labels, copies, what is dropped or kept. Ctrl-C ends it."""
+    # Here, and not at the top: FiftyOne takes seconds to import.
+    from tandem.cli import review as cli_review
+
+    running.run(lambda: cli_review.main(address=address, port=port, is_exposed=expose, is_sure=yes))
+
+
+@sources.command(name="check")
+def check_sources(
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Ask no service: look at credentials and pins alone.")
+    ] = False,
+) -> None:
+    """Say for every source whether its credentials and pin are there, and what its service has. Downloads nothing."""
+    # Here, and not at the top: the clients' libraries take a moment that the other commands need not wait for.
+    from tandem.sources import check as inspecting
+    from tandem.sources.transfer.attempt import Limits
+
+    def main() -> None:
+        params = read_params()
+        schema.check(params)
+        limits = Limits(silence_s=20, grace_s=20, total_s=120)
+        findings = [
+            inspecting.inspect(name, source, limits=limits, environ=os.environ, is_online=not offline)
+            for name, source in params["sources"].items()
+        ]
+        typer.echo(inspecting.shown(findings))
+        if bad := [each.name for each in findings if not each.is_good]:
+            raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
+
+    running.run(main)

@@ -1,0 +1,1 @@
+"""Near duplicates, groups, splits and label errors, from features and hashes. Reads no params.yaml and knows no stage."""

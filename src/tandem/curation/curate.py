@@ -1,0 +1,233 @@
+"""From an index and one backbone's features to groups, splits and what is left out.
+
+Three kinds of links join pictures. Copies: candidates whose pixels agree (tandem.curation.duplicates.find), and what a person decided.
+Stems: pictures that Roboflow exported from one source image carry one stem, but a stem is no identity
+(uploads called `Image_9` exist in many sets), so a stem joins two pictures only inside one source and class
+and only where they are near by the looser hint thresholds. Videos and parents of crops: frames of one
+clip and crops of one picture share a scene whatever their pixels say, so they always join.
+The first two make copies; all three make groups, and a group never lies in two splits.
+
+A person's decisions (tandem.tables.decisions) go before all else. A class or a drop holds for all copies of the picture.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+
+from tandem.curation import groups, naive_split
+from tandem.curation.duplicates.alignment import Sketch
+from tandem.curation.duplicates.find import Candidates, Looked, Nearness, find_near, look, save_looked
+from tandem.curation.duplicates.search import components
+from tandem.curation.naive_split import Draw
+from tandem.errors import DataError
+from tandem.files import whole_folder
+from tandem.tables.decisions import Decisions
+from tandem.tables.index import Index, Record
+from tandem.tables.samples import SPLITS, Sample, Samples, save_samples
+from tandem.tables.splits import require_every_class, split_of
+
+_MOST_TOLD = 20  # groups in the metrics
+
+
+@dataclass(frozen=True)
+class Settings:
+    """candidates: pairs to look at. correlation: least of a copy's pixels. hint: when pictures of one stem are copies.
+
+    copies: keep "one" picture of a set of copies (the largest), or all "together" in one split.
+    fractions: share of the groups in each split.
+    """
+
+    candidates: Candidates
+    correlation: float
+    hint: Nearness
+    copies: Literal["one", "together"]
+    fractions: Mapping[str, float]
+    seed: int
+
+    @classmethod
+    def from_params(cls, section: Mapping[str, Any]) -> Self:
+        """From `curate` of the parameters, without its backbone."""
+        values = {key: value for key, value in section.items() if key != "backbone"}
+        parts: dict[str, Callable[..., Any]] = {"candidates": Candidates, "hint": Nearness}
+        return cls(**{**values, **{key: part(**values[key]) for key, part in parts.items()}})
+
+
+@dataclass(frozen=True)
+class Curated:
+    """copies: near duplicates, by row of the index. different: the other candidates. counts: for the metrics."""
+
+    samples: Samples
+    copies: Looked
+    different: Looked
+    counts: dict[str, object]
+
+
+def curate(
+    index: Index,
+    *,
+    x: np.ndarray,
+    hashes: np.ndarray,
+    sketch_of: Callable[[int], Sketch],
+    class_names: Sequence[str],
+    settings: Settings,
+    decisions: Decisions,
+) -> Curated:
+    """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), sketch_of: row -> Sketch, in the index's order.
+
+    Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
+    """
+    if not len(index.records) == len(x) == len(hashes):
+        raise DataError(
+            f"{len(index.records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
+            "run the merge and extract stages again"
+        )
+    row_of = {id_: row for row, id_ in enumerate(index.ids)}
+    apart = _pairs_of(decisions.not_copies, row_of)
+    looked = look(x, hashes, sketch_of, candidates=settings.candidates)
+    is_copy = (looked.correlation >= settings.correlation) & ~_among(looked.pairs.rows, apart, len(x))
+    copies, different = looked.where(is_copy), looked.where(~is_copy)
+    stems = _stem_links(index.records, x, hashes, settings.hint)
+    stems = stems[~_among(stems, apart, len(x))]
+    links = np.concatenate([copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)])
+    strengths = np.concatenate([copies.correlation, np.ones(len(links) - len(copies.correlation))])
+    copy_of = _joined(np.arange(len(x)), links)
+    group_of = _joined(copy_of, _scene_links(index.records))
+    records = _relabelled(index.records, copy_of, decisions.labels)
+    notes = _notes(records, copy_of, settings.copies, decisions)
+    draw = partial(split_of, fractions=settings.fractions, seed=settings.seed)
+    samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
+    splits = [sample.split for sample in samples.samples]
+    require_every_class([record.label for record in records], splits, class_names=class_names)
+    found = {"candidate_pairs": len(looked.correlation), "near_duplicate_pairs": len(copies.correlation)}
+    counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
+    suspicious = groups.suspicious(copy_of, links, strengths, [record.label for record in records])
+    counts["groups_to_look_at"] = [_told(group, index.ids) for group in suspicious[:_MOST_TOLD]]
+    counts |= {
+        **naive_split.leaks_by_file(records, copy_of, draw),
+        "accuracy": naive_split.claims(records, samples, x, draw),
+    }
+    return Curated(samples, copies, different, counts | {"decisions": decisions.counts(index.ids)})
+
+
+def save(curated: Curated, folder: Path) -> None:
+    """Write `folder`, whole or not at all: samples, pairs.csv (copies) and different.csv (the other candidates)."""
+    with whole_folder(folder) as temporary:
+        save_samples(curated.samples, temporary)
+        save_looked(curated.copies, curated.samples.ids, temporary / "pairs.csv")
+        save_looked(curated.different, curated.samples.ids, temporary / "different.csv")
+
+
+def _joined(of: np.ndarray, links: np.ndarray) -> np.ndarray:
+    """Components of the components `of` (N,) under further links (L, 2): each row's smallest connected row."""
+    rows = np.arange(len(of))
+    return components(len(of), first=np.concatenate([of, links[:, 0]]), second=np.concatenate([rows, links[:, 1]]))
+
+
+def _stem_links(records: Sequence[Record], x: np.ndarray, hashes: np.ndarray, hint: Nearness) -> np.ndarray:
+    """(L, 2) row pairs that share a stem and agree by their pixels."""
+    links = [np.zeros((0, 2), dtype=np.int64)]
+    for rows in _sharing(records, "stem:"):
+        links.append(rows[find_near(x[rows], hashes[rows], nearness=hint).rows])
+    return np.concatenate(links)
+
+
+def _scene_links(records: Sequence[Record]) -> np.ndarray:
+    """(L, 2) row pairs that chain the frames of a clip or the crops of a picture."""
+    links = [np.zeros((0, 2), dtype=np.int64)]
+    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _sharing(records, "video:", "picture:")]
+    return np.concatenate(links)
+
+
+def _sharing(records: Sequence[Record], *kinds: str) -> Iterable[np.ndarray]:
+    """Row numbers of the records that share a hint of these kinds, for each hint that two or more have."""
+    rows = defaultdict(list)
+    for row, record in enumerate(records):
+        for hint in record.hints:
+            if hint.startswith(kinds):
+                rows[hint].append(row)
+    return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]
+
+
+def _relabelled(records: Sequence[Record], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[Record]:
+    """The records with the classes that a person gave; one that was given to a picture holds for all its copies."""
+    decided = defaultdict(set)
+    for record, first in zip(records, copy_of.tolist(), strict=True):
+        if record.id in labels:
+            decided[first].add(labels[record.id])
+    return [
+        replace(
+            record, label=labels.get(record.id) or (min(named) if len(named := decided[first]) == 1 else record.label)
+        )
+        for record, first in zip(records, copy_of.tolist(), strict=True)
+    ]
+
+
+def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str, decisions: Decisions) -> list[str]:
+    """Why each record is left out, or ""."""
+    notes = {}
+    members = defaultdict(list)
+    for record, first in zip(records, copy_of.tolist(), strict=True):
+        members[first].append(record)
+    for group in members.values():
+        dropped = [decisions.drops[record.id] for record in group if record.id in decisions.drops]
+        kept = [record for record in group if record.id in decisions.kept]
+        class_names = sorted({record.label for record in kept or group})
+        best = max(kept or group, key=lambda record: (record.width * record.height, record.id))
+        for record in group:
+            if record in kept:
+                continue
+            if dropped:
+                notes[record.id] = f"dropped: {dropped[0]}"
+            elif len(class_names) > 1 or record.label not in class_names:
+                notes[record.id] = f"conflict: copies are labelled {' and '.join(sorted({r.label for r in group}))}"
+            elif copies == "one" and record is not best:
+                notes[record.id] = f"copy of {best.id}"
+    return [notes.get(record.id, "") for record in records]
+
+
+def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[str], draw: Draw) -> Iterable[Sample]:
+    # records are sorted by id, so a group's smallest row has its smallest id, which names the group
+    for record, first, note in zip(records, group_of.tolist(), notes, strict=True):
+        group = records[first].id
+        yield Sample(record.id, record.label, record.source, group, "" if note else draw(group), note)
+
+
+def _told(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
+    """For the metrics: with ids, as a decision ("not_copy") needs them."""
+    return {**asdict(group), "weakest": [ids[row] for row in group.weakest]}
+
+
+def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
+    kept = [sample for sample in samples.samples if sample.split]
+    classes, sources = (
+        {split: Counter(getattr(sample, name) for sample in kept if sample.split == split) for split in SPLITS}
+        for name in ("label", "source")
+    )
+    source_names = sorted({sample.source for sample in samples.samples})
+    return {
+        "pictures": len(samples.samples),
+        "used": len(kept),
+        "copies_left_out": sum(sample.note.startswith("copy") for sample in samples.samples),
+        "conflicts_left_out": sum(sample.note.startswith("conflict") for sample in samples.samples),
+        "groups": len({sample.group for sample in samples.samples}),
+        "largest_group": max(Counter(sample.group for sample in samples.samples).values()),
+        "sets_of_copies": int((np.bincount(copy_of) > 1).sum()),
+        "splits": {split: {name: counts[name] for name in samples.class_names} for split, counts in classes.items()},
+        "sources": {split: {name: counts[name] for name in source_names} for split, counts in sources.items()},
+    }
+
+
+def _pairs_of(pairs: Collection[tuple[str, str]], row_of: Mapping[str, int]) -> np.ndarray:
+    """(L, 2) rows of pairs of ids, smaller first, sorted; pairs of which one picture is gone are left out."""
+    rows = [sorted((row_of[one], row_of[other])) for one, other in pairs if one in row_of and other in row_of]
+    return np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
+
+
+def _among(links: np.ndarray, others: np.ndarray, num_rows: int) -> np.ndarray:
+    """(L,) whether each of links (L, 2) is one of others; both hold the smaller row first."""
+    return np.isin(links[:, 0] * num_rows + links[:, 1], others[:, 0] * num_rows + others[:, 1])

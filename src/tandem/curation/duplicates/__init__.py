@@ -1,0 +1,1 @@
+"""Search for near duplicates: candidates by features and hashes, then verification by pixels."""

@@ -1,0 +1,62 @@
+"""What the usual split, each file drawn on its own, would have leaked and claimed."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+import numpy as np
+
+from tandem.curation.probe import probe
+from tandem.tables.index import Record
+from tandem.tables.samples import SPLITS, Samples
+
+Draw = Callable[[str], str]  # splits.split_of with its fractions and seed
+_LEFT_OUT = ("conflict", "dropped")  # first words of notes: nobody knows the class of these
+
+
+def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
+    """Pairs of copies that would lie apart, and test files that would have a copy in train."""
+    files: dict[int, set[str]] = defaultdict(set)
+    for record, copies in zip(records, copy_of.tolist(), strict=True):
+        files[copies].update(_files(record))
+    drawn = [Counter(draw(name) for name in names) for names in files.values()]
+    pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
+    tested = sum(counts["test"] for counts in drawn if counts["train"])
+    return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
+
+
+def claims(records: Sequence[Record], samples: Samples, x: np.ndarray, draw: Draw) -> dict[str, dict[str, float]]:
+    """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on one by file.
+
+    x: (N, D) features in the order of records and samples. The split by file has all files, copies too, but for
+    those in conflicts and those that were dropped.
+    """
+    indices = {name: index for index, name in enumerate(samples.class_names)}
+    by_group = [(row, sample.split) for row, sample in enumerate(samples.samples) if sample.split]
+    by_file = [
+        (row, draw(name))
+        for row, (record, sample) in enumerate(zip(records, samples.samples, strict=True))
+        if not sample.note.startswith(_LEFT_OUT)
+        for name in _files(record)
+    ]
+    targets = np.array([indices[sample.label] for sample in samples.samples])
+    return {
+        f"split_by_{name}": _accuracy(x, targets, rows, num_classes=len(indices))
+        for name, rows in (("group", by_group), ("file", by_file))
+    }
+
+
+def _accuracy(
+    x: np.ndarray, targets: np.ndarray, drawn: Sequence[tuple[int, str]], *, num_classes: int
+) -> dict[str, float]:
+    train, test = (
+        np.array([row for row, split in drawn if split == wanted], dtype=np.int64) for wanted in ("train", "test")
+    )
+    if not len(train) or not len(test):
+        return {"top1_accuracy": float("nan"), "test_pictures": len(test)}
+    predicted = probe(x[train], targets[train], x[test], num_classes=num_classes).argmax(axis=1)
+    return {"top1_accuracy": float((predicted == targets[test]).mean()), "test_pictures": len(test)}
+
+
+def _files(record: Record) -> set[str]:
+    return {f"{origin.source}/{origin.path}" for origin in record.origins}

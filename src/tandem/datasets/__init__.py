@@ -1,0 +1,1 @@
+"""From the files of many sources and their labels to one index of images: formats, label map, merge."""

@@ -1,0 +1,126 @@
+"""COCO detection exports: JSON files with `images`, `annotations` and `categories`, beside or above the pictures."""
+
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tandem import files
+from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.formats.yolo import bases, clipped
+from tandem.errors import DataError
+
+NAME = "coco"
+
+_KEYS = ("images", "annotations", "categories")
+
+_Boxes = set[tuple[Box, str]]
+
+
+def matches(root: Path) -> bool:
+    """Whether a JSON file with COCO's three keys lies where exports put it."""
+    return any(_annotation_files(root))
+
+
+def items(root: Path) -> list[Item]:
+    """One item a box, one with label "" for a picture without boxes; by path, then box. Pictures stay unopened.
+
+    A picture is looked for beside its JSON file and one folder up: as named, below `images`, and below the folder
+    that the JSON file is named after (`instances_val2017.json`: `val2017`). Boxes are clipped to the picture; what is
+    then empty is left out. Raises DataError for files that are not COCO, ids that lead nowhere and missing pictures.
+    """
+    boxes: dict[str, _Boxes] = defaultdict(set)
+    for path in _annotation_files(root):
+        for picture, found in _of_file(root, path).items():
+            boxes[picture] |= found
+    return [item for picture in sorted(boxes) for item in _of_picture(picture, boxes[picture])]
+
+
+def _annotation_files(root: Path) -> Iterator[Path]:
+    folders = bases(root)
+    for path in files.tree(root):
+        is_candidate = path.name.endswith("_annotations.coco.json") or (
+            path.suffix.lower() == ".json" and (path.parent.name == "annotations" or path.parent in folders)
+        )
+        # Looking for the keys as text spares parsing a file of hundreds of MB twice.
+        if is_candidate and (data := path.read_bytes()) and all(f'"{key}"'.encode() in data for key in _KEYS):
+            yield path
+
+
+def _of_picture(path: str, boxes: _Boxes) -> list[Item]:
+    return [Item(path, label, box) for box, label in sorted(boxes)] or [Item(path, "")]
+
+
+def _of_file(root: Path, path: Path) -> dict[str, _Boxes]:
+    images, annotations, categories = _tables(path)
+    labels = {category["id"]: str(category["name"]) for category in categories}
+    by_id = {image["id"]: image for image in images}
+    boxes: dict[Any, _Boxes] = {image_id: set() for image_id in by_id}
+    for annotation in annotations:
+        image_id, label_id = annotation["image_id"], annotation["category_id"]
+        where = f"{path}: annotation {annotation.get('id')}"
+        if image_id not in by_id:
+            raise DataError(f"{where} is of picture {image_id!r}, which the file does not list; correct or remove it")
+        if label_id not in labels:
+            known = ", ".join(f"{key} {name}" for key, name in labels.items())
+            raise DataError(f"{where} has category {label_id!r}, but known are {known}; correct one of them")
+        box = _box(where, annotation.get("bbox"), by_id[image_id])
+        if box:
+            boxes[image_id].add((box, labels[label_id]))
+    return _by_path(root, path, by_id, boxes)
+
+
+def _by_path(
+    root: Path, path: Path, by_id: Mapping[Any, Mapping[str, Any]], boxes: Mapping[Any, _Boxes]
+) -> dict[str, _Boxes]:
+    found: dict[str, _Boxes] = defaultdict(set)
+    missing = []
+    for image_id, image in by_id.items():
+        name = str(image["file_name"])
+        picture = _picture(root, path, name)
+        if picture:
+            found[picture] |= boxes[image_id]
+        else:
+            missing.append(name)
+    if missing:
+        raise DataError(
+            f"{path} names {len(missing)} of {len(by_id)} pictures that are not there, the first is {missing[0]!r}; "
+            "get the source again, or correct its JSON file"
+        )
+    return found
+
+
+def _picture(root: Path, path: Path, name: str) -> str | None:
+    """The picture's POSIX path relative to the root; None when it is missing or would lie outside."""
+    if name.startswith("/") or ".." in name.split("/"):
+        return None
+    near, split = (path.parent, path.parent.parent), path.stem.removeprefix("instances_")
+    places = [*near, *(base / "images" for base in near), *(base / split for base in near)]
+    hits = (place / name for place in places if place.is_relative_to(root))
+    return next((hit.relative_to(root).as_posix() for hit in hits if hit.is_file()), None)
+
+
+def _tables(path: Path) -> list[list[dict[str, Any]]]:
+    try:
+        value = json.loads(path.read_bytes())
+        tables = [list(value[key]) for key in _KEYS]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise DataError(f"{path} is not a COCO file ({error!r}); correct it, or get the source again") from None
+    needed = ({"id", "file_name"}, {"image_id", "category_id"}, {"id", "name"})
+    for key, table, keys in zip(_KEYS, tables, needed, strict=True):
+        for entry in table:
+            if not isinstance(entry, dict) or not keys <= entry.keys():
+                raise DataError(f"{path}: {key} holds {entry!r}, which lacks some of {sorted(keys)}; correct it")
+    return tables
+
+
+def _box(where: str, bbox: object, image: Mapping[str, Any]) -> Box | None:
+    """Pixels (left, top, width, height) to shares of the stated size, clipped; None when nothing is left."""
+    try:
+        x, y, width, height = map(float, bbox)  # type: ignore[call-overload]
+        across, down = float(image["width"]), float(image["height"])
+        return clipped(left=x / across, top=y / down, right=(x + width) / across, bottom=(y + height) / down)
+    except (TypeError, ValueError, KeyError, ZeroDivisionError):
+        size = f"{image.get('width')!r} x {image.get('height')!r}"
+        raise DataError(f"{where} has box {bbox!r} in a picture of {size} pixels; correct or remove it") from None

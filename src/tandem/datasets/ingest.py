@@ -1,0 +1,130 @@
+"""Claimed files to pictures: every file's bytes decoded once, every picture stored once."""
+
+import io
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import numpy as np
+from PIL import Image
+from tqdm import tqdm
+
+from tandem.datasets.examples import Claim
+from tandem.datasets.formats.annotations import Box
+from tandem.errors import BrokenImage
+from tandem.files import sha256
+from tandem.images.decode import decode, pixel_id
+from tandem.images.hashing import oriented_hashes
+
+_AHEAD = 64  # pictures that may wait, encoded, to be written
+
+_Key = TypeVar("_Key")
+_Value = TypeVar("_Value")
+
+
+class View(NamedTuple):
+    """A decoded picture or crop and the name of its file. hashes: (8, 32) uint8."""
+
+    id: str
+    file: str
+    width: int
+    height: int
+    hashes: np.ndarray
+
+
+class _Encoded(NamedTuple):
+    view: View
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Views:
+    """digests: (source, path) -> sha256 of the file. found: sha256 -> a view for each box, or what is wrong."""
+
+    digests: Mapping[tuple[str, str], str]
+    found: Mapping[str, dict[Box | None, View] | BrokenImage]
+
+    def of(self, claim: Claim) -> View | BrokenImage:
+        """What a claim shows."""
+        found = self.found[self.digests[claim.source, claim.path]]
+        return found if isinstance(found, BrokenImage) else found[claim.box]
+
+    @property
+    def num_byte_copies(self) -> int:
+        """Files whose bytes an earlier file has."""
+        return len(self.digests) - len(self.found)
+
+    @property
+    def num_pixel_copies(self) -> int:
+        """Pictures of other bytes but with the pixels of an earlier one."""
+        views = [view for found in self.found.values() if isinstance(found, dict) for view in found.values()]
+        return len(views) - len({view.id for view in views})
+
+
+def look(
+    claims: Iterable[Claim],
+    roots: Mapping[str, Path],
+    *,
+    images_dir: Path,
+    min_side_px: int,
+    max_pixels: int,
+    workers: int,
+) -> Views:
+    """Decode what is claimed and write it to `images_dir`, in constant memory. roots: the folder of each source."""
+    boxes: dict[tuple[str, str], dict[Box | None, None]] = defaultdict(dict)
+    for claim in claims:
+        boxes[claim.source, claim.path][claim.box] = None
+    paths = {key: roots[key[0]] / key[1] for key in boxes}
+    digests = dict(zip(paths, _in_order(sha256, list(paths.values()), workers), strict=True))
+    path_of = {digest: paths[key] for key, digest in reversed(digests.items())}
+    wanted: dict[str, dict[Box | None, None]] = defaultdict(dict)
+    for key, digest in digests.items():
+        wanted[digest] |= boxes[key]
+
+    def decoded(digest: str) -> dict[Box | None, _Encoded] | BrokenImage:
+        data = path_of[digest].read_bytes()
+        try:
+            image, extension = decode(data, min_side_px=min_side_px, max_pixels=max_pixels)
+        except BrokenImage as error:
+            return error
+        return {box: _encode(image, box, data, extension) for box in wanted[digest]}
+
+    found: dict[str, dict[Box | None, View] | BrokenImage] = {}
+    stored: dict[str, View] = {}
+    results = tqdm(_in_order(decoded, list(wanted), workers), "merge", len(wanted), unit="picture", disable=None)
+    for digest, result in zip(wanted, results, strict=True):
+        found[digest] = result if isinstance(result, BrokenImage) else _store(result, stored, images_dir)
+    return Views(digests, found)
+
+
+def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
+    """The results in the order of the keys, by `workers` threads that run a bounded way ahead."""
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(keys), _AHEAD):
+            yield from pool.map(work, keys[start : start + _AHEAD])
+
+
+def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | None) -> _Encoded:
+    """Keep the file's own bytes where they hold exactly these pixels; else a PNG of them."""
+    if box is not None:
+        left = min(round(box.left * image.width), image.width - 1)
+        top = min(round(box.top * image.height), image.height - 1)
+        right, bottom = round((box.left + box.width) * image.width), round((box.top + box.height) * image.height)
+        image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+    if box is not None or extension is None:
+        buffer = io.BytesIO()
+        image.save(buffer, "PNG", compress_level=1)
+        data, extension = buffer.getvalue(), "png"
+    id_ = pixel_id(image)
+    return _Encoded(View(id_, f"{id_}.{extension}", image.width, image.height, oriented_hashes(image)), data)
+
+
+def _store(encoded: Mapping[Box | None, _Encoded], stored: dict[str, View], images_dir: Path) -> dict[Box | None, View]:
+    """Write each picture whose pixels are new; the first file that holds them gives the bytes."""
+    for view, data in encoded.values():
+        if stored.setdefault(view.id, view) is view:
+            (images_dir / view.file).write_bytes(data)
+    return {box: stored[view.id] for box, (view, _) in encoded.items()}

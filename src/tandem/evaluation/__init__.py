@@ -1,0 +1,1 @@
+"""Scores of given logits, their confidence intervals, calibration and selective prediction. Trains nothing."""

@@ -1,0 +1,188 @@
+"""Score models on one split: whole and with limits, against one another, by class, source and size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.evaluation import bootstrap as intervals
+from tandem.evaluation import selective
+from tandem.evaluation.calibration import errors_by_chance, reliability
+from tandem.evaluation.metrics import confusion, precision_recall_f1, softmax
+from tandem.evaluation.scores import probs_of, score
+from tandem.files import read_csv
+from tandem.tables.samples import Samples
+
+_SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
+
+
+@dataclass(frozen=True)
+class Settings:
+    """draws: sets drawn for limits, from the seed. max_error: share of wrong predictions wanted among those kept."""
+
+    draws: int
+    max_error: float
+    seed: int
+
+    @classmethod
+    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
+        """The settings of the section `evaluate`, less what is of other splits."""
+        return cls(**{key: value for key, value in section.items() if key != "seeds"})
+
+
+def score_with_limits(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
+    """score, and as "interval" the limits of its first four at a level of 95 %, by a bootstrap over groups."""
+    target, probs = probs_of(logits, samples, split)
+    limits = intervals.score_intervals(
+        target=target, probs=probs, groups=samples.groups(split), num_draws=settings.draws, seed=settings.seed
+    )
+    return {
+        **score(logits, samples, split=split),
+        "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
+    }
+
+
+def compare(
+    logits: np.ndarray, other: np.ndarray, samples: Samples, *, split: str, settings: Settings
+) -> dict[str, object]:
+    """Scores of logits minus those of other, both (N, C), with limits and p values, and McNemar's test."""
+    target, probs = probs_of(logits, samples, split)
+    others = softmax(other[samples.rows(split)])
+    found = intervals.paired_difference(
+        target=target,
+        probs=probs,
+        other_probs=others,
+        groups=samples.groups(split),
+        num_draws=settings.draws,
+        seed=settings.seed,
+    )
+    test = intervals.mcnemar(target=target, predicted=probs.argmax(axis=1), other_predicted=others.argmax(axis=1))
+    return {**{name: asdict(difference) for name, difference in found.items()}, "mcnemar": asdict(test)}
+
+
+def best_on_val(logits: Mapping[str, np.ndarray], samples: Samples) -> str:
+    """The model with the lowest log loss on validation, the first of several."""
+    return min(logits, key=lambda name: score(logits[name], samples, split="val")["log_loss"])
+
+
+def reject(logits: np.ndarray, samples: Samples, *, split: str, max_error: float) -> dict[str, float]:
+    """The confidence from which on at most max_error are wrong on validation; coverage and error of it on the split."""
+    target, probs = probs_of(logits, samples, "val")
+    threshold = selective.threshold_for(target=target, probs=probs, max_error=max_error)
+    target, probs = probs_of(logits, samples, split)
+    return asdict(selective.at_threshold(target=target, probs=probs, threshold=threshold))
+
+
+def by_chance(probs: np.ndarray, ids: Sequence[str], *, settings: Settings) -> dict[str, float]:
+    """Mean and highest (of 95 %) expected calibration error that probs (n, C) have by chance if they are calibrated."""
+    errors = errors_by_chance(probs=probs, ids=ids, num_draws=settings.draws, seed=settings.seed)
+    return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
+
+
+def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
+    """Class -> precision, recall, f1 and its number of pictures in the split."""
+    target, predicted = samples.targets(split), logits[samples.rows(split)].argmax(axis=1)
+    table = confusion(target=target, predicted=predicted, num_classes=len(samples.class_names))
+    values = zip(samples.class_names, *precision_recall_f1(table), table.sum(axis=1), strict=True)
+    return {
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "pictures": int(count)}
+        for name, precision, recall, f1, count in values
+    }
+
+
+def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
+    """Source -> top-1 accuracy and number of pictures in the split."""
+    rows, target = samples.rows(split), samples.targets(split)
+    right = logits[rows].argmax(axis=1) == target
+    sources = np.array([samples.samples[row].source for row in rows])
+    return {
+        name: {"top1_accuracy": float(right[sources == name].mean()), "pictures": int((sources == name).sum())}
+        for name in sorted(set(sources.tolist()))
+    }
+
+
+def by_size(
+    logits: np.ndarray, samples: Samples, *, split: str, short_sides: np.ndarray
+) -> dict[str, dict[str, float]]:
+    """Range of the shorter side in px -> top-1 accuracy and number of pictures in the split. short_sides: (N,)."""
+    rows = samples.rows(split)
+    right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), short_sides[rows], {}
+    for low, high in pairwise([*_SIZES, np.inf]):
+        inside = (sides >= low) & (sides < high)
+        if inside.any():
+            name = f"{low}-{high - 1}" if high < np.inf else f"{low}-"
+            found[name] = {"top1_accuracy": float(right[inside].mean()), "pictures": int(inside.sum())}
+    return found
+
+
+def report(
+    logits: Mapping[str, np.ndarray],
+    samples: Samples,
+    *,
+    shipped: str,
+    singles: Sequence[str],
+    split: str,
+    short_sides: np.ndarray,
+    settings: Settings,
+) -> dict[str, object]:
+    """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
+    one that the shipped model is held against. short_sides: (N,) px.
+    """
+    own, best = logits[shipped], best_on_val({name: logits[name] for name in singles}, samples)
+    models = {
+        name: score_with_limits(values, samples, split=split, settings=settings) for name, values in logits.items()
+    }
+    return {
+        "shipped": {
+            "model": shipped,
+            **models[shipped],
+            "ece_by_chance": by_chance(probs_of(own, samples, split)[1], _ids(samples, split), settings=settings),
+        },
+        "shipped_minus_best_single": {
+            "single": best,
+            **compare(own, logits[best], samples, split=split, settings=settings),
+        },
+        "models": models,
+        "reject": reject(own, samples, split=split, max_error=settings.max_error),
+        "classes": by_class(own, samples, split=split),
+        "sources": by_source(own, samples, split=split),
+        "sizes": by_size(own, samples, split=split, short_sides=short_sides),
+        "pictures": len(samples.rows(split)),
+        "groups": len(set(samples.groups(split))),
+    }
+
+
+def reliability_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+    """One dict a bin of confidence, for the reliability diagram."""
+    target, probs = probs_of(logits, samples, split)
+    return [asdict(row) for row in reliability(target=target, probs=probs)]
+
+
+def risk_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+    """One dict a threshold, for the curve of error over coverage."""
+    target, probs = probs_of(logits, samples, split)
+    return [asdict(point) for point in selective.risk_coverage(target=target, probs=probs)]
+
+
+def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, str]]:
+    """One dict a picture of the split: id, actual and predicted class name, for the confusion plot."""
+    names: Sequence[str] = samples.class_names
+    return [
+        {"id": samples.samples[row].id, "actual": samples.samples[row].label, "predicted": names[logits[row].argmax()]}
+        for row in samples.rows(split).tolist()
+    ]
+
+
+def curves(paths: Mapping[str, Path]) -> list[dict[str, str]]:
+    """The curves of all models as one table with a column `model`. paths: model -> its curves.csv.
+
+    A model that was not trained, such as a mean of others, has no such file and no rows.
+    """
+    return [{"model": name, **row} for name, path in paths.items() if path.is_file() for row in read_csv(path)]
+
+
+def _ids(samples: Samples, split: str) -> list[str]:
+    return [samples.samples[row].id for row in samples.rows(split).tolist()]

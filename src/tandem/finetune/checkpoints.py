@@ -1,0 +1,42 @@
+"""What a training needs to go on after it was killed: one file, whole or absent, of one key."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tandem.features.backbones.weights import read_state
+from tandem.files import keep_only, whole_file
+
+_STATE = "state.pt"
+
+
+def open_folder(parent: Path, key: str) -> Path:
+    """The folder of `key` below parent, made if need be; those of other keys are removed: nobody goes on with them."""
+    keep_only(parent, [key])
+    folder = parent / key
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def save(folder: Path, state: dict[str, Any]) -> None:
+    """Write tensors, numbers, strings, and lists and dicts of them; the older state is replaced at once."""
+    with whole_file(folder / _STATE) as path, path.open("wb") as file:
+        torch.save({**state, "key": folder.name}, file)
+
+
+def load(folder: Path) -> dict[str, Any] | None:
+    """What save wrote, on the CPU; None without it. One that cannot be used is told on stderr and left aside."""
+    path = folder / _STATE
+    if not path.is_file():
+        return None
+    try:
+        state = read_state(path)
+        if isinstance(state, dict) and state.get("key") == folder.name:
+            return state
+        reason = "it is of another training"
+    except ValueError as error:
+        reason = str(error)
+    print(f"{path} cannot be used ({reason}); the training begins at its first epoch", file=sys.stderr)  # noqa: T201
+    return None

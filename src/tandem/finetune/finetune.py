@@ -1,0 +1,26 @@
+"""Features of a backbone for the models: its frozen ones as they are, or those of a fine-tuned copy of it.
+
+Without a thawed layer nothing is computed and no torch is loaded.
+"""
+
+import shutil
+from pathlib import Path
+
+from tandem.files import whole_folder
+from tandem.finetune.job import Job
+from tandem.training.loggers import OnEpoch, ignore
+
+
+def finetune(job: Job, folder: Path, *, recovery: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
+    """Write `folder` (rows.npy, ids.txt, meta.json; trunk.pt, head.pt and curves.csv if tuned); what there is to tell.
+
+    recovery: where the state of a training lies that was killed, and its scratch. on_epoch: see pixel_descent.fit.
+    """
+    if job.num_layers == 0:
+        with whole_folder(folder) as temporary:
+            shutil.copytree(job.extracted, temporary, dirs_exist_ok=True, copy_function=shutil.copyfile)
+        return {"trainable_backbone_layers": 0}
+    from tandem.finetune import tune  # torch costs seconds, and a frozen backbone needs none of it
+
+    told = tune.tune(job, folder, recovery_dir=recovery, on_epoch=on_epoch)
+    return {"trainable_backbone_layers": job.num_layers, **told}

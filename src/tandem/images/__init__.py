@@ -1,0 +1,1 @@
+"""Bytes to pixels: decoding, the one transform, perceptual hashes, images decoded ahead of use."""

@@ -1,0 +1,68 @@
+"""The code that a script runs: its own file and the modules of this package that it imports, with their digests."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from tandem.files import sha256, whole_folder, write_text
+
+
+def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
+    """Write `folder`, whole: for each script of the folder `scripts` its listing, <name>.txt."""
+    code = Code(root)
+    with whole_folder(folder) as temporary:
+        for script in sorted(scripts.glob("*.py")):
+            write_text(temporary / f"{script.stem}.txt", code.listing(script))
+
+
+class Code:
+    """The package in src/tandem below `root`, each file of which is read once.
+
+    Imports are followed wherever they stand in a file, within functions too. Importing a module runs the `__init__.py`
+    of each package on the way to it; other modules of those packages do not count.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root, self.src = root, root / "src"
+        self._files = dict[Path, set[Path]]()
+        self._lines = dict[Path, str]()
+
+    def listing(self, script: Path) -> str:
+        """A line "digest  path" for each file that a script runs, by path relative to root, as sha256sum has them."""
+        files = {script.relative_to(self.root).as_posix(): script}
+        files |= {path.relative_to(self.root).as_posix(): path for path in self._imported(script)}
+        return "".join(self._line(files[name], name) for name in sorted(files))
+
+    def _imported(self, script: Path) -> set[Path]:
+        """The package's files that a script imports, and what they import in turn."""
+        found, ahead = set[Path](), [script]
+        while ahead:
+            new = self._files_of(ahead.pop()) - found
+            found |= new
+            ahead += new
+        return found
+
+    def _files_of(self, path: Path) -> set[Path]:
+        """The package's files that one file imports."""
+        if path not in self._files:
+            modules = {self.src.joinpath(*name.split(".")).with_suffix(".py") for name in _names(path)}
+            own = {module for module in modules if module.is_file()}
+            packages = {parent for module in own for parent in module.parents if self.src in parent.parents}
+            self._files[path] = own | {package / "__init__.py" for package in packages}
+        return self._files[path]
+
+    def _line(self, path: Path, name: str) -> str:
+        if path not in self._lines:
+            self._lines[path] = f"{sha256(path)}  {name}\n"
+        return self._lines[path]
+
+
+def _names(path: Path) -> Iterator[str]:
+    """The full name of each module of this package that a file imports; "from a import b" may name a.b."""
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        names = list[str]()
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+        yield from (name for name in names if name.startswith("tandem."))

@@ -1,0 +1,171 @@
+"""Which files the two drawn sources hold: scene, kind of copy and path of each, faults included.
+
+Both sources of one seed draw from the same scenes, so a plan of both is needed to know the copies
+that cross from one to the other. Nothing is drawn here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from tandem.sources.synthetic.encode import PLAIN_QUALITY, Copy, Form
+from tandem.sources.synthetic.scenes import ClassName, Scene
+
+Manner = Literal["kaggle", "roboflow"]
+_KAGGLE: dict[str, ClassName] = {"Car": "car", "Truck": "truck", "motorcycle": "motorcycle", "Bus": "bus"}
+_ROBOFLOW: dict[str, ClassName] = {
+    "carro": "car", "Caminhao": "truck", "moto": "motorcycle", "bicicleta": "bicycle",
+}  # fmt: skip
+_NUM_SCENES = {"kaggle": 122, "roboflow": 42, "Bus": 40, "bicicleta": 12}
+_FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabelled": 900}  # scene numbers that only one source draws
+_NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # copies that cross from one source to the other, per class
+_NUM_VERSIONS = 3  # of each picture in the Roboflow manner
+_MODES: tuple[Form, ...] = ("RGBA", "RGBA", "P", "P transparent", "CMYK", "CMYK", "I;16", "exif", "exif", "exif")
+_FAULTS: dict[str, tuple[Form, ...]] = {
+    "Car": ("truncated", "not_an_image"),
+    "Truck": ("truncated", "empty"),
+    "motorcycle": ("truncated", "not_an_image"),
+    "carro": ("truncated",),
+    "moto": ("not_an_image",),
+}
+_WRONG: tuple[tuple[str, ClassName], ...] = (
+    ("Car", "truck"), ("Car", "motorcycle"), ("Truck", "car"), ("Truck", "car"),
+    ("motorcycle", "car"), ("motorcycle", "truck"),
+)  # fmt: skip
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+
+class Planned(NamedTuple):
+    """One file. path: "<manner>/<path within the source>". label: the class that its folder stands for."""
+
+    path: str
+    label: ClassName
+    stem: str
+    scene: Scene
+    copy: Copy
+
+
+def plan(seed: int) -> dict[Manner, list[Planned]]:
+    """The files of both sources in order of path."""
+    files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}
+    return {manner: sorted(files[manner]) for manner in get_args(Manner)}
+
+
+def _kaggle(seed: int) -> Iterator[Planned]:
+    rng = np.random.default_rng([seed, 1])
+    for folder, label in _KAGGLE.items():
+        entries = [*_kaggle_scenes(folder, label), *_kaggle_plants(folder, label)]
+        for number, place in enumerate(rng.permutation(len(entries)), 1):
+            scene, copy = entries[place]
+            stem = f"Image_{number}"
+            path = f"kaggle/vehicles/{folder}/{stem}{_extension(copy.form, rng)}"
+            yield Planned(path, label, stem, scene, copy)
+
+
+def _kaggle_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+    num_crossing = _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED
+    for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["kaggle"])):
+        as_png = number >= num_crossing + len(_MODES) and number % 12 == 0
+        in_mode = label != "bus" and num_crossing <= number < num_crossing + len(_MODES)
+        form: Form = _MODES[number - num_crossing] if in_mode else "PNG" if as_png else "JPEG"
+        yield Scene(label, number), Copy(form)
+
+
+def _kaggle_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+    last = _NUM_SCENES.get(folder, _NUM_SCENES["kaggle"]) - 1
+    for number in (last, last - 1):
+        if label != "bus":
+            yield Scene(label, number), _kaggle_copy(number)
+    yield from _damaged(folder, label)
+    for number, (wrong, true_class) in enumerate(_WRONG):
+        if wrong == folder:
+            yield Scene(true_class, _FIRST_OWN["mislabelled"] + number), Copy()
+    if folder == "Truck":  # bytes that also lie in Car
+        yield Scene("car", last - 2), _kaggle_copy(last - 2)
+    if folder == "Car":  # bytes that also lie in motorcycle
+        yield Scene("motorcycle", last - 2), _kaggle_copy(last - 2)
+
+
+def _kaggle_copy(number: int) -> Copy:
+    return Copy("PNG" if number % 12 == 0 else "JPEG")
+
+
+def _damaged(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+    for number, fault in enumerate(_FAULTS.get(folder, ())):
+        yield Scene(label, _FIRST_OWN["mislabelled"] + 50 + number), Copy(fault)
+
+
+def _extension(form: Form, rng: np.random.Generator) -> str:
+    """Mostly the right one; sometimes another spelling or another format's."""
+    if form in ("truncated", "not_an_image", "empty"):
+        return ".jpg"
+    if form in ("PNG", "RGBA", "P", "P transparent", "I;16"):
+        return str(rng.choice([".png", ".jpg"], p=[0.8, 0.2]))
+    return str(rng.choice([".jpg", ".jpeg", ".JPG", ".png"], p=[0.85, 0.06, 0.06, 0.03]))
+
+
+def _roboflow(seed: int) -> Iterator[Planned]:
+    rng = np.random.default_rng([seed, 2])
+    for folder, label in _ROBOFLOW.items():
+        sets = [*_roboflow_scenes(folder, label), *_roboflow_plants(folder, label)]
+        for number, (scene, copies) in enumerate(sets):
+            yield from _exported(folder, _stem(folder, number, rng), scene, copies, rng)
+
+
+def _roboflow_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[Copy]]]:
+    """The first scenes are also in the other source: same bytes, other quality, other size."""
+    for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["roboflow"])):
+        kind = number if label != "bicycle" else _NUM_SCENES["roboflow"]
+        plain, first = Copy(quality=PLAIN_QUALITY), 0
+        if _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED:
+            plain = Copy(quality=(45, 60, 72, 80)[number % 4])
+        elif _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED:
+            plain = Copy(scale=(0.6, 0.75, 1.3, 1.6)[number % 4])
+        elif kind >= _NUM_EXACT:
+            first = _FIRST_OWN["roboflow"]
+        augmented = [Copy(augmented=version) for version in range(1, _NUM_VERSIONS)]
+        yield Scene(label, first + number), [plain, *augmented]
+
+
+def _roboflow_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[Copy]]]:
+    for scene, copy in _damaged(folder, label):
+        yield scene, [copy]
+    if folder == "Caminhao":  # a car's bytes, called a car in the other source; and a motorcycle called a lorry
+        yield Scene("car", _NUM_SCENES["kaggle"] - 4), [_kaggle_copy(_NUM_SCENES["kaggle"] - 4)]
+        yield Scene("motorcycle", _FIRST_OWN["mislabelled"]), [Copy(), Copy(augmented=1), Copy(augmented=2)]
+    if label != "bicycle":  # an exact copy of a version that is there already
+        yield Scene(label, _FIRST_OWN["roboflow"] + 20), [Copy()]
+
+
+def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
+    """Image_9 stands for a picture in each of two classes; IMG_0030 for two pictures of one class."""
+    if folder in ("carro", "Caminhao") and number == 12:
+        return "Image_9"
+    if folder == "moto" and number in (30, 31):
+        return "IMG_0030"
+    prefix = ("IMG_", "foto-", "veiculo_")[number % 3]
+    return f"{prefix}{folder.lower()[:3]}{number:03d}{int(rng.integers(100)):02d}"
+
+
+def _exported(
+    folder: str, stem: str, scene: Scene, copies: Sequence[Copy], rng: np.random.Generator
+) -> Iterator[Planned]:
+    for copy in copies:
+        part = rng.choice(["train", "valid", "test"], p=[0.6, 0.25, 0.15])
+        path = f"roboflow/{part}/{folder}/{stem}_jpg.rf.{_rf_id(rng)}.jpg"
+        yield Planned(path, _ROBOFLOW[folder], stem, scene, copy)
+
+
+def _rf_id(rng: np.random.Generator) -> str:
+    if rng.random() < 0.2:
+        return "".join(_BASE62[place] for place in rng.integers(0, 62, 20))
+    return rng.bytes(16).hex()
+
+
+def labelled(files: Mapping[Manner, Sequence[Planned]]) -> list[Planned]:
+    """The files of both sources whose pictures can be read."""
+    return [file for manner in files.values() for file in manner if file.copy.form not in BROKEN]
+
+
+BROKEN = ("truncated", "not_an_image", "empty")

@@ -1,0 +1,138 @@
+"""Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
+
+import copy
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import nn
+from torch.nn import functional
+from torch.optim.adam import adam
+from tqdm import tqdm
+
+from tandem.seeding import one_thread, seeded
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, Balance, Progress, Settings, class_weights
+from tandem.training.loggers import Epoch, OnEpoch, ignore
+
+
+class Rows(NamedTuple):
+    """x: (n, D) float32. targets: (n,) int64 class indices."""
+
+    x: torch.Tensor
+    targets: torch.Tensor
+
+
+def fit(
+    head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: str, on_epoch: OnEpoch = ignore
+) -> tuple[Epoch, ...]:
+    """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
+
+    on_epoch: called with each line of the curve as it comes. The same head, rows and settings give the same bytes.
+    Raises DataError when the loss stops being finite.
+    """
+    num_classes = int(train.targets.max()) + 1
+    weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)) if settings.balance == "loss" else None
+    optimizer = Adam(head, weight_decay=settings.weight_decay)
+    generator = torch.Generator().manual_seed(settings.seed)
+    progress, best_state = Progress(settings, name, on_epoch), copy.deepcopy(head.state_dict())
+    # dropout draws from the global generator: it gets a seed of its own
+    with seeded(settings.seed), one_thread(), tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+        while not progress.is_over:
+            order = batches(
+                train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
+            )
+            trained = _train_epoch(head, optimizer, train, order, weight=weight, lr=progress.lr)
+            val_loss, val_accuracy = score(predict(head, val.x), val.targets)
+            if progress.note(*trained, val_loss, val_accuracy):
+                best_state = copy.deepcopy(head.state_dict())
+            bar.update()
+            bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
+    head.load_state_dict(best_state)
+    head.eval()
+    return tuple(progress.curve)
+
+
+class Adam:
+    """Adam with an L2 penalty by torch's fused step, and without the class torch.optim.Adam.
+
+    The first object of that class imports torch's compiler, which takes over a second and computes nothing here.
+    """
+
+    def __init__(self, net: nn.Module, *, weight_decay: float) -> None:
+        self.parameters, self.weight_decay = list(net.parameters()), weight_decay
+        self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
+        self.steps = [torch.zeros(()) for _ in self.parameters]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self, lr: float) -> None:
+        """One step along the gradients, which all parameters have."""
+        adam(
+            [*self.parameters],
+            [parameter.grad for parameter in self.parameters if parameter.grad is not None],
+            self.means,
+            self.squares,
+            [],
+            self.steps,
+            fused=True,
+            amsgrad=False,
+            maximize=False,
+            beta1=BETA1,
+            beta2=BETA2,
+            lr=lr,
+            weight_decay=self.weight_decay,
+            eps=EPSILON,
+        )
+
+
+def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
+    """(n, D) rows to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k views."""
+    head.eval()
+    with torch.inference_mode(), one_thread():
+        logits = torch.cat([head(part) for part in x.flatten(0, -2).split(4096)])
+        return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
+
+
+def score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+    """Log loss in nats and top-1 accuracy of logits (n, C)."""
+    loss = functional.cross_entropy(logits, targets).item()
+    return loss, (logits.argmax(1) == targets).float().mean().item()
+
+
+def batches(
+    targets: torch.Tensor, *, balance: Balance, batch_size: int, generator: torch.Generator
+) -> Iterator[torch.Tensor]:
+    """Row numbers of one epoch, a batch at a time; the last batch may be smaller."""
+    if balance == "sampler":
+        weights = torch.from_numpy(class_weights(targets.numpy(), int(targets.max()) + 1))[targets]
+        order = torch.multinomial(weights, len(targets), replacement=True, generator=generator)
+    else:
+        order = torch.randperm(len(targets), generator=generator)
+    yield from order.split(batch_size)
+
+
+def _train_epoch(
+    head: nn.Module,
+    optimizer: Adam,
+    train: Rows,
+    order: Iterator[torch.Tensor],
+    *,
+    weight: torch.Tensor | None,
+    lr: float,
+) -> tuple[float, float]:
+    head.train()
+    total_loss = num_right = num_seen = 0.0
+    for batch in order:
+        logits, targets = head(train.x[batch]), train.targets[batch]
+        loss = functional.cross_entropy(logits, targets, weight=weight)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step(lr)
+        total_loss += loss.item() * len(batch)
+        num_right += float((logits.argmax(1) == targets).sum())
+        num_seen += len(batch)
+    return total_loss / num_seen, num_right / num_seen

@@ -1,0 +1,107 @@
+"""What is trained on feature rows: heads for one backbone, and the ensembles over several."""
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import numpy as np
+import torch
+from torch import nn
+
+from tandem.seeding import seeded
+from tandem.training.linear import Linear
+
+_HIDDEN = 256
+
+
+class Standardize(nn.Module):
+    """Columns shifted and scaled by the mean and deviation of the rows it was made from (constant columns: scale 1).
+
+    One learning rate then means the same for every backbone, whatever the size of its features.
+    """
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, x: torch.Tensor) -> None:
+        super().__init__()
+        std = x.std(dim=0, correction=0)
+        self.register_buffer("mean", x.mean(dim=0))
+        self.register_buffer("std", torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, D) to (n, D)."""
+        return (x - self.mean) / self.std
+
+
+class Calibrated(nn.Module):
+    """A head whose logits are divided by a temperature, after which its probabilities are meant to be what they say."""
+
+    temperature: torch.Tensor
+
+    def __init__(self, head: nn.Module, temperature: float) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("temperature", torch.tensor(temperature))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, D) to (n, C) logits."""
+        return self.head(x) / self.temperature
+
+
+class FeatureNet(nn.Module):
+    """The feature ensemble: each backbone's row projected to `width`, side by side, then three steps to the classes.
+
+    LayerNorm, Dropout and Linear (width, width / 2, classes) with ReLU between; in the recipe that this project began
+    from, the width is 1024.
+    """
+
+    def __init__(self, dims: Sequence[int], num_classes: int, *, width: int, dropout: float) -> None:
+        super().__init__()
+        self.dims = list(dims)
+        self.projections = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
+        steps: list[nn.Module] = []
+        sizes = [width * len(dims), width, max(1, width // 2), num_classes]
+        for fan_in, fan_out in pairwise(sizes):
+            steps += [nn.LayerNorm(fan_in), nn.Dropout(dropout), nn.Linear(fan_in, fan_out), nn.ReLU()]
+        self.steps = nn.Sequential(*steps[:-1])
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """(n, sum of dims), the backbones' rows side by side, to (n, num_classes) logits."""
+        parts = zip(self.projections, x.split(self.dims, dim=1), strict=True)
+        return self.steps(torch.cat([project(part) for project, part in parts], dim=1))
+
+
+def linear_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
+    """Standardised rows (n, D) to logits by one linear layer. x: the train rows. Also the logit ensemble, on logits."""
+    with seeded(seed):
+        return nn.Sequential(Standardize(x), nn.Dropout(dropout), nn.Linear(x.shape[1], num_classes))
+
+
+def logistic_head(fitted: Linear) -> nn.Module:
+    """A fitted logistic regression as a linear head."""
+    dim, num_classes = fitted.weight.shape[1], fitted.weight.shape[0]
+    head = linear_head(torch.zeros(1, dim), num_classes, dropout=0.0, seed=0)
+    names = {"0.mean": fitted.mean, "0.std": fitted.std, "2.weight": fitted.weight, "2.bias": fitted.bias}
+    head.load_state_dict({name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in names.items()})
+    return head.eval()
+
+
+def mlp_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
+    """Standardised rows (n, D) to logits by one hidden layer of 256 with ReLU. x: the train rows."""
+    with seeded(seed):
+        return nn.Sequential(
+            Standardize(x),
+            nn.Dropout(dropout),
+            nn.Linear(x.shape[1], _HIDDEN),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(_HIDDEN, num_classes),
+        )
+
+
+def feature_head(
+    x: torch.Tensor, num_classes: int, *, dims: Sequence[int], width: int, dropout: float, seed: int
+) -> nn.Module:
+    """Standardised rows of several backbones (n, sum of dims) to logits by the FeatureNet. x: the train rows."""
+    with seeded(seed):
+        return nn.Sequential(Standardize(x), FeatureNet(dims, num_classes, width=width, dropout=dropout))

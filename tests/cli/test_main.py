@@ -1,0 +1,101 @@
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tandem.tables.index import Index, Origin, Record, save_index
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def tandem(folder, *arguments):
+    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_check_says_that_good_parameters_are_good(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    done = tandem(tmp_path, "check")
+    assert (done.returncode, done.stdout) == (0, "params.yaml is good\n")
+
+
+def test_check_names_what_is_wrong_without_a_traceback(tmp_path):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("batch_size: 8\n", "batch_size: 0\n", 1), encoding="utf-8")
+    done = tandem(tmp_path, "check")
+    assert done.returncode == 1
+    assert "train.batch_size is 0: Input should be greater than or equal to 1" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_results_before_any_run_say_what_to_do(tmp_path):
+    done = tandem(tmp_path, "results")
+    assert done.returncode == 1
+    assert "metrics/evaluate.json is missing" in done.stderr
+    assert "dvc repro" in done.stderr
+
+
+def test_help_lists_the_commands(tmp_path):
+    done = tandem(tmp_path, "--help")
+    assert done.returncode == 0
+    for name in ("check", "results", "calibrate", "review", "sources"):
+        assert name in done.stdout
+
+
+def test_a_review_before_any_run_says_what_to_do(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    done = tandem(tmp_path, "review")
+    assert done.returncode == 1
+    assert done.stderr == (
+        "error: there is nothing to review yet (data/merge/index.csv is missing); run `dvc repro` first\n"
+    )
+
+
+def test_a_review_is_for_this_machine_alone_unless_it_is_exposed_on_purpose(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    done = tandem(tmp_path, "review", "--address", "0.0.0.0")
+    assert done.returncode == 1
+    assert "error: on 0.0.0.0 whoever reaches port 5151 can read any file that you can" in done.stderr
+    assert "leave --address away, or add --expose" in done.stderr
+    exposed = tandem(tmp_path, "review", "--address", "0.0.0.0", "--expose")
+    assert exposed.stderr.startswith("warning: on 0.0.0.0 whoever reaches port 5151")
+    assert "there is nothing to review yet" in exposed.stderr
+
+
+def test_a_review_of_other_pictures_than_were_merged_is_refused(tmp_path):
+    curated(tmp_path)
+    (tmp_path / "data/curate/samples.csv").write_text("id,label,source,group,split,note\n", encoding="utf-8")
+    (tmp_path / "data/curate/classes.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "data/extract/mobilenet_v2").mkdir(parents=True)
+    done = tandem(tmp_path, "review")
+    assert done.returncode == 1
+    assert "data/curate is of other pictures than data/merge; run `dvc repro` first" in done.stderr
+
+
+def test_calibration_before_any_run_says_what_to_do(tmp_path):
+    done = tandem(tmp_path, "calibrate")
+    assert done.returncode == 1
+    assert "no pairs were looked at yet (data/merge/index.csv is missing); run `dvc repro curate` first" in done.stderr
+
+
+def curated(folder):
+    """The files of a run on two pictures."""
+    shutil.copy(ROOT / "params.yaml", folder)
+    origins = tuple((Origin("web", f"{name}.jpg", "car"),) for name in "ab")
+    records = tuple(
+        Record(name, "car", f"{name}.jpg", 9, 9, (), origin) for name, origin in zip("ab", origins, strict=True)
+    )
+    save_index(Index(records), folder / "data/merge/index.csv")
+    (folder / "data/curate").mkdir()
+    header = "first,second,similarity,correlation\n"
+    (folder / "data/curate/pairs.csv").write_text(f"{header}a,b,0.8,0.991\n", encoding="utf-8")
+    (folder / "data/curate/different.csv").write_text(f"{header}a,b,0.8,0.61\n", encoding="utf-8")
+
+
+def test_calibration_shows_the_pairs_of_the_last_run_and_suggests_a_threshold(tmp_path):
+    curated(tmp_path)
+    done = tandem(tmp_path, "calibrate")
+    assert done.returncode == 0, done.stderr
+    assert "suggested: curate.correlation: 0.9" in done.stdout
+    assert "(now 0.96)" in done.stdout
+    assert "0.991 copies     web/a.jpg  web/b.jpg" in done.stdout

@@ -1,0 +1,145 @@
+"""Which class a label means, on planted labels of two sources."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.datasets.labels import IGNORED, LabelMap, fold, label_map
+from tandem.errors import DataError, UnknownLabel
+
+CLASSES = {"car": ["carro", "automóvel"], "motorcycle": ["moto"], "truck": ["caminhão", "pick-up truck"]}
+MAP = label_map(
+    classes=CLASSES,
+    ignore=["bus", "bicicleta"],
+    by_source={
+        "bikes": {"classes": {"motorcycle": ["bike", "bicicleta"]}, "ignore": ["Moto Cross"]},
+        "lorries": {"classes": {"truck": ["carro"]}, "ignore": []},
+    },
+)
+
+
+@pytest.mark.parametrize(
+    ("label", "folded"),
+    [
+        ("Car", "car"),
+        ("CAMINHÃO", "caminhao"),
+        ("caminha\N{COMBINING TILDE}o", "caminhao"),
+        ("  Caminhão_GRANDE ", "caminhao grande"),
+        ("pick-up__truck", "pick up truck"),
+        ("pick - up\ttruck", "pick up truck"),
+        ("no\N{NO-BREAK SPACE}break", "no break"),
+        ("Straße", "strasse"),
+        ("\N{LATIN SMALL LIGATURE FI}re truck", "fire truck"),
+        ("Ｃａｒ１", "car1"),
+        ("50 \N{SQUARE HZ}", "50 hz"),
+        ("İstanbul", "istanbul"),
+        ("車", "車"),
+        ("_-_", ""),
+        ("", ""),
+    ],
+)
+def test_labels_are_compared_without_case_accents_and_marks(label: str, folded: str) -> None:
+    assert fold(label) == folded
+
+
+@given(st.text())
+def test_folding_twice_changes_nothing(label: str) -> None:
+    assert fold(fold(label)) == fold(label)
+
+
+@given(st.text())
+def test_both_unicode_forms_of_a_label_are_one(label: str) -> None:
+    assert fold(unicodedata.normalize("NFD", label)) == fold(unicodedata.normalize("NFC", label))
+
+
+@pytest.mark.parametrize(
+    ("label", "class_name"),
+    [("car", "car"), ("CARRO", "car"), ("automovel", "car"), ("Moto", "motorcycle"), ("Pick_Up_Truck", "truck")],
+)
+def test_a_label_means_the_class_that_lists_it(label: str, class_name: str) -> None:
+    assert MAP.resolve(label, source="any") == class_name
+
+
+def test_an_ignored_label_is_told_from_an_unknown_one() -> None:
+    assert MAP.resolve("Bus", source="any") == IGNORED
+    assert MAP.resolve("lorry", source="any") is None
+
+
+def test_aliases_of_a_source_win_there_and_hold_nowhere_else() -> None:
+    assert MAP.resolve("Carro", source="lorries") == "truck"
+    assert MAP.resolve("Carro", source="bikes") == "car"
+    assert MAP.resolve("bike", source="bikes") == "motorcycle"
+    assert MAP.resolve("bike", source="lorries") is None
+
+
+def test_a_source_may_use_what_all_ignore_and_ignore_what_all_use() -> None:
+    assert MAP.resolve("bicicleta", source="bikes") == "motorcycle"
+    assert MAP.resolve("bicicleta", source="lorries") == IGNORED
+    assert MAP.resolve("moto-cross", source="bikes") == IGNORED
+
+
+def test_class_names_keep_their_order() -> None:
+    assert MAP.class_names == ("car", "motorcycle", "truck")
+
+
+def test_one_error_lists_every_unknown_label_with_its_source_count_and_closest_known() -> None:
+    counts = {("bikes", "Carros"): 2, ("lorries", "zzz"): 1, ("bikes", "car"): 9, ("lorries", "Motto"): 4}
+    with pytest.raises(UnknownLabel) as caught:
+        MAP.require_all(counts)
+    lines = str(caught.value).splitlines()
+    assert lines[0] == "3 unknown label(s):"
+    assert lines[1].startswith("  bikes has label 'Carros' (2 pictures); closest known: 'carro' (car)")
+    assert lines[2].startswith("  lorries has label 'Motto' (4 pictures); closest known: 'moto' (motorcycle)")
+    assert lines[3] == "  lorries has label 'zzz' (1 picture); closest known: none"
+    assert "labels.ignore" in lines[4]
+    assert "labels.by_source" in lines[4]
+    assert len(lines) == 5
+
+
+def test_the_closest_known_label_may_be_an_ignored_one_or_the_sources_own() -> None:
+    with pytest.raises(UnknownLabel, match=r"closest known: 'bus' \(ignored\)"):
+        MAP.require_all({("any", "buss"): 3})
+    with pytest.raises(UnknownLabel, match=r"'bikee' \(1 picture\); closest known: 'bike' \(motorcycle\)"):
+        MAP.require_all({("bikes", "bikee"): 1})
+
+
+def test_known_and_ignored_labels_pass() -> None:
+    MAP.require_all({("bikes", "bike"): 1, ("lorries", "bus"): 5})
+
+
+def build(**changes: object) -> LabelMap:
+    return label_map(**{"classes": CLASSES, "ignore": [], "by_source": {}, **changes})  # type: ignore[arg-type]
+
+
+def test_an_alias_of_two_classes_is_refused() -> None:
+    with pytest.raises(DataError, match="labels: the alias 'Carró' is claimed by 'car' and 'truck'"):
+        build(classes={"car": ["carro"], "truck": ["Carró"]})
+
+
+def test_a_class_name_is_an_alias_of_its_class_alone() -> None:
+    with pytest.raises(DataError, match="labels: the alias 'truck' is claimed by 'car' and 'truck'"):
+        build(classes={"car": ["TRUCK"], "truck": []})
+    with pytest.raises(DataError, match="labels: the alias 'CAR' is claimed by 'car' and 'CAR'"):
+        build(classes={"car": [], "CAR": []})
+
+
+def test_an_alias_both_of_a_class_and_ignored_is_refused() -> None:
+    with pytest.raises(DataError, match="labels: the alias 'MOTO' is claimed by 'motorcycle' and 'ignore'"):
+        build(ignore=["bus", "MOTO"])
+
+
+def test_an_alias_claimed_twice_in_one_source_is_refused() -> None:
+    entry = {"classes": {"car": ["bike"]}, "ignore": ["Bike"]}
+    with pytest.raises(DataError, match=r"labels\.by_source.bikes: the alias 'Bike' is claimed by 'car' and 'ignore'"):
+        build(by_source={"bikes": entry})
+
+
+def test_an_alias_stated_twice_for_one_class_is_no_conflict() -> None:
+    assert build(classes={"car": ["Car", "carro", "CARRO"], "truck": []}).resolve("carro", source="any") == "car"
+
+
+def test_a_source_cannot_name_a_class_that_does_not_exist() -> None:
+    with pytest.raises(DataError, match=r"labels\.by_source.bikes names class 'bicycle'; known: car, motorcycle"):
+        build(by_source={"bikes": {"classes": {"bicycle": ["bike"]}, "ignore": []}})

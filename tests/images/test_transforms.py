@@ -1,0 +1,135 @@
+"""The transform held against Pillow's and torchvision's own."""
+
+import io
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch.nn import functional
+from torchvision import transforms
+
+from tandem.errors import BrokenImage
+from tandem.images import decode
+from tandem.images import transforms as inputs
+
+SIZES = [(400, 20), (20, 400), (256, 256), (300, 200), (641, 427), (33, 1999), (259, 256), (1, 1)]
+
+
+def drawn(width: int, height: int) -> Image.Image:
+    picture = Image.new("RGB", (width, height), "khaki")
+    draw = ImageDraw.Draw(picture)
+    draw.ellipse((width // 8, height // 5, width // 2, height // 2), "navy")
+    draw.line((0, height, width, 0), "crimson", 5)
+    return picture
+
+
+def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, format, **options)
+    return buffer.getvalue()
+
+
+def turned(orientation: int) -> Image.Exif:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    return exif
+
+
+PICTURE = drawn(123, 77)
+KINDS = {
+    "4:4:4": encoded(PICTURE, subsampling=0),
+    "4:2:2": encoded(PICTURE, subsampling=1),
+    "4:2:0": encoded(PICTURE, subsampling=2),
+    "progressive": encoded(PICTURE, progressive=True),
+    "stored as RGB": encoded(PICTURE, keep_rgb=True),
+    "grey": encoded(PICTURE.convert("L")),
+    "CMYK": encoded(PICTURE.convert("CMYK")),
+    "turned": encoded(PICTURE, exif=turned(6)),
+    "mirrored": encoded(PICTURE, exif=turned(2)),
+    "turned by XMP": encoded(PICTURE, xmp=b'<rdf:Description tiff:Orientation="6"/>'),
+    "two pictures": encoded(PICTURE, "MPO", save_all=True, append_images=[drawn(50, 60)]),
+    "transparent PNG": encoded(PICTURE.convert("LA"), "PNG"),
+    "WebP": encoded(PICTURE, "WEBP", lossless=True),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_pixels_are_those_that_the_merge_saw(kind: str) -> None:
+    expected = np.asarray(decode.decode(KINDS[kind], min_side_px=1, max_pixels=10_000).image)
+    assert np.array_equal(inputs.pixels(KINDS[kind]), expected)
+
+
+@pytest.mark.parametrize("num_bytes", [0, 200, 1000])
+def test_a_picture_that_ends_early_is_broken(num_bytes: int) -> None:
+    assert len(KINDS["4:4:4"]) > 1500
+    with pytest.raises(BrokenImage):
+        inputs.read_inputs(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
+
+
+@pytest.mark.parametrize("resize", ["squash", "crop"])
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("size_px", [32, 96, 224])
+def test_an_input_is_square_whatever_the_picture(resize: decode.Resize, size: tuple[int, int], size_px: int) -> None:
+    found = inputs.to_input(np.array(drawn(*size)), size_px=size_px, resize=resize)
+    assert found.shape == (size_px, size_px, 3)
+    assert found.dtype == np.uint8
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_crop_is_that_of_torchvisions_evaluation_but_for_rounding(size: tuple[int, int]) -> None:
+    evaluation = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
+    expected = np.asarray(evaluation(drawn(*size))).astype(int)
+    found = inputs.to_input(np.array(drawn(*size)), size_px=224, resize="crop")
+    assert np.abs(found - expected).max() <= 2
+    assert np.abs(found - expected).mean() < 0.05
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_the_squash_is_that_of_pillow_but_for_rounding(size: tuple[int, int]) -> None:
+    expected = np.asarray(drawn(*size).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(inputs.to_input(np.array(drawn(*size)), size_px=96, resize="squash") - expected).max() <= 2
+
+
+def test_a_crop_adds_no_border() -> None:
+    red = np.array(Image.new("RGB", (400, 20), "red"))
+    assert (inputs.to_input(red, size_px=64, resize="crop") == (255, 0, 0)).all()
+
+
+def test_a_squash_keeps_both_ends_of_a_long_picture() -> None:
+    picture = Image.new("RGB", (400, 20), "white")
+    picture.paste("red", (0, 0, 100, 20))
+    picture.paste("blue", (300, 0, 400, 20))
+    found = inputs.to_input(np.array(picture), size_px=32, resize="squash")
+    assert found[16, 2].tolist() == [255, 0, 0]
+    assert found[16, -3].tolist() == [0, 0, 255]
+
+
+def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
+    picture = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
+    seen = inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
+    assert seen.shape == (10, 64, 64, 3)
+    assert np.array_equal(seen[:1], inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash"))
+    assert np.array_equal(seen[1], seen[0][:, ::-1])
+    height, width = picture.shape[:2]
+    corner = Image.fromarray(picture[: round(0.8 * height), : round(0.8 * width)])
+    expected = np.asarray(corner.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(seen[4] - expected).max() <= 1  # Pillow rounds in between
+    assert np.array_equal(seen[8], np.round(seen[0] * 0.75))
+    assert len({each.tobytes() for each in seen}) == 10
+
+
+def test_a_picture_of_one_pixel_has_all_views() -> None:
+    one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
+    assert inputs.read_inputs(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
+
+
+@pytest.mark.parametrize("side", [32, 77, 224])
+def test_the_layout_in_which_torch_resizes_changes_no_pixel(side: int) -> None:
+    image = inputs.pixels(KINDS["4:4:4"])
+    planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()[None]
+    expected = functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
+    found = inputs.to_input(image, size_px=side, resize="squash")
+    assert np.array_equal(found, expected.numpy())
+    assert found.flags.c_contiguous

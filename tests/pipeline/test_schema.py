@@ -1,0 +1,339 @@
+"""What params.yaml may say: the committed files pass, and each mistake is told as a person would want it."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandem.errors import ParamsError
+from tandem.pipeline import schema
+from tandem.pipeline.params import read_params
+
+ROOT = Path(__file__).parents[2]
+DELETE = object()
+
+GOOD: dict[str, Any] = {
+    "sources": {
+        "street": {"kind": "sample", "sample": {"manner": "kaggle", "seed": 7}, "format": "auto"},
+        "yard": {
+            "kind": "archive",
+            "archive": {"path": "../yard.zip", "sha256": "a" * 64},
+            "format": "yolo",
+            "boxes": {"use": "crop", "margin": 0.1, "min_side_px": 32},
+        },
+        "cars": {"kind": "kaggle", "kaggle": {"dataset": "someone/cars", "version": 3}, "format": "class_folders"},
+        "bikes": {
+            "kind": "roboflow",
+            "roboflow": {"project": "someone/bikes", "version": 1, "format": "coco", "tree_sha256": "b" * 64},
+            "format": "coco",
+            "boxes": {"use": "whole", "margin": 0, "min_side_px": 1},
+        },
+    },
+    "labels": {
+        "classes": {"car": ["carro"], "truck": ["caminhão"]},
+        "ignore": ["bus"],
+        "by_source": {"yard": {"classes": {"truck": ["machine"]}, "ignore": []}},
+    },
+    "merge": {"min_side_px": 32, "max_pixels": 100_000_000, "max_broken_share": 0.03},
+    "backbones": {
+        "resnet50": {"weights": "IMAGENET1K_V1"},
+        "mobilenet_v2": {"weights": "random"},
+        "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
+        "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
+    },
+    "extract": {"size_px": 224, "resize": "crop", "views": 2, "engine": "auto", "seed": 0},
+    "curate": {
+        "backbone": "resnet50",
+        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbours": 4},
+        "correlation": 0.96,
+        "hint": {"similarity": 0.95, "hash_bits": 80},
+        "copies": "one",
+        "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
+        "seed": 0,
+    },
+    "suspect": {"folds": 10, "neighbours": 20, "share": 0.05, "seed": 0},
+    "finetune": {
+        "lr": 0.001,
+        "layer_decay": 1,
+        "batch_size": 32,
+        "epochs": 12,
+        "keep": "last",
+        "patience": 5,
+        "warmup_epochs": 0,
+        "weight_decay": 0.05,
+        "label_smoothing": 0.1,
+        "ema_decay": 0.99,
+        "clip_norm": 1.0,
+        "wise_alpha": 0.5,
+        "probe_first": True,
+        "mix": "none",
+        "augment": {"scale": 0.35, "flip": True, "colour": 0.2, "rand_operations": 2},
+        "size_px": 160,
+        "precision": "auto",
+        "seed": 0,
+    },
+    "train": {
+        "trainable_backbone_layers": {"resnet50": 2, "mobilenet_v2": 5},
+        "head": "linear",
+        "lr": 0.001,
+        "batch_size": 8,
+        "epochs": 15,
+        "patience": 5,
+        "weight_decay": 0,
+        "dropout": 0.0,
+        "scheduler": "plateau",
+        "balance": "sampler",
+        "folds": 5,
+        "seed": 0,
+    },
+    "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
+    "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
+    "evaluate": {"draws": 2000, "max_error": 0.05, "seeds": 3, "seed": 0},
+    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "log": "dvclive"},
+}
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    """GOOD with one key set or, with DELETE, taken out."""
+    params = copy.deepcopy(GOOD)
+    *above, last = path.split(".")
+    section = params
+    for key in above:
+        section = section[key]
+    if value is DELETE:
+        del section[last]
+    else:
+        section[last] = value
+    return params
+
+
+def complaint(params: Any) -> str:
+    with pytest.raises(ParamsError) as caught:
+        schema.check(params)
+    return str(caught.value)
+
+
+def test_a_file_with_every_kind_of_entry_passes() -> None:
+    schema.check(GOOD)
+
+
+@pytest.mark.parametrize(
+    "path", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))], ids=lambda path: path.name
+)
+def test_the_committed_files_pass(path: Path) -> None:
+    schema.check(read_params(path))
+
+
+@pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("1E-3", 0.001), ("1", 1), ("0.001", 0.001)])
+def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, value: float) -> None:
+    (tmp_path / "params.yaml").write_text(f"lr: {text}")
+    lr = read_params(tmp_path / "params.yaml")["lr"]
+    assert lr == value
+    schema.check(changed("train.lr", lr))
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "told"),
+    [
+        # keys that are not known, or not there
+        (
+            "train.learning_rate",
+            0.1,
+            "train: 'learning_rate' is not a parameter here; allowed: balance, batch_size, dropout, epochs, folds, "
+            "head, lr, patience, scheduler, seed, trainable_backbone_layers, weight_decay",
+        ),
+        ("train.batchsize", 8, "train: 'batchsize' is not a parameter here; did you mean 'batch_size'? allowed: "),
+        ("trian", {}, "the file: 'trian' is not a parameter here; did you mean 'train'? allowed: backbones, curate, "),
+        (
+            "sources.yard.boxes.margins",
+            1,
+            "sources.yard.boxes: 'margins' is not a parameter here; did you mean 'margin'?",
+        ),
+        ("curate.hint.3", 1, "curate.hint: '3' is not a parameter here; allowed: hash_bits, similarity"),
+        ("train.lr", DELETE, "train.lr is missing; add it (presets/ hold complete files)"),
+        ("merge", DELETE, "merge is missing; add it"),
+        ("sources.street.format", DELETE, "sources.street.format is missing; add it"),
+        # wrong types
+        ("train.lr", "0.001", "train.lr is '0.001': Input should be a valid number"),
+        ("train.lr", True, "train.lr is True: Input should be a valid number"),
+        ("train.lr", None, "train.lr is None: Input should be a valid number"),
+        ("train.epochs", 2.5, "train.epochs is 2.5: Input should be a valid integer"),
+        ("train.epochs", "15", "train.epochs is '15': Input should be a valid integer"),
+        ("train", [0.001, 8], "train is [0.001, 8]: Input should be a valid dictionary"),
+        ("train", None, "train is None: Input should be a valid dictionary"),
+        ("sources", [{"kind": "sample"}], "sources is [{'kind': 'sample'}]: Input should be a valid dictionary"),
+        ("labels.classes.car", "carro", "labels.classes.car is 'carro': Input should be a valid list"),
+        ("labels.classes.car", None, "labels.classes.car is None: Input should be a valid list"),
+        ("labels.ignore", [3], "labels.ignore.0 is 3: Input should be a valid string"),
+        ("study.lr", 0.1, "study.lr is 0.1: Input should be a valid list"),
+        # values that cannot be
+        ("train.lr", 0, "train.lr is 0: Input should be greater than 0"),
+        ("train.lr", float("nan"), "train.lr is nan: Input should be a finite number"),
+        ("train.weight_decay", -1, "train.weight_decay is -1: Input should be greater than or equal to 0"),
+        (
+            "train.trainable_backbone_layers",
+            6,
+            "train.trainable_backbone_layers: 6 is given; a whole number from 0 (frozen) to 5",
+        ),
+        ("finetune.augment.scale", 0.0, "finetune.augment.scale is 0.0: Input should be greater than 0"),
+        ("finetune.mix", "blend", "finetune.mix is 'blend': Input should be 'none', 'mixup' or 'cutmix'"),
+        (
+            "train.trainable_backbone_layers",
+            {"vgg16": 1},
+            "the file: train.trainable_backbone_layers names 'vgg16'; "
+            "backbones has resnet50, mobilenet_v2, tuned, resnet18",
+        ),
+        (
+            "train.trainable_backbone_layers",
+            2,
+            "train.trainable_backbone_layers thaws 2 of 5 layers of mobilenet_v2, whose weights are random: take 0 "
+            "(frozen) or 5 (trained from scratch), or give it trained weights",
+        ),
+        ("train.dropout", 1.0, "train.dropout is 1.0: Input should be less than 1"),
+        ("train.batch_size", 0, "train.batch_size is 0: Input should be greater than or equal to 1"),
+        ("train.scheduler", "step", "train.scheduler is 'step': Input should be 'plateau', 'cosine' or 'none'"),
+        ("train.balance", False, "train.balance is False: Input should be 'sampler', 'loss' or 'none'"),
+        ("train.seed", -1, "train.seed is -1: Input should be greater than or equal to 0"),
+        ("merge.max_broken_share", 3, "merge.max_broken_share is 3: Input should be less than or equal to 1"),
+        ("extract.size_px", 16, "extract.size_px is 16: Input should be greater than or equal to 32"),
+        ("extract.resize", "pad", "extract.resize is 'pad': Input should be 'squash' or 'crop'"),
+        (
+            "curate.candidates.neighbours",
+            -1,
+            "curate.candidates.neighbours is -1: Input should be greater than or",
+        ),
+        ("curate.correlation", 0.0, "curate.correlation is 0.0: Input should be greater than 0"),
+        (
+            "curate.candidates.hash_bits",
+            128,
+            "curate.candidates.hash_bits is 128: Input should be less than or equal to 127",
+        ),
+        ("curate.hint.similarity", 1.1, "curate.hint.similarity is 1.1: Input should be less than or equal to 1"),
+        ("suspect.folds", 1, "suspect.folds is 1: Input should be greater than or equal to 2"),
+        ("suspect.share", 0.6, "suspect.share is 0.6: Input should be less than or equal to 0.5"),
+        ("curate.copies", "all", "curate.copies is 'all': Input should be 'one' or 'together'"),
+        (
+            "ensemble.kind",
+            "vote",
+            "ensemble.kind is 'vote': Input should be 'best', 'mean', 'weighted', 'greedy', 'stack', "
+            "'logit' or 'feature'",
+        ),
+        ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),
+        ("study.lr", [], "study.lr is []: List should have at least 1 item"),
+        ("runtime.log", "wandb", "runtime.log is 'wandb': Input should be 'none', 'tensorboard' or 'dvclive'"),
+        ("runtime.device", "gpu", "runtime.device is 'gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
+        ("labels.classes", {"car": []}, "labels.classes is {'car': []}: Dictionary should have at least 2 items"),
+        ("backbones", {}, "backbones is {}: Dictionary should have at least 1 item"),
+        ("sources.a b", GOOD["sources"]["street"], "sources.a b.[key] is 'a b': String should match pattern"),
+        ("sources.street.sample.manner", "coco", "sources.street.sample.manner is 'coco': Input should be 'kaggle' or"),
+        ("sources.yard.archive.sha256", "ABC", "sources.yard.archive.sha256 is 'ABC': String should match pattern"),
+        (
+            "sources.cars.kaggle.dataset",
+            "cars",
+            "sources.cars.kaggle: dataset is 'cars'; write it as owner/slug, the end",
+        ),
+        (
+            "sources.cars.kaggle.dataset",
+            "https://www.kaggle.com/datasets/a/b",
+            "sources.cars.kaggle: dataset is 'https://www.kaggle.com/datasets/a/b'; write it as owner/slug",
+        ),
+        (
+            "sources.cars.kaggle.version",
+            "latest",
+            "sources.cars.kaggle: version is 'latest'; a whole number from 1 on is needed, so that the same data comes "
+            "again. Look it up at https://www.kaggle.com/datasets/someone/cars: the Data Explorer there names it",
+        ),
+        ("sources.cars.kaggle.version", 0, "sources.cars.kaggle: version is 0; a whole number from 1 on is needed"),
+        ("sources.cars.kaggle.version", True, "sources.cars.kaggle: version is True; a whole number from 1 on"),
+        ("sources.cars.kaggle.version", None, "sources.cars.kaggle: version is missing; a whole number from 1 on"),
+        (
+            "sources.bikes.roboflow.version",
+            "3",
+            "version is '3'; a whole number from 1 on is needed, so that the same data comes again. Look it up at "
+            "https://universe.roboflow.com/someone/bikes: it ends the address of each version's page",
+        ),
+        ("sources.bikes.roboflow.project", "bikes", "project is 'bikes'; write it as workspace/project, the end of"),
+        ("sources.bikes.roboflow.format", "", "sources.bikes.roboflow.format is '': String should match pattern"),
+        ("sources.cars.format", "voc", "sources.cars.format is 'voc': Input should be 'auto', 'class_folders', "),
+        ("sources.yard.boxes.use", "all", "sources.yard.boxes.use is 'all': Input should be 'whole' or 'crop'"),
+        # keys that do not go together
+        (
+            "curate.fractions.train",
+            0.8,
+            "curate.fractions: train, val and test must add up to 1; they add up to 1.1",
+        ),
+        (
+            "curate.fractions.test",
+            0.15000001,
+            "curate.fractions: train, val and test must add up to 1; they add up to 1.00000001",
+        ),
+        (
+            "sources.street.kind",
+            "kaggle",
+            "sources.street: kind kaggle needs the key kaggle, and no other kind's; it has ['sample']",
+        ),
+        (
+            "sources.street.archive",
+            {"path": "a.zip"},
+            "sources.street: kind sample needs the key sample, and no other kind's; it has ['archive', 'sample']",
+        ),
+        (
+            "backbones.resnet18",
+            {"weights": "weights/resnet18.pth"},
+            "backbones.resnet18: weights 'weights/resnet18.pth' is a file: state its sha256 beside it",
+        ),
+        ("backbones.resnet18", {"weights": "resnet18.pth"}, "weights 'resnet18.pth' is a file: state its sha256"),
+        (
+            "backbones.resnet50.sha256",
+            "d" * 64,
+            "backbones.resnet50: sha256 belongs to a file of weights, and 'IMAGENET1K_V1' is none; leave it out",
+        ),
+        (
+            "curate.backbone",
+            "vgg16",
+            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
+        ),
+        (
+            "labels.by_source.field",
+            {"classes": {}, "ignore": []},
+            "the file: labels.by_source names 'field'; sources has street, yard, cars, bikes",
+        ),
+        (
+            "labels.classes.truck",
+            ["Carro"],
+            "  labels: the alias 'Carro' is claimed by 'car' and 'truck'; keep it in one",
+        ),
+        ("labels.ignore", ["CAR"], "  labels: the alias 'CAR' is claimed by 'car' and 'ignore'; keep it in one"),
+        (
+            "labels.by_source.yard.ignore",
+            ["Machine"],
+            "  labels.by_source.yard: the alias 'Machine' is claimed by 'truck' and 'ignore'; keep it in one",
+        ),
+        (
+            "labels.by_source.yard.classes",
+            {"lorry": ["x"]},
+            "  labels.by_source.yard names class 'lorry'; known: car, truck",
+        ),
+    ],
+)
+def test_a_mistake_is_told_by_its_path_with_what_was_found_and_what_is_allowed(
+    path: str, value: Any, told: str
+) -> None:
+    message = complaint(changed(path, value))
+    assert message.startswith("params.yaml has 1 mistake(s):\n  ")
+    assert told in message
+    assert len(message.splitlines()) == 2
+    assert "Value error" not in message
+
+
+def test_mistakes_of_several_sections_are_told_at_once() -> None:
+    params = changed("train.lr", -1)
+    params["merge"] = {"min_side_px": "32", "max_pixels": 1}
+    lines = complaint(params).splitlines()
+    assert lines[0] == "params.yaml has 3 mistake(s):"
+    assert [line.split(" is ")[0] for line in lines[1:]] == [
+        "  merge.min_side_px",
+        "  merge.max_broken_share",
+        "  train.lr",
+    ]

@@ -1,0 +1,111 @@
+"""What keeps the pipeline fast, counted and not timed: passes, reads of files, and what a stage's start imports.
+
+Which stages run again after a change, and that none does after no change, is counted in test_pipeline.py.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from tandem.features.backbones.backbone import Backbone
+from tandem.features.engines import engine as engines
+from tandem.features.extract import extract
+
+ROOT = Path(__file__).resolve().parents[2]
+HEAVY = (
+    "torch",
+    "torchvision",
+    "fiftyone",
+    "openvino",
+    "sklearn",
+    "scipy",
+    "scipy.optimize",
+    "scipy.stats",
+    "cv2",
+    "faiss",
+    "kaggle",
+    "roboflow",
+    "PIL",
+)
+# Stage -> what its start brings in that no stage above it has.
+BROUGHT = {
+    "check": [],
+    "finetune": ["PIL"],
+    "download": [],
+    "merge": ["scipy"],
+    "evaluate": [],
+    "train": [],
+    "study": ["torch"],
+    "ensemble": [],
+    "resplit": [],
+    "suspect": ["sklearn", "scipy.optimize", "scipy.stats"],
+    "curate": ["cv2"],
+    "extract": ["torchvision"],
+}
+IMPORT_ALL = """
+import json, runpy, sys
+heavy, stages = map(json.loads, sys.argv[1:])
+seen, brought = set(), {}
+for stage in stages:
+    runpy.run_path(f"stages/{stage}.py", run_name="imported")
+    brought[stage] = [name for name in heavy if name in sys.modules and name not in seen]
+    seen.update(brought[stage])
+print(json.dumps(brought))
+"""
+
+
+def test_the_start_of_a_stage_imports_what_it_needs_and_nothing_heavy_beside_it() -> None:
+    command = [sys.executable, "-c", IMPORT_ALL, json.dumps(HEAVY), json.dumps(list(BROUGHT))]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=120)
+    assert json.loads(done.stdout) == BROUGHT
+    assert sorted(BROUGHT) == sorted(script.stem for script in (ROOT / "stages").glob("*.py"))
+
+
+class Counting(nn.Module):
+    """Mean colours; counts its passes and the pictures in them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pictures: list[int] = []
+
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        self.pictures.append(len(pixels))
+        return pixels.float().mean((1, 2))
+
+
+class Counted(type(Path())):  # type: ignore[misc] # a path of this system
+    """A path that counts how often its file is read."""
+
+    reads: ClassVar[list[str]] = []
+
+    def read_bytes(self) -> bytes:
+        self.reads.append(self.name)
+        return super().read_bytes()
+
+
+@pytest.fixture
+def paths(tmp_path: Path) -> Iterator[list[Path]]:
+    Counted.reads.clear()
+    paths = [Counted(tmp_path / f"{number:02}.jpg") for number in range(11)]
+    for number, path in enumerate(paths):
+        Image.new("RGB", (40, 30), (20 * number, 0, 0)).save(path)
+    yield paths
+    Counted.reads.clear()
+
+
+def test_extraction_reads_and_computes_each_picture_once_in_whole_batches(paths: list[Path]) -> None:
+    net = Counting()
+    engine = engines.start(Backbone("means", net, 3, ""), engine="reference", size_px=32, batch_size=4, device="cpu")
+    rows = extract(paths, engine=engine, size_px=32, resize="squash", batch_size=4, workers=2, name="means")
+    assert len(np.concatenate(list(rows))) == 11
+    assert sorted(Counted.reads) == [path.name for path in paths]
+    assert net.pictures == [4, 4, 3]

@@ -1,0 +1,482 @@
+"""What reruns and what does not, experiments, and errors, as a user meets them: the real dvc in scratch clones.
+
+One clone runs the whole pipeline once; each test works in a copy of it, so none depends on another. Together they take
+some four minutes on two cores.
+"""
+
+import csv
+import hashlib
+import io
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+import torch
+from PIL import Image
+from torchvision import models
+
+import browser
+from scratch_project import Run, draw_sources, make_clone, tiny_params
+
+pytestmark = pytest.mark.slow
+
+CURATES = "mobilenet_v2"  # whose features curate reads
+OTHER = "squeezenet1_1"
+DOWNLOADS = {"download@web", "download@exports"}
+EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
+FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
+TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
+AFTER_TRAINING = {"ensemble", "evaluate", "resplit"}
+AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "suspect"}
+ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory):
+    """A clone, its first run, and what git had to say about the files after it; then the results are committed."""
+    root = tmp_path_factory.mktemp("pipeline")
+    draw_sources(root / "sources", per_label=8)
+    clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
+    run = clone.repro()
+    status = clone.git("status", "--porcelain").splitlines()
+    clone.commit("results")
+    yield clone, run, status
+    for process in processes(root):  # none, if all is well; else they would outlive the tests
+        process.kill()
+
+
+@pytest.fixture
+def clone(first, request):
+    with copied(first[0], request.node.name) as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def trained(first):
+    """A clone where two training parameters were changed and taken back; the two runs, and the metrics of the first."""
+    with copied(first[0], "trained") as copy:
+        copy.change("train.lr", 0.01)
+        copy.change("train.batch_size", 4)
+        there, metrics = copy.repro(), copy.metrics()
+        copy.git("checkout", "params.yaml")
+        yield copy, there, metrics, copy.repro()
+
+
+@contextmanager
+def copied(clone, name):
+    copy = clone.copy(hashlib.sha256(name.encode()).hexdigest()[:8])
+    yield copy
+    wait_until_left(copy.root)
+    shutil.rmtree(copy.root)
+
+
+def processes(root):
+    """Running processes that work below a folder or name it."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
+        found += [process] if any(str(root) in word for word in words) else []
+    return found
+
+
+def wait_until_left(root, *, patience_s=30):
+    """Wait until no process works below a folder: a database goes on writing for seconds after its client has ended."""
+    end = time.monotonic() + patience_s
+    while (left := processes(root)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left == []
+
+
+def partial_files(clone):
+    return [path for path in clone.root.rglob("*.partial") if ".git" not in path.parts]
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_csv(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+# --- the first run
+
+
+def test_first_run_runs_every_stage_once(first):
+    _, run, _ = first
+    assert run.ran == ALL
+    assert run.text.count("Running stage") == len(ALL)
+
+
+def test_git_sees_nothing_new_but_the_lock_and_the_metrics(first):
+    assert first[2][0] == "?? dvc.lock"
+    assert all(line.startswith("?? metrics/") for line in first[2][1:])
+
+
+def test_planted_copies_labels_and_broken_files_are_in_the_metrics(first):
+    merge, curate = (read_json(first[0].root / "metrics" / name) for name in ("merge.json", "curate.json"))
+    assert merge["byte_copies"] == 1
+    assert merge["dropped"] == {"ignored_label": 1, "not_an_image": 1}
+    assert curate["near_duplicate_pairs"] == curate["copies_left_out"] == 1
+
+
+def test_second_run_runs_nothing(clone):
+    again = clone.repro()
+    assert again.ran | again.restored == set()
+    assert "Data and pipelines are up to date." in again.text
+    assert clone.git("status", "--porcelain") == ""
+
+
+# --- a change reruns what it must, and nothing else
+
+
+def test_training_parameters_rerun_training_and_what_reads_it_alone(first, trained):
+    _, there, metrics, _ = trained
+    assert there.ran == {"check"} | TRAINS | AFTER_TRAINING
+    assert metrics["metrics/evaluate.json"] != first[0].metrics()["metrics/evaluate.json"]
+
+
+def test_taking_parameters_back_runs_the_check_alone_and_restores_every_number(first, trained):
+    clone, _, _, back = trained
+    assert back.ran == {"check"}
+    assert back.restored == TRAINS | AFTER_TRAINING
+    assert clone.metrics() == first[0].metrics()
+    assert clone.git("status", "--porcelain") == ""
+
+
+def test_the_weights_of_one_backbone_rerun_its_branch_and_what_joins_it(clone):
+    path = clone.root.with_name("weights.pth")
+    torch.manual_seed(3)
+    torch.save(models.get_model(OTHER, weights=None).state_dict(), path)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    clone.change(f"backbones.{OTHER}", {"weights": str(path), "sha256": digest})
+    assert (
+        clone.repro().ran
+        == {"check", f"extract@{OTHER}", f"finetune@{OTHER}", f"train@{OTHER}", "suspect", "study"} | AFTER_TRAINING
+    )
+
+
+def test_a_split_fraction_reruns_from_curation_on(clone):
+    clone.change("curate.fractions", {"train": 0.4, "val": 0.35, "test": 0.25})
+    assert clone.repro().ran == {"check", "curate"} | AFTER_CURATION
+
+
+def test_a_threshold_that_finds_the_same_pairs_reruns_curation_alone(clone):
+    clone.change("curate.candidates.hash_bits", 23)
+    assert clone.repro().ran == {"check", "curate"}
+
+
+def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
+    clone.change("labels.classes.disc", ["disco", "wheel"])
+    assert clone.repro().ran == {"check", "merge"}
+
+
+def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_thawed(clone):
+    clone.change("finetune.lr", 0.01)
+    assert clone.repro().ran == {"check"} | FINETUNES
+
+
+def test_a_thawed_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(clone):
+    settings = {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
+    clone.change("finetune", clone.params()["finetune"] | settings)
+    clone.change("train.trainable_backbone_layers", {OTHER: 5})
+    assert clone.repro().ran == {"check"} | FINETUNES | TRAINS | AFTER_TRAINING | {"study"}
+    told = {name: read_json(clone.root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
+    assert told[CURATES] == {"trainable_backbone_layers": 0}
+    assert (told[OTHER]["trainable_backbone_layers"], told[OTHER]["kept_epoch"]) == (5, 1)
+    clone.change("finetune.lr", 0.01)
+    again = clone.repro()
+    assert again.ran == {"check", f"train@{OTHER}", "study", "ensemble", "evaluate"} | FINETUNES
+
+
+def test_scores_on_other_splits_are_asked_for_without_any_other_work(clone):
+    clone.change("evaluate.seeds", 2)
+    assert clone.repro().ran == {"check", "resplit"}
+    told = read_json(clone.root / "metrics" / "resplit.json")
+    assert len(told["seeds"]) == 2
+    assert set(told["models"]) >= {CURATES, OTHER, "mean", "stack"}
+    assert {row["seed"] for row in read_csv(clone.root / "metrics" / "resplit.csv")} == set(map(str, told["seeds"]))
+
+
+def test_a_knob_that_changes_no_result_reruns_no_work(clone):
+    before = clone.lock()
+    clone.change("runtime", {"workers": 1, "batch_size": 5, "device": "cpu", "log": "dvclive"})
+    assert clone.repro().ran == {"check"}
+    assert clone.lock() == before
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [("rejection.py", {"evaluate", "resplit"}), ("formats/yolo.py", {"merge"}), ("cli.py", set())],
+)
+def test_a_change_of_code_reruns_the_stages_that_run_it(clone, module, stages):
+    path = clone.root / "src" / "tandem" / module
+    path.write_text(path.read_text() + "\n# another comment\n")
+    assert clone.repro().ran == {"check", *stages}
+
+
+# --- a change of params.yaml alone is enough
+
+
+def test_a_backbone_is_added_and_removed_by_the_parameters_alone(clone):
+    before = clone.metrics()
+    new = "shufflenet_v2_x0_5"
+    clone.change(f"backbones.{new}", {"weights": "random"})
+    assert (
+        clone.repro().ran
+        == {"check", f"extract@{new}", f"finetune@{new}", f"train@{new}", "suspect", "study"} | AFTER_TRAINING
+    )
+    assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
+    assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}
+    assert f"metrics/train/{new}.json" in clone.dvc("metrics", "show", "--md").replace("\\", "/")
+    clone.change(f"backbones.{new}", None)
+    assert clone.repro().ran == {"check"}
+    assert clone.metrics() == before
+    assert not (clone.root / "data" / "extract" / new).exists()
+    assert new not in clone.dvc("metrics", "show", "--md")
+
+
+def test_a_source_is_added_by_the_parameters_alone(clone):
+    more = {"kind": "archive", "archive": {"path": str(clone.root.with_name("sources") / "more")}, "format": "auto"}
+    clone.change("sources.more", more)
+    assert clone.repro().ran == {"check", "download@more", "merge", "curate"} | EXTRACTS | AFTER_CURATION
+    assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
+    assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
+
+
+# --- experiments
+
+
+def test_an_experiment_shows_in_every_comparison(trained):
+    with copied(trained[0], "experiment") as clone:
+        settings = ("-S", "train.lr=0.01", "-S", "train.batch_size=4")
+        run = Run.of(clone.run(sys.executable, "-m", "dvc", "exp", "run", "--name", "small", *settings))
+        assert run.ran | run.restored == {"check"} | TRAINS | AFTER_TRAINING
+        assert clone.metrics() == trained[2]
+        params = json.loads(clone.dvc("params", "diff", "--json"))["params.yaml"]
+        assert {key: (change["old"], change["new"]) for key, change in params.items()} == {
+            "train.lr": (0.001, 0.01),
+            "train.batch_size": (8, 4),
+        }
+        metrics = json.loads(clone.dvc("metrics", "diff", "--json"))
+        assert {"metrics/evaluate.json", f"metrics/train/{CURATES}.json"} <= set(metrics)
+        assert "metrics/merge.json" not in metrics
+        [row] = [row for row in experiments(clone) if row["Experiment"] == "small"]
+        assert (float(row["train.lr"]), int(row["train.batch_size"])) == (0.01, 4)
+        clone.dvc("plots", "diff", "-o", "page")
+        assert "metrics/study.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(trained):
+    with copied(trained[0], "queue") as clone:
+        before = clone.metrics(), clone.lock()
+        clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.01,0.002", "-S", "train.batch_size=4,8")
+        clone.dvc("queue", "start", "-j", "2")
+        end = time.monotonic() + 240
+        while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
+            time.sleep(3)
+        assert status.count("Success") == 4, status
+        assert (clone.metrics(), clone.lock()) == before
+        rows = experiments(clone)
+        pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in rows]
+        assert sorted(pairs) == sorted(product((0.01, 0.002), (4, 8)))
+        assert len({row["models.mobilenet_v2.log_loss"] for row in rows}) == 4, rows
+        clone.dvc("queue", "stop")
+        # now and then one of dvc's workers misses that its queue is empty, and the request to stop as well
+        for worker in psutil.wait_procs(processes(clone.root), timeout=20)[1]:
+            worker.terminate()
+        psutil.wait_procs(processes(clone.root), timeout=20)
+
+
+def experiments(clone):
+    rows = csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv")))
+    return [row for row in rows if row["Experiment"]]
+
+
+# --- the same inputs and parameters give the same bytes
+
+
+def test_running_everything_again_gives_the_same_bytes(clone):
+    before = clone.lock(), clone.metrics()
+    again = clone.repro("--force")
+    assert again.ran == ALL
+    receipts = {f"data/download/receipts/{name}.json" for name in ("web", "exports")}  # these hold the time
+    lock = clone.lock()
+    assert {path for path in lock if lock[path] != before[0][path]} <= receipts
+    assert clone.metrics() == before[1]
+
+
+# --- errors
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("train.lr", -1, "train.lr is -1: Input should be greater than 0"),
+        ("train.leaning_rate", 0.1, "'leaning_rate' is not a parameter here"),
+        ("curate.backbone", "alexnet", "curate.backbone is 'alexnet'"),
+    ],
+)
+def test_a_wrong_parameter_stops_in_the_check_before_any_work(clone, key, value, message):
+    before = tree(clone)
+    clone.change(key, value)
+    run = clone.repro(check=False)
+    assert run.code != 0
+    assert run.ran == {"check"}
+    assert message in run.text
+    assert_clean_failure(clone, run)
+    assert tree(clone) == {path for path in before if not path.startswith("data/check/")}
+
+
+def test_what_dvc_itself_cannot_read_is_explained_by_the_command(clone):
+    clone.change("sources.web.kind", None)
+    run = clone.repro(check=False)
+    assert run.code != 0
+    assert run.ran == set()
+    assert "Traceback" not in run.text
+    assert "sources.web.kind is missing" in clone.run("tandem", "check", check=False).stdout
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stage", "message"),
+    [
+        ("labels.ignore", [], "merge", "web has label 'blot' (1 picture)"),
+        (
+            "sources.web",
+            {"kind": "roboflow", "roboflow": {"project": "a/b", "version": 1, "format": "folder"}, "format": "auto"},
+            "download@web",
+            "source web (roboflow: project a/b, version 1, format folder): no credentials for Roboflow were found",
+        ),
+        (
+            "sources.web",
+            {"kind": "archive", "archive": {"path": "nowhere.zip"}, "format": "auto"},
+            "download@web",
+            "nowhere.zip; put it there, or correct the source's path",
+        ),
+    ],
+    ids=["label without a class", "no credentials", "missing archive"],
+)
+def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clone, key, value, stage, message):
+    before = tree(clone)
+    clone.change(key, value)
+    run = clone.repro(check=False)
+    assert run.code != 0
+    assert stage in run.ran <= {"check", *DOWNLOADS, "merge"}
+    assert run.text.count("\nerror: ") == 1
+    assert message in run.text
+    assert_clean_failure(clone, run)
+    lost = before - tree(clone)
+    assert tree(clone) <= before
+    assert {
+        path for path in lost if not path.startswith(("data/merge/", "data/download/", "metrics/merge.json"))
+    } == set()
+    clone.git("checkout", "params.yaml")
+    assert clone.repro().ran == {"check"}
+    assert tree(clone) == before
+
+
+def assert_clean_failure(clone, run):
+    assert "Traceback" not in run.text
+    assert partial_files(clone) == []
+
+
+def tree(clone):
+    """All files of data/ and metrics/."""
+    found = (path for name in ("data", "metrics") for path in (clone.root / name).rglob("*") if path.is_file())
+    return {path.relative_to(clone.root).as_posix() for path in found if path.suffix != ".lock"}
+
+
+# --- a review
+
+
+@contextmanager
+def review(clone):
+    """`tandem review` as a process, and the App's address."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = clone.root.parent / f"{clone.root.name}-{port}.txt"
+    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "review", "--port", str(port)]
+    with told.open("w") as file:
+        process = subprocess.Popen(
+            command, cwd=clone.root, env=clone.environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+    try:
+        wait_for(lambda: "the App is at" in told.read_text() or process.poll() is not None, told)
+        assert process.poll() is None, told.read_text()
+        yield process, f"http://127.0.0.1:{port}/"
+    finally:
+        process.kill()
+        process.wait(30)
+
+
+def wait_for(is_done, told, seconds=120):
+    end = time.monotonic() + seconds
+    while not is_done() and time.monotonic() < end:
+        time.sleep(0.2)
+    assert is_done(), told.read_text()
+
+
+@browser.needs_browser
+def test_what_is_clicked_in_the_app_is_decided_and_the_pipeline_obeys_from_curation_on(first, tmp_path):
+    with copied(first[0], "review") as clone:
+        table, labels = clone.root / "data/review/decisions.csv", sorted(clone.params()["labels"]["classes"])
+        with review(clone) as (process, url):
+            with browser.opened(url) as page:
+                assert browser.num_loaded(page) >= 8
+                assert page.screenshot(path=tmp_path / "grid.png")
+                assert len(np.unique(np.asarray(Image.open(tmp_path / "grid.png")).reshape(-1, 3), axis=0)) > 1000
+                browser.tag(page, 0, "drop")
+                old, new = browser.relabel(page, 3, labels)
+            wait_for(lambda: len(read_csv(table)) == 2, table, seconds=20)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
+        rows = {row["action"]: row for row in read_csv(table)}
+        index = {row["id"]: row["label"] for row in read_csv(clone.root / "data/merge/index.csv")}
+        assert (rows["relabel"]["value"], index[rows["relabel"]["id"]]) == (new, old)
+        assert clone.git("status", "--porcelain", "data") == " M data/review/decisions.csv\n"
+        again = clone.repro()
+        assert again.ran == {"curate"} | AFTER_CURATION
+        samples = {row["id"]: row for row in read_csv(clone.root / "data/curate/samples.csv")}
+        assert samples[rows["relabel"]["id"]]["label"] == new
+        assert samples[rows["drop"]["id"]]["note"] == "dropped: reviewed"
+        decided = read_json(clone.root / "metrics/curate.json")["decisions"]
+        assert (decided["relabel"], decided["drop"], decided["gone"]) == (1, 1, 0)
+        assert clone.metrics()["metrics/evaluate.json"] != first[0].metrics()["metrics/evaluate.json"]
+
+
+def test_a_review_that_was_killed_leaves_nothing_in_the_way_of_the_next_one_or_of_the_pipeline(first):
+    with copied(first[0], "killed") as clone:
+        with review(clone) as (process, _):
+            services = [each for each in processes(clone.root) if "--51-service" in each.cmdline()]
+            databases = [each for each in processes(clone.root) if each.name() == "mongod"]
+            for each in (process, *services):
+                each.kill()
+            assert databases[0].is_running()
+        with review(clone) as (process, _):
+            assert not databases[0].is_running()
+            clone.change("curate.candidates.hash_bits", 23)
+            assert "curate" in clone.repro().ran  # while a review is open
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+
+
+def test_two_reviews_of_one_folder_do_not_mix(first):
+    with copied(first[0], "twice") as clone, review(clone):
+        run = clone.run(sys.executable, "-c", "from tandem.cli.main import app; app()", "review", check=False)
+        assert run.returncode == 1
+        assert "error: another process works in" in run.stdout
+
+
+def test_no_database_or_worker_outlives_the_runs(first):
+    wait_until_left(Path(first[0].root).parent)

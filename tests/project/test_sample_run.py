@@ -1,0 +1,71 @@
+"""The last run on the embedded sample, held against the truth about its pictures. Runs after `make run`."""
+
+from pathlib import Path
+
+import pytest
+
+from tandem.files import read_csv, read_json
+from tandem.pipeline.params import read_params
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+
+ROOT = Path(__file__).resolve().parents[2]
+SOURCES = {"snapshots": "kaggle", "exports": "roboflow"}  # source -> how the truth names it
+
+pytestmark = pytest.mark.skipif(
+    not (ROOT / "data" / "curate" / "samples.csv").is_file()
+    or set(read_params(ROOT / "params.yaml")["sources"]) != set(SOURCES),
+    reason="the pipeline has not run on the embedded sample here; `make run` does",
+)
+
+
+def scenes_and_splits():
+    """(scene, split) of every picture in the index, by its first origin."""
+    folders = [ROOT / "data" / "download" / "files" / source for source in SOURCES]
+    scenes = {path: scene for folder in folders for path, scene in read_json(folder / "truth.json")["scenes"].items()}
+    records = load_index(ROOT / "data" / "merge" / "index.csv").records
+    samples = load_samples(ROOT / "data" / "curate").samples
+    names = [f"{SOURCES[record.source]}/{record.origins[0].path}" for record in records]
+    return [(scenes[name], sample.split) for name, sample in zip(names, samples, strict=True)]
+
+
+def test_no_planted_copy_lies_across_splits():
+    splits = {}
+    for scene, split in scenes_and_splits():
+        splits.setdefault(scene, set()).update({split} - {""})
+    assert len(splits) > 400
+    assert {scene: found for scene, found in splits.items() if len(found) > 1} == {}
+
+
+def test_broken_files_conflicts_and_ignored_labels_are_counted_as_planted():
+    truths = [read_json(ROOT / "data" / "download" / "files" / source / "truth.json") for source in SOURCES]
+    dropped = read_json(ROOT / "metrics" / "merge.json")["dropped"]
+    broken = [reason for truth in truths for reason in truth["broken"].values()]
+    assert {reason: dropped[reason] for reason in set(broken)} == {reason: broken.count(reason) for reason in broken}
+    conflicting = {path for truth in truths for pair in truth["conflicts"] for path in pair}
+    assert dropped["conflict"] == len(conflicting)
+    ignored = [path for truth in truths for path, name in truth["classes"].items() if name in ("bus", "bicycle")]
+    assert dropped["ignored_label"] == pytest.approx(len(ignored), abs=8)  # some mislabelled ones lie elsewhere
+
+
+def test_the_shipped_ensemble_reaches_what_the_sample_allows():
+    assert read_json(ROOT / "metrics" / "evaluate.json")["shipped"]["top1_accuracy"] >= 0.90
+
+
+def test_planted_wrong_labels_are_among_the_first_suspects():
+    truths = {source: read_json(ROOT / "data/download/files" / source / "truth.json") for source in SOURCES}
+    planted = {
+        (source, path.removeprefix(f"{SOURCES[source]}/"))
+        for source, truth in truths.items()
+        for path in truth["mislabelled"]
+    }
+    records = load_index(ROOT / "data" / "merge" / "index.csv").records
+    samples = load_samples(ROOT / "data" / "curate").samples
+    used = {
+        record.id
+        for record, sample in zip(records, samples, strict=True)
+        if sample.split and planted & {(origin.source, origin.path) for origin in record.origins}
+    }
+    first = [row["id"] for row in read_csv(ROOT / "metrics" / "suspect.csv")][: 2 * len(used)]
+    assert len(used) >= 6
+    assert len(used.intersection(first)) >= 0.9 * len(used)

@@ -1,0 +1,317 @@
+"""What the layout promises, held against dvc.yaml, params.yaml and the sources themselves."""
+
+import ast
+import hashlib
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import grimp
+import pytest
+from ruamel.yaml import YAML
+
+from tandem.pipeline.code import Code
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "tandem"
+LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
+SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
+# what a stage writes under metrics/ beside the files that carry its name
+OTHER_METRICS = {
+    "evaluate": {"metrics/confusion.csv", "metrics/curves.csv", "metrics/reliability.csv", "metrics/risk_coverage.csv"}
+}
+KNOW_THE_LAYOUT = ("pipeline/params.py", "cli/main.py", "cli/review.py")
+A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")
+BRANCHES = (ast.For, ast.While, ast.AsyncFor, ast.If, ast.IfExp, ast.Match, ast.Try, ast.TryStar)
+
+
+def yaml(name):
+    return YAML(typ="safe", pure=True).load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def rel(path):
+    return path.relative_to(ROOT).as_posix()
+
+
+def tree(path):
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
+PARAMS = yaml("params.yaml")
+DVC = yaml("dvc.yaml")
+STAGES = DVC["stages"]
+BODIES = {name: stage.get("do", stage) for name, stage in STAGES.items()}
+each_stage = pytest.mark.parametrize("stage", STAGES)
+each_script = pytest.mark.parametrize("script", SCRIPTS, ids=rel)
+each_module = pytest.mark.parametrize("module", LIBRARY, ids=rel)
+
+
+def paths(stage, *kinds):
+    """What a stage lists under these kinds, without the options that may follow a path."""
+    entries = (entry for kind in kinds for entry in BODIES[stage].get(kind, []))
+    return [entry if isinstance(entry, str) else next(iter(entry)) for entry in entries]
+
+
+def imported(path):
+    """Every module that a file imports, by its full name, wherever in the file; `from a import b` may name a.b."""
+    for node in ast.walk(tree(path)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@cache
+def graph():
+    return grimp.build_graph("tandem")
+
+
+def own_modules(path):
+    """The files of this package that a script runs: what it imports, what that imports, the packages on the way.
+
+    By grimp's graph, which shares no code with tandem.pipeline.code.
+    """
+    direct = {name for name in imported(path) if name in graph().modules}
+    direct = {name for name in direct if not any(other.startswith(f"{name}.") for other in direct)}
+    modules = direct.union(*(graph().find_upstream_modules(name) for name in direct))
+    packages = {".".join(name.split(".")[:n]) for name in modules for n in range(1, name.count(".") + 1)}
+    return {file_of(name) for name in modules | packages}
+
+
+def file_of(name):
+    path = ROOT / "src" / Path(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def outside(path):
+    return {name.partition(".")[0] for name in imported(path)}
+
+
+def leaves(value, key=""):
+    """Dotted keys of all scalars and lists, and of mappings that are empty."""
+    if isinstance(value, dict) and value:
+        for name, item in value.items():
+            yield from leaves(item, f"{key}.{name}" if key else name)
+    else:
+        yield key
+
+
+def tracked(stage):
+    """The keys of params.yaml that a stage tracks, templates filled in for each item of its foreach."""
+    keys = BODIES[stage].get("params", [])
+    if "foreach" not in STAGES[stage]:
+        return set(keys)
+    items = PARAMS[STAGES[stage]["foreach"].removeprefix("${").removesuffix("}")]
+    fill = re.compile(r"\$\{item\.(\w+)\}")
+    return {
+        fill.sub(lambda found, item=item: item[found[1]], key.replace("${key}", name))
+        for name, item in items.items()
+        for key in keys
+    }
+
+
+def at(key):
+    value = PARAMS
+    for name in key.split("."):
+        value = value[name]
+    return value
+
+
+# --- dvc.yaml against the sources
+
+
+@each_stage
+def test_a_stage_depends_first_on_the_list_of_its_code_and_names_none_itself(stage):
+    if stage == "check":  # which writes the lists, by all that any of them may name
+        assert paths(stage, "deps") == ["stages", "src/tandem", "params.yaml"]
+    else:
+        assert paths(stage, "deps")[0] == f"data/check/code/{stage}.txt"
+        assert not [path for path in paths(stage, "deps") if path.startswith(("src/", "stages/"))]
+
+
+@each_script
+def test_the_list_of_a_scripts_code_names_what_it_imports_and_no_other(script):
+    needed = {script, *own_modules(script)}
+    listed = dict(reversed(line.split("  ")) for line in Code(ROOT).listing(script).splitlines())
+    assert list(listed) == sorted(rel(path) for path in needed)
+    for name, digest in listed.items():
+        assert hashlib.sha256((ROOT / name).read_bytes()).hexdigest() == digest
+
+
+def test_a_list_changes_with_the_code_that_it_names_and_with_no_other(tmp_path):
+    files = {
+        "stages/one.py": "def main():\n    from tandem import near\n",
+        "stages/other.py": "import tandem.far\n",
+        "src/tandem/__init__.py": "",
+        "src/tandem/near.py": "from tandem.parts import first\n",
+        "src/tandem/far.py": "import json\n",
+        "src/tandem/parts/__init__.py": "",
+        "src/tandem/parts/first.py": "",
+        "src/tandem/parts/second.py": "",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+
+    def lists():
+        code = Code(tmp_path)
+        return [code.listing(tmp_path / f"stages/{name}.py") for name in ("one", "other")]
+
+    before = lists()
+    for name, changed in [
+        ("stages/one.py", 0),
+        ("src/tandem/near.py", 0),
+        ("src/tandem/parts/__init__.py", 0),
+        ("src/tandem/far.py", 1),
+        ("src/tandem/parts/second.py", None),
+    ]:
+        (tmp_path / name).write_text(files[name] + "# changed\n")
+        after = lists()
+        assert [one != other for one, other in zip(before, after, strict=True)] == [changed == 0, changed == 1], name
+        before = after
+
+
+def test_every_script_is_a_stage_and_every_stage_has_a_script():
+    assert sorted(STAGES) == [script.stem for script in SCRIPTS]
+
+
+@each_stage
+def test_stage_script_and_outputs_share_one_name(stage):
+    program, *arguments = BODIES[stage]["cmd"].split()[1:]
+    assert program == f"stages/{stage}.py"
+    assert arguments == (["${key}"] if "foreach" in STAGES[stage] else [])
+    own = re.compile(rf"(data/{stage}(/.+)?|metrics/{stage}(\.json|\.csv|/.+))")
+    for path in paths(stage, "outs", "metrics", "plots"):
+        assert own.fullmatch(path) or path in OTHER_METRICS.get(stage, ()), path
+
+
+def test_every_plotted_file_is_written_by_a_stage():
+    plotted = {path for plot in DVC.get("plots", []) for options in plot.values() for path in options["y"]}
+    assert plotted <= {path for stage in STAGES for path in paths(stage, "outs", "metrics", "plots")}
+
+
+def test_stages_stand_in_running_order():
+    order = list(STAGES)
+    for stage in order:
+        for path in paths(stage, "deps"):
+            if path.startswith("data/") and not path.startswith("data/review/"):  # a person's, and in git
+                assert order.index(path.split("/")[1]) < order.index(stage), f"{stage} reads {path}"
+
+
+@each_stage
+def test_a_stage_has_a_description_of_one_line(stage):
+    assert BODIES[stage].get("desc", "").strip()
+    assert "\n" not in BODIES[stage]["desc"].strip()
+
+
+@each_stage
+def test_parameters_that_a_stage_tracks_exist(stage):
+    for key in tracked(stage):
+        at(key)
+
+
+@each_stage
+def test_a_stage_tracks_every_section_that_its_script_reads(stage):
+    text = (ROOT / "stages" / f"{stage}.py").read_text(encoding="utf-8")
+    sections = re.findall(r'read_params\(\)\["(\w+)"\]', text) or re.findall(r'\bparams\["(\w+)"\]', text)
+    reads_all = "params.yaml" in paths(stage, "deps")
+    assert reads_all or set(sections) - {"runtime"} <= {key.partition(".")[0] for key in tracked(stage)}
+
+
+def test_every_parameter_but_the_speed_knobs_is_tracked_by_a_stage():
+    keys = {key for stage in STAGES for key in tracked(stage)}
+    loose = [leaf for leaf in leaves(PARAMS) if not any(leaf == key or leaf.startswith(f"{key}.") for key in keys)]
+    assert loose == [f"runtime.{name}" for name in PARAMS["runtime"]]
+
+
+def test_only_the_check_stage_reads_the_whole_parameter_file():
+    assert [stage for stage in STAGES if "params.yaml" in paths(stage, "deps")] == ["check"]
+
+
+def test_parameters_are_the_preset_of_the_sample():
+    assert (ROOT / "params.yaml").read_bytes() == (ROOT / "presets" / "sample.yaml").read_bytes()
+
+
+# --- the scripts
+
+
+@each_script
+def test_a_script_is_short_and_has_no_branch_but_its_last_lines(script):
+    *statements, last = tree(script).body
+    branches = [node.lineno for part in statements for node in ast.walk(part) if isinstance(node, BRANCHES)]
+    assert len(script.read_text(encoding="utf-8").splitlines()) <= 60
+    assert branches == []
+    assert ast.unparse(last).startswith("if __name__ == '__main__':")
+
+
+# --- the library
+
+
+def layout_paths(module):
+    """String constants that are a path of the project's layout as a whole, or begin one; messages have spaces."""
+    constants = (node.value for node in ast.walk(tree(module)) if isinstance(node, ast.Constant))
+    return [text for text in constants if isinstance(text, str) and A_PATH_OF_THE_LAYOUT.fullmatch(text)]
+
+
+@each_module
+def test_a_module_does_not_know_where_the_project_keeps_its_files(module):
+    assert module.relative_to(PACKAGE).as_posix() in KNOW_THE_LAYOUT or layout_paths(module) == []
+
+
+@each_module
+def test_a_module_and_its_functions_are_of_a_size_to_read(module):
+    functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= 250
+    assert [f.name for f in functions if f.end_lineno - f.lineno + 1 > 50] == []
+
+
+def test_module_names_say_what_is_in_them():
+    vague = {"utils", "util", "helpers", "helper", "common", "misc", "manager"}
+    assert [rel(module) for module in LIBRARY if vague & set(module.stem.split("_"))] == []
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGE.rglob("__init__.py")), ids=rel)
+def test_a_package_file_holds_one_docstring_and_nothing_else(package):
+    (only,) = tree(package).body
+    assert isinstance(only, ast.Expr)
+    assert ast.get_docstring(tree(package))
+
+
+@pytest.mark.parametrize(
+    ("library", "owners"),
+    [
+        ("fiftyone", {"review/database.py", "review/dataset.py"}),
+        ("torchvision", {"features/backbones/backbone.py", "finetune/augment.py"}),
+        ("openvino", {"features/engines/engine.py"}),
+    ],
+)
+def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
+    assert {module.relative_to(PACKAGE).as_posix() for module in LIBRARY if library in outside(module)} == owners
+    assert [rel(script) for script in SCRIPTS if library in outside(script)] == []
+
+
+def test_only_modules_for_plots_import_matplotlib():
+    assert [
+        rel(path) for path in [*LIBRARY, *SCRIPTS] if "matplotlib" in outside(path) and "plot" not in path.stem
+    ] == []
+
+
+def test_modules_that_need_no_torch_and_no_fiftyone_do_not_import_them():
+    code = (
+        "from tandem.cli import main; from tandem.datasets import merge; from tandem.evaluation import report;"
+        "from tandem.pipeline import schema; from tandem.studies import repeated_splits;"
+        "import sys; print(*sys.modules)"
+    )
+    said = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=120).stdout
+    assert {"torch", "torchvision", "fiftyone"} & set(said.split()) == set()
+
+
+def test_torch_and_torchvision_are_a_matching_pair():
+    import torch
+    from torchvision.ops import nms
+
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0], [0.0, 0.0, 9.0, 10.0]])
+    assert nms(boxes, torch.tensor([0.2, 0.8]), iou_threshold=0.5).tolist() == [1]

@@ -1,0 +1,105 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tandem.errors import ReviewError
+from tandem.review import mongod
+
+
+def _fake(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o755)
+    return path
+
+
+def _working(path):
+    return _fake(path, "echo db version v7.0.1")
+
+
+def _no_install():
+    raise AssertionError("nothing was to be installed")
+
+
+def test_the_mongod_that_is_found_runs():
+    found = mongod.find()
+    assert found is not None, "run `tandem setup`"
+    said = subprocess.run([found, "--version"], capture_output=True, text=True, check=True).stdout
+    assert "db version v" in said
+
+
+def test_the_folder_is_the_one_in_which_fiftyone_looks():
+    assert mongod.fiftyone_folder().parts[-3:] == ("fiftyone", "db", "bin")
+    assert (mongod.fiftyone_folder().parent / "__init__.py").is_file()
+
+
+def test_fiftyones_own_mongod_goes_before_one_on_the_path(tmp_path):
+    own, on_path = _working(tmp_path / "bin" / "mongod"), _working(tmp_path / "path" / "mongod")
+    assert mongod.find(own.parent, search_path=str(on_path.parent)) == own
+
+
+def test_a_mongod_on_the_path_is_linked_to_where_fiftyone_looks(tmp_path):
+    on_path = _working(tmp_path / "path" / "mongod")
+    given = mongod.provide(
+        folder=tmp_path / "bin", search_path=str(on_path.parent), machine="Linux x86_64", install=_no_install
+    )
+    assert given == tmp_path / "bin" / "mongod"
+    assert given.resolve() == on_path
+    assert mongod.flaw(given) == ""
+
+
+def test_a_mongod_that_does_not_run_is_replaced_by_one_that_does(tmp_path):
+    broken = _fake(tmp_path / "bin" / "mongod", "echo libcrypto.so.3: cannot open >&2; exit 127")
+    assert mongod.flaw(broken) == "does not run: libcrypto.so.3: cannot open"
+    on_path = _working(tmp_path / "path" / "mongod")
+    given = mongod.provide(
+        folder=broken.parent, search_path=str(on_path.parent), machine="Linux x86_64", install=_no_install
+    )
+    assert given.resolve() == on_path
+
+
+def test_the_wheel_is_installed_where_it_runs(tmp_path):
+    def install():
+        _working(tmp_path / "bin" / "mongod")
+        return "installed"
+
+    given = mongod.provide(folder=tmp_path / "bin", search_path="", machine="Linux x86_64", install=install)
+    assert given == tmp_path / "bin" / "mongod"
+
+
+def test_without_any_mongod_the_message_says_where_it_was_looked_for_and_the_ways_out(tmp_path):
+    with pytest.raises(ReviewError) as raised:
+        mongod.provide(folder=tmp_path, search_path="", machine="Darwin arm64", install=_no_install)
+    message = str(raised.value)
+    assert f"{tmp_path / 'mongod'} is not there; mongod on PATH is not there" in message
+    assert f"{mongod.WHEEL} is for Linux x86_64 and this is Darwin arm64" in message
+    assert "Install MongoDB 6.0 or later" in message
+    assert "set FIFTYONE_DATABASE_URI" in message
+
+
+def test_an_installation_that_fails_is_quoted(tmp_path):
+    with pytest.raises(ReviewError, match=f"installing {mongod.WHEEL} did not help: no network"):
+        mongod.provide(folder=tmp_path, search_path="", machine="Linux x86_64", install=lambda: "no network")
+
+
+def test_an_old_mongod_is_named_with_its_version(tmp_path):
+    old = _fake(tmp_path / "mongod", "echo db version v4.4.29")
+    assert mongod.flaw(old) == "is db version v4.4, too old for FiftyOne"
+    assert mongod.find(tmp_path, search_path="") is None
+
+
+def test_a_file_that_cannot_be_started_has_a_flaw(tmp_path):
+    text = tmp_path / "mongod"
+    text.write_text("no program")
+    assert "does not run: " in mongod.flaw(text)
+
+
+@pytest.mark.parametrize("uri", ["", "mongodb://127.0.0.1:9"])
+def test_the_command_is_quiet_when_there_is_nothing_to_do(uri, tmp_path):
+    environment = {**os.environ, "FIFTYONE_DATABASE_URI": uri}
+    command = [Path(sys.executable).with_name("tandem"), "setup"]
+    ended = subprocess.run(command, env=environment, cwd=Path(tmp_path), capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "", "")

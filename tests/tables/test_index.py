@@ -1,0 +1,78 @@
+"""The index of pictures: what it refuses, and that it comes back from disk as it went."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tandem.errors import DataError
+from tandem.files import read_csv
+from tandem.tables.index import Dropped, Index, Origin, Record, load_index, save_dropped, save_index
+
+
+def record(id_: str, **changes: object) -> Record:
+    origin = Origin("street", f"car/{id_}.jpg", "Carro")
+    plain = Record(id=id_, label="car", file=f"{id_}.jpg", width=40, height=30, hints=(), origins=(origin,))
+    return replace(plain, **changes)  # type: ignore[arg-type]
+
+
+ODD = record(
+    "b",
+    label="caminhão, grande",
+    hints=('stem:a/b/"quoted"', "video:línea\nnext"),
+    origins=(Origin("yard", "a, b/ç.jpg", "Caminhão"), Origin("street", 'x"y.png', "truck")),
+)
+
+
+def test_an_index_comes_back_from_disk(tmp_path: Path) -> None:
+    index = Index((record("a"), ODD, record("c")))
+    save_index(index, tmp_path / "index.csv")
+    assert load_index(tmp_path / "index.csv") == index
+
+
+def test_an_index_of_a_picture_with_thousands_of_origins_comes_back(tmp_path: Path) -> None:
+    origins = tuple(Origin("street", f"car/blank picture {number}.jpg", "car") for number in range(5000))
+    save_index(Index((record("a", origins=origins),)), tmp_path / "index.csv")
+    assert load_index(tmp_path / "index.csv").records[0].origins == origins
+
+
+def test_the_same_index_is_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("one.csv", "two.csv"):
+        save_index(Index((record("a"), ODD)), tmp_path / name)
+    assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
+
+
+def test_the_first_origin_gives_the_source() -> None:
+    assert ODD.source == "yard"
+
+
+def test_ids_stand_in_order() -> None:
+    assert Index((record("a"), record("b"))).ids == ["a", "b"]
+
+
+def test_an_index_out_of_order_is_refused() -> None:
+    with pytest.raises(DataError, match="unique ids, sorted; abc follows abd; run the merge stage again"):
+        Index((record("abb"), record("abd"), record("abc")))
+
+
+def test_an_index_with_an_id_twice_is_refused() -> None:
+    with pytest.raises(DataError, match="unique ids, sorted; abc follows abc;"):
+        Index((record("abc"), record("abc")))
+
+
+@pytest.mark.parametrize("changes", [{"label": ""}, {"origins": ()}])
+def test_a_record_without_a_class_or_an_origin_is_refused(changes: dict[str, object]) -> None:
+    with pytest.raises(DataError, match="record abc needs a class and at least one origin"):
+        Index((record("abc", **changes),))
+
+
+def test_what_was_left_out_is_written_with_its_reason(tmp_path: Path) -> None:
+    save_dropped([Dropped("street", "a,b.jpg", "Ônibus", "ignored_label", "")], tmp_path / "dropped.csv")
+    assert read_csv(tmp_path / "dropped.csv") == [
+        {"source": "street", "path": "a,b.jpg", "label": "Ônibus", "reason": "ignored_label", "detail": ""}
+    ]
+
+
+def test_a_list_of_nothing_left_out_has_its_header(tmp_path: Path) -> None:
+    save_dropped([], tmp_path / "dropped.csv")
+    assert (tmp_path / "dropped.csv").read_text() == "source,path,label,reason,detail\n"

@@ -1,0 +1,75 @@
+"""Logits with the ids and class names that give them meaning, to disk and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tandem.errors import DataError
+from tandem.tables.logits import Logits, load_all, load_library, load_logits, save_library, save_logits
+
+IDS, NAMES = ("a", "b", "c"), ("car", "caminhão")
+VALUES = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
+
+
+def save(
+    path: Path, *, ids: tuple[str, ...] = IDS, names: tuple[str, ...] = NAMES, values: np.ndarray = VALUES
+) -> Path:
+    save_logits(Logits(ids, names, values), path)
+    return path
+
+
+def test_logits_come_back_from_disk(tmp_path: Path) -> None:
+    found = load_logits(save(tmp_path / "deep" / "logits.npz"))
+    assert (found.ids, found.class_names) == (IDS, NAMES)
+    assert found.values.dtype == np.float32
+    assert np.array_equal(found.values, VALUES)
+
+
+def test_the_same_logits_are_the_same_bytes(tmp_path: Path) -> None:
+    assert save(tmp_path / "1.npz").read_bytes() == save(tmp_path / "2.npz").read_bytes()
+
+
+def test_the_file_opens_without_pickle(tmp_path: Path) -> None:
+    with np.load(save(tmp_path / "logits.npz"), allow_pickle=False) as arrays:
+        assert sorted(arrays) == ["class_names", "ids", "values"]
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (2, 2), (3,)])
+def test_logits_need_a_row_an_id_and_a_column_a_class(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError) as caught:
+        Logits(IDS, NAMES, np.zeros(shape, np.float32))
+    assert f"logits of shape {shape} for 3 ids and 2 classes" in str(caught.value)
+
+
+def test_all_files_are_read_by_name(tmp_path: Path) -> None:
+    paths = {"two": save(tmp_path / "2.npz", values=VALUES * 2), "one": save(tmp_path / "1.npz")}
+    found = load_all(paths, ids=list(IDS), class_names=list(NAMES))
+    assert list(found) == ["two", "one"]
+    assert np.array_equal(found["two"], VALUES * 2)
+
+
+@pytest.mark.parametrize("changes", [{"ids": ("a", "c", "b")}, {"names": ("caminhão", "car")}])
+def test_logits_of_other_pictures_or_classes_are_refused(tmp_path: Path, changes: dict[str, tuple[str, ...]]) -> None:
+    paths = {"good": save(tmp_path / "good.npz"), "bad": save(tmp_path / "bad.npz", **changes)}  # type: ignore[arg-type]
+    with pytest.raises(DataError, match=r"bad\.npz holds logits of other pictures or classes; run the stage"):
+        load_all(paths, ids=IDS, class_names=NAMES)
+
+
+def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_path: Path) -> None:
+    library = {"two": VALUES * 2, "one": VALUES}
+    for name in ("1.npz", "2.npz"):
+        save_library(library, ids=IDS, class_names=NAMES, path=tmp_path / "deep" / name)
+    found = load_library(tmp_path / "deep" / "1.npz", ids=list(IDS), class_names=list(NAMES))
+    assert list(found) == ["two", "one"]
+    assert all(np.array_equal(found[name], library[name]) for name in library)
+    assert (tmp_path / "deep" / "1.npz").read_bytes() == (tmp_path / "deep" / "2.npz").read_bytes()
+
+
+@pytest.mark.parametrize(("ids", "names"), [(("a", "c", "b"), NAMES), (IDS, ("car", "truck"))])
+def test_a_library_of_other_pictures_or_classes_is_refused(
+    ids: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
+) -> None:
+    save_library({"one": VALUES}, ids=IDS, class_names=NAMES, path=tmp_path / "library.npz")
+    with pytest.raises(DataError, match=r"library.npz holds logits of other pictures or classes; run the stage"):
+        load_library(tmp_path / "library.npz", ids=ids, class_names=names)

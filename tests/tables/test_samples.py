@@ -1,0 +1,74 @@
+"""What curation decided: rows and targets of each split, what is refused, and the way to disk and back."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tandem.errors import DataError
+from tandem.tables.samples import SPLITS, Sample, Samples, load_samples, save_samples
+
+NAMES = ("truck", "car")
+PLANTED = Samples(
+    NAMES,
+    (
+        Sample("a", "car", "street", group="1", split="train"),
+        Sample("b", "truck", "street", group="2", split="test"),
+        Sample("c", "car", "yard", group="1", split="", note="copy of a"),
+        Sample("d", "car", "yard", group="3", split="val"),
+        Sample("e", "truck", "yard", group="1", split="train"),
+        Sample("f", "car", "street", group="2", split="test"),
+    ),
+)
+
+
+def test_rows_of_a_split_are_ascending_row_numbers() -> None:
+    assert [PLANTED.rows(split).tolist() for split in SPLITS] == [[0, 4], [3], [1, 5]]
+    assert PLANTED.rows("train").dtype == np.int64
+
+
+def test_rows_by_split_holds_all_splits_in_order() -> None:
+    found = PLANTED.rows_by_split()
+    assert {split: rows.tolist() for split, rows in found.items()} == {"train": [0, 4], "val": [3], "test": [1, 5]}
+    assert tuple(found) == SPLITS
+
+
+def test_targets_are_indices_into_the_class_names() -> None:
+    assert [PLANTED.targets(split).tolist() for split in SPLITS] == [[1, 0], [1], [0, 1]]
+    assert PLANTED.targets("val").dtype == np.int64
+
+
+def test_a_split_without_pictures_has_empty_rows_and_targets() -> None:
+    empty = Samples(NAMES, ())
+    assert empty.rows("val").shape == empty.targets("val").shape == (0,)
+    assert empty.rows("val").dtype == empty.targets("val").dtype == np.int64
+
+
+def test_ids_keep_the_order_and_those_left_out() -> None:
+    assert PLANTED.ids == ["a", "b", "c", "d", "e", "f"]
+
+
+def test_samples_come_back_from_disk(tmp_path: Path) -> None:
+    odd = Samples(("caminhão", "a,b"), (Sample("x", "a,b", 'the "yard"', "1", "", "copy of y,\nbut smaller"),))
+    for samples in (PLANTED, odd):
+        save_samples(samples, tmp_path)
+        assert load_samples(tmp_path) == samples
+
+
+def one(**changes: str) -> Sample:
+    return Sample(**{"id": "abc", "label": "car", "source": "yard", "group": "7", "split": "train", **changes})
+
+
+def test_a_class_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(DataError, match="picture abc has class 'lorry', not one of truck, car"):
+        Samples(NAMES, (one(label="lorry"),))
+
+
+def test_a_split_that_does_not_exist_is_refused() -> None:
+    with pytest.raises(DataError, match="picture abc has split 'tets', not one of train, val, test"):
+        Samples(NAMES, (one(split="tets"),))
+
+
+def test_a_group_in_two_splits_is_refused() -> None:
+    with pytest.raises(DataError, match="group 7 is in two splits: train and test"):
+        Samples(NAMES, (one(), one(id="abd", split=""), one(id="abe", split="test")))

@@ -1,0 +1,116 @@
+"""A group's split is a function of its name, the fractions and the seed; and every class is everywhere."""
+
+from collections import Counter
+from math import sqrt
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tandem.errors import LeakySplit
+from tandem.tables.samples import SPLITS
+from tandem.tables.splits import require_every_class, split_of
+
+FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
+
+
+def splits_of(groups: list[str], *, seed: int = 0) -> list[str]:
+    return [split_of(group, fractions=FRACTIONS, seed=seed) for group in groups]
+
+
+@pytest.mark.parametrize("prefix", ["car/snapshots", "car/exports", "truck/snapshots"])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_fractions_hold_in_every_class_and_source(prefix: str, seed: int) -> None:
+    num_groups = 4000
+    counts = Counter(splits_of([f"{prefix}/{i:032x}" for i in range(num_groups)], seed=seed))
+    for split, share in FRACTIONS.items():
+        four_sigma = 4 * sqrt(num_groups * share * (1 - share))
+        assert abs(counts[split] - num_groups * share) < four_sigma
+
+
+def test_another_seed_draws_anew() -> None:
+    groups = [str(i) for i in range(200)]
+    agreeing = sum(a == b for a, b in zip(splits_of(groups), splits_of(groups, seed=1), strict=True))
+    # two independent draws agree with probability 0.7^2 + 0.1^2 + 0.2^2 = 0.54
+    assert 80 < agreeing < 136
+
+
+def test_adding_a_fifth_of_groups_moves_none() -> None:
+    groups = [str(i) for i in range(100)]
+    before = dict(zip(groups, splits_of(groups), strict=True))
+    more = [f"new {i}" for i in range(20)] + groups[::-1]
+    after = dict(zip(more, splits_of(more), strict=True))
+    assert before == {group: after[group] for group in groups}
+
+
+@given(st.text(), st.integers(0, 2**32))
+def test_the_order_of_the_fractions_plays_no_part(group: str, seed: int) -> None:
+    turned = dict(reversed(FRACTIONS.items()))
+    found = [split_of(group, fractions=shares, seed=seed) for shares in (FRACTIONS, turned)]
+    assert found[0] == found[1]
+    assert found[0] in SPLITS
+
+
+def test_a_larger_train_share_takes_no_group_out_of_train() -> None:
+    groups = [str(i) for i in range(300)]
+    larger = {"train": 0.8, "val": 0.1, "test": 0.1}
+    for group, split in zip(groups, splits_of(groups), strict=True):
+        if split == "train":
+            assert split_of(group, fractions=larger, seed=0) == "train"
+
+
+def test_classes_that_are_in_every_split_pass() -> None:
+    require_every_class(["car", "truck"] * 3, [s for s in SPLITS for _ in range(2)], class_names=["car", "truck"])
+
+
+def test_a_class_that_is_missing_from_a_split_is_an_error_with_the_class_the_split_and_the_counts() -> None:
+    labels = ["car", "car", "car", "truck", "truck", "truck"]
+    splits = ["train", "val", "test", "train", "train", ""]
+    with pytest.raises(LeakySplit, match=r"no picture of truck in val; truck in test \(car: 3 .*, truck: 2 pictures\)"):
+        require_every_class(labels, splits, class_names=["car", "truck"])
+
+
+def test_a_class_without_any_picture_is_named() -> None:
+    with pytest.raises(LeakySplit, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"):
+        require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])
+
+
+SHARES = st.tuples(*[st.floats(0.05, 1)] * 3).map(
+    lambda parts: dict(zip(SPLITS, (part / sum(parts) for part in parts), strict=True))
+)
+PICTURES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truck"])), min_size=1, max_size=40)
+
+
+@given(PICTURES, SHARES, st.integers(0, 9))
+def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a_clear_error(
+    pictures: list[tuple[str, str]], shares: dict[str, float], seed: int
+) -> None:
+    splits = [split_of(group, fractions=shares, seed=seed) for group, _ in pictures]
+    assert len({(group, split) for (group, _), split in zip(pictures, splits, strict=True)}) == len(dict(pictures))
+    labels = [label for _, label in pictures]
+    there = set(zip(labels, splits, strict=True))
+    missing = [f"{name} in {split}" for name in ("car", "truck") for split in SPLITS if (name, split) not in there]
+    if missing:
+        with pytest.raises(LeakySplit, match=f"no picture of {'; '.join(missing)} "):
+            require_every_class(labels, splits, class_names=["car", "truck"])
+    else:
+        require_every_class(labels, splits, class_names=["car", "truck"])
+
+
+@given(PICTURES, PICTURES, SHARES, st.randoms(use_true_random=False))
+def test_neither_the_order_of_pictures_nor_others_that_are_added_nor_their_classes_move_any(
+    pictures: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
+) -> None:
+    before = {group: split_of(group, fractions=shares, seed=0) for group, _ in pictures}
+    more = [(group, "truck") for group, _ in pictures] + added
+    rng.shuffle(more)
+    after = {group: split_of(group, fractions=shares, seed=0) for group, _ in more}
+    assert {group: after[group] for group in before} == before
+
+
+@given(SHARES, st.integers(0, 5))
+def test_any_fractions_hold_on_average(shares: dict[str, float], seed: int) -> None:
+    counts = Counter(split_of(f"{number}", fractions=shares, seed=seed) for number in range(400))
+    for split, share in shares.items():
+        assert abs(counts[split] - 400 * share) < 6 * sqrt(400 * share * (1 - share))
