@@ -26,8 +26,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tandem.curation.duplicates.search import near_pairs
-from tandem.images.hashing import similarity_of_bits
+from tandem.curation.duplicates.search import radius_pairs
+from tandem.images.hashing import similarity_of_distance
 
 SEED = 0
 NUM_KINDS = 200
@@ -123,7 +123,7 @@ def search(
 ) -> Reached:
     x = np.load(path, mmap_mode="r")[:num_rows]
     started = time.perf_counter()
-    pairs = near_pairs(x, min_similarity=min_similarity, num_directions=num_directions, exact_to=exact_to)
+    pairs = radius_pairs(x, min_similarity=min_similarity, num_directions=num_directions, exact_to=exact_to)
     seconds = time.perf_counter() - started
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     gigabytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e9
@@ -139,7 +139,7 @@ def search_hashes(num_rows: int, bits: int) -> float:
     for one, other in planted.tolist():
         hashes[other] = hashes[one]
         hashes[other, rng.permutation(256)[:bits]] ^= 1
-    found = near_pairs(2.0 * hashes - 1, min_similarity=similarity_of_bits(bits), exact_to=0)
+    found = radius_pairs(2.0 * hashes - 1, min_similarity=similarity_of_distance(bits), exact_to=0)
     both = set(map(tuple, planted.tolist())) & set(zip(found.first.tolist(), found.second.tolist(), strict=True))
     return len(both) / len(planted)
 

@@ -42,11 +42,11 @@ from tandem.features import extract as extraction
 from tandem.features.backbones import backbone as backbones
 from tandem.features.engines import engine as engines
 from tandem.files import read_csv, sha256
-from tandem.finetune.loop import Pictures, fit
+from tandem.finetune.loop import ImageSet, fit_images
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import Samples, load_samples
-from tandem.tables.splits import split_of
+from tandem.tables.splits import assign_split
 from tandem.training import heads
 
 SIZE_PX = 224
@@ -111,8 +111,10 @@ def speed(name: str, weights: Path, paths: list[Path]) -> list[Figure]:
     """Pictures a second by each way, and the medians of ours over theirs."""
     known = (str(weights), sha256(weights)) if name == "mobilenet_v2" else ("random", None)
     # the whole network, as with weights that were learnt; the stage ends one of random weights early
-    backbone = backbones.load(name, weights=known[0], sha256=known[1], seed=0, size_px=SIZE_PX, early_end=False)
-    engine = engines.start(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cpu")
+    backbone = backbones.load_backbone(
+        name, weights=known[0], sha256=known[1], seed=0, size_px=SIZE_PX, early_exit=False
+    )
+    engine = engines.start_engine(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cpu")
     ways: dict[str, Callable[[], int]] = {
         "ours": lambda: count(
             extraction.extract(
@@ -139,11 +141,11 @@ def speed(name: str, weights: Path, paths: list[Path]) -> list[Figure]:
 def waiting(name: str, paths: list[Path], cache: Path) -> list[Figure]:
     """Of a fine-tune that frozen layers make short, and of one of all layers."""
     backbone, train, figures = gpu.loaded(name, None), gpu.cached(paths, cache), []
-    val = Pictures(train.pixels[:BATCH_SIZE], train.targets[:BATCH_SIZE])
+    val = ImageSet(train.pixels[:BATCH_SIZE], train.targets[:BATCH_SIZE])
     for num_layers in gpu.LAYERS:
         training = gpu.begun(backbone, num_layers)
-        waited = fit(training, train=train, val=val, device=torch.device("cpu"), scratch=None, name=name)
-        share = waited.waited_s / waited.total_s
+        waited = fit_images(training, train=train, val=val, device=torch.device("cpu"), scratch=None, name=name)
+        share = waited.wait_seconds / waited.total_s
         what = f"{name}: fine-tuning, {num_layers} layers: share of time waited"
         figures.append(Figure(what, f"< {MOST_WAITED}", f"{share:.4f}", share, share < MOST_WAITED))
     return figures
@@ -224,17 +226,17 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 def accuracy(clone: Path, x: np.ndarray) -> float:
     """On test, of the preset's head; the mean over seeds of the split."""
     values, samples = real_photos.read_params(clone), load_samples(clone / "data/curate")
-    settings = heads.Settings.from_params(values["train"])
+    settings = heads.TrainSettings.from_params(values["train"])
     reached = []
     for seed in SEEDS:
         drawn = tuple(
-            replace(one, split=split_of(one.group, fractions=values["curate"]["fractions"], seed=seed))
+            replace(one, split=assign_split(one.group, fractions=values["curate"]["fractions"], seed=seed))
             if one.split
             else one
             for one in samples.samples
         )
         own = Samples(samples.class_names, drawn)
-        predicted = heads.train(x, own, settings=settings, name="probe").logits[own.rows("test")].argmax(axis=1)
+        predicted = heads.train_head(x, own, settings=settings, name="probe").logits[own.rows("test")].argmax(axis=1)
         reached.append(float((predicted == own.targets("test")).mean()))
     return mean(reached)
 

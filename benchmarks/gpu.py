@@ -43,8 +43,8 @@ from tandem.features.engines import engine as engines
 from tandem.files import sha256
 from tandem.finetune import layers as thawing
 from tandem.finetune.augment import Augment
-from tandem.finetune.loop import Pictures, fit, stepper
-from tandem.finetune.trainer import Settings, Training
+from tandem.finetune.loop import ImageSet, fit_images, stepper
+from tandem.finetune.trainer import FinetuneSettings, Trainer
 from tandem.images.loader import cache_pixels
 from tandem.seeding import repeatable, seeded
 from tandem.training.loggers import Epoch
@@ -60,7 +60,7 @@ NUM_CLASSES = 4
 NUM_VAL = 64
 LAYERS = (5, 1)
 MOST_WAITED = 0.05
-SETTINGS = Settings(
+SETTINGS = FinetuneSettings(
     lr=0.0003,
     layer_decay=0.7,
     batch_size=32,
@@ -112,24 +112,24 @@ def main() -> None:
 
 def loaded(name: str, weights: Path | None) -> Backbone:
     given = (str(weights), sha256(weights)) if weights else (backbones.RANDOM, None)
-    return backbones.load(name, weights=given[0], sha256=given[1], seed=0, size_px=SIZE_PX, early_end=False)
+    return backbones.load_backbone(name, weights=given[0], sha256=given[1], seed=0, size_px=SIZE_PX, early_exit=False)
 
 
 def features(backbone: Backbone, paths: list[Path]) -> list[Figure]:
     name = backbone.name
     knobs = {"batch_size": BATCH_SIZE, "workers": WORKERS}
-    engine = engines.start(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
-    decoded = list(extract.decoded(paths[:1024], size_px=SIZE_PX, resize="squash", **knobs))
+    engine = engines.start_engine(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
+    decoded = list(extract.iter_batches(paths[:1024], size_px=SIZE_PX, resize="squash", **knobs))
     count(engine.rows(decoded))
     ours = best(
         lambda: count(extract.extract(paths, engine=engine, size_px=SIZE_PX, resize="squash", name=name, **knobs))
     )
-    feed = best(lambda: count(extract.decoded(paths, size_px=SIZE_PX, resize="squash", **knobs)))
+    feed = best(lambda: count(extract.iter_batches(paths, size_px=SIZE_PX, resize="squash", **knobs)))
     ready = best(lambda: count(engine.rows(decoded * 8)))
-    there = torch.from_numpy(np.concatenate(decoded)[: cuda.at_once(SIZE_PX)]).to("cuda")
+    there = torch.from_numpy(np.concatenate(decoded)[: cuda.full_batch_size(SIZE_PX)]).to("cuda")
     forward = cuda.forward(backbone.net)
     pure = on_device(lambda: forward(there), len(there))
-    exact = engines.start(backbone, engine="reference", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
+    exact = engines.start_engine(backbone, engine="reference", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
     cosine = least_cosine(*(np.concatenate(list(each.rows(decoded[:32]))) for each in (engine, exact)))
     return [
         told(f"{name}: features, {engine.name}, from files, pictures/s", ours),
@@ -162,22 +162,22 @@ def precisions(backbone: Backbone, pixels: torch.Tensor) -> list[Figure]:
     return figures
 
 
-def finetuning(backbone: Backbone, num_layers: int, train: Pictures) -> list[Figure]:
+def finetuning(backbone: Backbone, num_layers: int, train: ImageSet) -> list[Figure]:
     name, device = backbone.name, torch.device("cuda")
-    val = Pictures(train.pixels[:NUM_VAL], train.targets[:NUM_VAL])
+    val = ImageSet(train.pixels[:NUM_VAL], train.targets[:NUM_VAL])
     moments: list[float] = []
 
     def note(_epoch: Epoch) -> None:
         moments.append(time.perf_counter())
 
     training = begun(backbone, num_layers)
-    waited = fit(training, train=train, val=val, device=device, scratch=None, name=name, on_epoch=note)
+    waited = fit_images(training, train=train, val=val, device=device, scratch=None, name=name, on_epoch=note)
     epochs_s = [later - earlier for earlier, later in pairwise(moments)]
     ours = len(train.targets) / median(epochs_s[1:])
-    part = waited.waited_s / sum(epochs_s)
+    part = waited.wait_seconds / sum(epochs_s)
     training = begun(backbone, num_layers)
     training.to(device)
-    thawing.set_mode(training.model, [training.model[1], *training.thawed.modules])
+    thawing.set_train_mode(training.model, [training.model[1], *training.thawed.modules])
     step, batch = stepper(training, train.targets, device), batch_on(device)
     with repeatable():
         pure = on_device(lambda: step(*batch), SETTINGS.batch_size)
@@ -198,7 +198,7 @@ def timm_features(name: str, ours: float) -> list[Figure]:
     import timm
 
     net = timm.create_model(NAMES[name]).cuda().eval().to(memory_format=torch.channels_last)
-    pixels = torch.randn(cuda.at_once(SIZE_PX), 3, SIZE_PX, SIZE_PX, device="cuda")
+    pixels = torch.randn(cuda.full_batch_size(SIZE_PX), 3, SIZE_PX, SIZE_PX, device="cuda")
     pixels = pixels.contiguous(memory_format=torch.channels_last)
 
     def run() -> None:
@@ -238,18 +238,18 @@ def timm_training(name: str, ours: float) -> list[Figure]:
     ]
 
 
-def cached(paths: list[Path], path: Path) -> Pictures:
+def cached(paths: list[Path], path: Path) -> ImageSet:
     knobs = {"batch_size": BATCH_SIZE, "workers": WORKERS}
-    decoded = extract.decoded(paths, size_px=CACHED_PX, resize="squash", **knobs)
+    decoded = extract.iter_batches(paths, size_px=CACHED_PX, resize="squash", **knobs)
     pixels = cache_pixels(path, decoded, count=len(paths), size_px=CACHED_PX)
-    return Pictures(pixels, torch.arange(len(paths)) % NUM_CLASSES)
+    return ImageSet(pixels, torch.arange(len(paths)) % NUM_CLASSES)
 
 
-def begun(backbone: Backbone, num_layers: int) -> Training:
+def begun(backbone: Backbone, num_layers: int) -> Trainer:
     net = copy.deepcopy(backbone.net).cpu()
     with seeded(SETTINGS.seed):
         head = nn.Linear(backbone.dim, NUM_CLASSES)
-    return Training(net, head, thawing.thaw(net, num_layers, size_px=SIZE_PX), SETTINGS)
+    return Trainer(net, head, thawing.unfreeze(net, num_layers, size_px=SIZE_PX), SETTINGS)
 
 
 def batch_on(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:

@@ -50,13 +50,13 @@ from tandem.curation import curate as curation
 from tandem.curation.duplicates import alignment
 from tandem.curation.duplicates import find as copies
 from tandem.curation.duplicates.search import components
-from tandem.errors import BrokenImage
+from tandem.errors import CorruptImageError
 from tandem.features.backbones import backbone
 from tandem.features.engines import engine as engines
 from tandem.features.extract import extract
 from tandem.files import read_json, sha256
 from tandem.images.decode import decode
-from tandem.images.hashing import oriented_hashes
+from tandem.images.hashing import dihedral_phashes
 from tandem.pipeline import params
 from tandem.sources.synthetic import dataset as sample
 
@@ -246,7 +246,7 @@ def scenes(folder: Path) -> list[bytes]:
     files: dict[str, bytes] = {}
     for manner in ("kaggle", "roboflow"):
         (folder / manner).mkdir()
-        sample.draw(folder / manner, manner=manner, seed=7)
+        sample.generate_sample(folder / manner, manner=manner, seed=7)
         for path, scene in read_json(folder / manner / sample.TRUTH_FILE)["scenes"].items():
             files.setdefault(scene, (folder / path).read_bytes())
     return [data for data in files.values() if is_picture(data)]
@@ -289,7 +289,7 @@ def originals(archives: Path) -> list[bytes]:
 def is_picture(data: bytes) -> bool:
     try:
         decode(data, min_side_px=32, max_pixels=100_000_000)
-    except BrokenImage:
+    except CorruptImageError:
         return False
     return True
 
@@ -323,10 +323,12 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     log(f"features, load {os.getloadavg()[0]:.1f}")
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
     source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
-    net = backbone.load("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
+    net = backbone.load_backbone("mobilenet_v2", weights=source, sha256=digest, seed=SEED, size_px=transform["size_px"])
     runtime = preset["runtime"]
     batch = {"batch_size": runtime["batch_size"]}
-    engine = engines.start(net, engine="reference", size_px=transform["size_px"], device=runtime["device"], **batch)
+    engine = engines.start_engine(
+        net, engine="reference", size_px=transform["size_px"], device=runtime["device"], **batch
+    )
     started = time.process_time()
     rows = extract(paths, engine=engine, name=net.name, workers=runtime["workers"], **batch, **transform)
     x = np.concatenate(list(rows))[:, 0]
@@ -344,9 +346,9 @@ def our_pairs(pictures: Pictures, x: np.ndarray, settings: curation.Settings) ->
     for name in TRANSFORMS:
         log(f"our pairs: {name}")
         rows = pictures.rows(name)
-        sketch_of = alignment.reader([pictures.paths[row] for row in rows])
+        keypoints_of = alignment.keypoints_reader([pictures.paths[row] for row in rows])
         started = time.process_time()
-        looked = copies.look(x[rows], hashes[rows], sketch_of, candidates=settings.candidates)
+        looked = copies.verify_candidates(x[rows], hashes[rows], keypoints_of, candidates=settings.candidates)
         pairs = looked.where(looked.correlation >= settings.correlation).pairs
         seconds += time.process_time() - started
         num_rows += len(rows)
@@ -360,7 +362,7 @@ def our_hashes(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
     for path in paths:
         image = decode(path.read_bytes(), min_side_px=1, max_pixels=2**63).image
         started = time.process_time()
-        rows.append(oriented_hashes(image))
+        rows.append(dihedral_phashes(image))
         seconds += time.process_time() - started
     return np.stack(rows), seconds
 

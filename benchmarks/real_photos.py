@@ -35,12 +35,12 @@ from tandem.evaluation import report
 from tandem.files import read_csv, read_json, sha256
 from tandem.pipeline import params
 from tandem.studies import repeated_splits
-from tandem.studies.repeated_splits import Repeat
+from tandem.studies.repeated_splits import SplitResult
 from tandem.tables.features import load_features
 from tandem.tables.index import Index, load_index
-from tandem.tables.logits import load_all
+from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import Sample, Samples, load_samples
-from tandem.tables.splits import split_of
+from tandem.tables.splits import assign_split
 from tandem.training import heads
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -160,7 +160,7 @@ def from_scratch(clone: Path) -> list[Figure]:
     ]
 
 
-def repeat(clone: Path, seed: int) -> Repeat:
+def repeat(clone: Path, seed: int) -> SplitResult:
     """All models of the pipeline on the split of one seed."""
     change(clone, lambda values: values["curate"].update(seed=seed))
     repro(clone, "evaluate")
@@ -169,14 +169,16 @@ def repeat(clone: Path, seed: int) -> Repeat:
     folders = {name: clone / "data/train" / name for name in singles}
     folders |= {kind: clone / "data/ensemble" / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
-    logits = load_all(paths, ids=samples.ids, class_names=samples.class_names)
+    logits = load_logits_of(paths, ids=samples.ids, class_names=samples.class_names)
     single = report.best_on_val({name: logits[name] for name in singles}, samples)
-    return Repeat(seed, samples, logits, shipped=ensemble["shipped"], single=single)
+    return SplitResult(seed, samples, logits, selected=ensemble["shipped"], single=single)
 
 
-def scored(repeats: Sequence[Repeat]) -> list[Figure]:
+def scored(repeats: Sequence[SplitResult]) -> list[Figure]:
     """What is required of the vehicles' scores, and all of them."""
-    summary: Any = repeated_splits.summary(repeats, settings=report.Settings(draws=2000, max_error=0.05, seed=0))
+    summary: Any = repeated_splits.repeated_splits_summary(
+        repeats, settings=report.Settings(draws=2000, max_error=0.05, seed=0)
+    )
     frozen, tuned = (summary["models"][name]["top1_accuracy"]["mean"] for name in ("mobilenet_v2", TUNED))
     gain, ece = summary["shipped_minus_best_single"]["top1_accuracy"], summary["together"]["ece"]["value"]
     limits, chance = f"{gain['low']:+.3f} to {gain['high']:+.3f}", summary["together"]["ece_by_chance"]
@@ -192,12 +194,12 @@ def scored(repeats: Sequence[Repeat]) -> list[Figure]:
     ]
 
 
-def told(preset: str, repeats: Sequence[Repeat]) -> list[Figure]:
+def told(preset: str, repeats: Sequence[SplitResult]) -> list[Figure]:
     """Mean and range over the seeds of each model's test accuracy, and of what would be shipped."""
-    rows = repeated_splits.table(repeats)
+    rows = repeated_splits.split_scores(repeats)
     figures = []
     for model in [*repeats[0].logits, "shipped"]:
-        own = [row for row in rows if row.model == model or (model == "shipped" and row.is_shipped)]
+        own = [row for row in rows if row.model == model or (model == "shipped" and row.is_selected)]
         values = [row.top1_accuracy for row in own]
         text = f"{mean(values):.3f} ({min(values):.2f}-{max(values):.2f}), {mean(row.log_loss for row in own):.3f}"
         figures.append(Figure(f"{preset}: {model} top-1 accuracy, log loss", None, text, mean(values), True))
@@ -301,8 +303,8 @@ def claimed_by_file_split(clone: Path, seed: int) -> float:
     x = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).x
     rows, samples = by_file(index, values["curate"]["fractions"], seed)
     table = Samples(tuple(values["labels"]["classes"]), tuple(samples))
-    settings = heads.Settings.from_params(values["train"])
-    trained = heads.train(np.asarray(x)[rows], table, settings=settings, name="split by file")
+    settings = heads.TrainSettings.from_params(values["train"])
+    trained = heads.train_head(np.asarray(x)[rows], table, settings=settings, name="split by file")
     predicted = trained.logits[table.rows("test")].argmax(axis=1)
     return float((predicted == table.targets("test")).mean())
 
@@ -313,7 +315,7 @@ def by_file(index: Index, fractions: Mapping[str, float], seed: int) -> tuple[li
     for row, record in enumerate(index.records):
         for origin in record.origins:
             name = f"{origin.source}/{origin.path}"
-            split = split_of(name, fractions=fractions, seed=seed)
+            split = assign_split(name, fractions=fractions, seed=seed)
             rows.append(row)
             samples.append(Sample(name, record.label, origin.source, name, split))
     return rows, samples

@@ -35,9 +35,9 @@ import real_photos
 from figures import Figure, conclude
 from tandem.features.backbones import backbone as backbones
 from tandem.files import sha256
-from tandem.images.transforms import read_inputs
+from tandem.images.transforms import load_transformed
 from tandem.seeding import one_thread, seeded
-from tandem.studies.repeated_splits import resplit
+from tandem.studies.repeated_splits import reassign_splits
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import SPLITS, Samples, load_samples
@@ -95,7 +95,7 @@ class Drifting:
 
     def __init__(self, weights: Path, pixels: np.ndarray) -> None:
         digest = sha256(weights)
-        net = backbones.load("mobilenet_v2", weights=str(weights), sha256=digest, seed=0, size_px=SIZE_PX).net
+        net = backbones.load_backbone("mobilenet_v2", weights=str(weights), sha256=digest, seed=0, size_px=SIZE_PX).net
         net.set_submodule("classifier.classifier.0", nn.Identity())  # the dropout, which here belongs to the head
         self.net = net.get_submodule("classifier")
         self.pixels = torch.from_numpy(pixels)
@@ -146,13 +146,13 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
     """The recipe's claims and our own figure on the curated pictures of the clone."""
     index, samples = load_index(clone / "data/merge/index.csv"), load_samples(clone / "data/curate")
     values = real_photos.read_params(clone)
-    fractions, settings = values["curate"]["fractions"], heads.Settings.from_params(values["train"])
+    fractions, settings = values["curate"]["fractions"], heads.TrainSettings.from_params(values["train"])
     x = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).x
     pixels = decoded([clone / "data/merge/images" / record.file for record in index.records])
     tasks: dict[tuple[int, bool], Task] = {}
     ours = []
     for seed in seeds:
-        drawn = resplit(samples, fractions=fractions, seed=seed)
+        drawn = reassign_splits(samples, fractions=fractions, seed=seed)
         rows, files = real_photos.by_file(index, fractions, seed)
         parts = {
             True: parts_of(rows, Samples(samples.class_names, tuple(files))),
@@ -165,7 +165,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
 
 def decoded(paths: Sequence[Path]) -> np.ndarray:
     """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: pictures that the merge wrote."""
-    return np.concatenate([read_inputs(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
+    return np.concatenate([load_transformed(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
@@ -173,8 +173,8 @@ def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
     return {split: Part(np.asarray(rows)[samples.rows(split)], samples.targets(split)) for split in SPLITS}
 
 
-def our_accuracy(x: np.ndarray, samples: Samples, settings: heads.Settings) -> float:
-    logits = heads.train(x, samples, settings=settings, name="ours").logits[samples.rows("test")]
+def our_accuracy(x: np.ndarray, samples: Samples, settings: heads.TrainSettings) -> float:
+    logits = heads.train_head(x, samples, settings=settings, name="ours").logits[samples.rows("test")]
     return float((logits.argmax(axis=1) == samples.targets("test")).mean())
 
 

@@ -20,7 +20,7 @@ import numpy as np
 import real_photos
 from figures import Figure, conclude
 from tandem.evaluation.scores import score
-from tandem.studies.repeated_splits import splits
+from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples
 from tandem.training import heads
@@ -51,12 +51,12 @@ def ten_views(values: dict[str, Any]) -> None:
 def figures(clone: Path, seeds: int) -> Iterable[Figure]:
     samples, values = load_samples(clone / "data/curate"), real_photos.read_params(clone)
     views = np.asarray(load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).views)
-    drawn = splits(samples, fractions=values["curate"]["fractions"], first=0, seeds=seeds)
-    settings = heads.Settings.from_params(values["train"])
+    drawn = repeated_splits(samples, fractions=values["curate"]["fractions"], first=0, seeds=seeds)
+    settings = heads.TrainSettings.from_params(values["train"])
     for number in NUMBERS:
         scores = []
         for own in drawn.values():
-            trained = heads.train(views[:, :number], own, settings=settings, name=f"{number} views")
+            trained = heads.train_head(views[:, :number], own, settings=settings, name=f"{number} views")
             scores.append(score(trained.logits, own, split="test"))
         accuracies = [each["top1_accuracy"] for each in scores]
         text = f"{fmean(accuracies):.4f} +- {stdev(accuracies):.3f}, {fmean(each['log_loss'] for each in scores):.4f}"

@@ -61,7 +61,7 @@ def photographs(archives: Path, clone: Path) -> list[Figure]:
     samples, records = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv").records
     x = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).x
     started = time.perf_counter()
-    found = label_errors.suspect([x], samples, settings=settings)
+    found = label_errors.find_label_issues([x], samples, settings=settings)
     seconds = time.perf_counter() - started
     labels = np.array([samples.samples[row].label for row in found.rows])
     figures, hits = [], 0

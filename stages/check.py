@@ -8,22 +8,22 @@ cache, and come back from there when they are named again.
 
 from pathlib import Path
 
-from tandem.files import keep_only
+from tandem.files import remove_others
 from tandem.pipeline import code, run, schema
 from tandem.pipeline.params import read_params
 
 
 def main() -> None:
     params = read_params()
-    schema.check(params)
-    keep_only(Path("data/download/files"), params["sources"])
-    keep_only(Path("data/download/receipts"), params["sources"])
-    keep_only(Path("data/download/partial"), params["sources"])
-    keep_only(Path("data/extract"), params["backbones"])
-    keep_only(Path("data/finetune"), params["backbones"])
-    keep_only(Path("metrics/finetune"), params["backbones"])
-    keep_only(Path("data/train"), params["backbones"])
-    keep_only(Path("metrics/train"), params["backbones"])
+    schema.check_params(params)
+    remove_others(Path("data/download/files"), params["sources"])
+    remove_others(Path("data/download/receipts"), params["sources"])
+    remove_others(Path("data/download/partial"), params["sources"])
+    remove_others(Path("data/extract"), params["backbones"])
+    remove_others(Path("data/finetune"), params["backbones"])
+    remove_others(Path("metrics/finetune"), params["backbones"])
+    remove_others(Path("data/train"), params["backbones"])
+    remove_others(Path("metrics/train"), params["backbones"])
     code.write_listings(Path("stages"), Path("data/check/code"), root=Path())
 
 

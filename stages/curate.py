@@ -29,14 +29,16 @@ def main() -> None:
     images = [merge / "images" / record.file for record in index.records]
     given = {"class_names": class_names, "settings": settings, "decisions": decided}
     # the sketches that the reader keeps go with it
-    curated = curation.curate(index, x=x, hashes=hashes, sketch_of=alignment.reader(images), **given)
+    curated = curation.curate(index, x=x, hashes=hashes, keypoints_of=alignment.keypoints_reader(images), **given)
     split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
-    nearest = leak_check.require_no_leak(
+    nearest = leak_check.check_leakage(
         index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near
     )
     dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
-    brain = reviewing.rebuild(index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset)
-    curation.save(curated, Path("data/curate"))
+    brain = reviewing.build_review_dataset(
+        index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset
+    )
+    curation.save_curated(curated, Path("data/curate"))
     across = {"highest": float(nearest.max(initial=-1)), "pictures": threshold.histogram(nearest)}
     write_json(Path("metrics/curate.json"), curated.counts | {"nearest_across_splits": across, "brain": brain.counts()})
 

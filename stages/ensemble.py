@@ -19,19 +19,19 @@ def main() -> None:
     samples = load_samples(Path("data/curate"))
     of = {"ids": samples.ids, "class_names": samples.class_names}
     folders = {name: Path("data/train") / name for name in params["backbones"]}
-    members = ensembling.Members(
-        features=features.load_all(Path("data/finetune"), params["backbones"], ids=samples.ids),
-        logits=logits.load_all({name: folder / "logits.npz" for name, folder in folders.items()}, **of),
-        out_of_fold=logits.load_all({name: folder / "out_of_fold.npz" for name, folder in folders.items()}, **of),
-        library=logits.load_library(Path("data/study/library.npz"), **of),
+    members = ensembling.EnsembleInputs(
+        features=features.load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids),
+        logits=logits.load_logits_of({name: folder / "logits.npz" for name, folder in folders.items()}, **of),
+        out_of_fold=logits.load_logits_of({name: folder / "out_of_fold.npz" for name, folder in folders.items()}, **of),
+        library=logits.load_model_library(Path("data/study/library.npz"), **of),
     )
     own = params["ensemble"]
-    settings = heads.Settings.from_params({**params["train"], "dropout": own["dropout"]})
-    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/ensemble")) as track:
+    settings = heads.TrainSettings.from_params({**params["train"], "dropout": own["dropout"]})
+    with loggers.open_logger(params["runtime"]["log"], Path(".tandem/log/ensemble")) as track:
         ensembles = ensembling.combine_all(members, samples, settings=settings, width=own["width"], track=track)
-    shipped = ensembling.choose(own["kind"], ensembles, samples)
-    ensembling.save(ensembles, samples, Path("data/ensemble"), shipped=shipped)
-    write_json(Path("metrics/ensemble.json"), ensembling.summary(ensembles, samples, shipped=shipped))
+    selected = ensembling.select_ensemble(own["kind"], ensembles, samples)
+    ensembling.save_ensembles(ensembles, samples, Path("data/ensemble"), selected=selected)
+    write_json(Path("metrics/ensemble.json"), ensembling.ensemble_summary(ensembles, samples, selected=selected))
 
 
 if __name__ == "__main__":

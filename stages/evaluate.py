@@ -24,15 +24,15 @@ def main() -> None:
     folders = {name: Path("data/train") / name for name in params["backbones"]}
     folders |= {kind: Path("data/ensemble") / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
-    values = logits.load_all(paths, ids=samples.ids, class_names=samples.class_names)
+    values = logits.load_logits_of(paths, ids=samples.ids, class_names=samples.class_names)
     own = values[ensemble["shipped"]]
-    sides = load_index(Path("data/merge/index.csv")).short_sides
+    sides = load_index(Path("data/merge/index.csv")).min_sides
     chosen = {"shipped": ensemble["shipped"], "singles": list(params["backbones"])}
-    report = evaluation.report(values, samples, **chosen, split="test", short_sides=sides, settings=settings)
+    report = evaluation.report(values, samples, **chosen, split="test", min_sides=sides, settings=settings)
     write_json(Path("metrics/evaluate.json"), report)
     write_table(Path("metrics/confusion.csv"), evaluation.predictions(own, samples, split="test"))
     write_table(Path("metrics/reliability.csv"), evaluation.reliability_table(own, samples, split="test"))
-    write_table(Path("metrics/risk_coverage.csv"), evaluation.risk_table(own, samples, split="test"))
+    write_table(Path("metrics/risk_coverage.csv"), evaluation.risk_coverage_table(own, samples, split="test"))
     curves = evaluation.curves({name: folder / "curves.csv" for name, folder in folders.items()})
     write_table(Path("metrics/curves.csv"), curves)
 

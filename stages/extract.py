@@ -17,9 +17,11 @@ def main(name: str) -> None:
     own, runtime = params["extract"], params["runtime"]
     transform = {key: own[key] for key in ("size_px", "resize", "views")}
     weights = {"sha256": None, **params["backbones"][name]}
-    backbone = backbones.load(name, **weights, seed=own["seed"], size_px=own["size_px"])
+    backbone = backbones.load_backbone(name, **weights, seed=own["seed"], size_px=own["size_px"])
     batch = {"batch_size": runtime["batch_size"]}
-    engine = engines.start(backbone, engine=own["engine"], size_px=own["size_px"], device=runtime["device"], **batch)
+    engine = engines.start_engine(
+        backbone, engine=own["engine"], size_px=own["size_px"], device=runtime["device"], **batch
+    )
     index = load_index(Path("data/merge/index.csv"))
     images = [Path("data/merge/images") / record.file for record in index.records]
     made = {"backbone": name, "weights": weights["weights"], "weights_sha256": backbone.digest, "engine": engine.name}

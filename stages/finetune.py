@@ -22,8 +22,8 @@ def main(name: str) -> None:
     params, recovery = read_params(), Path(".tandem/recovery") / name
     images = [Path("data/merge/images") / record.file for record in load_index(Path("data/merge/index.csv")).records]
     samples, extracted = load_samples(Path("data/curate")), Path("data/extract") / name
-    job = jobs.Job.from_params(name, params, samples, images=images, extracted=extracted)
-    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
+    job = jobs.FinetuneJob.from_params(name, params, samples, images=images, extracted=extracted)
+    with loggers.open_logger(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
         told = finetuning.finetune(job, Path("data/finetune") / name, recovery=recovery, on_epoch=track(name))
     write_json(Path(f"metrics/finetune/{name}.json"), told)
 

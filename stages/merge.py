@@ -6,28 +6,28 @@ import numpy as np
 
 from tandem.datasets import labels
 from tandem.datasets import merge as merging
-from tandem.files import whole_folder, write_json
+from tandem.files import atomic_dir, write_json
 from tandem.pipeline import run
 from tandem.pipeline.params import read_params
-from tandem.tables.index import save_dropped, save_index
+from tandem.tables.index import save_excluded, save_index
 
 
 def main() -> None:
     params = read_params()
-    with whole_folder(Path("data/merge")) as folder:
+    with atomic_dir(Path("data/merge")) as folder:
         (folder / "images").mkdir()
         merged = merging.merge(
-            merging.offers(params["sources"], downloads=Path("data/download/files")),
+            merging.read_sources(params["sources"], downloads=Path("data/download/files")),
             labels=labels.label_map(**params["labels"]),
             images_dir=folder / "images",
             workers=params["runtime"]["workers"],
             **params["merge"],
         )
         save_index(merged.index, folder / "index.csv")
-        save_dropped(merged.dropped, folder / "dropped.csv")
+        save_excluded(merged.dropped, folder / "dropped.csv")
         write_json(folder / "classes.json", list(params["labels"]["classes"]))
         np.save(folder / "hashes.npy", merged.hashes)
-    write_json(Path("metrics/merge.json"), merging.summary(merged))
+    write_json(Path("metrics/merge.json"), merging.merge_summary(merged))
 
 
 if __name__ == "__main__":

@@ -21,14 +21,14 @@ def main() -> None:
     params, samples = read_params(), load_samples(Path("data/curate"))
     own, drawn = params["evaluate"], params["curate"]
     seeds = {"first": drawn["seed"], "seeds": own["seeds"]}
-    parts = repeated_splits.splits(samples, fractions=drawn["fractions"], **seeds)
-    names = job.frozen(params["train"]["trainable_backbone_layers"], params["backbones"])
-    x = features.load_all(Path("data/extract"), names, ids=samples.ids)
+    parts = repeated_splits.repeated_splits(samples, fractions=drawn["fractions"], **seeds)
+    names = job.frozen_backbones(params["train"]["trainable_backbone_layers"], params["backbones"])
+    x = features.load_features_of(Path("data/extract"), names, ids=samples.ids)
     trained = {"train": params["train"], "ensemble": params["ensemble"]}
-    repeats = [repeated_splits.repeat(x, part, seed=seed, **trained) for seed, part in parts.items() if x]
-    rows = [asdict(row) for row in repeated_splits.table(repeats)]
-    write_csv(Path("metrics/resplit.csv"), repeated_splits.COLUMNS, rows)
-    told = repeated_splits.summary(repeats, settings=report.Settings.from_params(own))
+    repeats = [repeated_splits.run_split(x, part, seed=seed, **trained) for seed, part in parts.items() if x]
+    rows = [asdict(row) for row in repeated_splits.split_scores(repeats)]
+    write_csv(Path("metrics/resplit.csv"), repeated_splits.SCORE_COLUMNS, rows)
+    told = repeated_splits.repeated_splits_summary(repeats, settings=report.Settings.from_params(own))
     write_json(Path("metrics/resplit.json"), told)
 
 

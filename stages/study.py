@@ -21,18 +21,18 @@ def main() -> None:
     # the grid varies lr and batch size; those of train play no part
     free = {"lr": params["study"]["lr"][0], "batch_size": params["study"]["batch_size"][0]}
     found = studying.study(
-        features.load_all(Path("data/finetune"), params["backbones"], ids=samples.ids),
+        features.load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids),
         samples=samples,
-        grid=studying.Grid(**params["study"]),
-        settings=heads.Settings.from_params({**params["train"], **free}),
+        grid=studying.StudyGrid(**params["study"]),
+        settings=heads.TrainSettings.from_params({**params["train"], **free}),
         ensemble_dropout=params["ensemble"]["dropout"],
         width=params["ensemble"]["width"],
         workers=params["runtime"]["workers"],
     )
     of = {"ids": samples.ids, "class_names": samples.class_names}
-    logits.save_library(found.library, **of, path=Path("data/study/library.npz"))
+    logits.save_model_library(found.library, **of, path=Path("data/study/library.npz"))
     write_table(Path("metrics/study.csv"), [asdict(run) for run in found.runs])
-    write_json(Path("metrics/study.json"), studying.finding(found.runs))
+    write_json(Path("metrics/study.json"), studying.study_summary(found.runs))
 
 
 if __name__ == "__main__":

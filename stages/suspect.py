@@ -19,10 +19,10 @@ def main() -> None:
     samples = load_samples(Path("data/curate"))
     records = load_index(Path("data/merge/index.csv")).records
     features = [load_features(Path("data/extract") / name, ids=samples.ids).x for name in params["backbones"]]
-    found = label_errors.suspect(features, samples, settings=settings)
-    rows = label_errors.listed(found, samples, records, share=settings.share)
-    write_json(Path("metrics/suspect.json"), label_errors.summary(found, samples, rows))
-    write_csv(Path("metrics/suspect.csv"), label_errors.COLUMNS, rows)
+    found = label_errors.find_label_issues(features, samples, settings=settings)
+    rows = label_errors.list_issues(found, samples, records, share=settings.share)
+    write_json(Path("metrics/suspect.json"), label_errors.label_error_summary(found, samples, rows))
+    write_csv(Path("metrics/suspect.csv"), label_errors.ISSUE_COLUMNS, rows)
 
 
 if __name__ == "__main__":

@@ -19,12 +19,12 @@ def main(name: str) -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     x = load_features(Path("data/finetune") / name, ids=samples.ids).views
-    settings = heads.Settings.from_params(params["train"])
-    with loggers.tracked(params["runtime"]["log"], Path(".tandem/log/train")) as track:
-        task = heads.Task(heads.table(x), samples, settings, name, track(name))
+    settings = heads.TrainSettings.from_params(params["train"])
+    with loggers.open_logger(params["runtime"]["log"], Path(".tandem/log/train")) as track:
+        task = heads.HeadTask(heads.as_float32(x), samples, settings, name, track(name))
         trained, out_of_fold = heads.train_with_folds(task)
-    heads.save(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
-    write_json(Path(f"metrics/train/{name}.json"), heads.summary(trained, samples))
+    heads.save_head(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
+    write_json(Path(f"metrics/train/{name}.json"), heads.head_summary(trained, samples))
 
 
 if __name__ == "__main__":

@@ -56,6 +56,6 @@ def test_the_search_for_errors_finds_them() -> None:
 
 
 def test_a_broken_image_keeps_its_reason_beside_its_message() -> None:
-    error = errors.BrokenImage("truncated", "the data ends early")
+    error = errors.CorruptImageError("truncated", "the data ends early")
     assert (error.reason, str(error)) == ("truncated", "the data ends early")
     assert isinstance(error, errors.PipelineError)

@@ -15,7 +15,7 @@ def litter(folder: Path) -> list[str]:
 
 def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "down" / "a.txt"
-    with files.whole_file(path) as temporary:
+    with files.atomic_file(path) as temporary:
         temporary.write_text("new")
         assert not path.exists()
         assert temporary.parent == path.parent, "a rename must not cross a file system"
@@ -26,7 +26,7 @@ def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
 def test_a_file_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
-    with pytest.raises(ZeroDivisionError), files.whole_file(path) as temporary:
+    with pytest.raises(ZeroDivisionError), files.atomic_file(path) as temporary:
         temporary.write_text("half of the n")
         _ = 1 / 0
     assert path.read_text() == "old"
@@ -43,7 +43,7 @@ def test_a_file_is_replaced(tmp_path: Path) -> None:
 def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
     path = tmp_path / "deep" / "folder"
     for content in ("old", "new"):
-        with files.whole_folder(path) as temporary:
+        with files.atomic_dir(path) as temporary:
             assert list(temporary.iterdir()) == []
             (temporary / content).write_text(content)
     assert [file.name for file in path.iterdir()] == ["new"]
@@ -54,7 +54,7 @@ def test_a_folder_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> 
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old").write_text("old")
-    with pytest.raises(ZeroDivisionError), files.whole_folder(path) as temporary:
+    with pytest.raises(ZeroDivisionError), files.atomic_dir(path) as temporary:
         (temporary / "new").write_text("new")
         _ = 1 / 0
     assert [file.name for file in path.iterdir()] == ["old"]
@@ -65,14 +65,14 @@ def test_a_folder_keeps_its_old_content_when_the_new_one_cannot_take_its_place(t
     path = tmp_path / "folder"
     path.mkdir()
     (path / "old").write_text("old")
-    with pytest.raises(FileNotFoundError), files.whole_folder(path) as temporary:
+    with pytest.raises(FileNotFoundError), files.atomic_dir(path) as temporary:
         temporary.rmdir()
     assert [file.name for file in path.iterdir()] == ["old"]
     assert litter(tmp_path) == []
 
 
 def test_a_folder_can_be_made_within_another_one_on_the_same_disk(tmp_path: Path) -> None:
-    with files.whole_folder(tmp_path / "here" / "folder", within=tmp_path / "there") as temporary:
+    with files.atomic_dir(tmp_path / "here" / "folder", within=tmp_path / "there") as temporary:
         assert temporary.parent == tmp_path / "there"
         assert list((tmp_path / "here").iterdir()) == []
     assert (tmp_path / "here" / "folder").is_dir()
@@ -80,7 +80,7 @@ def test_a_folder_can_be_made_within_another_one_on_the_same_disk(tmp_path: Path
 
 
 def test_a_folder_can_be_read_by_others(tmp_path: Path) -> None:
-    with files.whole_folder(tmp_path / "folder"):
+    with files.atomic_dir(tmp_path / "folder"):
         pass
     assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o755
 
@@ -151,24 +151,24 @@ def plant(root: Path, contents: dict[str, str]) -> Path:
 def test_a_tree_is_its_files_in_order_of_their_posix_paths(tmp_path: Path) -> None:
     plant(tmp_path, {"b": "", "a/z": "", "a/.hidden": "", "a.txt": "", "B/c": ""})
     (tmp_path / "empty").mkdir()
-    found = [path.relative_to(tmp_path).as_posix() for path in files.tree(tmp_path)]
+    found = [path.relative_to(tmp_path).as_posix() for path in files.list_files(tmp_path)]
     assert found == ["B/c", "a.txt", "a/.hidden", "a/z", "b"]
 
 
 def test_a_file_that_dvc_has_linked_into_its_cache_is_a_file(tmp_path: Path) -> None:
     plant(tmp_path, {"cache/ab12": "1", "data/a/z": "1", "linked/b": "2"})
-    digest = files.tree_sha256(tmp_path / "data")
+    digest = files.dir_sha256(tmp_path / "data")
     (tmp_path / "data/a/z").unlink()
     (tmp_path / "data/a/z").symlink_to(tmp_path / "cache/ab12")
     (tmp_path / "data/folder").symlink_to(tmp_path / "linked")
-    assert files.tree(tmp_path / "data") == [tmp_path / "data/a/z"], "a link to a folder is not followed"
-    assert files.tree_sha256(tmp_path / "data") == digest
+    assert files.list_files(tmp_path / "data") == [tmp_path / "data/a/z"], "a link to a folder is not followed"
+    assert files.dir_sha256(tmp_path / "data") == digest
 
 
 def test_a_trees_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) -> None:
     plant(tmp_path, {"b": "2", "a/z": "1"})
     lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in (("a/z", "1"), ("b", "2"))]
-    assert files.tree_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert files.dir_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 @pytest.mark.parametrize(
@@ -184,5 +184,5 @@ def test_a_trees_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) ->
 def test_a_trees_digest_changes_with_any_name_or_byte(tmp_path: Path, other: dict[str, str]) -> None:
     one = plant(tmp_path / "one", {"a/z": "1", "b": "2"})
     same = plant(tmp_path / "same", {"b": "2", "a/z": "1"})
-    assert files.tree_sha256(one) == files.tree_sha256(same)
-    assert files.tree_sha256(one) != files.tree_sha256(plant(tmp_path / "other", other))
+    assert files.dir_sha256(one) == files.dir_sha256(same)
+    assert files.dir_sha256(one) != files.dir_sha256(plant(tmp_path / "other", other))

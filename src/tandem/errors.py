@@ -28,7 +28,7 @@ class SourceError(PipelineError):
     """A source could not be downloaded, read or unpacked."""
 
 
-class DamagedArchive(SourceError):
+class CorruptArchiveError(SourceError):
     """An archive that cannot be read to its end, or is none."""
 
 
@@ -44,11 +44,11 @@ class DataError(PipelineError):
     """Files or tables hold something that they must not hold."""
 
 
-class UnknownLabel(DataError):
+class UnknownLabelError(DataError):
     """Labels of a source that map to no class."""
 
 
-class BrokenImage(DataError):
+class CorruptImageError(DataError):
     """A file that is not a usable picture; `reason` is one word for the counts."""
 
     def __init__(self, reason: str, message: str) -> None:
@@ -56,5 +56,5 @@ class BrokenImage(DataError):
         self.reason = reason
 
 
-class LeakySplit(DataError):
+class LeakageError(DataError):
     """A split that shares pictures with another one, or lacks a class."""

@@ -16,7 +16,7 @@ csv.field_size_limit(2**31 - 1)  # one blank picture can have thousands of origi
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Path]:
+def atomic_file(path: Path) -> Iterator[Path]:
     """Yield a temporary path beside `path`; rename it onto `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
@@ -30,7 +30,7 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def whole_folder(path: Path, *, within: Path | None = None) -> Iterator[Path]:
+def atomic_dir(path: Path, *, within: Path | None = None) -> Iterator[Path]:
     """Yield an empty temporary folder; it becomes `path` when the block ends well.
 
     An older `path` is replaced only then: nothing is lost when the block fails. within: a folder on the same disk for
@@ -55,13 +55,13 @@ def whole_folder(path: Path, *, within: Path | None = None) -> Iterator[Path]:
 
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text, whole or not at all; line ends stay as they are."""
-    with whole_file(path) as temporary:
+    with atomic_file(path) as temporary:
         temporary.write_text(text, encoding="utf-8", newline="")
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON with floats rounded to 6 digits, keys in the order given."""
-    write_text(path, json.dumps(_rounded(value), indent=2, ensure_ascii=False) + "\n")
+    write_text(path, json.dumps(_round_floats(value), indent=2, ensure_ascii=False) + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -74,7 +74,7 @@ def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, ob
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_rounded(row) for row in rows)
+    writer.writerows(_round_floats(row) for row in rows)
     write_text(path, text.getvalue())
 
 
@@ -95,22 +95,22 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def tree_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
+def dir_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
     """Hex digest of a folder: the names and bytes of its files, in order of name, but for those named `without`."""
     digest = hashlib.sha256()
-    for path in (path for path in tree(folder) if path.name not in without):
+    for path in (path for path in list_files(folder) if path.name not in without):
         digest.update(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n".encode())
     return digest.hexdigest()
 
 
-def tree(folder: Path) -> list[Path]:
+def list_files(folder: Path) -> list[Path]:
     """All files below a folder, sorted by their POSIX path relative to it; links to files too, as DVC may make them."""
     return sorted(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
     )
 
 
-def keep_only(folder: Path, names: Collection[str]) -> None:
+def remove_others(folder: Path, names: Collection[str]) -> None:
     """Remove what lies in `folder` under other names, extension apart, than these; hidden files stay."""
     for path in sorted(folder.glob("[!.]*")):
         if path.name.split(".")[0] in names:
@@ -121,9 +121,9 @@ def keep_only(folder: Path, names: Collection[str]) -> None:
             path.unlink()
 
 
-def _rounded(value: Any) -> Any:
+def _round_floats(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {str(key): _rounded(item) for key, item in value.items()}
+        return {str(key): _round_floats(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_rounded(item) for item in value]
+        return [_round_floats(item) for item in value]
     return round(value, 6) if isinstance(value, float) else value

@@ -3,7 +3,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tandem.tables.index import Index, Origin, Record, save_index
+from tandem.tables.index import ImageRecord, Index, Origin, save_index
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -83,7 +83,7 @@ def curated(folder):
     shutil.copy(ROOT / "params.yaml", folder)
     origins = tuple((Origin("web", f"{name}.jpg", "car"),) for name in "ab")
     records = tuple(
-        Record(name, "car", f"{name}.jpg", 9, 9, (), origin) for name, origin in zip("ab", origins, strict=True)
+        ImageRecord(name, "car", f"{name}.jpg", 9, 9, (), origin) for name, origin in zip("ab", origins, strict=True)
     )
     save_index(Index(records), folder / "data/merge/index.csv")
     (folder / "data/curate").mkdir()

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
-from tandem.curation.duplicates.alignment import SIDE_PX, as_they_are, correlation, mirrored, reader, sketch
+from tandem.curation.duplicates.alignment import (
+    SIDE_PX,
+    correlation,
+    correlation_unaligned,
+    describe,
+    keypoints_reader,
+    mirrored,
+)
 
 
 def picture(seed, size=(320, 240)):
@@ -44,13 +51,13 @@ CHANGES = {
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_changed_copy_correlates_with_its_original_either_way_round(seed, change):
-    one, other = sketch(picture(seed)), sketch(change(picture(seed)))
+    one, other = describe(picture(seed)), describe(change(picture(seed)))
     assert correlation(one, other) > 0.95
     assert correlation(other, one) > 0.95
 
 
 def test_pictures_of_different_things_do_not_correlate():
-    sketches = [sketch(picture(seed)) for seed in range(12)]
+    sketches = [describe(picture(seed)) for seed in range(12)]
     values = [correlation(one, other) for row, one in enumerate(sketches) for other in sketches[:row]]
     assert max(values) < 0.9
 
@@ -60,7 +67,7 @@ def test_one_thing_before_another_ground_is_another_picture():
     scenes = [picture(seed) for seed in (2, 3)]
     for scene in scenes:
         scene.paste(thing, (100, 80))
-    assert correlation(*map(sketch, scenes)) < 0.9
+    assert correlation(*map(describe, scenes)) < 0.9
 
 
 def test_without_a_change_it_is_the_plain_correlation_of_the_pixels():
@@ -69,12 +76,12 @@ def test_without_a_change_it_is_the_plain_correlation_of_the_pixels():
     noisy = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
     greys = [np.asarray(each.convert("L").filter(ImageFilter.GaussianBlur(1)), dtype=float) for each in (image, noisy)]
     expected = np.corrcoef(greys[0].ravel(), greys[1].ravel())[0, 1]
-    assert correlation(sketch(image), sketch(noisy)) == pytest.approx(expected, abs=0.01)
+    assert correlation(describe(image), describe(noisy)) == pytest.approx(expected, abs=0.01)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
 def test_a_mirrored_sketch_is_the_sketch_of_the_mirror_image(seed):
-    ours, found = mirrored(sketch(picture(seed))), sketch(ImageOps.mirror(picture(seed)))
+    ours, found = mirrored(describe(picture(seed))), describe(ImageOps.mirror(picture(seed)))
     assert np.abs(ours.grey.astype(int) - found.grey).max() <= 1
     assert np.median((ours.descriptors @ found.descriptors.T).max(axis=1)) > 0.98
     best = (ours.descriptors @ found.descriptors.T).argmax(axis=1)
@@ -84,13 +91,13 @@ def test_a_mirrored_sketch_is_the_sketch_of_the_mirror_image(seed):
 @pytest.mark.parametrize("size", [(1, 1), (500, 2), (40, 40)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
 def test_a_picture_without_points_correlates_with_nothing(size, mode):
-    flat = sketch(Image.new(mode, size, 128 if mode == "L" else (9, 9, 9)))
+    flat = describe(Image.new(mode, size, 128 if mode == "L" else (9, 9, 9)))
     assert max(flat.grey.shape) == SIDE_PX
-    assert correlation(flat, flat) == correlation(flat, sketch(picture(1))) == 0
+    assert correlation(flat, flat) == correlation(flat, describe(picture(1))) == 0
 
 
 def test_the_same_pictures_give_the_same_number():
-    one, other = sketch(picture(1)), sketch(CHANGES["turned a little"](picture(1)))
+    one, other = describe(picture(1)), describe(CHANGES["turned a little"](picture(1)))
     assert len({correlation(one, other) for _ in range(5)}) == 1
 
 
@@ -98,8 +105,8 @@ def test_pictures_are_read_by_row(tmp_path):
     paths = [tmp_path / f"{seed}.jpg" for seed in (1, 2)]
     for seed, path in enumerate(paths, start=1):
         picture(seed, size=(1600, 1200)).save(path, quality=95)
-    read = reader(paths)
-    assert correlation(read(1), sketch(picture(2, size=(1600, 1200)))) > 0.99
+    read = keypoints_reader(paths)
+    assert correlation(read(1), describe(picture(2, size=(1600, 1200)))) > 0.99
     assert read(1) is read(1)
 
 
@@ -108,7 +115,7 @@ def test_what_exposure_has_made_black_or_white_does_not_count():
     washed = dark.point(lambda value: min(255, 2 * value))
     assert (np.asarray(washed) == 255).mean() > 0.1
     pixels = [np.asarray(image, dtype=float).ravel() for image in (dark, washed)]
-    assert np.corrcoef(*pixels)[0, 1] < 0.985 < correlation(sketch(dark), sketch(washed))
+    assert np.corrcoef(*pixels)[0, 1] < 0.985 < correlation(describe(dark), describe(washed))
 
 
 def smooth(seed):
@@ -121,16 +128,16 @@ def smooth(seed):
 def test_as_they_are_pictures_without_points_agree_with_their_copies_in_all_orientations(orientation):
     image = smooth(1)
     turned = (image if orientation is None else image.transpose(orientation)).resize((90, 120))
-    assert correlation(sketch(image), sketch(turned)) == 0
-    assert as_they_are(sketch(image), sketch(turned)) > 0.99
+    assert correlation(describe(image), describe(turned)) == 0
+    assert correlation_unaligned(describe(image), describe(turned)) > 0.99
 
 
 def test_as_they_are_different_pictures_do_not_agree():
-    sketches = [sketch(picture(seed)) for seed in range(8)]
-    assert max(as_they_are(one, other) for row, one in enumerate(sketches) for other in sketches[:row]) < 0.8
+    sketches = [describe(picture(seed)) for seed in range(8)]
+    assert max(correlation_unaligned(one, other) for row, one in enumerate(sketches) for other in sketches[:row]) < 0.8
 
 
 def test_two_flat_pictures_agree_and_one_flat_picture_agrees_with_nothing():
-    flat = sketch(Image.new("RGB", (60, 40), "grey"))
-    assert as_they_are(flat, sketch(Image.new("RGB", (10, 80), "black"))) == 1
-    assert as_they_are(flat, sketch(picture(1))) == as_they_are(sketch(picture(1)), flat) == 0
+    flat = describe(Image.new("RGB", (60, 40), "grey"))
+    assert correlation_unaligned(flat, describe(Image.new("RGB", (10, 80), "black"))) == 1
+    assert correlation_unaligned(flat, describe(picture(1))) == correlation_unaligned(describe(picture(1)), flat) == 0

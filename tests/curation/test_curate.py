@@ -13,24 +13,24 @@ from hypothesis import strategies as st
 from PIL import Image, ImageDraw, ImageOps
 
 from tandem.curation import leak_check
-from tandem.curation.curate import Curated, Settings, curate, save
-from tandem.curation.duplicates.alignment import Sketch, sketch
-from tandem.curation.duplicates.find import Candidates, Nearness
-from tandem.curation.naive_split import leaks_by_file
-from tandem.errors import DataError, LeakySplit
+from tandem.curation.curate import Curated, Settings, curate, save_curated
+from tandem.curation.duplicates.alignment import Keypoints, describe
+from tandem.curation.duplicates.find import Candidates, SimilarityThresholds
+from tandem.curation.naive_split import leaked_pairs
+from tandem.errors import DataError, LeakageError
 from tandem.files import read_csv
-from tandem.images.hashing import oriented_hashes
+from tandem.images.hashing import dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions
-from tandem.tables.index import Index, Origin, Record
+from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import SPLITS, Sample, load_samples
 
-BLANK = sketch(Image.new("L", (64, 64)))
+BLANK = describe(Image.new("L", (64, 64)))
 DIM = 64
 CLASSES = ["car", "truck"]
 SETTINGS = Settings(
     candidates=Candidates(similarity=0.99, hash_bits=40, neighbours=4),
     correlation=0.95,
-    hint=Nearness(similarity=0.9, hash_bits=60),
+    hint=SimilarityThresholds(similarity=0.9, hash_bits=60),
     copies="one",
     fractions={"train": 0.6, "val": 0.2, "test": 0.2},
     seed=0,
@@ -64,10 +64,10 @@ def turned_by(x: np.ndarray, similarity: float, seed: int = 999) -> np.ndarray:
 class Planted:
     """Records with features and hashes; pictures of both classes that have nothing in common come first."""
 
-    records: list[Record] = field(default_factory=list)
+    records: list[ImageRecord] = field(default_factory=list)
     x: dict[str, np.ndarray] = field(default_factory=dict)
     hashes: dict[str, np.ndarray] = field(default_factory=dict)
-    sketches: dict[str, Sketch] = field(default_factory=dict)
+    sketches: dict[str, Keypoints] = field(default_factory=dict)
 
     def add(
         self,
@@ -75,14 +75,14 @@ class Planted:
         label: str = "car",
         *,
         source: str = "snapshots",
-        hints: Sequence[str] = (),
+        provenance_keys: Sequence[str] = (),
         side: int = 100,
         x: np.ndarray | None = None,
         hashes: np.ndarray | None = None,
     ) -> None:
         seed = len(self.records)
         origin = Origin(source, f"{label}/{id_}.jpg", label)
-        self.records.append(Record(id_, label, f"{id_}.jpg", side, side, tuple(hints), (origin,)))
+        self.records.append(ImageRecord(id_, label, f"{id_}.jpg", side, side, tuple(provenance_keys), (origin,)))
         self.x[id_] = some_features(seed) if x is None else x
         self.hashes[id_] = some_hashes(seed) if hashes is None else hashes
 
@@ -176,9 +176,9 @@ def test_pictures_just_below_the_limits_are_no_copies(planted: Planted) -> None:
     ],
 )
 def test_turned_and_resized_pictures_join_by_hash(turn: Callable, planted: Planted) -> None:
-    planted.add("a1", hashes=oriented_hashes(drawn(1)))
-    planted.add("a2", hashes=oriented_hashes(turn(drawn(1))), side=300)
-    planted.add("a3", hashes=oriented_hashes(drawn(2)))
+    planted.add("a1", hashes=dihedral_phashes(drawn(1)))
+    planted.add("a2", hashes=dihedral_phashes(turn(drawn(1))), side=300)
+    planted.add("a3", hashes=dihedral_phashes(drawn(2)))
     found = by_id(planted.curate())
     assert found["a1"].note == "copy of a2"
     assert found["a3"].group == "a3"
@@ -186,16 +186,16 @@ def test_turned_and_resized_pictures_join_by_hash(turn: Callable, planted: Plant
 
 def test_flat_pictures_are_no_copies_of_one_another_by_hash(planted: Planted) -> None:
     for number in range(3):
-        planted.add(f"a{number}", hashes=oriented_hashes(Image.new("RGB", (80, 80), (number, 0, 0))))
+        planted.add(f"a{number}", hashes=dihedral_phashes(Image.new("RGB", (80, 80), (number, 0, 0))))
     assert planted.curate().counts["groups"] == 83
 
 
 def test_a_stem_joins_pictures_that_agree_by_the_looser_limits_and_no_others(planted: Planted) -> None:
     x = some_features(500)
     stem = ["stem:exports/car/image_9"]
-    planted.add("a1", hints=stem, x=x, side=300)
-    planted.add("a2", hints=stem, x=turned_by(x, 0.95))
-    planted.add("a3", hints=stem)
+    planted.add("a1", provenance_keys=stem, x=x, side=300)
+    planted.add("a2", provenance_keys=stem, x=turned_by(x, 0.95))
+    planted.add("a3", provenance_keys=stem)
     planted.add("a4", x=turned_by(x, 0.95, seed=998))
     found, counts = by_id(curated := planted.curate()), curated.counts
     assert found["a2"].note == "copy of a1"
@@ -206,8 +206,8 @@ def test_a_stem_joins_pictures_that_agree_by_the_looser_limits_and_no_others(pla
 @pytest.mark.parametrize("hint", ["stem:exports/truck/image_9", "stem:others/car/image_9"])
 def test_a_stem_of_another_class_or_source_is_another_stem(hint: str, planted: Planted) -> None:
     x = some_features(500)
-    planted.add("a1", hints=["stem:exports/car/image_9"], x=x)
-    planted.add("a2", hints=[hint], x=turned_by(x, 0.95))
+    planted.add("a1", provenance_keys=["stem:exports/car/image_9"], x=x)
+    planted.add("a2", provenance_keys=[hint], x=turned_by(x, 0.95))
     curated = planted.curate()
     assert by_id(curated)["a2"].group == "a2"
     assert curated.counts["stem_links"] == 0
@@ -220,7 +220,7 @@ def test_frames_of_a_clip_and_crops_of_a_picture_share_a_split_whatever_their_pi
     x = some_features(500)
     for number, label in enumerate(["car", "truck", "car", "truck"]):
         # alike as two pictures of one stem may be, which makes frames and crops no copies
-        planted.add(f"a{number}", label, source="exports", hints=[hint], x=turned_by(x, 0.95, seed=number))
+        planted.add(f"a{number}", label, source="exports", provenance_keys=[hint], x=turned_by(x, 0.95, seed=number))
     curated = planted.curate()
     frames = [by_id(curated)[f"a{number}"] for number in range(4)]
     assert {frame.group for frame in frames} == {"a0"}
@@ -232,7 +232,7 @@ def test_frames_of_a_clip_and_crops_of_a_picture_share_a_split_whatever_their_pi
 def test_frames_that_are_near_duplicates_are_copies_as_well(planted: Planted) -> None:
     x = some_features(500)
     for number, similarity in enumerate([1.0, 0.999, 0.0]):
-        planted.add(f"a{number}", hints=["video:exports/clip"], x=turned_by(x, similarity), side=100 - number)
+        planted.add(f"a{number}", provenance_keys=["video:exports/clip"], x=turned_by(x, similarity), side=100 - number)
     found = by_id(planted.curate())
     assert [found[f"a{number}"].note for number in range(3)] == ["", "copy of a0", ""]
     assert found["a2"].split == found["a0"].split
@@ -240,10 +240,10 @@ def test_frames_that_are_near_duplicates_are_copies_as_well(planted: Planted) ->
 
 def test_groups_join_through_copies_of_frames_of_two_clips(planted: Planted) -> None:
     x = some_features(500)
-    planted.add("a1", hints=["video:exports/one"])
-    planted.add("a2", hints=["video:exports/one"], x=x)
-    planted.add("a3", hints=["video:exports/two"], x=x)
-    planted.add("a4", hints=["video:exports/two"])
+    planted.add("a1", provenance_keys=["video:exports/one"])
+    planted.add("a2", provenance_keys=["video:exports/one"], x=x)
+    planted.add("a3", provenance_keys=["video:exports/two"], x=x)
+    planted.add("a4", provenance_keys=["video:exports/two"])
     found = by_id(planted.curate())
     assert {found[f"a{number}"].group for number in range(1, 5)} == {"a1"}
 
@@ -277,7 +277,7 @@ def test_the_pairs_are_written_with_ids_and_cosines(planted: Planted, tmp_path: 
     planted.add("a2", x=turned_by(x, 0.995))
     planted.add("b1", hashes=some_hashes(600), x=x + 0)
     planted.add("b2", hashes=some_hashes(600), x=-x)
-    save(curated := planted.curate(), tmp_path / "curate")
+    save_curated(curated := planted.curate(), tmp_path / "curate")
     assert load_samples(tmp_path / "curate") == curated.samples
     assert read_csv(tmp_path / "curate/different.csv") == []  # strangers hardly correlate
     pairs = read_csv(tmp_path / "curate/pairs.csv")
@@ -315,16 +315,18 @@ def with_links(links: list[tuple[int, int, str]]) -> Planted:
     """Strangers of both classes, 30 of which are tied to one another."""
     found = strangers()
     ids = sorted(found.x)[25:55]
-    hints: dict[str, list[str]] = {id_: [] for id_ in ids}
+    provenance_keys: dict[str, list[str]] = {id_: [] for id_ in ids}
     for number, (one, other, kind) in enumerate(links):
         if kind == "features":
             found.x[ids[other]] = 2 * found.x[ids[one]]
         elif kind == "hash":
             found.hashes[ids[other]] = found.hashes[ids[one]][::-1]
         else:
-            hints[ids[one]].append(f"{kind}:{number}")
-            hints[ids[other]].append(f"{kind}:{number}")
-    found.records = [replace(record, hints=tuple(hints.get(record.id, ()))) for record in found.records]
+            provenance_keys[ids[one]].append(f"{kind}:{number}")
+            provenance_keys[ids[other]].append(f"{kind}:{number}")
+    found.records = [
+        replace(record, provenance_keys=tuple(provenance_keys.get(record.id, ()))) for record in found.records
+    ]
     return found
 
 
@@ -335,7 +337,9 @@ def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
     unit = {id_: x.astype(float) / np.linalg.norm(x) for id_, x in planted.x.items()}
     bits = {id_: np.unpackbits(hashes, axis=1) for id_, hashes in planted.hashes.items()}
     for one, other in combinations(planted.x, 2):
-        shared = {hint.split(":")[0] for hint in set(records[one].hints) & set(records[other].hints)}
+        shared = {
+            hint.split(":")[0] for hint in set(records[one].provenance_keys) & set(records[other].provenance_keys)
+        }
         limit = SETTINGS.hint if "stem" in shared else SETTINGS.candidates
         near = unit[one] @ unit[other] >= limit.similarity or "video" in shared
         for upright, turned in [(one, other), (other, one)]:
@@ -361,7 +365,7 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
     found = by_id(curated)
     assert all(len({found[id_].split for id_ in group} - {""}) <= 1 for group in groups.values())
     _, x, hashes = planted.table()
-    leak_check.require_no_leak(
+    leak_check.check_leakage(
         curated.samples.ids,
         curated.samples.rows_by_split(),
         features=x,
@@ -399,7 +403,7 @@ def test_what_a_split_by_file_leaks_is_counted_as_by_brute_force() -> None:
         origins = tuple(
             Origin(f"source{rng.integers(2)}", f"{rng.integers(60)}.jpg", "car") for _ in range(rng.integers(1, 4))
         )
-        records.append(Record(f"{row:02}", "car", f"{row}.jpg", 9, 9, (), origins))
+        records.append(ImageRecord(f"{row:02}", "car", f"{row}.jpg", 9, 9, (), origins))
 
     def draw(name: str) -> str:
         return SPLITS[sum(name.encode()) % 3]
@@ -413,7 +417,7 @@ def test_what_a_split_by_file_leaks_is_counted_as_by_brute_force() -> None:
             pairs += len(splits) == 2
             if splits == {"train", "test"}:
                 tested.add((copies, one if draw(one) == "test" else other))
-    assert leaks_by_file(records, copy_of, draw) == {
+    assert leaked_pairs(records, copy_of, draw) == {
         "pairs_leaked_by_file_split": pairs,
         "test_files_leaked_by_file_split": len(tested),
     }
@@ -454,17 +458,17 @@ def test_a_class_that_is_missing_from_a_split_is_an_error() -> None:
     for number in range(40):
         planted.add(f"{number:02}")
     planted.add("a", "truck")
-    with pytest.raises(LeakySplit, match=r"no picture of truck in .*car: 40 pictures, truck: 1 pictures"):
+    with pytest.raises(LeakageError, match=r"no picture of truck in .*car: 40 pictures, truck: 1 pictures"):
         planted.curate()
 
 
 def test_no_picture_at_all_is_an_error() -> None:
-    with pytest.raises(LeakySplit, match="no picture of car in train"):
+    with pytest.raises(LeakageError, match="no picture of car in train"):
         curate(
             Index(()),
             x=np.zeros((0, DIM), dtype=np.float32),
             hashes=np.zeros((0, 8, 32), dtype=np.uint8),
-            sketch_of=lambda row: BLANK,
+            keypoints_of=lambda row: BLANK,
             class_names=CLASSES,
             settings=SETTINGS,
             decisions=Decisions(()),
@@ -485,7 +489,7 @@ def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(pla
     turned = textured(1).rotate(12, Image.Resampling.BICUBIC)
     for id_, image, similarity in (("one", textured(1), 1.0), ("two", turned, 0.8), ("three", textured(2), 0.8)):
         planted.add(id_, side=200 if id_ == "one" else 100, x=turned_by(some_features(7777), similarity, len(id_)))
-        planted.sketches[id_] = sketch(image)
+        planted.sketches[id_] = describe(image)
     curated = planted.curate()
     found = by_id(curated)
     assert found["two"].note == "copy of one"
@@ -496,7 +500,7 @@ def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(pla
 def test_without_neighbours_only_near_pairs_are_looked_at(planted: Planted) -> None:
     for id_ in ("one", "two"):
         planted.add(id_, x=turned_by(some_features(7777), 0.8, len(id_) + ord(id_[0])))
-        planted.sketches[id_] = sketch(textured(1))
+        planted.sketches[id_] = describe(textured(1))
     assert planted.curate().counts["near_duplicate_pairs"] == 1
     without = replace(SETTINGS, candidates=replace(SETTINGS.candidates, neighbours=0))
     assert planted.curate(without).counts["near_duplicate_pairs"] == 0
@@ -505,7 +509,7 @@ def test_without_neighbours_only_near_pairs_are_looked_at(planted: Planted) -> N
 def test_near_pictures_whose_pixels_do_not_agree_are_no_copies_and_are_told_apart(planted: Planted) -> None:
     for number, id_ in enumerate(("one", "two", "three")):
         planted.add(id_, x=turned_by(some_features(7777), 0.999, number))
-        planted.sketches[id_] = sketch(textured(min(number, 1)))
+        planted.sketches[id_] = describe(textured(min(number, 1)))
     curated = planted.curate()
     found, ids = by_id(curated), curated.samples.ids
     assert [found[id_].group for id_ in ("one", "two", "three")] == ["one", "three", "three"]
@@ -599,7 +603,7 @@ def test_what_a_person_calls_no_copies_are_none_and_the_gate_lets_them_be(plante
     for number in range(40):  # of so many pairs some are drawn apart
         x = some_features(500 + number)
         for side in "xy":
-            planted.add(f"{side}{number}", x=x, hints=[f"stem:exports/{number}"])
+            planted.add(f"{side}{number}", x=x, provenance_keys=[f"stem:exports/{number}"])
     decisions = [Decision(f"y{number}", "not_copy", f"x{number}") for number in range(40)]
     curated = planted.curate(decisions=decisions)
     found = by_id(curated)
@@ -608,9 +612,9 @@ def test_what_a_person_calls_no_copies_are_none_and_the_gate_lets_them_be(plante
     _, x, hashes = planted.table()
     limits = {"features": x, "hashes": hashes, "similarity": 0.99, "hash_bits": 40}
     different = curated.different.row_pairs
-    leak_check.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), different=different, **limits)
-    with pytest.raises(LeakySplit):
-        leak_check.require_no_leak(curated.samples.ids, curated.samples.rows_by_split(), **limits)
+    leak_check.check_leakage(curated.samples.ids, curated.samples.rows_by_split(), different=different, **limits)
+    with pytest.raises(LeakageError):
+        leak_check.check_leakage(curated.samples.ids, curated.samples.rows_by_split(), **limits)
 
 
 def test_what_a_person_calls_copies_are_copies(planted: Planted) -> None:

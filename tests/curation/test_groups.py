@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.curation.duplicates.search import components
-from tandem.curation.groups import suspicious
+from tandem.curation.groups import oversized_or_mixed
 
 
 def grouped(num_rows, links):
@@ -20,14 +20,14 @@ def test_a_chain_of_two_bundles_is_cut_at_the_link_between_them():
     bundles = [*combinations(range(8), 2), *combinations(range(8, 14), 2)]
     group_of, links = grouped(40, [*bundles, (7, 8)])
     strengths = np.array([*[0.99] * len(bundles), 0.961])
-    [found] = suspicious(group_of, links, strengths, ["car"] * 40)
+    [found] = oversized_or_mixed(group_of, links, strengths, ["car"] * 40)
     assert (found.size, found.classes, found.weakest) == (14, {"car": 14}, (7, 8))
     assert (found.strength, sorted(found.parts), found.crossing) == (pytest.approx(0.961), [6, 8], 1)
 
 
 def test_where_copies_join_two_classes_the_link_between_the_classes_is_named():
     group_of, links = grouped(6, [(0, 1), (1, 2), (2, 3), (3, 4)])
-    [found] = suspicious(group_of, links, np.array([0.96, 0.99, 0.98, 0.97]), ["car"] * 3 + ["bus"] * 3)
+    [found] = oversized_or_mixed(group_of, links, np.array([0.96, 0.99, 0.98, 0.97]), ["car"] * 3 + ["bus"] * 3)
     assert (found.weakest, found.strength, found.classes) == ((2, 3), 0.98, {"bus": 2, "car": 3})
 
 
@@ -37,11 +37,11 @@ SIZES = [(10, 40, False), (11, 40, True), (20, 1001, False), (21, 1001, True)]
 @pytest.mark.parametrize(("size", "num_rows", "is_told"), SIZES)
 def test_a_group_is_large_beyond_two_in_a_hundred_and_ten(size, num_rows, is_told):
     group_of, links = grouped(num_rows, [(row, row + 1) for row in range(size - 1)])
-    assert bool(suspicious(group_of, links, np.ones(size - 1), ["car"] * num_rows)) == is_told
+    assert bool(oversized_or_mixed(group_of, links, np.ones(size - 1), ["car"] * num_rows)) == is_told
 
 
 def test_without_links_there_is_nothing_to_tell():
-    assert suspicious(*grouped(5, []), np.zeros(0), ["car", "bus"] * 2 + ["car"]) == []
+    assert oversized_or_mixed(*grouped(5, []), np.zeros(0), ["car", "bus"] * 2 + ["car"]) == []
 
 
 LINKS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.5, 0.7, 0.9])), max_size=14)
@@ -52,7 +52,7 @@ def test_no_other_way_to_cut_a_group_in_two_has_a_weaker_strongest_link(drawn):
     links = [(i, j) for i, j, _ in drawn if i != j]
     strengths = np.array([strength for i, j, strength in drawn if i != j])
     labels = ["car"] * 6 + ["bus"]
-    for found in suspicious(*grouped(7, links), strengths, labels):
+    for found in oversized_or_mixed(*grouped(7, links), strengths, labels):
         group_of = grouped(7, links)[0]
         members = np.flatnonzero(group_of == group_of[found.weakest[0]]).tolist()
         best = np.inf

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from tandem.curation.duplicates.search import Pairs, near_pairs, nearest_pairs
+from tandem.curation.duplicates.search import Pairs, knn_pairs, radius_pairs
 
 NUM_ROWS, DIM, LIMIT = 4000, 32, 0.95
 
@@ -30,21 +30,21 @@ def x() -> np.ndarray:
 
 
 def test_nearly_every_pair_is_found_and_no_other(x: np.ndarray) -> None:
-    found, exact = near_pairs(x, min_similarity=LIMIT, exact_to=0), near_pairs(x, min_similarity=LIMIT)
+    found, exact = radius_pairs(x, min_similarity=LIMIT, exact_to=0), radius_pairs(x, min_similarity=LIMIT)
     assert as_set(found) <= as_set(exact)
     assert len(found) >= 0.99 * len(exact)
     assert planted()[1] <= as_set(found)
 
 
 def test_similarities_are_the_cosines(x: np.ndarray) -> None:
-    pairs = near_pairs(x, min_similarity=LIMIT, exact_to=0)
+    pairs = radius_pairs(x, min_similarity=LIMIT, exact_to=0)
     unit = x / np.linalg.norm(x.astype(np.float64), axis=1, keepdims=True)
     assert pairs.similarity == pytest.approx((unit[pairs.first] * unit[pairs.second]).sum(axis=1), abs=1e-5)
     assert pairs.similarity.min() >= LIMIT - 1e-5
 
 
 def test_the_same_rows_give_the_same_pairs(x: np.ndarray) -> None:
-    one, other = (near_pairs(x, min_similarity=LIMIT, exact_to=0) for _ in range(2))
+    one, other = (radius_pairs(x, min_similarity=LIMIT, exact_to=0) for _ in range(2))
     assert as_set(one) == as_set(other)
     assert (one.similarity == other.similarity).all()
 
@@ -52,20 +52,20 @@ def test_the_same_rows_give_the_same_pairs(x: np.ndarray) -> None:
 def test_a_pair_counts_by_a_view_too(x: np.ndarray) -> None:
     view = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
     view[70], view[3000] = x[2500], 2 * x[12]
-    found = as_set(near_pairs(x, others=[view], min_similarity=LIMIT, exact_to=0))
-    assert found - as_set(near_pairs(x, min_similarity=LIMIT, exact_to=0)) >= {(70, 2500), (12, 3000)}
+    found = as_set(radius_pairs(x, others=[view], min_similarity=LIMIT, exact_to=0))
+    assert found - as_set(radius_pairs(x, min_similarity=LIMIT, exact_to=0)) >= {(70, 2500), (12, 3000)}
 
 
 def test_rows_of_zeros_are_near_to_nothing(x: np.ndarray) -> None:
     holed = x.copy()
     holed[:300:2] = 0
-    found = as_set(near_pairs(holed, min_similarity=LIMIT, exact_to=0))
+    found = as_set(radius_pairs(holed, min_similarity=LIMIT, exact_to=0))
     assert {pair for pair in planted()[1] if pair[0] % 2} == found & planted()[1]
     assert not [pair for pair in found if not holed[list(pair)].any(axis=1).all()]
 
 
 def test_nearest_rows_are_nearly_those_of_the_exact_search(x: np.ndarray) -> None:
-    found, exact = ({tuple(pair) for pair in nearest_pairs(x, k=5, exact_to=to).tolist()} for to in (0, NUM_ROWS))
+    found, exact = ({tuple(pair) for pair in knn_pairs(x, k=5, exact_to=to).tolist()} for to in (0, NUM_ROWS))
     assert len(found & exact) >= 0.98 * len(exact)
     assert planted()[1] <= found
     assert all(one < other for one, other in found)
@@ -74,9 +74,9 @@ def test_nearest_rows_are_nearly_those_of_the_exact_search(x: np.ndarray) -> Non
 @pytest.mark.parametrize("num_rows", [1, 2, 30])
 def test_few_rows_are_no_hurdle(num_rows: int, x: np.ndarray) -> None:
     few = np.concatenate([x[:num_rows], x[:num_rows]])
-    found = near_pairs(few, min_similarity=LIMIT, exact_to=0)
+    found = radius_pairs(few, min_similarity=LIMIT, exact_to=0)
     assert {(row, num_rows + row) for row in range(num_rows)} <= as_set(found)
-    assert len(nearest_pairs(few, k=3, exact_to=0)) >= num_rows
+    assert len(knn_pairs(few, k=3, exact_to=0)) >= num_rows
 
 
 def test_the_library_of_the_index_is_loaded_for_large_sets_alone() -> None:

@@ -7,9 +7,16 @@ from hypothesis import strategies as st
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 
-from tandem.curation.label_errors import COLUMNS, Settings, folds, listed, summary, suspect
+from tandem.curation.label_errors import (
+    ISSUE_COLUMNS,
+    Settings,
+    find_label_issues,
+    folds,
+    label_error_summary,
+    list_issues,
+)
 from tandem.curation.probe import probe
-from tandem.tables.index import Origin, Record
+from tandem.tables.index import ImageRecord, Origin
 from tandem.tables.samples import Sample, Samples
 
 CLASSES = ("car", "motorcycle", "truck")
@@ -41,17 +48,18 @@ def labelled(num=120):
 
 def records(num=120):
     return [
-        Record(f"{row:03}", "car", f"{row}.jpg", 9, 9, (), (Origin("web", f"{row}.jpg", "x"),)) for row in range(num)
+        ImageRecord(f"{row:03}", "car", f"{row}.jpg", 9, 9, (), (Origin("web", f"{row}.jpg", "x"),))
+        for row in range(num)
     ]
 
 
 @pytest.fixture(scope="module")
 def found():
-    return suspect([blobs()], labelled(), settings=SETTINGS)
+    return find_label_issues([blobs()], labelled(), settings=SETTINGS)
 
 
 def test_planted_wrong_labels_come_first_with_the_class_that_they_show(found):
-    rows = listed(found, labelled(), records(), share=0.1)
+    rows = list_issues(found, labelled(), records(), share=0.1)
     first = {row["id"]: row for row in rows[: len(SWAPPED)]}
     assert set(first) == {f"{row:03}" for row in SWAPPED}
     for row, label in SWAPPED.items():
@@ -65,14 +73,14 @@ def test_a_picture_like_none_of_its_class_is_odd(found):
     n = found.rows.tolist().index(ODD)
     members = [m for m, row in enumerate(found.rows.tolist()) if labelled().samples[row].label == CLASSES[ODD % 3]]
     assert sum(found.odd[members] > found.odd[n]) <= 2  # pictures of other classes may be as odd
-    told = {row["id"]: row["kind"] for row in listed(found, labelled(), records(), share=0.1)}
+    told = {row["id"]: row["kind"] for row in list_issues(found, labelled(), records(), share=0.1)}
     assert f"{ODD:03}" in told
     assert "odd" in told.values()
 
 
 def test_the_list_is_of_its_columns_and_of_the_share(found):
-    rows = listed(found, labelled(), records(), share=0.1)
-    assert {tuple(row) for row in rows} == {COLUMNS}
+    rows = list_issues(found, labelled(), records(), share=0.1)
+    assert {tuple(row) for row in rows} == {ISSUE_COLUMNS}
     for name in CLASSES:
         size = sum(sample.label == name and sample.split != "" for sample in labelled().samples)
         assert 0.1 * size <= sum(row["label"] == name for row in rows) <= 2 * (0.1 * size + 1)
@@ -86,8 +94,8 @@ def test_pictures_that_are_left_out_are_not_judged(found):
 
 
 def test_the_metrics_count_what_is_likely_wrong(found):
-    rows = listed(found, labelled(), records(), share=0.1)
-    told = summary(found, labelled(), rows)
+    rows = list_issues(found, labelled(), records(), share=0.1)
+    told = label_error_summary(found, labelled(), rows)
     assert told["suspects"] == len(rows) == sum(entry["suspects"] for entry in told["classes"].values())
     assert sum(entry["pictures"] for entry in told["classes"].values()) == 108
     assert sum(entry["likely_wrong"] for entry in told["classes"].values()) == pytest.approx(len(SWAPPED), abs=1)
@@ -95,7 +103,7 @@ def test_the_metrics_count_what_is_likely_wrong(found):
 
 
 def test_the_order_of_the_pictures_does_not_matter_where_folds_do_not(found):
-    again = suspect([blobs()], labelled(), settings=SETTINGS)
+    again = find_label_issues([blobs()], labelled(), settings=SETTINGS)
     assert all(np.array_equal(getattr(found, name), getattr(again, name)) for name in ("probs", "odd", "rank"))
 
 
@@ -150,7 +158,7 @@ def test_copies_across_groups_hide_nothing_and_in_one_group_no_probe_sees_them()
     grouped = [*samples.samples]
     grouped[3] = Sample("003", "truck", "web", "group", "train")
     grouped[6] = Sample("006", "car", "web", "group", "train")
-    found = suspect([x], Samples(CLASSES, tuple(grouped)), settings=SETTINGS)
+    found = find_label_issues([x], Samples(CLASSES, tuple(grouped)), settings=SETTINGS)
     n = found.rows.tolist().index(3)
     assert found.probs[n].argmax() == CLASSES.index("car")
     assert found.rank[n] == 1
@@ -162,11 +170,16 @@ def test_a_class_of_one_group_alone_is_judged_without_an_error():
         Sample(f"{row:03}", "truck" if row < 2 else "car", "web", "one" if row < 2 else f"{row}", "train")
         for row in range(60)
     ]
-    found = suspect([x], Samples(("car", "truck", "none"), tuple(samples)), settings=SETTINGS)
+    found = find_label_issues([x], Samples(("car", "truck", "none"), tuple(samples)), settings=SETTINGS)
     assert np.isfinite(found.other_class).all()
     assert found.probs[0, 1] == 0
-    rows = listed(found, Samples(("car", "truck", "none"), tuple(samples)), records(60), share=0.1)
-    assert summary(found, Samples(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"]["pictures"] == 0
+    rows = list_issues(found, Samples(("car", "truck", "none"), tuple(samples)), records(60), share=0.1)
+    assert (
+        label_error_summary(found, Samples(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"][
+            "pictures"
+        ]
+        == 0
+    )
 
 
 def test_a_probe_is_scikit_learns_regression_on_standardised_rows():

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.curation.duplicates import search
-from tandem.curation.duplicates.index import BLOCK, Rows
-from tandem.curation.duplicates.search import components, near_pairs, nearest_pairs, unique_pairs
+from tandem.curation.duplicates.index import BLOCK, UnitRows
+from tandem.curation.duplicates.search import components, knn_pairs, radius_pairs, unique_pairs
 
 
 def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -45,14 +45,14 @@ def clustered(num_rows: int, dim: int, *, num_clusters: int, spread: float, seed
 @pytest.mark.parametrize("min_similarity", [0.5, 0.9, 0.99])
 def test_near_pairs_are_those_of_brute_force(spread: float, min_similarity: float) -> None:
     x = clustered(150, 12, num_clusters=20, spread=spread)
-    found, expected = as_dict(near_pairs(x, min_similarity=min_similarity)), brute(x, min_similarity)
+    found, expected = as_dict(radius_pairs(x, min_similarity=min_similarity)), brute(x, min_similarity)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)
 
 
 def test_near_pairs_are_found_across_the_borders_of_blocks() -> None:
     x = clustered(BLOCK + 300, 16, num_clusters=1500, spread=0.02)
-    pairs = near_pairs(x, min_similarity=0.99)
+    pairs = radius_pairs(x, min_similarity=0.99)
     assert as_dict(pairs).keys() == brute(x, 0.99).keys()
     assert ((pairs.first < BLOCK) & (pairs.second >= BLOCK)).any()
     assert (pairs.first >= BLOCK).any()
@@ -63,7 +63,7 @@ def test_a_pair_counts_by_the_best_view_of_either_row() -> None:
     views = [clustered(80, 8, num_clusters=60, spread=0.01, seed=seed) for seed in (1, 2)]
     views[0][7] = 3 * x[50]
     views[1][60] = x[3]
-    pairs = near_pairs(x, others=views, min_similarity=0.95)
+    pairs = radius_pairs(x, others=views, min_similarity=0.95)
     assert as_dict(pairs).keys() == brute(x, 0.95, views).keys()
     assert as_dict(pairs) == pytest.approx(brute(x, 0.95, views), abs=1e-5)
     assert {(7, 50), (3, 60)} <= as_dict(pairs).keys()
@@ -74,41 +74,41 @@ def test_views_are_compared_across_the_borders_of_blocks() -> None:
     x = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0)
     view = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
     view[3], view[num_rows - 1] = x[num_rows - 2], x[5]
-    found = as_dict(near_pairs(x, others=[view], min_similarity=0.99))
+    found = as_dict(radius_pairs(x, others=[view], min_similarity=0.99))
     assert {(3, num_rows - 2), (5, num_rows - 1)} <= found.keys()
 
 
 def test_a_row_is_no_pair_with_a_view_of_itself() -> None:
     x = np.eye(4, dtype=np.float32)
-    assert len(near_pairs(x, others=[x, -x], min_similarity=0.5)) == 0
+    assert len(radius_pairs(x, others=[x, -x], min_similarity=0.5)) == 0
 
 
 def test_a_row_of_zeros_is_near_to_nothing() -> None:
     x = np.array([[0, 0], [0, 0], [1, 0], [2, 0]], dtype=np.float32)
-    assert as_dict(near_pairs(x, others=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
+    assert as_dict(radius_pairs(x, others=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
 
 
 def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not() -> None:
     x = np.array([[1, 0], [3, 4], [-5, 0]], dtype=np.float32)  # cosines 0.6, -1 and -0.6
-    assert as_dict(near_pairs(x, min_similarity=0.6)).keys() == {(0, 1)}
-    assert len(near_pairs(x, min_similarity=0.6001)) == 0
+    assert as_dict(radius_pairs(x, min_similarity=0.6)).keys() == {(0, 1)}
+    assert len(radius_pairs(x, min_similarity=0.6001)) == 0
 
 
 def test_equal_rows_are_near_even_where_only_equal_rows_are() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 1280)).astype(np.float32)
     x = np.concatenate([x, x])
-    assert as_dict(near_pairs(x, min_similarity=1.0)).keys() == {(i, i + 300) for i in range(300)}
+    assert as_dict(radius_pairs(x, min_similarity=1.0)).keys() == {(i, i + 300) for i in range(300)}
 
 
 def test_similarities_stay_within_a_cosine() -> None:
     x = np.full((50, 1000), 0.1, dtype=np.float32)
-    assert near_pairs(x, min_similarity=0.9).similarity.max() <= 1
+    assert radius_pairs(x, min_similarity=0.9).similarity.max() <= 1
 
 
 @pytest.mark.parametrize("num_rows", [0, 1])
 def test_fewer_than_two_rows_have_no_pairs(num_rows: int) -> None:
-    pairs = near_pairs(np.ones((num_rows, 3), dtype=np.float32), min_similarity=0.5)
+    pairs = radius_pairs(np.ones((num_rows, 3), dtype=np.float32), min_similarity=0.5)
     assert len(pairs) == 0
     assert components(num_rows, first=pairs.first, second=pairs.second).tolist() == list(range(num_rows))
 
@@ -116,9 +116,9 @@ def test_fewer_than_two_rows_have_no_pairs(num_rows: int) -> None:
 def test_the_order_of_the_rows_does_not_change_the_pairs() -> None:
     x = clustered(100, 8, num_clusters=30, spread=0.05)
     order = np.random.default_rng(1).permutation(100)
-    turned = near_pairs(x[order], min_similarity=0.95)
+    turned = radius_pairs(x[order], min_similarity=0.95)
     back = {tuple(sorted((int(order[i]), int(order[j])))) for i, j in as_dict(turned)}
-    assert back == as_dict(near_pairs(x, min_similarity=0.95)).keys()
+    assert back == as_dict(radius_pairs(x, min_similarity=0.95)).keys()
 
 
 def low_rank(num_rows: int, dim: int, *, rank: int, noise: float, seed: int = 0) -> np.ndarray:
@@ -168,7 +168,7 @@ KINDS = {
 )
 def test_the_pairs_are_those_of_brute_force_whatever_the_bound(kind, seed, limit, num_directions):
     x = KINDS[kind](seed, limit)
-    found, exact = as_dict(near_pairs(x, min_similarity=limit, num_directions=num_directions)), cosines(x, x)
+    found, exact = as_dict(radius_pairs(x, min_similarity=limit, num_directions=num_directions)), cosines(x, x)
     assert brute(x, limit + 1e-6).keys() <= found.keys()  # float32 rows lie within 1e-6 of where they were planted
     assert found == pytest.approx({pair: exact[pair] for pair in found}, abs=1e-5)
     assert min(found.values(), default=1) >= np.float32(limit - 1e-5)
@@ -177,14 +177,14 @@ def test_the_pairs_are_those_of_brute_force_whatever_the_bound(kind, seed, limit
 @pytest.mark.parametrize("num_directions", [0, 1, 2, 5, 24])
 def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> None:
     x = at_the_limit(2 * BLOCK + 20, 24, limit=0.9, seed=0)
-    pairs = near_pairs(x, min_similarity=0.9, num_directions=num_directions)
+    pairs = radius_pairs(x, min_similarity=0.9, num_directions=num_directions)
     planted = {(0, row) for row in range(1, len(x) // 2)}
     assert planted <= as_dict(pairs).keys()
 
 
 @given(seed=st.integers(0, 2**32 - 1), num_directions=st.integers(1, 12))
 def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> None:
-    rows = Rows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
+    rows = UnitRows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
     short = search._shortened(rows, search._directions(rows, num_directions))
     assert (short @ short.T >= rows[:] @ rows[:].T - search._SLACK / 10).all()
 
@@ -194,7 +194,7 @@ def test_views_count_whatever_the_bound(num_directions: int) -> None:
     x = clustered(80, 8, num_clusters=60, spread=0.05)
     views = [clustered(80, 8, num_clusters=60, spread=0.05, seed=seed) for seed in (1, 2)]
     views[0][7], views[1][60] = 3 * x[50], x[3]
-    found = as_dict(near_pairs(x, others=views, min_similarity=0.8, num_directions=num_directions))
+    found = as_dict(radius_pairs(x, others=views, min_similarity=0.8, num_directions=num_directions))
     assert found.keys() == brute(x, 0.8, views).keys()
     assert found == pytest.approx(brute(x, 0.8, views), abs=1e-5)
 
@@ -205,8 +205,8 @@ def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> 
     x = low_rank(num_rows, 128, rank=10, noise=0.5)
     x[num_rows - 1], x[9000] = 2 * x[3], x[8000] + 0.01 * x[8001]
     x[5000:5010] = 0
-    assert (search._cheapest_basis(Rows(x), 0.9999).shape[1] > 0) == (more >= 0)
-    bounded, plain = (near_pairs(x, min_similarity=0.9999, num_directions=size) for size in (None, 0))
+    assert (search._cheapest_basis(UnitRows(x), 0.9999).shape[1] > 0) == (more >= 0)
+    bounded, plain = (radius_pairs(x, min_similarity=0.9999, num_directions=size) for size in (None, 0))
     assert {(3, num_rows - 1), (8000, 9000)} <= as_dict(bounded).keys()
     assert as_dict(bounded).keys() == as_dict(plain).keys()
     assert as_dict(bounded) == pytest.approx(as_dict(plain), abs=1e-5)
@@ -215,13 +215,13 @@ def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> 
 def test_rows_that_no_directions_hold_are_compared_by_the_plain_product() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(search._BOUND_FROM, 128)).astype(np.float32)
-    assert search._cheapest_basis(Rows(x), 0.6).shape == (128, 0)
+    assert search._cheapest_basis(UnitRows(x), 0.6).shape == (128, 0)
 
 
 @pytest.mark.parametrize("num_directions", [0, 2])
 def test_rows_of_zeros_are_near_to_nothing_however_low_the_limit(num_directions: int) -> None:
     x = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
-    assert as_dict(near_pairs(x, min_similarity=-1, num_directions=num_directions)).keys() == {(1, 3)}
+    assert as_dict(radius_pairs(x, min_similarity=-1, num_directions=num_directions)).keys() == {(1, 3)}
 
 
 def test_a_memory_map_is_not_copied(tmp_path: Path) -> None:
@@ -231,7 +231,7 @@ def test_a_memory_map_is_not_copied(tmp_path: Path) -> None:
     np.save(tmp_path / "rows.npy", x)
     mapped = np.load(tmp_path / "rows.npy", mmap_mode="r")
     tracemalloc.start()
-    pairs = near_pairs(mapped, min_similarity=0.9999, num_directions=8)
+    pairs = radius_pairs(mapped, min_similarity=0.9999, num_directions=8)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert as_dict(pairs).keys() == {(17, 39_999)}
@@ -266,20 +266,20 @@ def test_the_nearest_rows_are_those_of_a_full_sort():
     cosines = unit @ unit.T
     np.fill_diagonal(cosines, -2)
     expected = {(min(i, j), max(i, j)) for i in range(60) for j in np.argsort(-cosines[i])[:3].tolist()}
-    assert [tuple(pair) for pair in nearest_pairs(x, k=3).tolist()] == sorted(expected)
+    assert [tuple(pair) for pair in knn_pairs(x, k=3).tolist()] == sorted(expected)
 
 
 def test_a_row_is_near_by_the_best_of_its_views():
     x, view = np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)
     view[0] = x[3]  # seen in another way, row 0 is row 3
-    assert [0, 3] in nearest_pairs(x, k=1, views=[view]).tolist()
+    assert [0, 3] in knn_pairs(x, k=1, views=[view]).tolist()
 
 
 @pytest.mark.parametrize(("num_rows", "k", "pairs"), [(0, 3, 0), (1, 3, 0), (2, 0, 0), (2, 9, 1), (4, 9, 6)])
 def test_few_rows_have_few_neighbours(num_rows, k, pairs):
     x = np.random.default_rng(1).normal(size=(num_rows, 5)).astype(np.float32)
-    assert nearest_pairs(x, k=k).shape == (pairs, 2)
+    assert knn_pairs(x, k=k).shape == (pairs, 2)
 
 
 def test_many_equal_rows_are_no_trouble():
-    assert nearest_pairs(np.ones((20, 4), dtype=np.float32), k=2).shape[1] == 2
+    assert knn_pairs(np.ones((20, 4), dtype=np.float32), k=2).shape[1] == 2

@@ -5,13 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates.threshold import histogram, shown, suggest
+from tandem.curation.duplicates.threshold import format_suggestion, histogram, suggest_threshold
 from tandem.errors import DataError
 
 
 def test_between_copies_and_others_the_middle_of_the_empty_stretch_is_suggested():
     correlation = np.concatenate([np.linspace(0.2, 0.9, 50), np.linspace(0.98, 1, 50)])
-    found = suggest(correlation)
+    found = suggest_threshold(correlation)
     assert found.correlation == pytest.approx((0.9 + 0.98) / 2, abs=0.002)
     assert found.num_near == 0
 
@@ -19,7 +19,7 @@ def test_between_copies_and_others_the_middle_of_the_empty_stretch_is_suggested(
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=60))
 def test_no_other_threshold_has_fewer_pairs_near(values):
     correlation = np.array([*values, 0.97])
-    found = suggest(correlation)
+    found = suggest_threshold(correlation)
 
     def near(threshold):
         return sum(abs(value - threshold) <= 0.015 for value in correlation.tolist())
@@ -33,7 +33,7 @@ def test_no_other_threshold_has_fewer_pairs_near(values):
 
 def test_without_copies_there_is_nothing_to_calibrate_by():
     with pytest.raises(DataError, match=r"none of 2 pairs correlates by 0.85 or more"):
-        suggest(np.array([0.1, 0.8]))
+        suggest_threshold(np.array([0.1, 0.8]))
 
 
 def test_the_bins_hold_every_pair_from_a_half_on():
@@ -52,7 +52,7 @@ def test_a_terminal_shows_bins_the_suggestion_and_the_pairs_it_hangs_on():
     values = [0.6, 0.61, 0.7, 0.99, 0.995]
     rows = [{"first": f"a{n}", "second": f"b{n}", "correlation": str(value)} for n, value in enumerate(values)]
     names = {f"{side}{n}": f"web/{side}{n}.jpg" for n in range(5) for side in "ab"}
-    text = shown(rows, names, correlation=0.96)
+    text = format_suggestion(rows, names, correlation=0.96)
     assert "0.60-0.65        2  ########################################" in text
     assert "suggested: curate.correlation: 0.9" in text
     assert "(now 0.96); 0 pairs lie within 0.015 of it" in text

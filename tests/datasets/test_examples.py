@@ -4,16 +4,16 @@ from pathlib import Path
 
 import pytest
 
-from tandem.datasets.examples import Boxes, Claim, Offer, claims
-from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.examples import BoxPolicy, Example, SourceItems, collect_examples
+from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import LabelMap, label_map
-from tandem.errors import DataError, UnknownLabel
-from tandem.tables.index import Dropped
+from tandem.errors import DataError, UnknownLabelError
+from tandem.tables.index import Excluded
 
 HEX = "c4bc955d4a913762ea57883592c4550c"
 LEFT, RIGHT = Box(0.1, 0.2, 0.2, 0.4), Box(0.6, 0.2, 0.3, 0.4)
-WHOLE = Boxes(use="whole", margin=0.0, min_side_px=32)
-CROP = Boxes(use="crop", margin=0.0, min_side_px=32)
+WHOLE = BoxPolicy(use="whole", margin=0.0, min_side_px=32)
+CROP = BoxPolicy(use="crop", margin=0.0, min_side_px=32)
 
 
 def labels() -> LabelMap:
@@ -21,29 +21,31 @@ def labels() -> LabelMap:
     return label_map(classes={"car": ["carro"], "truck": ["caminhão"]}, ignore=["bus"], by_source=special)
 
 
-def of(*items: Item, boxes: Boxes | None = None, source: str = "street") -> tuple[list[Claim], list[Dropped]]:
-    return claims({source: Offer(Path("/nowhere"), items, boxes)}, labels())
+def of(
+    *items: Annotation, boxes: BoxPolicy | None = None, source: str = "street"
+) -> tuple[list[Example], list[Excluded]]:
+    return collect_examples({source: SourceItems(Path("/nowhere"), items, boxes)}, labels())
 
 
 def test_a_labelled_picture_claims_its_class_and_keeps_the_sources_word() -> None:
-    assert of(Item("Carro/1.jpg", "Carro")) == ([Claim("street", "Carro/1.jpg", "Carro", "car")], [])
+    assert of(Annotation("Carro/1.jpg", "Carro")) == ([Example("street", "Carro/1.jpg", "Carro", "car")], [])
 
 
 def test_what_is_left_out_by_its_label_says_why() -> None:
-    found, dropped = of(Item("bus/1.jpg", "Bus"), Item("2.jpg", ""), Item("car/3.jpg", "car"))
+    found, dropped = of(Annotation("bus/1.jpg", "Bus"), Annotation("2.jpg", ""), Annotation("car/3.jpg", "car"))
     assert [claim.path for claim in found] == ["car/3.jpg"]
     assert dropped == [
-        Dropped("street", "bus/1.jpg", "Bus", "ignored_label", ""),
-        Dropped("street", "2.jpg", "", "unlabelled", ""),
+        Excluded("street", "bus/1.jpg", "Bus", "ignored_label", ""),
+        Excluded("street", "2.jpg", "", "unlabelled", ""),
     ]
 
 
 def test_claims_stand_in_the_order_of_sources_and_items() -> None:
     offers = {
-        "yard": Offer(Path("/y"), [Item("b.jpg", "machine"), Item("a.jpg", "car")], None),
-        "street": Offer(Path("/s"), [Item("c.jpg", "car")], None),
+        "yard": SourceItems(Path("/y"), [Annotation("b.jpg", "machine"), Annotation("a.jpg", "car")], None),
+        "street": SourceItems(Path("/s"), [Annotation("c.jpg", "car")], None),
     }
-    found, _ = claims(offers, labels())
+    found, _ = collect_examples(offers, labels())
     assert [(claim.source, claim.path, claim.class_name) for claim in found] == [
         ("yard", "b.jpg", "truck"),
         ("yard", "a.jpg", "car"),
@@ -53,11 +55,15 @@ def test_claims_stand_in_the_order_of_sources_and_items() -> None:
 
 def test_unknown_labels_of_all_sources_are_listed_at_once() -> None:
     offers = {
-        "yard": Offer(Path("/y"), [Item("1.jpg", "lorry"), Item("2.jpg", "lorry"), Item("3.jpg", "machine")], None),
-        "street": Offer(Path("/s"), [Item("1.jpg", "machine"), Item("2.jpg", "")], None),
+        "yard": SourceItems(
+            Path("/y"),
+            [Annotation("1.jpg", "lorry"), Annotation("2.jpg", "lorry"), Annotation("3.jpg", "machine")],
+            None,
+        ),
+        "street": SourceItems(Path("/s"), [Annotation("1.jpg", "machine"), Annotation("2.jpg", "")], None),
     }
-    with pytest.raises(UnknownLabel) as caught:
-        claims(offers, labels())
+    with pytest.raises(UnknownLabelError) as caught:
+        collect_examples(offers, labels())
     assert "2 unknown label(s)" in str(caught.value)
     assert "yard has label 'lorry' (2 pictures)" in str(caught.value)
     assert "street has label 'machine' (1 picture)" in str(caught.value)
@@ -67,41 +73,49 @@ def test_boxes_need_a_word_on_how_to_read_them() -> None:
     with pytest.raises(
         DataError, match=r"street is a detection export; .*sources\.street\.boxes: \{use: whole \| crop"
     ):
-        of(Item("1.jpg", "car", LEFT))
+        of(Annotation("1.jpg", "car", LEFT))
 
 
 def test_a_picture_whose_boxes_are_of_one_class_is_claimed_whole() -> None:
-    found, dropped = of(Item("1.jpg", "car", LEFT), Item("1.jpg", "Carro", RIGHT), boxes=WHOLE)
-    assert found == [Claim("street", "1.jpg", "car", "car")]
+    found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "Carro", RIGHT), boxes=WHOLE)
+    assert found == [Example("street", "1.jpg", "car", "car")]
     assert dropped == []
 
 
 def test_a_picture_whose_boxes_are_of_two_classes_claims_nothing() -> None:
     found, dropped = of(
-        Item("1.jpg", "car", LEFT), Item("1.jpg", "caminhão", RIGHT), Item("2.jpg", "car", LEFT), boxes=WHOLE
+        Annotation("1.jpg", "car", LEFT),
+        Annotation("1.jpg", "caminhão", RIGHT),
+        Annotation("2.jpg", "car", LEFT),
+        boxes=WHOLE,
     )
     assert [claim.path for claim in found] == ["2.jpg"]
     assert [(drop.path, drop.label, drop.reason) for drop in dropped] == [("1.jpg", "car, caminhão", "mixed_labels")]
 
 
 def test_an_ignored_box_makes_a_picture_mixed_too() -> None:
-    found, dropped = of(Item("1.jpg", "car", LEFT), Item("1.jpg", "bus", RIGHT), boxes=WHOLE)
+    found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "bus", RIGHT), boxes=WHOLE)
     assert found == []
     assert [(drop.label, drop.reason) for drop in dropped] == [("car, bus", "mixed_labels")]
 
 
 def test_a_picture_with_only_ignored_boxes_or_none_is_left_out_once() -> None:
-    items = (Item("1.jpg", "bus", LEFT), Item("1.jpg", "bus", RIGHT), Item("2.jpg", ""), Item("3.jpg", "car", LEFT))
+    items = (
+        Annotation("1.jpg", "bus", LEFT),
+        Annotation("1.jpg", "bus", RIGHT),
+        Annotation("2.jpg", ""),
+        Annotation("3.jpg", "car", LEFT),
+    )
     _, dropped = of(*items, boxes=WHOLE)
     assert [(drop.path, drop.reason) for drop in dropped] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
 
 
 def test_every_box_is_a_crop_with_its_own_class() -> None:
     items = (
-        Item("1.jpg", "car", LEFT),
-        Item("1.jpg", "bus", RIGHT),
-        Item("1.jpg", "caminhão", RIGHT),
-        Item("2.jpg", ""),
+        Annotation("1.jpg", "car", LEFT),
+        Annotation("1.jpg", "bus", RIGHT),
+        Annotation("1.jpg", "caminhão", RIGHT),
+        Annotation("2.jpg", ""),
     )
     found, dropped = of(*items, boxes=CROP)
     assert [(claim.class_name, claim.min_side_px) for claim in found] == [("car", 32), ("truck", 32)]
@@ -110,47 +124,53 @@ def test_every_box_is_a_crop_with_its_own_class() -> None:
 
 
 def test_a_margin_is_a_share_of_the_box_on_each_side() -> None:
-    found, _ = of(Item("1.jpg", "car", Box(0.4, 0.4, 0.2, 0.1)), boxes=Boxes("crop", 0.5, 1))
+    found, _ = of(Annotation("1.jpg", "car", Box(0.4, 0.4, 0.2, 0.1)), boxes=BoxPolicy("crop", 0.5, 1))
     assert found[0].box == pytest.approx((0.3, 0.35, 0.4, 0.2))
 
 
 def test_a_margin_ends_at_the_border() -> None:
     corner, opposite = Box(0.0, 0.05, 0.2, 0.2), Box(0.8, 0.8, 0.2, 0.15)
-    found, _ = of(Item("1.jpg", "car", corner), Item("1.jpg", "car", opposite), boxes=Boxes("crop", 0.5, 1))
+    found, _ = of(
+        Annotation("1.jpg", "car", corner), Annotation("1.jpg", "car", opposite), boxes=BoxPolicy("crop", 0.5, 1)
+    )
     assert found[0].box == pytest.approx((0.0, 0.0, 0.3, 0.35))
     assert found[1].box == pytest.approx((0.7, 0.725, 0.3, 0.275))
 
 
 def test_the_least_size_of_crops_does_not_bind_pictures_without_boxes() -> None:
-    found, _ = of(Item("car/1.jpg", "car"), boxes=CROP)
-    assert found == [Claim("street", "car/1.jpg", "car", "car")]
+    found, _ = of(Annotation("car/1.jpg", "car"), boxes=CROP)
+    assert found == [Example("street", "car/1.jpg", "car", "car")]
 
 
 def test_a_stem_is_shared_inside_one_source_and_class_only() -> None:
-    items = [Item(f"train/{label}/Image_9_jpg.rf.{HEX}.jpg", label) for label in ("car", "carro", "caminhão")]
+    items = [Annotation(f"train/{label}/Image_9_jpg.rf.{HEX}.jpg", label) for label in ("car", "carro", "caminhão")]
     found, _ = of(*items)
-    assert [claim.hints for claim in found] == [
+    assert [claim.provenance_keys for claim in found] == [
         ("stem:street/car/image_9",),
         ("stem:street/car/image_9",),
         ("stem:street/truck/image_9",),
     ]
     elsewhere, _ = of(items[0], source="yard")
-    assert elsewhere[0].hints == ("stem:yard/car/image_9",)
+    assert elsewhere[0].provenance_keys == ("stem:yard/car/image_9",)
 
 
 def test_frames_of_one_clip_share_it_whatever_their_class() -> None:
-    items = (Item(f"car/Ride_mp4-1_jpg.rf.{HEX}.jpg", "car"), Item("truck/ride_mp4-22.jpg", "caminhão"))
+    items = (Annotation(f"car/Ride_mp4-1_jpg.rf.{HEX}.jpg", "car"), Annotation("truck/ride_mp4-22.jpg", "caminhão"))
     found, _ = of(*items)
-    assert [claim.hints for claim in found] == [
+    assert [claim.provenance_keys for claim in found] == [
         ("stem:street/car/ride_mp4-1", "video:street/ride"),
         ("video:street/ride",),
     ]
 
 
 def test_crops_share_the_picture_that_they_were_cut_from() -> None:
-    items = (Item("a/1.jpg", "car", LEFT), Item("a/1.jpg", "caminhão", RIGHT), Item("b/1.jpg", "car", LEFT))
+    items = (
+        Annotation("a/1.jpg", "car", LEFT),
+        Annotation("a/1.jpg", "caminhão", RIGHT),
+        Annotation("b/1.jpg", "car", LEFT),
+    )
     found, _ = of(*items, boxes=CROP)
-    assert [claim.hints for claim in found] == [
+    assert [claim.provenance_keys for claim in found] == [
         ("picture:street/a/1.jpg",),
         ("picture:street/a/1.jpg",),
         ("picture:street/b/1.jpg",),
@@ -158,4 +178,4 @@ def test_crops_share_the_picture_that_they_were_cut_from() -> None:
 
 
 def test_a_plain_picture_has_no_hint() -> None:
-    assert of(Item("car/1.jpg", "car"))[0][0].hints == ()
+    assert of(Annotation("car/1.jpg", "car"))[0][0].provenance_keys == ()

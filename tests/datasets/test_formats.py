@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tandem.datasets.formats import class_folders, coco, registry, yolo
-from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError, ParamsError
 from tandem.sources.unpack import unpack
 
@@ -33,7 +33,7 @@ def write(root: Path, texts: Mapping[str, str | bytes]) -> Path:
     return root
 
 
-def labels(items: list[Item]) -> dict[str, str]:
+def labels(items: list[Annotation]) -> dict[str, str]:
     return {item.path: item.label for item in items}
 
 
@@ -51,7 +51,7 @@ def labels(items: list[Item]) -> dict[str, str]:
     ],
 )
 def test_the_label_is_the_nearest_folder_that_is_no_split(tmp_path: Path, path: str, label: str) -> None:
-    assert class_folders.items(plant(tmp_path, path)) == [Item(path, label)]
+    assert class_folders.items(plant(tmp_path, path)) == [Annotation(path, label)]
     assert class_folders.matches(tmp_path)
 
 
@@ -75,7 +75,7 @@ def test_the_label_is_the_nearest_folder_that_is_no_split(tmp_path: Path, path: 
     ],
 )
 def test_a_split_is_never_a_label(tmp_path: Path, split: str) -> None:
-    assert class_folders.items(plant(tmp_path, f"{split}/{split}/1.jpg")) == [Item(f"{split}/{split}/1.jpg", "")]
+    assert class_folders.items(plant(tmp_path, f"{split}/{split}/1.jpg")) == [Annotation(f"{split}/{split}/1.jpg", "")]
     assert not class_folders.matches(tmp_path)
 
 
@@ -123,11 +123,11 @@ def test_yolo_yields_a_box_a_line_and_a_bare_item_for_pictures_without(tmp_path:
     write(root, {"train/labels/a.txt": boxes, "train/labels/b.txt": "", "train/labels/nobody.txt": "7 rubbish"})
     write(root, {"train/labels/d.txt": b"\xef\xbb\xbf1 0.5 0.5 1 1\r\n"})
     assert yolo.items(root) == [
-        Item("train/images/a.jpg", "Bus", Box(0, 0, 0.5, 0.5)),
-        Item("train/images/a.jpg", "Car", Box(0.25, 0.375, 0.5, 0.25)),
-        Item("train/images/b.jpg", ""),
-        Item("train/images/c.jpg", ""),
-        Item("train/images/d.jpg", "Car", Box(0, 0, 1, 1)),
+        Annotation("train/images/a.jpg", "Bus", Box(0, 0, 0.5, 0.5)),
+        Annotation("train/images/a.jpg", "Car", Box(0.25, 0.375, 0.5, 0.25)),
+        Annotation("train/images/b.jpg", ""),
+        Annotation("train/images/c.jpg", ""),
+        Annotation("train/images/d.jpg", "Car", Box(0, 0, 1, 1)),
     ]
 
 
@@ -137,7 +137,7 @@ def test_yolo_finds_pictures_beside_labels_in_both_orders(tmp_path: Path, base: 
     root = plant(tmp_path, f"{base}images/val/a.jpg", f"{base}test/images/b.v2.jpg")
     line = "1 0.5 0.5 1 1"
     write(root, {f"{base}labels/val/a.txt": line, f"{base}test/labels/b.v2.txt": line, f"{base}data.yaml": names})
-    assert labels(registry.read(root, format="auto")) == {
+    assert labels(registry.read_annotations(root, format="auto")) == {
         f"{base}images/val/a.jpg": "Car",
         f"{base}test/images/b.v2.jpg": "Car",
     }
@@ -167,7 +167,7 @@ def test_yolo_lines_become_boxes_inside_the_picture(
 def test_yolo_keypoints_are_no_polygon(tmp_path: Path) -> None:
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES + "kpt_shape: [2, 3]\n"})
     write(root, {"labels/a.txt": "0 0.5 0.5 0.5 0.5 0.9 0.9 2 0.1 0.1 2"})
-    assert yolo.items(root) == [Item("images/a.jpg", "Bus", Box(0.25, 0.25, 0.5, 0.5))]
+    assert yolo.items(root) == [Annotation("images/a.jpg", "Bus", Box(0.25, 0.25, 0.5, 0.5))]
 
 
 @pytest.mark.parametrize(
@@ -232,10 +232,10 @@ def coco_json(**changes: Any) -> str:
 
 def test_coco_yields_a_box_an_annotation_in_shares_of_the_sides(tmp_path: Path) -> None:
     root = write(plant(tmp_path, "train/a.jpg", "train/b.jpg"), {"train/_annotations.coco.json": coco_json()})
-    assert registry.read(root, format="auto") == [
-        Item("train/a.jpg", ""),
-        Item("train/b.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5)),
-        Item("train/b.jpg", "Bus", Box(0.75, 0, 0.25, 0.5)),
+    assert registry.read_annotations(root, format="auto") == [
+        Annotation("train/a.jpg", ""),
+        Annotation("train/b.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5)),
+        Annotation("train/b.jpg", "Bus", Box(0.75, 0, 0.25, 0.5)),
     ]
 
 
@@ -320,29 +320,29 @@ def test_missing_coco_pictures_are_counted_and_the_first_is_named(tmp_path: Path
 
 def test_a_detection_export_beats_folders(tmp_path: Path) -> None:
     plant(tmp_path, "Car/a.jpg", "Car/b.jpg")
-    assert registry.detect(tmp_path) == "class_folders"
+    assert registry.detect_format(tmp_path) == "class_folders"
     write(tmp_path, {"Car/_annotations.coco.json": coco_json()})
-    assert registry.detect(tmp_path) == "coco"
+    assert registry.detect_format(tmp_path) == "coco"
     write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES})
-    assert registry.detect(tmp_path) == "yolo"
+    assert registry.detect_format(tmp_path) == "yolo"
 
 
 def test_a_stated_format_beats_detection(tmp_path: Path) -> None:
     write(plant(tmp_path, "Car/a.jpg", "Car/b.jpg"), {"Car/_annotations.coco.json": coco_json()})
     for name in ("class_folders", "roboflow_folder"):
-        assert labels(registry.read(tmp_path, format=name)) == {"Car/a.jpg": "Car", "Car/b.jpg": "Car"}
+        assert labels(registry.read_annotations(tmp_path, format=name)) == {"Car/a.jpg": "Car", "Car/b.jpg": "Car"}
 
 
 def test_an_unknown_folder_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     write(tmp_path, {f"{number}.csv": "" for number in range(9)} | {"notes/a.txt": ""})
     message = r"none of the formats yolo, coco, class_folders, roboflow_folder; it holds 0\.csv, .*, 7\.csv and 2 more"
     with pytest.raises(DataError, match=message):
-        registry.read(tmp_path, format="auto")
+        registry.read_annotations(tmp_path, format="auto")
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="it holds nothing"):
-        registry.detect(tmp_path)
+        registry.detect_format(tmp_path)
 
 
 @pytest.mark.parametrize("format", ["yolo", "coco"])
@@ -351,14 +351,14 @@ def test_a_stated_format_that_does_not_fit_is_refused(tmp_path: Path, format: st
     with pytest.raises(
         DataError, match=f"{tmp_path} is not of format {format}; correct it, or say auto; it holds Car/"
     ):
-        registry.read(tmp_path, format=format)
+        registry.read_annotations(tmp_path, format=format)
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
         ParamsError, match="no format 'voc'; known are auto, yolo, coco, class_folders, roboflow_folder"
     ):
-        registry.read(tmp_path, format="voc")
+        registry.read_annotations(tmp_path, format="voc")
 
 
 @pytest.fixture(scope="module")
@@ -391,8 +391,8 @@ SCENES = ("buildings", "forest", "glacier", "mountain", "sea", "street")
     ],
 )
 def test_real_archives_hold_what_their_notes_count(real: Path, name: str, format: str, counts: dict[str, int]) -> None:
-    assert registry.detect(real / name) == format
-    items = registry.read(real / name, format="auto")
+    assert registry.detect_format(real / name) == format
+    items = registry.read_annotations(real / name, format="auto")
     assert Counter(label for _, label in {(item.path, item.label) for item in items}) == counts
     assert [item.path for item in items] == sorted(item.path for item in items)
     assert all((real / name / item.path).is_file() for item in items)

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.datasets.labels import IGNORED, LabelMap, fold, label_map
-from tandem.errors import DataError, UnknownLabel
+from tandem.datasets.labels import IGNORED, LabelMap, label_map, normalize_label
+from tandem.errors import DataError, UnknownLabelError
 
 CLASSES = {"car": ["carro", "automóvel"], "motorcycle": ["moto"], "truck": ["caminhão", "pick-up truck"]}
 MAP = label_map(
@@ -41,17 +41,17 @@ MAP = label_map(
     ],
 )
 def test_labels_are_compared_without_case_accents_and_marks(label: str, folded: str) -> None:
-    assert fold(label) == folded
+    assert normalize_label(label) == folded
 
 
 @given(st.text())
 def test_folding_twice_changes_nothing(label: str) -> None:
-    assert fold(fold(label)) == fold(label)
+    assert normalize_label(normalize_label(label)) == normalize_label(label)
 
 
 @given(st.text())
 def test_both_unicode_forms_of_a_label_are_one(label: str) -> None:
-    assert fold(unicodedata.normalize("NFD", label)) == fold(unicodedata.normalize("NFC", label))
+    assert normalize_label(unicodedata.normalize("NFD", label)) == normalize_label(unicodedata.normalize("NFC", label))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_class_names_keep_their_order() -> None:
 
 def test_one_error_lists_every_unknown_label_with_its_source_count_and_closest_known() -> None:
     counts = {("bikes", "Carros"): 2, ("lorries", "zzz"): 1, ("bikes", "car"): 9, ("lorries", "Motto"): 4}
-    with pytest.raises(UnknownLabel) as caught:
+    with pytest.raises(UnknownLabelError) as caught:
         MAP.require_all(counts)
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 unknown label(s):"
@@ -99,9 +99,9 @@ def test_one_error_lists_every_unknown_label_with_its_source_count_and_closest_k
 
 
 def test_the_closest_known_label_may_be_an_ignored_one_or_the_sources_own() -> None:
-    with pytest.raises(UnknownLabel, match=r"closest known: 'bus' \(ignored\)"):
+    with pytest.raises(UnknownLabelError, match=r"closest known: 'bus' \(ignored\)"):
         MAP.require_all({("any", "buss"): 3})
-    with pytest.raises(UnknownLabel, match=r"'bikee' \(1 picture\); closest known: 'bike' \(motorcycle\)"):
+    with pytest.raises(UnknownLabelError, match=r"'bikee' \(1 picture\); closest known: 'bike' \(motorcycle\)"):
         MAP.require_all({("bikes", "bikee"): 1})
 
 

@@ -12,13 +12,13 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tandem.datasets import merge as merging
-from tandem.datasets.examples import Boxes, Offer
-from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.examples import BoxPolicy, SourceItems
+from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import Merged
-from tandem.errors import DataError, UnknownLabel
+from tandem.errors import DataError, UnknownLabelError
 from tandem.images.decode import decode, pixel_id
-from tandem.images.hashing import oriented_hashes
+from tandem.images.hashing import dihedral_phashes
 from tandem.tables.index import Origin
 
 CLASSES = {"car": ["carro"], "truck": ["caminhão"]}
@@ -42,19 +42,21 @@ def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def plant(root: Path, contents: Mapping[str, bytes | Image.Image]) -> Offer:
+def plant(root: Path, contents: Mapping[str, bytes | Image.Image]) -> SourceItems:
     """Class folders: the label is the first folder of each path."""
     for path, content in contents.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_bytes(content if isinstance(content, bytes) else encoded(content))
-    return Offer(root, [Item(path, path.split("/")[0]) for path in contents], None)
+    return SourceItems(root, [Annotation(path, path.split("/")[0]) for path in contents], None)
 
 
-def boxed(root: Path, pictures: Mapping[str, Image.Image], items: Sequence[Item], boxes: Boxes) -> Offer:
-    return Offer(plant(root, pictures).root, items, boxes)
+def boxed(
+    root: Path, pictures: Mapping[str, Image.Image], items: Sequence[Annotation], boxes: BoxPolicy
+) -> SourceItems:
+    return SourceItems(plant(root, pictures).root, items, boxes)
 
 
-def merge(tmp_path: Path, offers: Mapping[str, Offer], *, ignore: Sequence[str] = (), **changes: Any) -> Merged:
+def merge(tmp_path: Path, offers: Mapping[str, SourceItems], *, ignore: Sequence[str] = (), **changes: Any) -> Merged:
     images_dir = tmp_path / "images"
     images_dir.mkdir(exist_ok=True)
     labels = label_map(classes=CLASSES, ignore=ignore, by_source={})
@@ -82,10 +84,10 @@ def test_every_picture_becomes_a_record_that_says_where_it_came_from(tmp_path: P
     }
     second = by_path["carro/2.png"]
     assert second.id == pixel_id(drawn(2, width=30))
-    assert (second.width, second.height, second.hints) == (30, 36, ())
+    assert (second.width, second.height, second.provenance_keys) == (30, 36, ())
     assert second.origins == (Origin("street", "carro/2.png", "carro"),)
     assert (tmp_path / "images" / second.file).read_bytes() == (tmp_path / "street" / "carro/2.png").read_bytes()
-    assert (merged.dropped, merged.num_files, merged.num_byte_copies, merged.num_pixel_copies) == ((), 3, 0, 0)
+    assert (merged.dropped, merged.num_files, merged.num_byte_duplicates, merged.num_pixel_duplicates) == ((), 3, 0, 0)
 
 
 def test_hashes_stand_in_the_order_of_the_records(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_hashes_stand_in_the_order_of_the_records(tmp_path: Path) -> None:
     offer = plant(tmp_path / "street", {f"car/{id_}.png": picture for id_, picture in pictures.items()})
     merged = merge(tmp_path, {"street": offer})
     assert merged.index.ids == sorted(pictures)
-    expected = np.stack([oriented_hashes(pictures[id_]) for id_ in merged.index.ids])
+    expected = np.stack([dihedral_phashes(pictures[id_]) for id_ in merged.index.ids])
     assert np.array_equal(merged.hashes, expected)
 
 
@@ -116,7 +118,7 @@ def test_copies_of_bytes_and_of_pixels_become_one_record_with_all_origins(tmp_pa
     )
     assert record.source == "street"
     assert (len(merged.index.records), merged.num_files) == (2, 5)
-    assert (merged.num_byte_copies, merged.num_pixel_copies) == (1, 2)
+    assert (merged.num_byte_duplicates, merged.num_pixel_duplicates) == (1, 2)
     assert merged.dropped == ()
 
 
@@ -132,7 +134,7 @@ def test_a_record_has_the_hints_of_all_its_copies(tmp_path: Path) -> None:
     exports = ("car/ride_mp4-1.png", "car/a_jpg.rf.KJ730oDTFPdXdJxvSLnX.png", "car/ride_mp4-1.bmp", "carro/plain.png")
     offer = plant(tmp_path / "street", {path: encoded(drawn(1), path[-3:].upper()) for path in exports})
     merged = merge(tmp_path, {"street": offer})
-    assert [record.hints for record in merged.index.records] == [("stem:street/car/a", "video:street/ride")]
+    assert [record.provenance_keys for record in merged.index.records] == [("stem:street/car/a", "video:street/ride")]
 
 
 def test_one_picture_under_two_classes_is_set_aside_and_never_guessed(tmp_path: Path) -> None:
@@ -155,15 +157,19 @@ def test_one_picture_under_two_classes_is_set_aside_and_never_guessed(tmp_path: 
 
 def test_two_boxes_of_one_place_and_two_classes_are_a_conflict(tmp_path: Path) -> None:
     box = Box(0.0, 0.0, 0.5, 0.5)
-    items = [Item("1.png", "car", box), Item("1.png", "truck", box), Item("1.png", "car", Box(0.5, 0.0, 0.5, 1.0))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": drawn(1)}, items, Boxes("crop", 0.0, 8))})
+    items = [
+        Annotation("1.png", "car", box),
+        Annotation("1.png", "truck", box),
+        Annotation("1.png", "car", Box(0.5, 0.0, 0.5, 1.0)),
+    ]
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": drawn(1)}, items, BoxPolicy("crop", 0.0, 8))})
     assert reasons(merged) == {"conflict": 2}
     assert len(merged.index.records) == 1
 
 
 def test_ignored_and_unlabelled_pictures_are_listed_and_not_opened(tmp_path: Path) -> None:
     offer = plant(tmp_path / "street", {"car/1.png": drawn(1), "bus/2.png": b"no picture"})
-    offer = Offer(offer.root, [*offer.items, Item("not there.png", "")], None)
+    offer = SourceItems(offer.root, [*offer.items, Annotation("not there.png", "")], None)
     merged = merge(tmp_path, {"street": offer}, ignore=["bus"])
     assert [(drop.path, drop.reason) for drop in merged.dropped] == [
         ("bus/2.png", "ignored_label"),
@@ -174,33 +180,38 @@ def test_ignored_and_unlabelled_pictures_are_listed_and_not_opened(tmp_path: Pat
 
 def test_an_unknown_label_stops_the_merge_before_a_picture_is_read(tmp_path: Path) -> None:
     offer = plant(tmp_path / "street", {"lorry/1.png": b"no picture"})
-    with pytest.raises(UnknownLabel, match=r"street has label 'lorry' \(1 picture\)"):
+    with pytest.raises(UnknownLabelError, match=r"street has label 'lorry' \(1 picture\)"):
         merge(tmp_path, {"street": offer})
     assert stored(tmp_path) == []
 
 
 def test_boxes_without_a_word_on_them_stop_the_merge(tmp_path: Path) -> None:
-    offer = Offer(plant(tmp_path / "yolo", {"1.png": drawn(1)}).root, [Item("1.png", "car", Box(0, 0, 1, 1))], None)
+    offer = SourceItems(
+        plant(tmp_path / "yolo", {"1.png": drawn(1)}).root, [Annotation("1.png", "car", Box(0, 0, 1, 1))], None
+    )
     with pytest.raises(DataError, match=r"sources\.yolo\.boxes"):
         merge(tmp_path, {"yolo": offer})
 
 
 def test_crops_are_the_boxes_pixels_and_share_their_picture(tmp_path: Path) -> None:
     picture = drawn(1, width=100, height=80)
-    items = [Item("1.png", "car", Box(0.1, 0.25, 0.3, 0.5)), Item("1.png", "truck", Box(0.5, 0.5, 0.5, 0.5))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, Boxes("crop", 0.0, 8))})
+    items = [
+        Annotation("1.png", "car", Box(0.1, 0.25, 0.3, 0.5)),
+        Annotation("1.png", "truck", Box(0.5, 0.5, 0.5, 0.5)),
+    ]
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.0, 8))})
     by_label = {record.label: record for record in merged.index.records}
     assert by_label["car"].id == pixel_id(picture.crop((10, 20, 40, 60)))
     assert by_label["truck"].id == pixel_id(picture.crop((50, 40, 100, 80)))
-    assert {record.hints for record in merged.index.records} == {("picture:yolo/1.png",)}
+    assert {record.provenance_keys for record in merged.index.records} == {("picture:yolo/1.png",)}
     assert (by_label["car"].width, by_label["car"].height) == (30, 40)
     assert merged.num_files == 1
 
 
 def test_a_crops_margin_is_clipped_at_the_border(tmp_path: Path) -> None:
     picture = drawn(1, width=100, height=80)
-    items = [Item("1.png", "car", Box(0.0, 0.5, 0.2, 0.5)), Item("1.png", "truck", Box(0.4, 0.4, 0.2, 0.2))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, Boxes("crop", 0.5, 8))})
+    items = [Annotation("1.png", "car", Box(0.0, 0.5, 0.2, 0.5)), Annotation("1.png", "truck", Box(0.4, 0.4, 0.2, 0.2))]
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.5, 8))})
     by_label = {record.label: record.id for record in merged.index.records}
     assert by_label["car"] == pixel_id(picture.crop((0, 20, 30, 80)))
     assert by_label["truck"] == pixel_id(picture.crop((30, 24, 70, 56)))
@@ -208,8 +219,8 @@ def test_a_crops_margin_is_clipped_at_the_border(tmp_path: Path) -> None:
 
 def test_a_crop_below_the_least_side_is_left_out_and_not_stored(tmp_path: Path) -> None:
     picture = drawn(1, width=100, height=80)
-    items = [Item("1.png", "car", Box(0.0, 0.0, 0.5, 0.1)), Item("1.png", "car", Box(0.0, 0.0, 0.5, 0.11))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, Boxes("crop", 0.0, 9))})
+    items = [Annotation("1.png", "car", Box(0.0, 0.0, 0.5, 0.1)), Annotation("1.png", "car", Box(0.0, 0.0, 0.5, 0.11))]
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.0, 9))})
     assert [(drop.path, drop.reason, drop.detail) for drop in merged.dropped] == [
         ("1.png", "small_box", "the crop's shorter side is below 9 pixels")
     ]
@@ -221,8 +232,8 @@ def test_a_crop_of_less_than_a_pixel_is_the_pixel_that_it_touches(tmp_path: Path
     offer = boxed(
         tmp_path / "yolo",
         {"1.png": picture},
-        [Item("1.png", "car", Box(0.99, 0.99, 0.01, 0.01))],
-        Boxes("crop", 0.0, 1),
+        [Annotation("1.png", "car", Box(0.99, 0.99, 0.01, 0.01))],
+        BoxPolicy("crop", 0.0, 1),
     )
     assert merge(tmp_path, {"yolo": offer}).index.ids == [pixel_id(Image.new("RGB", (1, 1), "white"))]
 
@@ -233,22 +244,22 @@ def test_boxes_lie_in_the_picture_as_a_person_sees_it(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 6
     lying = encoded(upright.rotate(90, expand=True), "PNG", exif=exif)
-    items = [Item("1.png", "car", Box(0.0, 0.0, 0.5, 0.5))]
-    offer = Offer(plant(tmp_path / "yolo", {"1.png": lying}).root, items, Boxes("crop", 0.0, 8))
+    items = [Annotation("1.png", "car", Box(0.0, 0.0, 0.5, 0.5))]
+    offer = SourceItems(plant(tmp_path / "yolo", {"1.png": lying}).root, items, BoxPolicy("crop", 0.0, 8))
     assert merge(tmp_path, {"yolo": offer}).index.ids == [pixel_id(upright.crop((0, 0, 20, 30)))]
 
 
 def test_a_detection_source_read_whole_keeps_pictures_of_one_class(tmp_path: Path) -> None:
     box, other = Box(0.0, 0.0, 0.5, 0.5), Box(0.5, 0.5, 0.5, 0.5)
     items = [
-        Item("1.png", "car", box),
-        Item("1.png", "carro", other),
-        Item("2.png", "car", box),
-        Item("2.png", "truck", other),
-        Item("3.png", ""),
+        Annotation("1.png", "car", box),
+        Annotation("1.png", "carro", other),
+        Annotation("2.png", "car", box),
+        Annotation("2.png", "truck", other),
+        Annotation("3.png", ""),
     ]
     pictures = {f"{number}.png": drawn(number) for number in (1, 2, 3)}
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", pictures, items, Boxes("whole", 0.0, 8))})
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", pictures, items, BoxPolicy("whole", 0.0, 8))})
     assert merged.index.ids == [pixel_id(drawn(1))]
     assert reasons(merged) == {"mixed_labels": 1, "unlabelled": 1}
 
@@ -274,7 +285,7 @@ def test_broken_files_are_listed_by_reason(tmp_path: Path) -> None:
     }
     assert all(drop.detail for drop in merged.dropped)
     assert merged.index.ids == [pixel_id(drawn(1))]
-    assert set(reasons(merged)) == set(merging.BROKEN)
+    assert set(reasons(merged)) == set(merging.CORRUPT_REASONS)
 
 
 def test_too_many_broken_files_stop_the_merge_with_counts_and_names(tmp_path: Path) -> None:
@@ -298,19 +309,21 @@ def test_the_share_of_broken_files_is_a_limit_that_may_be_reached(tmp_path: Path
 def test_crops_and_conflicts_do_not_count_as_broken_files(tmp_path: Path) -> None:
     box = Box(0.0, 0.0, 0.5, 0.5)
     items = [
-        Item("1.png", "car", box),
-        Item("1.png", "truck", box),
-        Item("1.png", "car", Box(0, 0, 1, 0.1)),
-        Item("1.png", "car", Box(0, 0, 1, 1)),
+        Annotation("1.png", "car", box),
+        Annotation("1.png", "truck", box),
+        Annotation("1.png", "car", Box(0, 0, 1, 0.1)),
+        Annotation("1.png", "car", Box(0, 0, 1, 1)),
     ]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": drawn(1)}, items, Boxes("crop", 0.0, 8))})
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": drawn(1)}, items, BoxPolicy("crop", 0.0, 8))})
     assert reasons(merged) == {"conflict": 2, "small_box": 1}
 
 
 def test_a_broken_file_with_many_boxes_is_one_broken_file(tmp_path: Path) -> None:
-    items = [Item("1.png", "car", Box(0.0, 0.0, share, 1.0)) for share in (0.5, 0.6, 0.7)]
-    items += [Item("2.png", "car", Box(0.0, 0.0, 1.0, 1.0))]
-    offer = Offer(plant(tmp_path / "yolo", {"1.png": b"", "2.png": drawn(2)}).root, items, Boxes("crop", 0.0, 8))
+    items = [Annotation("1.png", "car", Box(0.0, 0.0, share, 1.0)) for share in (0.5, 0.6, 0.7)]
+    items += [Annotation("2.png", "car", Box(0.0, 0.0, 1.0, 1.0))]
+    offer = SourceItems(
+        plant(tmp_path / "yolo", {"1.png": b"", "2.png": drawn(2)}).root, items, BoxPolicy("crop", 0.0, 8)
+    )
     assert reasons(merge(tmp_path, {"yolo": offer}, max_broken_share=0.5)) == {"empty": 3}
     with pytest.raises(DataError, match="1 of 2 files are broken"):
         merge(tmp_path, {"yolo": offer}, max_broken_share=0.4)
@@ -321,10 +334,10 @@ def test_a_merge_that_leaves_nothing_says_where_all_went(tmp_path: Path) -> None
     with pytest.raises(DataError, match=r"no picture is left \(2 conflict, 1 ignored_label\)"):
         merge(tmp_path, {"street": offer}, ignore=["bus"])
     with pytest.raises(DataError, match=r"no picture is left \(none was found\)"):
-        merge(tmp_path, {"street": Offer(tmp_path, [], None)})
+        merge(tmp_path, {"street": SourceItems(tmp_path, [], None)})
 
 
-def many(tmp_path: Path) -> dict[str, Offer]:
+def many(tmp_path: Path) -> dict[str, SourceItems]:
     """More pictures than are in work at once, some of them copies, conflicts and broken."""
     street: dict[str, Any] = {f"car/{number:03}.png": drawn(number) for number in range(70)}
     street |= {f"truck/{number:03}.bmp": encoded(drawn(number), "BMP") for number in range(60, 90)}
@@ -342,7 +355,7 @@ def test_the_same_inputs_give_the_same_bytes_however_many_workers(tmp_path: Path
         merged = merge(tmp_path / f"run{run}", offers, workers=workers, max_broken_share=0.5)
         folder = tmp_path / f"run{run}" / "images"
         digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
-        found.append((merged.index, merged.dropped, merged.hashes.tobytes(), merging.summary(merged), digests))
+        found.append((merged.index, merged.dropped, merged.hashes.tobytes(), merging.merge_summary(merged), digests))
     assert found[0] == found[1] == found[2]
     # 60-69 are cars and trucks of the street, four of them cars of the yard too; six of 70-89 are trucks and cars
     assert reasons(merged) == {"conflict": 2 * 10 + 4 + 2 * 6, "truncated": 1}
@@ -359,7 +372,7 @@ def test_the_summary_counts_what_was_planted(tmp_path: Path) -> None:
             {"car/1.png": drawn(1), "car/2.bmp": encoded(drawn(2), "BMP"), "car/5.png": drawn(5), "car/6.png": b""},
         ),
     }
-    assert merging.summary(merge(tmp_path, offers, ignore=["bus"], max_broken_share=0.5)) == {
+    assert merging.merge_summary(merge(tmp_path, offers, ignore=["bus"], max_broken_share=0.5)) == {
         "pictures": 4,
         "files": 7,
         "byte_copies": 1,
@@ -425,13 +438,15 @@ def test_offers_come_from_the_sources_folders_by_their_format(tmp_path: Path) ->
     (tmp_path / "yolo" / "data.yaml").write_text("names: [truck]\n")
     (tmp_path / "yolo" / "labels" / "1.txt").write_text("0 0.5 0.5 0.5 0.5\n")
     boxes = {"use": "crop", "margin": 0.1, "min_side_px": 4}
-    offers = merging.offers(
+    offers = merging.read_sources(
         {"street": {"format": "auto"}, "yolo": {"format": "yolo", "boxes": boxes}}, downloads=tmp_path
     )
     assert offers == {
-        "street": Offer(tmp_path / "street", [Item("car/1.png", "car")], None),
-        "yolo": Offer(
-            tmp_path / "yolo", [Item("images/1.png", "truck", Box(0.25, 0.25, 0.5, 0.5))], Boxes("crop", 0.1, 4)
+        "street": SourceItems(tmp_path / "street", [Annotation("car/1.png", "car")], None),
+        "yolo": SourceItems(
+            tmp_path / "yolo",
+            [Annotation("images/1.png", "truck", Box(0.25, 0.25, 0.5, 0.5))],
+            BoxPolicy("crop", 0.1, 4),
         ),
     }
     assert [record.label for record in merge(tmp_path, offers).index.records].count("truck") == 1

@@ -60,7 +60,7 @@ def references(target: np.ndarray, probs: np.ndarray) -> list[float]:
 
 def test_every_resample_draws_as_many_groups_as_there_are_and_takes_them_whole() -> None:
     groups = [*"abcabca", "d"]
-    weights = bootstrap.draws(groups, num_draws=200, seed=0)
+    weights = bootstrap.resample_weights(groups, num_resamples=200, seed=0)
     assert weights.shape == (200, 8)
     assert (weights[:, [0, 1, 2, 7]].sum(axis=1) == 4).all()
     for first, second in [(0, 3), (0, 6), (1, 4), (2, 5)]:
@@ -69,7 +69,7 @@ def test_every_resample_draws_as_many_groups_as_there_are_and_takes_them_whole()
 
 
 def test_counts_of_groups_are_multinomial() -> None:
-    weights = bootstrap.draws(list("abcde"), num_draws=40_000, seed=0)
+    weights = bootstrap.resample_weights(list("abcde"), num_resamples=40_000, seed=0)
     assert weights.mean(axis=0) == pytest.approx(np.ones(5), abs=0.02)
     # variance G * 1/G * (1 - 1/G), covariance -G * 1/G * 1/G
     assert np.cov(weights.T) == pytest.approx(np.eye(5) - 1 / 5, abs=0.03)
@@ -78,18 +78,20 @@ def test_counts_of_groups_are_multinomial() -> None:
 @given(st.permutations(range(12)))
 def test_the_weight_of_a_group_does_not_depend_on_the_order_of_rows(order: list[int]) -> None:
     groups = list("aabbbcddefgh")
-    plain = bootstrap.draws(groups, num_draws=20, seed=3)
-    assert (bootstrap.draws([groups[row] for row in order], num_draws=20, seed=3) == plain[:, order]).all()
+    plain = bootstrap.resample_weights(groups, num_resamples=20, seed=3)
+    assert (
+        bootstrap.resample_weights([groups[row] for row in order], num_resamples=20, seed=3) == plain[:, order]
+    ).all()
 
 
 def test_the_seed_decides_the_resamples_and_blocks_of_them_do_not(monkeypatch: pytest.MonkeyPatch) -> None:
     groups = list("aabbbcddefgh")
-    plain = bootstrap.draws(groups, num_draws=50, seed=1)
-    assert (bootstrap.draws(groups, num_draws=50, seed=1) == plain).all()
-    assert (bootstrap.draws(groups, num_draws=50, seed=2) != plain).any()
-    assert (bootstrap.draws(groups, num_draws=20, seed=1) == plain[:20]).all()
+    plain = bootstrap.resample_weights(groups, num_resamples=50, seed=1)
+    assert (bootstrap.resample_weights(groups, num_resamples=50, seed=1) == plain).all()
+    assert (bootstrap.resample_weights(groups, num_resamples=50, seed=2) != plain).any()
+    assert (bootstrap.resample_weights(groups, num_resamples=20, seed=1) == plain[:20]).all()
     monkeypatch.setattr(bootstrap, "_CELLS", 84)  # seven resamples of twelve rows
-    assert (bootstrap.draws(groups, num_draws=50, seed=1) == plain).all()
+    assert (bootstrap.resample_weights(groups, num_resamples=50, seed=1) == plain).all()
 
 
 # --- statistics under weights
@@ -141,8 +143,8 @@ def test_scores_stand_between_their_bounds_and_are_those_of_all_rows() -> None:
 
 def test_the_interval_is_between_the_shares_of_resamples_that_the_level_says() -> None:
     target, probs, groups = drawn(1, num_rows=100, num_groups=30)
-    found = bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_draws=500, seed=4, level=0.8)
-    weights = bootstrap.draws(groups, num_draws=500, seed=4)
+    found = bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_resamples=500, seed=4, level=0.8)
+    weights = bootstrap.resample_weights(groups, num_resamples=500, seed=4)
     repeated = [references(np.repeat(target, own), np.repeat(probs, own, axis=0)) for own in weights]
     low, high = np.quantile(repeated, [0.1, 0.9], axis=0)
     assert [interval.low for interval in found.values()] == pytest.approx(low)
@@ -165,7 +167,7 @@ def test_intervals_over_groups_hold_the_truth_as_often_as_they_say_and_those_ove
         probs = probs_of((rng.random(120) < 0.8)[members])  # a group is right or wrong as a whole
         for kind, names in {"groups": members, "pictures": np.arange(len(members))}.items():
             found = bootstrap.score_intervals(
-                target=np.zeros(len(members), int), probs=probs, groups=[*map(str, names)], num_draws=500, seed=seed
+                target=np.zeros(len(members), int), probs=probs, groups=[*map(str, names)], num_resamples=500, seed=seed
             )["top1_accuracy"]
             held[kind] += found.low <= 0.8 <= found.high
     assert 0.91 <= held["groups"] / num_sets <= 0.98
@@ -192,7 +194,7 @@ def test_neither_the_order_of_rows_nor_a_second_run_changes_intervals() -> None:
 @pytest.mark.parametrize("num_rows", [1, 7])
 def test_the_interval_of_a_single_group_is_a_point(num_rows: int) -> None:
     target, probs, groups = drawn(3, num_rows=num_rows, num_groups=1)
-    for interval in bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_draws=50).values():
+    for interval in bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_resamples=50).values():
         assert interval.low == interval.high == pytest.approx(interval.value)
 
 
@@ -200,7 +202,7 @@ def test_thousands_of_pictures_do_not_need_all_resamples_in_memory_at_once() -> 
     target, probs, _ = drawn(4, num_rows=20_000, num_groups=1)
     groups = [*map(str, range(20_000))]
     tracemalloc.start()
-    bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_draws=500)
+    bootstrap.score_intervals(target=target, probs=probs, groups=groups, num_resamples=500)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 500 * 20_000 * 8  # bytes of the weights alone; four times the resamples need no more
@@ -235,7 +237,7 @@ def test_p_values_of_models_that_are_alike_are_below_a_twentieth_in_about_a_twen
             probs=first,
             other_probs=second,
             groups=[*map(str, members)],
-            num_draws=500,
+            num_resamples=500,
             seed=seed,
         )
         found += difference["top1_accuracy"].p_value < 0.05
@@ -246,16 +248,16 @@ def test_differences_are_of_the_same_resamples_for_both_and_turn_round_with_the_
     target, probs, groups = drawn(6, num_rows=200, num_groups=40)
     other = drawn(7, num_rows=200, num_groups=40)[1]
     found = bootstrap.paired_difference(
-        target=target, probs=probs, other_probs=other, groups=groups, num_draws=300, seed=8
+        target=target, probs=probs, other_probs=other, groups=groups, num_resamples=300, seed=8
     )
-    weights = bootstrap.draws(groups, num_draws=300, seed=8).astype(float)
+    weights = bootstrap.resample_weights(groups, num_resamples=300, seed=8).astype(float)
     apart = bootstrap.log_losses(weights, target=target, probs=probs) - bootstrap.log_losses(
         weights, target=target, probs=other
     )
     low, high = np.quantile(apart, [0.025, 0.975])
     assert (found["log_loss"].low, found["log_loss"].high) == (pytest.approx(low), pytest.approx(high))
     turned = bootstrap.paired_difference(
-        target=target, probs=other, other_probs=probs, groups=groups, num_draws=300, seed=8
+        target=target, probs=other, other_probs=probs, groups=groups, num_resamples=300, seed=8
     )
     for name, difference in found.items():
         expected = (-difference.value, -difference.high, -difference.low, difference.p_value)
@@ -264,7 +266,7 @@ def test_differences_are_of_the_same_resamples_for_both_and_turn_round_with_the_
 
 def test_a_model_does_not_differ_from_itself() -> None:
     target, probs, groups = drawn(8, num_rows=60, num_groups=20)
-    found = bootstrap.paired_difference(target=target, probs=probs, other_probs=probs, groups=groups, num_draws=100)
+    found = bootstrap.paired_difference(target=target, probs=probs, other_probs=probs, groups=groups, num_resamples=100)
     assert list(found.values()) == [bootstrap.Difference(0.0, 0.0, 0.0, 1.0)] * 2
 
 
@@ -275,14 +277,14 @@ def test_no_p_value_is_below_what_the_number_of_resamples_can_tell() -> None:
         probs=probs_of(right),
         other_probs=probs_of(~right),
         groups=[*map(str, range(50))],
-        num_draws=99,
+        num_resamples=99,
     )
     assert found["top1_accuracy"] == bootstrap.Difference(1.0, 1.0, 1.0, 0.02)
 
 
 def test_without_rows_there_is_no_number() -> None:
     target, probs = np.zeros(0, dtype=np.int64), np.zeros((0, NUM_CLASSES))
-    assert bootstrap.draws([], num_draws=3, seed=0).shape == (3, 0)
+    assert bootstrap.resample_weights([], num_resamples=3, seed=0).shape == (3, 0)
     found = bootstrap.score_intervals(target=target, probs=probs, groups=[])
     assert list(found) == SCORES
     differences = bootstrap.paired_difference(target=target, probs=probs, other_probs=probs, groups=[])

@@ -125,7 +125,7 @@ def test_the_temperature_where_there_is_nothing_to_fit_or_no_end(
 
 @given(LOGITS, st.floats(0.05, 20))
 def test_calibrated_logits_have_the_same_class_on_top(logits: np.ndarray, temperature: float) -> None:
-    found = calibration.calibrated(logits, temperature)
+    found = calibration.apply_temperature(logits, temperature)
     assert found.dtype == np.float32
     assert found == pytest.approx(logits.astype(np.float64) / temperature, rel=1e-6, abs=1e-30)
     # two logits that differ in their last bit alone may come out alike
@@ -134,7 +134,7 @@ def test_calibrated_logits_have_the_same_class_on_top(logits: np.ndarray, temper
 
 def test_the_fitted_temperature_leaves_accuracy_and_makes_a_model_more_believable() -> None:
     logits, target = drawn(3, num_rows=5000, temperature=3.0)
-    found = calibration.calibrated(logits, calibration.fit_temperature(logits, target=target))
+    found = calibration.apply_temperature(logits, calibration.fit_temperature(logits, target=target))
     assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
     before, after = metrics.softmax(logits), metrics.softmax(found)
     assert calibration.expected_calibration_error(target=target, probs=before) > 0.2
@@ -176,9 +176,9 @@ def test_bins_show_what_was_planted_and_leave_out_empty_ones() -> None:
     found = calibration.reliability(target=np.array([0, 1, 0, 1]), probs=probs, num_bins=4)
     # an edge belongs to the bin below it
     assert found == [
-        calibration.Bin(0.25, 0.5, pictures=1, confidence=0.5, top1_accuracy=1.0),
-        calibration.Bin(0.5, 0.75, pictures=1, confidence=0.75, top1_accuracy=0.0),
-        calibration.Bin(0.75, 1.0, pictures=2, confidence=0.875, top1_accuracy=0.5),
+        calibration.ReliabilityBin(0.25, 0.5, pictures=1, confidence=0.5, top1_accuracy=1.0),
+        calibration.ReliabilityBin(0.5, 0.75, pictures=1, confidence=0.75, top1_accuracy=0.0),
+        calibration.ReliabilityBin(0.75, 1.0, pictures=2, confidence=0.875, top1_accuracy=0.5),
     ]
     error = calibration.expected_calibration_error(target=np.array([0, 1, 0, 1]), probs=probs, num_bins=4)
     assert error == (0.5 + 0.75 + 2 * 0.375) / 4
@@ -224,4 +224,4 @@ def test_without_rows_there_is_no_number() -> None:
     assert math.isnan(calibration.expected_calibration_error(target=target, probs=probs))
     assert math.isnan(calibration.brier_score(target=target, probs=probs))
     assert calibration.reliability(target=target, probs=probs) == []
-    assert calibration.calibrated(probs, 2.0).shape == (0, 3)
+    assert calibration.apply_temperature(probs, 2.0).shape == (0, 3)

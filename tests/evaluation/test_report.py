@@ -88,7 +88,7 @@ def test_a_source_without_a_picture_in_the_split_is_not_named() -> None:
 def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
     logits, samples = drawn(0)
     sides = np.resize([40, 127, 128, 600], 60)
-    found = evaluation.by_size(logits, samples, split="test", short_sides=sides)
+    found = evaluation.by_min_side(logits, samples, split="test", min_sides=sides)
     rows = samples.rows("test")
     right = logits[rows].argmax(1) == samples.targets("test")
     small, middle, large = sides[rows] < 128, sides[rows] == 128, sides[rows] == 600
@@ -100,40 +100,42 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
 
 
 def reported(
-    logits: dict[str, np.ndarray], samples: Samples, *, shipped: str, singles: list[str] | None = None
+    logits: dict[str, np.ndarray], samples: Samples, *, selected: str, singles: list[str] | None = None
 ) -> dict[str, object]:
     return evaluation.report(
         logits,
         samples,
-        shipped=shipped,
-        singles=singles or [shipped],
+        selected=selected,
+        singles=singles or [selected],
         split="test",
-        short_sides=np.full(60, 100),
+        min_sides=np.full(60, 100),
         settings=SETTINGS,
     )
 
 
 def test_rows_that_are_in_neither_test_nor_validation_change_no_number() -> None:
     logits, samples = drawn(1)
-    before = reported({"m": logits}, samples, shipped="m")
+    before = reported({"m": logits}, samples, selected="m")
     others = np.setdiff1d(np.arange(60), np.concatenate([samples.rows("test"), samples.rows("val")]))
     logits[others] = 99
-    assert reported({"m": logits}, samples, shipped="m") == before
+    assert reported({"m": logits}, samples, selected="m") == before
 
 
 def test_of_the_validation_rows_only_the_choice_of_the_best_single_and_of_the_threshold_is_made() -> None:
     logits, samples = drawn(1)
-    before = reported({"m": logits}, samples, shipped="m")
+    before = reported({"m": logits}, samples, selected="m")
     logits[samples.rows("val")] = logits[samples.rows("val")[::-1]] / 2
-    after = reported({"m": logits}, samples, shipped="m")
+    after = reported({"m": logits}, samples, selected="m")
     assert [key for key in before if before[key] != after[key]] == ["reject"]
 
 
 def test_the_report_has_the_shipped_model_in_full_and_the_scores_and_limits_of_all() -> None:
     (one, samples), (other, _) = drawn(0), drawn(1)
-    report = reported({"one": one, "other": other}, samples, shipped="other", singles=["one", "other"])
+    report = reported({"one": one, "other": other}, samples, selected="other", singles=["one", "other"])
     target, probs = scoring.probs_of(other, samples, "test")
-    limits = bootstrap.score_intervals(target=target, probs=probs, groups=samples.groups("test"), num_draws=100, seed=0)
+    limits = bootstrap.score_intervals(
+        target=target, probs=probs, groups=samples.groups("test"), num_resamples=100, seed=0
+    )
     assert report["models"]["other"] == {
         **scoring.score(other, samples, split="test"),
         "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
@@ -150,22 +152,22 @@ def test_the_shipped_model_is_held_against_the_single_one_that_is_best_on_valida
     good, samples = drawn(0)
     targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
     good[samples.rows("val")] += 5 * np.eye(4, dtype=np.float32)[targets[samples.rows("val")]]
-    bad, shipped = drawn(1)[0], drawn(2)[0]
-    report = reported({"bad": bad, "good": good, "both": shipped}, samples, shipped="both", singles=["bad", "good"])
+    bad, selected = drawn(1)[0], drawn(2)[0]
+    report = reported({"bad": bad, "good": good, "both": selected}, samples, selected="both", singles=["bad", "good"])
     found = report["shipped_minus_best_single"]
     assert found["single"] == "good"
-    scores = [scoring.score(logits, samples, split="test") for logits in (shipped, good)]
+    scores = [scoring.score(logits, samples, split="test") for logits in (selected, good)]
     for name in ("top1_accuracy", "log_loss"):
         assert found[name]["value"] == pytest.approx(scores[0][name] - scores[1][name])
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
-    right = [logits[samples.rows("test")].argmax(1) == samples.targets("test") for logits in (shipped, good)]
+    right = [logits[samples.rows("test")].argmax(1) == samples.targets("test") for logits in (selected, good)]
     assert found["mcnemar"]["only_first_right"] == (right[0] & ~right[1]).sum()
     assert found["mcnemar"]["only_second_right"] == (right[1] & ~right[0]).sum()
 
 
 def test_the_threshold_is_chosen_on_validation_and_told_on_test() -> None:
     logits, samples = drawn(3)
-    found = evaluation.reject(logits, samples, split="test", max_error=0.5)
+    found = evaluation.selective_scores(logits, samples, split="test", max_error=0.5)
     target, probs = scoring.probs_of(logits, samples, "val")
     threshold = selective.threshold_for(target=target, probs=probs, max_error=0.5)
     target, probs = scoring.probs_of(logits, samples, "test")
@@ -178,7 +180,7 @@ def test_the_tables_of_the_plots_are_those_of_test() -> None:
     logits, samples = drawn(0)
     rows = evaluation.reliability_table(logits, samples, split="test")
     assert sum(row["pictures"] for row in rows) == len(samples.rows("test"))
-    assert evaluation.risk_table(logits, samples, split="test")[-1]["coverage"] == 1
+    assert evaluation.risk_coverage_table(logits, samples, split="test")[-1]["coverage"] == 1
 
 
 def test_predictions_name_the_class_with_the_highest_logit() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.evaluation import metrics, selective
-from tandem.evaluation.selective import Point
+from tandem.evaluation.selective import RiskCoverage
 
 
 def drawn(seed: int, num_rows: int = 40) -> tuple[np.ndarray, np.ndarray]:
@@ -47,22 +47,22 @@ def test_a_model_that_is_always_wrong_keeps_nothing() -> None:
     target, probs = np.zeros(3, dtype=np.int64), np.array([[0.2, 0.8]] * 3)
     threshold = selective.threshold_for(target=target, probs=probs, max_error=0.1)
     kept = selective.at_threshold(target=target, probs=probs, threshold=threshold)
-    assert kept == Point(1.0, 0.0, None)
+    assert kept == RiskCoverage(1.0, 0.0, None)
 
 
 def test_without_rows_there_is_no_point() -> None:
     target, probs = np.zeros(0, dtype=np.int64), np.zeros((0, 3))
     assert selective.risk_coverage(target=target, probs=probs) == []
     assert selective.threshold_for(target=target, probs=probs, max_error=0.1) == 1
-    assert selective.at_threshold(target=target, probs=probs, threshold=0.5) == Point(0.5, 0.0, None)
+    assert selective.at_threshold(target=target, probs=probs, threshold=0.5) == RiskCoverage(0.5, 0.0, None)
 
 
 def test_planted_points() -> None:
     target = np.array([0, 0, 1, 1])
     probs = np.array([[0.9, 0.1], [0.8, 0.2], [0.8, 0.2], [0.4, 0.6]])
     assert selective.risk_coverage(target=target, probs=probs) == [
-        Point(0.9, 0.25, 0.0),
-        Point(0.8, 0.75, pytest.approx(1 / 3)),
-        Point(0.6, 1.0, 0.25),
+        RiskCoverage(0.9, 0.25, 0.0),
+        RiskCoverage(0.8, 0.75, pytest.approx(1 / 3)),
+        RiskCoverage(0.6, 1.0, 0.25),
     ]
     assert selective.threshold_for(target=target, probs=probs, max_error=0.25) == 0.6

@@ -27,7 +27,7 @@ SCORES = {
 
 
 def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_shipped_one():
-    assert summary.table(SCORES).splitlines() == [
+    assert summary.format_results(SCORES).splitlines() == [
         "test: 66 pictures       top-1 accuracy  macro F1  log loss    ECE",
         "resnet50           0.900 (0.800-0.960)     0.850     0.250  0.031",
         "mean (shipped)     0.946 (0.881-1.000)     0.940     0.200  0.020",
@@ -38,7 +38,7 @@ def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_ship
 
 def test_the_spread_over_splits_is_a_line_and_nothing_without_any():
     told = {"top1_accuracy": {"mean": 0.9029, "stdev": 0.055, "low": 0.8451, "high": 0.9545}}
-    assert summary.spread({"seeds": [3, 4, 5], "shipped": told}) == (
+    assert summary.format_spread({"seeds": [3, 4, 5], "shipped": told}) == (
         "what is shipped, on 3 splits: top-1 accuracy 0.903 (0.845-0.955)"
     )
-    assert summary.spread({"seeds": []}) == ""
+    assert summary.format_spread({"seeds": []}) == ""

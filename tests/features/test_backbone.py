@@ -84,7 +84,7 @@ def saved(path: Path, value: object) -> tuple[Path, str]:
 
 
 def load(name: str, *, weights: str | Path = "random", digest: str | None = None, seed: int = 0) -> Backbone:
-    return backbones.load(name, weights=str(weights), sha256=digest, seed=seed, size_px=SIZE)
+    return backbones.load_backbone(name, weights=str(weights), sha256=digest, seed=seed, size_px=SIZE)
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +126,10 @@ def test_the_trunk_gives_what_the_classifier_s_last_layer_is_given_and_makes_its
 
 def test_a_name_of_one_s_own_stands_for_the_architecture_that_it_names(random_backbone: Backbone) -> None:
     given = {"weights": "random", "sha256": None, "seed": 0, "size_px": SIZE}
-    other = backbones.load("again", architecture=RANDOM, **given)
+    other = backbones.load_backbone("again", architecture=RANDOM, **given)
     assert (other.name, other.digest) == ("again", random_backbone.digest)
     with pytest.raises(WeightsError, match="no classifier 'nothing'"):
-        backbones.load(RANDOM, architecture="nothing", **given)
+        backbones.load_backbone(RANDOM, architecture="nothing", **given)
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_drawn_pictures_depend_on_the_seed_alone_and_have_structure() -> None:
 
 
 def test_the_backbones_on_offer_are_torchvision_s_classifiers() -> None:
-    assert {"resnet50", "mobilenet_v2", "vit_b_16"} <= set(backbones.names())
-    assert not [name for name in backbones.names() if "rcnn" in name or "quantized" in name or "fcn" in name]
+    assert {"resnet50", "mobilenet_v2", "vit_b_16"} <= set(backbones.architectures())
+    assert not [name for name in backbones.architectures() if "rcnn" in name or "quantized" in name or "fcn" in name]
 
 
 def test_an_unknown_architecture_is_an_error_that_lists_what_there_is() -> None:
@@ -421,7 +421,7 @@ def test_a_damaged_file_in_the_cache_is_an_error_that_names_it(cache: Path) -> N
 
 
 def test_the_statistics_of_random_weights_move_as_torchvision_s_do_when_they_are_trained() -> None:
-    net = backbones.load("shufflenet_v2_x0_5", weights="random", sha256=None, seed=0, size_px=32).net
+    net = backbones.load_backbone("shufflenet_v2_x0_5", weights="random", sha256=None, seed=0, size_px=32).net
     norms = [layer for layer in net.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert {layer.momentum for layer in norms} == {0.1}
     assert all(int(layer.num_batches_tracked) > 0 for layer in norms)

@@ -4,14 +4,14 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.features.cuda_graph import WARM_UP, Replay
+from tandem.features.cuda_graph import WARM_UP, GraphedCallable
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="torch finds no CUDA device here")
 
 
 def test_a_replay_gives_what_the_function_gives_before_and_after_it_is_a_graph() -> None:
     net = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).cuda().requires_grad_(False)
-    replay, calls = Replay(net), 2 * WARM_UP + 2
+    replay, calls = GraphedCallable(net), 2 * WARM_UP + 2
     for x in torch.randn(calls, 5, 8, device="cuda"):
         assert torch.equal(replay(x), net(x))
 
@@ -22,6 +22,6 @@ def test_a_replay_counts_on_where_the_function_stopped() -> None:
     def count(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         return total.add_(x), x * 2
 
-    replay = Replay(count)
+    replay = GraphedCallable(count)
     found = [[float(part) for part in replay(torch.tensor(1.0, device="cuda"))] for _ in range(2 * WARM_UP)]
     assert found == [[number + 1, 2] for number in range(2 * WARM_UP)]

@@ -21,7 +21,7 @@ from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.engines import cuda
 from tandem.features.engines import engine as engines
 from tandem.images.decode import decode
-from tandem.images.transforms import to_input
+from tandem.images.transforms import resize_image
 from tandem.seeding import one_thread
 
 SIZE = 64
@@ -40,7 +40,7 @@ def on_one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["mobilenet_v2", "shufflenet_v2_x0_5"])
 def backbone(request: pytest.FixtureRequest) -> Backbone:
-    return backbones.load(request.param, weights="random", sha256=None, seed=0, size_px=SIZE)
+    return backbones.load_backbone(request.param, weights="random", sha256=None, seed=0, size_px=SIZE)
 
 
 def pictures(number: int) -> np.ndarray:
@@ -54,9 +54,11 @@ def direct(pixels: np.ndarray, net: nn.Module) -> np.ndarray:
         return np.concatenate([net(torch.from_numpy(part)).numpy() for part in np.array_split(pixels, 8)])
 
 
-def run(backbone: Backbone, pixels: np.ndarray, *, kind: engines.Kind = "auto", batch_size: int = 8) -> np.ndarray:
+def run(
+    backbone: Backbone, pixels: np.ndarray, *, kind: engines.EngineChoice = "auto", batch_size: int = 8
+) -> np.ndarray:
     size_px = pixels.shape[1]
-    engine = engines.start(backbone, engine=kind, size_px=size_px, batch_size=batch_size, device="cpu")
+    engine = engines.start_engine(backbone, engine=kind, size_px=size_px, batch_size=batch_size, device="cpu")
     return np.concatenate(list(engine.rows(np.split(pixels, range(batch_size, len(pixels), batch_size)))))
 
 
@@ -71,7 +73,7 @@ def pairs(rows: np.ndarray, similarity: float) -> set[tuple[int, int]]:
 
 def test_the_reference_is_a_forward_pass_in_fp32(backbone: Backbone) -> None:
     x = pictures(6)
-    engine = engines.start(backbone, engine="reference", size_px=SIZE, batch_size=3, device="cpu")
+    engine = engines.start_engine(backbone, engine="reference", size_px=SIZE, batch_size=3, device="cpu")
     rows = np.concatenate(list(engine.rows(iter(np.split(x, 4)))))
     assert engine.name == "torch float32"
     assert np.allclose(rows, direct(x, backbone.net), rtol=1e-4, atol=1e-5)
@@ -96,11 +98,11 @@ HERE = [
 @pytest.mark.parametrize("name", ["mobilenet_v2", "resnet18", "swin_t"])
 @pytest.mark.parametrize("device", HERE)
 def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, name: str) -> None:
-    backbone = backbones.load(name, weights="random", sha256=None, seed=0, size_px=SIZE, early_end=False)
+    backbone = backbones.load_backbone(name, weights="random", sha256=None, seed=0, size_px=SIZE, early_exit=False)
     x = pictures(20)
     exact, rows = direct(x, backbone.net), []
     for batch_size in (8, 8, 3, 64):
-        engine = engines.start(backbone, engine="auto", size_px=SIZE, batch_size=batch_size, device=device)
+        engine = engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=batch_size, device=device)
         rows.append(np.concatenate(list(engine.rows(np.split(x, range(batch_size, len(x), batch_size))))))
     assert engine.name == {"cuda": "torch float16", "mps": "torch float32"}[device]
     assert cosines(rows[0], exact).min() >= engines.MIN_COSINE
@@ -114,10 +116,10 @@ def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, n
 @pytest.mark.parametrize("device", HERE)
 def test_more_passes_than_are_in_flight_keep_their_order(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "_AREA_AT_ONCE", 4 * SIZE**2)
-    backbone = backbones.load("resnet18", weights="random", sha256=None, seed=0, size_px=SIZE)
+    backbone = backbones.load_backbone("resnet18", weights="random", sha256=None, seed=0, size_px=SIZE)
     x = pictures(33)
     exact = direct(x, backbone.net)
-    engine = engines.start(backbone, engine="auto", size_px=SIZE, batch_size=7, device=device)
+    engine = engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=7, device=device)
     found = np.concatenate(list(engine.rows(np.split(x, range(7, len(x), 7)))))
     assert (cosines(found, exact) >= engines.MIN_COSINE).all()
     assert found.shape == exact.shape
@@ -127,7 +129,7 @@ def test_more_passes_than_are_in_flight_keep_their_order(device: str, monkeypatc
 @pytest.mark.parametrize("sizes", [[16, 16, 16], [7], [40, 1], [], [8, 2, 8]])
 def test_batches_of_any_size_are_taken_together_in_order(sizes: list[int]) -> None:
     numbers = np.arange(sum(sizes))
-    found = list(cuda.together(np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else [], 10))
+    found = list(cuda.rebatch(np.split(numbers, np.cumsum(sizes)[:-1]) if sizes else [], 10))
     assert np.array_equal(np.concatenate([numbers[:0], *(part for parts in found for part in parts)]), numbers)
     assert [sum(map(len, parts)) for parts in found[:-1]] == [10] * (len(found) - 1)
 
@@ -152,7 +154,7 @@ def test_the_size_of_batches_changes_no_byte(backbone: Backbone) -> None:
 def test_rounded_filters_keep_their_sum_where_rounding_each_weight_loses_it() -> None:
     filters = torch.randn(200, 9, generator=torch.Generator().manual_seed(0))
     filters -= filters.mean(1, keepdim=True) * 0.99  # they cancel
-    rounded = engines.keeping_sums(filters)
+    rounded = engines.round_keeping_sums(filters)
     assert torch.equal(rounded, rounded.bfloat16().float())
     assert ((rounded - filters).abs() <= filters.abs() / 64 + 0.01).all()
     lost, lost_by_each = (abs((x - filters).sum(1)).mean() for x in (rounded, filters.bfloat16().float()))
@@ -160,13 +162,15 @@ def test_rounded_filters_keep_their_sum_where_rounding_each_weight_loses_it() ->
 
 
 def test_no_batch_gives_no_row(backbone: Backbone) -> None:
-    engine = engines.start(backbone, engine="auto", size_px=SIZE, batch_size=4, device="cpu")
+    engine = engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=4, device="cpu")
     assert list(engine.rows([])) == []
 
 
 def test_an_engine_far_from_the_reference_is_not_taken(backbone: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "MIN_COSINE", 1.01)  # which none reaches
-    assert engines.start(backbone, engine="auto", size_px=SIZE, batch_size=8, device="cpu").name == "torch float32"
+    assert (
+        engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=8, device="cpu").name == "torch float32"
+    )
 
 
 class Untraceable(nn.Module):
@@ -188,7 +192,7 @@ def test_a_device_that_is_not_there_is_an_error(device: str, backbone: Backbone)
     if {"cuda": torch.cuda, "mps": torch.backends.mps}[device].is_available():
         pytest.skip(f"this machine has {device}")
     with pytest.raises(ParamsError, match=rf"runtime\.device is '{device}', but torch finds only .*cpu here"):
-        engines.start(backbone, engine="auto", size_px=SIZE, batch_size=1, device=device)
+        engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=1, device=device)
 
 
 @needs_openvino
@@ -209,14 +213,14 @@ def photographs() -> Iterator[np.ndarray]:
             if not name.endswith("/"):
                 image = decode(archive.read(name), min_side_px=1, max_pixels=2**63).image
                 smaller = np.array(image.resize((320, 240), Image.Resampling.BILINEAR))
-                yield to_input(smaller, size_px=224, resize="squash")
+                yield resize_image(smaller, size_px=224, resize="squash")
 
 
 @needs_openvino
 @pytest.mark.skipif(not (MOBILENET.is_file() and PHOTOS.is_file()), reason="no photographs beside the repository")
 def test_photographs_have_the_reference_s_features_by_the_fastest_engine() -> None:
     digest = sha256(MOBILENET.read_bytes()).hexdigest()
-    backbone = backbones.load("mobilenet_v2", weights=str(MOBILENET), sha256=digest, seed=0, size_px=224)
+    backbone = backbones.load_backbone("mobilenet_v2", weights=str(MOBILENET), sha256=digest, seed=0, size_px=224)
     x = np.stack(list(photographs()))
     fast, exact = run(backbone, x), direct(x, backbone.net)
     assert len(x) >= 15

@@ -16,7 +16,7 @@ from tandem.features.backbones import backbone as backbones
 from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines import engine as engines
 from tandem.features.extract import _AHEAD_A_WORKER, _BATCHES_AHEAD, extract
-from tandem.images.transforms import read_inputs, to_input
+from tandem.images.transforms import load_transformed, resize_image
 
 SIZE = 48
 MOBILENET = Path(__file__).resolve().parents[3] / "shared" / "data" / "weights" / "mobilenet_v2-imagenet.pth"
@@ -33,7 +33,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    return backbones.load("shufflenet_v2_x0_5", weights="random", sha256=None, seed=0, size_px=SIZE)
+    return backbones.load_backbone("shufflenet_v2_x0_5", weights="random", sha256=None, seed=0, size_px=SIZE)
 
 
 def drawn(seed: int, size: tuple[int, int] = (80, 60), mode: str = "RGB") -> Image.Image:
@@ -56,7 +56,7 @@ def paths(tmp_path: Path) -> list[Path]:
 
 def run(paths: list[Path], backbone: Backbone, **options: object) -> Iterator[np.ndarray]:
     chosen = {"size_px": SIZE, "resize": "squash", "batch_size": 4, "workers": 2, **options}
-    engine = engines.start(
+    engine = engines.start_engine(
         backbone, engine="reference", size_px=chosen["size_px"], batch_size=chosen["batch_size"], device="cpu"
     )
     return extract(paths, engine=engine, name=backbone.name, **chosen)
@@ -64,7 +64,7 @@ def run(paths: list[Path], backbone: Backbone, **options: object) -> Iterator[np
 
 def direct(image: Image.Image, net: nn.Module) -> np.ndarray:
     """The features of one picture, squashed, in a forward pass of its own."""
-    pixels = to_input(np.array(image.convert("RGB")), size_px=SIZE, resize="squash")
+    pixels = resize_image(np.array(image.convert("RGB")), size_px=SIZE, resize="squash")
     with torch.no_grad():
         return net(torch.from_numpy(pixels)[None])[0].numpy()
 
@@ -99,7 +99,7 @@ def test_each_view_is_a_forward_pass_of_its_own_whatever_the_batches(
     for number, path in enumerate(paths):
         drawn(number).save(path)
     rows = np.concatenate(list(run(paths, backbone, batch_size=batch_size, views=3)))
-    seen = (read_inputs(path.read_bytes(), size_px=SIZE, resize="squash", views=3) for path in paths)
+    seen = (load_transformed(path.read_bytes(), size_px=SIZE, resize="squash", views=3) for path in paths)
     with torch.no_grad():
         expected = np.stack([backbone.net(torch.from_numpy(each)).numpy() for each in seen])
     assert rows.shape == (5, 3, backbone.dim)
@@ -175,7 +175,7 @@ def test_the_crop_is_what_torchvision_does_with_its_imagenet_weights(tmp_path: P
         drawn(number, size).save(paths[-1])
         with torch.no_grad():
             expected.append(net.eval()(transform(drawn(number, size))[None])[0].numpy())
-    backbone = backbones.load(
+    backbone = backbones.load_backbone(
         "mobilenet_v2", weights=str(MOBILENET), sha256=sha256(MOBILENET.read_bytes()).hexdigest(), seed=0, size_px=224
     )
     crop, squash = (

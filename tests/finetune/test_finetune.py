@@ -23,14 +23,14 @@ from tandem.evaluation.metrics import log_loss, softmax
 from tandem.features import extract as extraction
 from tandem.features.backbones import backbone as backbones
 from tandem.features.engines import engine as engines
-from tandem.files import read_csv, sha256, tree
+from tandem.files import list_files, read_csv, sha256
 from tandem.finetune import finetune as finetuning
-from tandem.finetune.job import Job, num_layers
+from tandem.finetune.job import FinetuneJob, trainable_layers_of
 from tandem.tables.features import load_features, write_features
 from tandem.tables.samples import Sample, Samples
-from tandem.tables.splits import folds
+from tandem.tables.splits import stratified_group_folds
 from tandem.training import logistic
-from tandem.training.loggers import Epoch, tracked
+from tandem.training.loggers import Epoch, open_logger
 
 SIZE, NUM = 32, 48
 NAME = "shufflenet_v2_x0_5"
@@ -97,17 +97,17 @@ def samples() -> Samples:
 
 def job(
     images: list[Path], root: Path, *, layers: int, weights: Path | None = None, device: str = "cpu", **changes: Any
-) -> Job:
+) -> FinetuneJob:
     given = {"weights": "random", "sha256": None} if weights is None else weights_of(weights)
-    backbone = backbones.load(NAME, **given, seed=0, size_px=SIZE)
+    backbone = backbones.load_backbone(NAME, **given, seed=0, size_px=SIZE)
     knobs = {"batch_size": 16, "workers": 2, "device": device}
-    engine = engines.start(backbone, engine="reference", size_px=SIZE, batch_size=16, device="cpu")
+    engine = engines.start_engine(backbone, engine="reference", size_px=SIZE, batch_size=16, device="cpu")
     plain = {"size_px": SIZE, "resize": "squash", "batch_size": 16, "workers": 2}
     rows = extraction.extract(images, engine=engine, name=NAME, **plain)
     write_features(root / "extract", ids=samples().ids, dim=backbone.dim, batches=rows, meta={"backbone": NAME})
-    return Job(
+    return FinetuneJob(
         name=NAME,
-        num_layers=layers,
+        trainable_layers_of=layers,
         samples=samples(),
         images=images,
         views=1,
@@ -119,7 +119,7 @@ def job(
         weights_seed=0,
         settings={**SETTINGS, **changes},
         balance="sampler",
-        folds=3,
+        stratified_group_folds=3,
         runtime=knobs,
     )
 
@@ -139,7 +139,7 @@ def trained_weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in tree(folder)}
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in list_files(folder)}
 
 
 def test_without_a_thawed_layer_the_rows_are_those_of_the_extraction_to_the_byte(
@@ -158,8 +158,8 @@ def test_a_frozen_backbone_loads_no_torch() -> None:
 
 
 def test_layers_are_given_for_all_or_by_name() -> None:
-    assert [num_layers(2, name) for name in ("a", "b")] == [2, 2]
-    assert [num_layers({"a": 3}, name) for name in ("a", "b")] == [3, 0]
+    assert [trainable_layers_of(2, name) for name in ("a", "b")] == [2, 2]
+    assert [trainable_layers_of({"a": 3}, name) for name in ("a", "b")] == [3, 0]
 
 
 def test_a_probe_first_begins_at_the_probe_s_validation_loss(
@@ -169,8 +169,8 @@ def test_a_probe_first_begins_at_the_probe_s_validation_loss(
     told = finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
     x = np.asarray(load_features(tmp_path / "extract", ids=samples().ids).x)
     rows, targets = x[samples().rows("train")], samples().targets("train")
-    fold_of = folds(targets, samples().groups("train"), num_folds=3, seed=0)
-    fitted = logistic.search(rows, targets, fold_of, balanced=True).head
+    fold_of = stratified_group_folds(targets, samples().groups("train"), num_folds=3, seed=0)
+    fitted = logistic.fit_cv(rows, targets, fold_of, balanced=True).head
     logits = (x[samples().rows("val")] - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias
     target = samples().targets("val")
     logits = logits / fit_temperature(logits.astype(np.float32), target=target)
@@ -183,7 +183,7 @@ def test_the_tuned_trunk_and_head_are_kept_and_its_rows_are_what_it_gives(
 ) -> None:
     tuned = job(images, tmp_path, layers=2, weights=trained_weights, epochs=2, precision="bfloat16", mix="cutmix")
     finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
-    backbone = backbones.load(NAME, **weights_of(trained_weights), seed=0, size_px=SIZE)
+    backbone = backbones.load_backbone(NAME, **weights_of(trained_weights), seed=0, size_px=SIZE)
     frozen = {key: value.clone() for key, value in backbone.net.state_dict().items()}
     state = torch.load(tmp_path / "out" / "trunk.pt", weights_only=True)
     assert {key.split(".")[1] for key in state if not torch.equal(state[key], frozen[key])} <= {"stage4", "conv5"}
@@ -285,7 +285,7 @@ def test_a_fine_tune_from_random_weights_learns_and_one_killed_three_times_ends_
         assert not (tmp_path / "out").exists()
     [state] = (tmp_path / "recovery").rglob("state.pt")
     assert 3 <= len(torch.load(state, weights_only=True)["curve"]) - 1 < 8
-    with tracked("tensorboard", tmp_path / "log") as track:
+    with open_logger("tensorboard", tmp_path / "log") as track:
         again = finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery", on_epoch=track("net"))
     assert again == told
     assert contents(tmp_path / "out") == contents(tmp_path / "unbroken")  # of which no log was written

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tandem.finetune.prefetch import Fed, to_device
+from tandem.finetune.prefetch import Prefetcher, to_device
 
 CPU = torch.device("cpu")
 DEVICES = [CPU] + [torch.device("cuda")] * torch.cuda.is_available()
@@ -23,7 +23,7 @@ def numbered(count: int, *, pause_s: float = 0) -> Iterator[tuple[torch.Tensor, 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 def test_batches_come_whole_and_in_order(device: torch.device) -> None:
     given = (tuple(to_device(part.numpy(), device) for part in batch) for batch in numbered(9))
-    assert [[int(part) for part in batch] for batch in Fed(given, device)] == [[n, -n] for n in range(9)]
+    assert [[int(part) for part in batch] for batch in Prefetcher(given, device)] == [[n, -n] for n in range(9)]
 
 
 def test_the_next_batch_is_made_while_one_is_used() -> None:
@@ -34,7 +34,7 @@ def test_the_next_batch_is_made_while_one_is_used() -> None:
             made.release()
             yield batch
 
-    fed = iter(Fed(batches(), CPU))
+    fed = iter(Prefetcher(batches(), CPU))
     next(fed)
     assert made.acquire(timeout=5)
     assert made.acquire(timeout=5)  # the second, though nobody asked for it
@@ -42,12 +42,12 @@ def test_the_next_batch_is_made_while_one_is_used() -> None:
 
 
 def test_what_is_waited_is_the_time_between_steps_and_not_that_of_steps() -> None:
-    slow, fast = Fed(numbered(5, pause_s=0.04), CPU), Fed(numbered(5), CPU)
+    slow, fast = Prefetcher(numbered(5, pause_s=0.04), CPU), Prefetcher(numbered(5), CPU)
     assert len(list(slow)) == 5
     for _ in fast:
         time.sleep(0.04)
-    assert 0.2 <= slow.waited_s() < 2
-    assert fast.waited_s() < 0.1
+    assert 0.2 <= slow.wait_seconds() < 2
+    assert fast.wait_seconds() < 0.1
 
 
 def test_an_error_of_the_thread_is_raised_where_batches_are_used() -> None:
@@ -55,7 +55,7 @@ def test_an_error_of_the_thread_is_raised_where_batches_are_used() -> None:
         yield from numbered(1)
         raise OSError("the disk is gone")
 
-    fed = iter(Fed(broken(), CPU))
+    fed = iter(Prefetcher(broken(), CPU))
     next(fed)
     with pytest.raises(OSError, match="the disk is gone"):
         next(fed)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torchvision.transforms import v2
 
-from tandem.finetune.augment import OPERATIONS, rand_augment
+from tandem.finetune.augment import rand_augment, rand_augment_ops
 
 SPACE = v2.RandAugment._AUGMENTATION_SPACE
 
@@ -16,10 +16,10 @@ def pictures(count: int) -> torch.Tensor:
 
 
 def test_the_operations_are_those_of_torchvision() -> None:
-    assert set(OPERATIONS) == set(SPACE)
+    assert set(rand_augment_ops) == set(SPACE)
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
+@pytest.mark.parametrize("name", rand_augment_ops)
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_an_operation_is_what_torchvision_does_at_its_default_strength(name: str, sign: int) -> None:
     own = v2.RandAugment()
@@ -28,7 +28,7 @@ def test_an_operation_is_what_torchvision_does_at_its_default_strength(name: str
     values = magnitudes(own.num_magnitude_bins, *image.shape[1:])
     magnitude = 0.0 if values is None else float(values[own.magnitude]) * (sign if is_signed else 1)
     expected = own._apply_image_or_video_transform(image, name, magnitude, own.interpolation, own._fill)
-    assert torch.equal(OPERATIONS[name](image, sign), expected)
+    assert torch.equal(rand_augment_ops[name](image, sign), expected)
     assert torch.equal(expected, image) == (name == "Identity")
 
 

@@ -8,10 +8,10 @@ from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from tandem.finetune.augment import Augment
-from tandem.finetune.layers import Thawed
-from tandem.finetune.trainer import Settings, Training
+from tandem.finetune.layers import TrainableLayers
+from tandem.finetune.trainer import FinetuneSettings, Trainer
 
-SETTINGS = Settings(
+SETTINGS = FinetuneSettings(
     lr=0.1,
     layer_decay=0.5,
     batch_size=6,
@@ -46,11 +46,11 @@ class Pooled(nn.Module):
 
 
 @pytest.fixture
-def training() -> Training:
+def training() -> Trainer:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
         trunk, head = Pooled(), nn.Linear(4, 2)
-    return Training(trunk, head, Thawed((tuple(trunk.parameters()),), (trunk,)), SETTINGS)
+    return Trainer(trunk, head, TrainableLayers((tuple(trunk.parameters()),), (trunk,)), SETTINGS)
 
 
 def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
@@ -58,7 +58,7 @@ def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:
     return [(pixels, torch.eye(2)[torch.arange(6) % 2]) for pixels in drawn]
 
 
-def test_the_average_is_that_of_torch(training: Training) -> None:
+def test_the_average_is_that_of_torch(training: Trainer) -> None:
     expected = AveragedModel(copy.deepcopy(training.model), multi_avg_fn=get_ema_multi_avg_fn(0.8), use_buffers=True)
     expected.update_parameters(training.model)
     for batch in batches(4):
@@ -71,11 +71,11 @@ def test_the_average_is_that_of_torch(training: Training) -> None:
     assert int(found["0.layers.1.num_batches_tracked"]) == 4
 
 
-def test_the_loss_is_that_before_the_step_and_a_rate_of_nothing_moves_nothing(training: Training) -> None:
+def test_the_loss_is_that_before_the_step_and_a_rate_of_nothing_moves_nothing(training: Trainer) -> None:
     [(pixels, targets)] = batches(1)
-    training.set_rate(0)
+    training.set_lr(0)
     first, right = training.step(pixels, targets, weight=None, is_half=False)
-    training.set_rate(1)
+    training.set_lr(1)
     second, _ = training.step(pixels, targets, weight=None, is_half=False)
     third, _ = training.step(pixels, targets, weight=None, is_half=False)
     assert first == second

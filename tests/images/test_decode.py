@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tandem.errors import BrokenImage
+from tandem.errors import CorruptImageError
 from tandem.images import decode
 
 LIMITS = {"min_side_px": 8, "max_pixels": 1_000_000}
@@ -47,7 +47,7 @@ def extension(data: bytes) -> str | None:
 
 
 def reason(data: bytes, **limits: int) -> str:
-    with pytest.raises(BrokenImage) as caught:
+    with pytest.raises(CorruptImageError) as caught:
         decode.decode(data, **{**LIMITS, **limits})
     return caught.value.reason
 
@@ -274,7 +274,7 @@ def test_an_empty_file_is_empty() -> None:
     ],
 )
 def test_what_is_no_picture_says_so(data: bytes) -> None:
-    with pytest.raises(BrokenImage, match=r"not a picture in a known format \(JPEG, PNG") as caught:
+    with pytest.raises(CorruptImageError, match=r"not a picture in a known format \(JPEG, PNG") as caught:
         decode.decode(data, **LIMITS)
     assert caught.value.reason == "not_an_image"
 
@@ -282,7 +282,7 @@ def test_what_is_no_picture_says_so(data: bytes) -> None:
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
 def test_a_picture_cut_off_half_way_is_truncated(format: str) -> None:
     data = encoded(noise(64, 64), format)
-    with pytest.raises(BrokenImage, match=r"ends early or is damaged \(.+\)") as caught:
+    with pytest.raises(CorruptImageError, match=r"ends early or is damaged \(.+\)") as caught:
         decode.decode(data[: len(data) // 2], **LIMITS)
     assert caught.value.reason == "truncated"
 
@@ -308,7 +308,7 @@ def test_damage_of_any_kind_ends_in_one_kind_of_error() -> None:
             data[place] = rng.integers(256)
         try:
             decode.decode(bytes(data), **LIMITS)
-        except BrokenImage:
+        except CorruptImageError:
             refused += 1
     assert 200 < refused < 800
 
@@ -316,7 +316,7 @@ def test_damage_of_any_kind_ends_in_one_kind_of_error() -> None:
 def test_a_small_picture_is_refused_by_its_shorter_side() -> None:
     data = encoded(noise(40, 9), "PNG")
     assert decoded(data).size == (40, 9)
-    with pytest.raises(BrokenImage, match="40 x 9 pixels; the shorter side needs 10") as caught:
+    with pytest.raises(CorruptImageError, match="40 x 9 pixels; the shorter side needs 10") as caught:
         decode.decode(data, min_side_px=10, max_pixels=1000)
     assert caught.value.reason == "too_small"
 
@@ -324,7 +324,7 @@ def test_a_small_picture_is_refused_by_its_shorter_side() -> None:
 def test_a_large_picture_is_refused_by_its_pixels() -> None:
     data = encoded(noise(40, 25), "PNG")
     assert decode.decode(data, min_side_px=1, max_pixels=1000).image.size == (40, 25)
-    with pytest.raises(BrokenImage, match="40 x 25 pixels; at most 999 are allowed") as caught:
+    with pytest.raises(CorruptImageError, match="40 x 25 pixels; at most 999 are allowed") as caught:
         decode.decode(data, min_side_px=1, max_pixels=999)
     assert caught.value.reason == "too_large"
 

@@ -38,7 +38,7 @@ def bits(packed: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("size", [(200, 150), (90, 240), (40, 40)])
 def test_every_row_is_imagehashs_phash_of_the_turned_thumbnail(seed: int, size: tuple[int, int]) -> None:
     picture = drawn(seed, width=size[0], height=size[1])
-    found = hashing.oriented_hashes(picture)
+    found = hashing.dihedral_phashes(picture)
     assert (found.shape, found.dtype) == ((8, 32), np.uint8)
     thumbnail = picture.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
     for row, turn in zip(found, TURNS, strict=True):
@@ -48,44 +48,44 @@ def test_every_row_is_imagehashs_phash_of_the_turned_thumbnail(seed: int, size: 
 
 def test_the_first_row_is_imagehashs_phash_of_the_picture_itself() -> None:
     assert np.array_equal(
-        bits(hashing.oriented_hashes(drawn(1))[0]), imagehash.phash(drawn(1), hash_size=16).hash.ravel()
+        bits(hashing.dihedral_phashes(drawn(1))[0]), imagehash.phash(drawn(1), hash_size=16).hash.ravel()
     )
 
 
 def test_a_turned_picture_has_the_same_rows_in_another_order() -> None:
     picture = drawn(3, width=160, height=160)
-    rows = {row.tobytes() for row in hashing.oriented_hashes(picture)}
+    rows = {row.tobytes() for row in hashing.dihedral_phashes(picture)}
     assert len(rows) == 8
     for turn in TURNS[1:]:
-        first = bits(hashing.oriented_hashes(picture.transpose(turn))[0])
+        first = bits(hashing.dihedral_phashes(picture.transpose(turn))[0])
         nearest = min(int((first != bits(np.frombuffer(row, np.uint8))).sum()) for row in rows)
         assert nearest <= 4, "the thumbnail is rounded to whole greys on both ways"
 
 
 def test_a_smaller_and_recompressed_copy_is_near_and_another_picture_is_far() -> None:
-    one = bits(hashing.oriented_hashes(drawn(1))[0])
-    small = bits(hashing.oriented_hashes(drawn(1).resize((120, 90)))[0])
-    other = bits(hashing.oriented_hashes(drawn(2))[0])
+    one = bits(hashing.dihedral_phashes(drawn(1))[0])
+    small = bits(hashing.dihedral_phashes(drawn(1).resize((120, 90)))[0])
+    other = bits(hashing.dihedral_phashes(drawn(2))[0])
     assert (one != small).sum() < 25 < 80 < (one != other).sum()
 
 
 def test_the_cosine_of_signs_tells_the_number_of_differing_bits() -> None:
-    packed = np.concatenate([hashing.oriented_hashes(drawn(seed))[:1] for seed in range(6)])
+    packed = np.concatenate([hashing.dihedral_phashes(drawn(seed))[:1] for seed in range(6)])
     signs = hashing.as_signs(packed)
     assert (signs.dtype, signs.shape) == (np.float32, (6, 256))
     differing = (bits(packed)[:, None] != bits(packed)[None]).sum(axis=2)
     cosines = signs @ signs.T / hashing.NUM_BITS
-    expected = [[hashing.similarity_of_bits(int(count)) for count in row] for row in differing]
+    expected = [[hashing.similarity_of_distance(int(count)) for count in row] for row in differing]
     assert np.allclose(cosines, expected)
 
 
 def test_the_ends_of_the_scale() -> None:
-    assert [hashing.similarity_of_bits(count) for count in (0, 64, 128, 256)] == [1.0, 0.5, 0.0, -1.0]
+    assert [hashing.similarity_of_distance(count) for count in (0, 64, 128, 256)] == [1.0, 0.5, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("colour", ["black", "white", "teal"])
 def test_a_flat_picture_is_like_nothing_not_even_itself(colour: str) -> None:
-    flat = hashing.oriented_hashes(Image.new("RGB", (50, 50), colour))[:1]
-    signs = hashing.as_signs(np.concatenate([flat, flat, hashing.oriented_hashes(drawn(1))[:1]]))
+    flat = hashing.dihedral_phashes(Image.new("RGB", (50, 50), colour))[:1]
+    signs = hashing.as_signs(np.concatenate([flat, flat, hashing.dihedral_phashes(drawn(1))[:1]]))
     assert not signs[:2].any()
     assert (np.abs(signs[2]) == 1).all()

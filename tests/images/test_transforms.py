@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch.nn import functional
 from torchvision import transforms
 
-from tandem.errors import BrokenImage
+from tandem.errors import CorruptImageError
 from tandem.images import decode
 from tandem.images import transforms as inputs
 
@@ -58,21 +58,21 @@ KINDS = {
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pixels_are_those_that_the_merge_saw(kind: str) -> None:
     expected = np.asarray(decode.decode(KINDS[kind], min_side_px=1, max_pixels=10_000).image)
-    assert np.array_equal(inputs.pixels(KINDS[kind]), expected)
+    assert np.array_equal(inputs.decode_pixels(KINDS[kind]), expected)
 
 
 @pytest.mark.parametrize("num_bytes", [0, 200, 1000])
 def test_a_picture_that_ends_early_is_broken(num_bytes: int) -> None:
     assert len(KINDS["4:4:4"]) > 1500
-    with pytest.raises(BrokenImage):
-        inputs.read_inputs(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
+    with pytest.raises(CorruptImageError):
+        inputs.load_transformed(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("size_px", [32, 96, 224])
 def test_an_input_is_square_whatever_the_picture(resize: decode.Resize, size: tuple[int, int], size_px: int) -> None:
-    found = inputs.to_input(np.array(drawn(*size)), size_px=size_px, resize=resize)
+    found = inputs.resize_image(np.array(drawn(*size)), size_px=size_px, resize=resize)
     assert found.shape == (size_px, size_px, 3)
     assert found.dtype == np.uint8
 
@@ -81,7 +81,7 @@ def test_an_input_is_square_whatever_the_picture(resize: decode.Resize, size: tu
 def test_the_crop_is_that_of_torchvisions_evaluation_but_for_rounding(size: tuple[int, int]) -> None:
     evaluation = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
     expected = np.asarray(evaluation(drawn(*size))).astype(int)
-    found = inputs.to_input(np.array(drawn(*size)), size_px=224, resize="crop")
+    found = inputs.resize_image(np.array(drawn(*size)), size_px=224, resize="crop")
     assert np.abs(found - expected).max() <= 2
     assert np.abs(found - expected).mean() < 0.05
 
@@ -89,28 +89,28 @@ def test_the_crop_is_that_of_torchvisions_evaluation_but_for_rounding(size: tupl
 @pytest.mark.parametrize("size", SIZES)
 def test_the_squash_is_that_of_pillow_but_for_rounding(size: tuple[int, int]) -> None:
     expected = np.asarray(drawn(*size).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(inputs.to_input(np.array(drawn(*size)), size_px=96, resize="squash") - expected).max() <= 2
+    assert np.abs(inputs.resize_image(np.array(drawn(*size)), size_px=96, resize="squash") - expected).max() <= 2
 
 
 def test_a_crop_adds_no_border() -> None:
     red = np.array(Image.new("RGB", (400, 20), "red"))
-    assert (inputs.to_input(red, size_px=64, resize="crop") == (255, 0, 0)).all()
+    assert (inputs.resize_image(red, size_px=64, resize="crop") == (255, 0, 0)).all()
 
 
 def test_a_squash_keeps_both_ends_of_a_long_picture() -> None:
     picture = Image.new("RGB", (400, 20), "white")
     picture.paste("red", (0, 0, 100, 20))
     picture.paste("blue", (300, 0, 400, 20))
-    found = inputs.to_input(np.array(picture), size_px=32, resize="squash")
+    found = inputs.resize_image(np.array(picture), size_px=32, resize="squash")
     assert found[16, 2].tolist() == [255, 0, 0]
     assert found[16, -3].tolist() == [0, 0, 255]
 
 
 def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
     picture = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
-    seen = inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
+    seen = inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
     assert seen.shape == (10, 64, 64, 3)
-    assert np.array_equal(seen[:1], inputs.read_inputs(KINDS["4:4:4"], size_px=64, resize="squash"))
+    assert np.array_equal(seen[:1], inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash"))
     assert np.array_equal(seen[1], seen[0][:, ::-1])
     height, width = picture.shape[:2]
     corner = Image.fromarray(picture[: round(0.8 * height), : round(0.8 * width)])
@@ -122,14 +122,14 @@ def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_ar
 
 def test_a_picture_of_one_pixel_has_all_views() -> None:
     one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
-    assert inputs.read_inputs(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
+    assert inputs.load_transformed(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
 
 
 @pytest.mark.parametrize("side", [32, 77, 224])
 def test_the_layout_in_which_torch_resizes_changes_no_pixel(side: int) -> None:
-    image = inputs.pixels(KINDS["4:4:4"])
+    image = inputs.decode_pixels(KINDS["4:4:4"])
     planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()[None]
     expected = functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
-    found = inputs.to_input(image, size_px=side, resize="squash")
+    found = inputs.resize_image(image, size_px=side, resize="squash")
     assert np.array_equal(found, expected.numpy())
     assert found.flags.c_contiguous

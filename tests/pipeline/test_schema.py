@@ -110,19 +110,19 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 def complaint(params: Any) -> str:
     with pytest.raises(ParamsError) as caught:
-        schema.check(params)
+        schema.check_params(params)
     return str(caught.value)
 
 
 def test_a_file_with_every_kind_of_entry_passes() -> None:
-    schema.check(GOOD)
+    schema.check_params(GOOD)
 
 
 @pytest.mark.parametrize(
     "path", [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))], ids=lambda path: path.name
 )
 def test_the_committed_files_pass(path: Path) -> None:
-    schema.check(read_params(path))
+    schema.check_params(read_params(path))
 
 
 @pytest.mark.parametrize(("text", "value"), [("1e-3", 0.001), ("1E-3", 0.001), ("1", 1), ("0.001", 0.001)])
@@ -130,7 +130,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
     (tmp_path / "params.yaml").write_text(f"lr: {text}")
     lr = read_params(tmp_path / "params.yaml")["lr"]
     assert lr == value
-    schema.check(changed("train.lr", lr))
+    schema.check_params(changed("train.lr", lr))
 
 
 @pytest.mark.parametrize(

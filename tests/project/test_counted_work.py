@@ -104,7 +104,9 @@ def paths(tmp_path: Path) -> Iterator[list[Path]]:
 
 def test_extraction_reads_and_computes_each_picture_once_in_whole_batches(paths: list[Path]) -> None:
     net = Counting()
-    engine = engines.start(Backbone("means", net, 3, ""), engine="reference", size_px=32, batch_size=4, device="cpu")
+    engine = engines.start_engine(
+        Backbone("means", net, 3, ""), engine="reference", size_px=32, batch_size=4, device="cpu"
+    )
     rows = extract(paths, engine=engine, size_px=32, resize="squash", batch_size=4, workers=2, name="means")
     assert len(np.concatenate(list(rows))) == 11
     assert sorted(Counted.reads) == [path.name for path in paths]

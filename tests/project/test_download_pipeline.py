@@ -7,7 +7,7 @@ import pytest
 
 from scratch_project import LABELS, make_clone, picture, save, tiny_params
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, Fault, Services
-from tandem.files import read_json, tree_sha256
+from tandem.files import dir_sha256, read_json
 
 SECRETS = (KAGGLE_KEY, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE)
 DATASET, PROJECT = "somebody/shapes", "workshop/shapes-2"
@@ -56,7 +56,7 @@ def clone(tmp_path_factory, services):
 
 
 def files(clone, name):
-    return tree_sha256(clone.root / "data/download/files" / name)
+    return dir_sha256(clone.root / "data/download/files" / name)
 
 
 def receipt(clone, name):

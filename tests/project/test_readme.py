@@ -40,7 +40,7 @@ def test_the_sample_s_table_in_the_readme_is_that_of_the_metrics():
     models = scores["models"]
     assert set(models) <= set(stated)
     assert all(abs(float(stated[name]) - models[name]["top1_accuracy"]) < 0.05 for name in models)
-    assert scores["shipped"]["model"] in summary.table(scores)
+    assert scores["shipped"]["model"] in summary.format_results(scores)
 
 
 @pytest.mark.skipif(not (ROOT / "metrics" / "study.csv").is_file(), reason="the pipeline has not run here")

@@ -15,6 +15,6 @@ def test_a_port_that_is_taken_is_an_error_that_says_so():
         port = taken.getsockname()[1]
         with (
             pytest.raises(ReviewError, match=rf"the App cannot be at 127.0.0.1:{port} \(.*\); take another --port"),
-            app.served(None, None, address="127.0.0.1", port=port),
+            app.launch_app(None, None, address="127.0.0.1", port=port),
         ):
             pass

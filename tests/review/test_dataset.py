@@ -18,11 +18,11 @@ import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from tandem.curation.duplicates.search import components, near_pairs
+from tandem.curation.duplicates.search import components, radius_pairs
 from tandem.errors import DataError, ReviewError
 from tandem.review import database, mongod
 from tandem.review import dataset as review
-from tandem.review.dataset import Picture
+from tandem.review.dataset import ReviewImage
 
 NAME = "planted"
 MAX_DISTANCE = 0.1
@@ -54,14 +54,14 @@ def planted(folder):
 def _picture(i, path):
     split = SPLITS[i % 4]
     tags = () if split else ("copies", "blurred") if i % 8 == 3 else ("conflicts",)
-    return Picture(
+    return ReviewImage(
         f"{i * 7919 % 1000:03d}", path, "ab"[i % 2], "web", f"g{i // 2}", split, tags, ("web/x.png",) * (i % 3)
     )
 
 
 def _child(database_dir, folder, report_path):
     pictures, features = planted(Path(folder))
-    findings = review.build(
+    findings = review.replace_dataset(
         name=NAME, database_dir=Path(database_dir), pictures=pictures, features=features, max_distance=MAX_DISTANCE
     )
     report = {
@@ -79,7 +79,9 @@ def _child(database_dir, folder, report_path):
 
 def _refused(database_dir, pictures, features):
     try:
-        review.build(name=NAME, database_dir=database_dir, pictures=pictures, features=features, max_distance=0.1)
+        review.replace_dataset(
+            name=NAME, database_dir=database_dir, pictures=pictures, features=features, max_distance=0.1
+        )
     except ReviewError as error:
         return str(error)
 
@@ -222,7 +224,7 @@ def test_samples_stand_in_the_order_given_with_all_their_fields(report, expected
 
 @pytest.mark.slow
 def test_views_hold_the_pictures_of_a_split_or_tag(report, expected):
-    for word in review.VIEWS:
+    for word in review.SAVED_VIEWS:
         assert report["views"][word] == [p.id for p in expected[0] if word in (p.split, *p.tags)]
 
 
@@ -270,7 +272,7 @@ def test_brain_drops_what_the_pipeline_s_own_search_links_and_nothing_else(repor
     The planted features have mean zero, so that Brain's centring changes no distance.
     """
     pictures, features, _ = expected
-    pairs = near_pairs(features, min_similarity=1 - MAX_DISTANCE)
+    pairs = radius_pairs(features, min_similarity=1 - MAX_DISTANCE)
     linked = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
     kept, dropped = [], set()
     for row, picture in enumerate(pictures):
@@ -390,7 +392,9 @@ def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
 
 
 def _build_in_vain(tmp_path, pictures, features):
-    review.build(name=NAME, database_dir=tmp_path / "db", pictures=pictures, features=features, max_distance=0.1)
+    review.replace_dataset(
+        name=NAME, database_dir=tmp_path / "db", pictures=pictures, features=features, max_distance=0.1
+    )
 
 
 def test_features_of_another_number_of_rows_are_refused(tmp_path):

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tandem.errors import DataError
-from tandem.review.edits import Shown, decided, touched
+from tandem.review.edits import SampleEdit, decisions_from_edits, num_changed
 from tandem.tables.decisions import Decision, Decisions
 
 LABELS = {"aa": "car", "ab": "car", "bb": "truck", "cc": "truck"}
@@ -14,9 +14,11 @@ CLASSES = ("car", "truck")
 
 def after(before=(), copies=None, **changes):
     """The decisions once some pictures have (label, *tags); the others are as their sources had them."""
-    shown = {id_: Shown(label, frozenset()) for id_, label in LABELS.items()}
-    shown |= {id_: Shown(label, frozenset(tags)) for id_, (label, *tags) in changes.items()}
-    found = decided(Decisions(tuple(before)), shown, labels=LABELS, copies=copies or {}, class_names=CLASSES)
+    shown = {id_: SampleEdit(label, frozenset()) for id_, label in LABELS.items()}
+    shown |= {id_: SampleEdit(label, frozenset(tags)) for id_, (label, *tags) in changes.items()}
+    found = decisions_from_edits(
+        Decisions(tuple(before)), shown, labels=LABELS, copies=copies or {}, class_names=CLASSES
+    )
     return found.decisions
 
 
@@ -82,5 +84,5 @@ def test_decisions_about_pictures_that_are_not_shown_stay():
 def test_what_was_touched_is_counted_by_pictures():
     one = Decisions((Decision("aa", "drop"), Decision("bb", "keep")))
     other = Decisions((Decision("aa", "drop"), Decision("ab", "copy", "cc"), Decision("bb", "keep", "", "why")))
-    assert touched(one, other) == 3
-    assert touched(one, one) == 0
+    assert num_changed(one, other) == 3
+    assert num_changed(one, one) == 0

@@ -48,12 +48,12 @@ def test_a_mongod_on_the_path_is_linked_to_where_fiftyone_looks(tmp_path):
     )
     assert given == tmp_path / "bin" / "mongod"
     assert given.resolve() == on_path
-    assert mongod.flaw(given) == ""
+    assert mongod.problem_with(given) == ""
 
 
 def test_a_mongod_that_does_not_run_is_replaced_by_one_that_does(tmp_path):
     broken = _fake(tmp_path / "bin" / "mongod", "echo libcrypto.so.3: cannot open >&2; exit 127")
-    assert mongod.flaw(broken) == "does not run: libcrypto.so.3: cannot open"
+    assert mongod.problem_with(broken) == "does not run: libcrypto.so.3: cannot open"
     on_path = _working(tmp_path / "path" / "mongod")
     given = mongod.provide(
         folder=broken.parent, search_path=str(on_path.parent), machine="Linux x86_64", install=_no_install
@@ -87,14 +87,14 @@ def test_an_installation_that_fails_is_quoted(tmp_path):
 
 def test_an_old_mongod_is_named_with_its_version(tmp_path):
     old = _fake(tmp_path / "mongod", "echo db version v4.4.29")
-    assert mongod.flaw(old) == "is db version v4.4, too old for FiftyOne"
+    assert mongod.problem_with(old) == "is db version v4.4, too old for FiftyOne"
     assert mongod.find(tmp_path, search_path="") is None
 
 
 def test_a_file_that_cannot_be_started_has_a_flaw(tmp_path):
     text = tmp_path / "mongod"
     text.write_text("no program")
-    assert "does not run: " in mongod.flaw(text)
+    assert "does not run: " in mongod.problem_with(text)
 
 
 @pytest.mark.parametrize("uri", ["", "mongodb://127.0.0.1:9"])

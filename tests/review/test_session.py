@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tandem.errors import DataError, ReviewError
-from tandem.review.session import Recorder, broken, copies_of, guesses
+from tandem.review.session import DecisionWriter, corrupt_files, duplicates_of, predictions_of
 from tandem.tables.decisions import Decision, Decisions, load_decisions
 from tandem.tables.samples import Sample, Samples
 
@@ -28,7 +28,7 @@ def recorder(tmp_path, answer=False, before=Decisions()):  # noqa: B008
         asked.append(question)
         return answer
 
-    return Recorder(tmp_path / "decisions.csv", before, num_pictures=300, ask=ask), asked
+    return DecisionWriter(tmp_path / "decisions.csv", before, num_pictures=300, ask=ask), asked
 
 
 def test_decisions_are_written_when_they_change(tmp_path, capsys):
@@ -83,7 +83,7 @@ def test_contradictions_are_told_once_and_are_an_error_at_the_end(tmp_path, caps
 
 
 def test_models_guess_with_their_probability():
-    found = guesses({"net": np.log([[1, 1], [1, 1], [1, 3], [9, 1]])}, SAMPLES, splits=("val", "test"))
+    found = predictions_of({"net": np.log([[1, 1], [1, 1], [1, 3], [9, 1]])}, SAMPLES, splits=("val", "test"))
     assert {id_: (guess.label, round(guess.confidence, 6)) for id_, guess in found["net"].items()} == {
         "c": ("truck", 0.75),
         "d": ("car", 0.9),
@@ -95,8 +95,8 @@ def test_files_that_could_not_be_read_are_shown_where_they_lie(tmp_path):
     (tmp_path / "web" / "half.jpg").write_bytes(b"x")
     rows = [("half.jpg", "truncated"), ("gone.jpg", "empty"), ("bus.jpg", "ignored_label")]
     dropped = [{"source": "web", "path": path, "label": "car", "reason": reason} for path, reason in rows]
-    assert broken(dropped, tmp_path) == [((tmp_path / "web/half.jpg").absolute(), "car", "truncated")]
+    assert corrupt_files(dropped, tmp_path) == [((tmp_path / "web/half.jpg").absolute(), "car", "truncated")]
 
 
 def test_a_picture_is_taken_for_a_copy_of_its_pairs_or_of_its_group():
-    assert copies_of([{"first": "a", "second": "c"}], SAMPLES) == {"a": ["c"], "b": ["a"], "c": ["a"], "d": []}
+    assert duplicates_of([{"first": "a", "second": "c"}], SAMPLES) == {"a": ["c"], "b": ["a"], "c": ["a"], "d": []}

@@ -57,7 +57,7 @@ def test_an_archive_is_unpacked_and_named_by_its_bytes(tmp_path: Path, zipped: P
 
 
 def test_a_folder_is_copied_and_named_by_its_tree(tmp_path: Path, folder: Path) -> None:
-    digest = files.tree_sha256(folder)
+    digest = files.dir_sha256(folder)
     (folder / ".DS_Store").write_bytes(b"litter that comes and goes")
     fetched = archive.fetch(tmp_path / "out", path=folder, sha256=digest)
     assert contents(tmp_path / "out") == TREE
@@ -91,7 +91,7 @@ def test_another_digest_is_refused_and_the_old_target_stays(
     path: Path = request.getfixturevalue(kind)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "old").write_bytes(b"old")
-    found = files.sha256(path) if path.is_file() else files.tree_sha256(path)
+    found = files.sha256(path) if path.is_file() else files.dir_sha256(path)
     with pytest.raises(SourceError, match=f"{path} has sha256 {found}, but {'0' * 64} is expected; get the right"):
         archive.fetch(tmp_path / "out", path=path, sha256="0" * 64)
     assert contents(tmp_path / "out") == {"old": b"old"}

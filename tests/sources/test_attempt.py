@@ -17,7 +17,7 @@ from shutil import disk_usage
 import psutil
 import pytest
 
-from tandem.sources.transfer.attempt import Done, Limits, Task, attempt
+from tandem.sources.transfer.attempt import ClientCall, Completed, Limits, attempt
 from tandem.sources.transfer.failures import Failure
 
 SECRET = "0badc0de" * 4
@@ -49,7 +49,7 @@ def plain_environ():
 def run(code, *, limits=QUICK, secrets=(SECRET,), job=None, own=None, **environ):
     """The end of an attempt whose child runs `code`."""
     Path("planted.py").write_text(PREFACE + code, encoding="utf-8")
-    task = Task("planted", job or {}, own or {}, secrets, title="planted")
+    task = ClientCall("planted", job or {}, own or {}, secrets, title="planted")
     return attempt(task, home=Path.cwd() / "home", limits=limits, environ=plain_environ() | environ)
 
 
@@ -71,7 +71,7 @@ tell("bytes", num_bytes=7)
 tell("ended", result={"client": "kaggle 2"})
 """
     place = "storage.googleapis.com/a.zip"
-    assert run(code) == Done({"client": "kaggle 2"}, place, hashes="md5=AAAA", etag='"e"', num_bytes=7)
+    assert run(code) == Completed({"client": "kaggle 2"}, place, hashes="md5=AAAA", etag='"e"', num_bytes=7)
     assert not is_alive(child())
 
 
@@ -108,7 +108,7 @@ def test_what_the_child_has_started_ends_with_it():
 
 def test_the_silence_is_counted_from_the_last_report():
     code = "for number in range(6):\n    tell('bytes', num_bytes=number)\n    time.sleep(0.3)\ntell('ended', result={})"
-    assert run(code, limits=Limits(silence_s=1, grace_s=0.25)) == Done()
+    assert run(code, limits=Limits(silence_s=1, grace_s=0.25)) == Completed()
 
 
 def test_a_child_that_never_ends_is_killed_at_the_deadline_though_it_says_much():
@@ -158,7 +158,7 @@ def test_an_archive_that_the_disk_cannot_hold_is_not_begun(tmp_path):
 
 def test_what_has_come_already_needs_no_more_room():
     code = f"begin({10**18}, start={10**18 - 1})\ntell('ended', result={{}})"
-    assert run(code, limits=Limits(max_bytes=10**18)) == Done(num_bytes=10**18)
+    assert run(code, limits=Limits(max_bytes=10**18)) == Completed(num_bytes=10**18)
 
 
 @pytest.mark.parametrize(
@@ -171,13 +171,13 @@ def test_a_child_that_ends_without_a_word_is_a_failure_of_the_client(last):
 
 def test_a_child_that_never_reads_its_job_is_a_failure_of_the_client():
     Path("mute.py").write_text("import os; os._exit(0)", encoding="utf-8")
-    task = Task("mute", {"long": "x" * 1_000_000}, {}, (), title="mute")
+    task = ClientCall("mute", {"long": "x" * 1_000_000}, {}, (), title="mute")
     ended = attempt(task, home=Path("home"), limits=QUICK, environ=plain_environ())
     assert ended == Failure("client", "its process ended without a word")
 
 
 def test_a_client_that_is_not_there_is_a_failure_that_can_be_looked_into(capsys):
-    task = Task("not_there_at_all", {}, {}, (), title="none")
+    task = ClientCall("not_there_at_all", {}, {}, (), title="none")
     ended = attempt(task, home=Path("home"), limits=QUICK, environ=plain_environ() | {"TANDEM_TRACEBACK": "1"})
     assert ended == Failure("client", "its process ended without a word")
     assert "No module named not_there_at_all" in capsys.readouterr().err
@@ -190,12 +190,12 @@ def test_a_line_that_is_no_report_is_a_failure_of_the_client():
 @pytest.mark.parametrize("end", ["\\n", ""])
 def test_ten_megabytes_of_noise_on_stderr_stop_nobody(end, capfd):
     code = f"for _ in range(100):\n    sys.stderr.write('x' * 100_000 + '{end}')\ntell('ended', result={{}})"
-    assert run(code) == Done()
+    assert run(code) == Completed()
     assert capfd.readouterr() == ("", "")
 
 
 def test_bytes_that_are_no_text_stop_nobody():
-    assert run("os.write(2, bytes(range(256)))\ntell('ended', result={})") == Done()
+    assert run("os.write(2, bytes(range(256)))\ntell('ended', result={})") == Completed()
 
 
 OF_THE_USER = {

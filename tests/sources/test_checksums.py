@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tandem.sources.transfer import checksums
-from tandem.sources.transfer.checksums import Digests, flaw
+from tandem.sources.transfer.checksums import Digests, mismatch
 
 
 def crc32c(data):
@@ -87,20 +87,20 @@ SERVED = f"crc32c={FOUND.crc32c}, md5={FOUND.md5}"
     ],
 )
 def test_an_archive_that_is_as_promised_has_no_flaw(num_bytes, hashes):
-    assert flaw(FOUND, num_bytes=num_bytes, hashes=hashes) == ""
+    assert mismatch(FOUND, num_bytes=num_bytes, hashes=hashes) == ""
 
 
 @pytest.mark.parametrize("num_bytes", [0, len(DATA) - 1, len(DATA) + 1])
 def test_another_size_is_a_flaw_even_under_good_hashes(num_bytes):
-    assert flaw(FOUND, num_bytes=num_bytes, hashes=SERVED) == f"it has 11 bytes, {num_bytes} were promised"
+    assert mismatch(FOUND, num_bytes=num_bytes, hashes=SERVED) == f"it has 11 bytes, {num_bytes} were promised"
 
 
 @pytest.mark.parametrize("name", ["md5", "crc32c"])
 def test_another_hash_is_a_flaw_wherever_it_stands(name):
     promised, is_now = getattr(OTHER, name), getattr(FOUND, name)
     said = f"its {name} is {is_now}, {promised} was promised"
-    assert flaw(FOUND, num_bytes=None, hashes=f"{name}={promised}") == said
-    assert flaw(FOUND, num_bytes=len(DATA), hashes=SERVED.replace(is_now, promised)) == said
+    assert mismatch(FOUND, num_bytes=None, hashes=f"{name}={promised}") == said
+    assert mismatch(FOUND, num_bytes=len(DATA), hashes=SERVED.replace(is_now, promised)) == said
 
 
 @given(data=st.binary(min_size=1, max_size=100), which=st.integers(min_value=0), bit=st.integers(0, 7))
@@ -109,4 +109,4 @@ def test_any_flipped_bit_is_a_flaw(data, which, bit):
     flipped[which % len(data)] ^= 1 << bit
     served = expected(data)
     for hashes in (f"md5={served.md5}", f"crc32c={served.crc32c}"):
-        assert flaw(expected(bytes(flipped)), num_bytes=len(data), hashes=hashes)
+        assert mismatch(expected(bytes(flipped)), num_bytes=len(data), hashes=hashes)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tandem.errors import SourceError
-from tandem.files import read_json, sha256, tree_sha256
+from tandem.files import dir_sha256, read_json, sha256
 from tandem.pipeline.schema import Source
 from tandem.sources.download import KINDS, download
 
@@ -25,7 +25,7 @@ def test_a_folder_comes_with_a_receipt_of_what_it_holds(tmp_path, mine):
     receipt = download("mine", mine, folder=tmp_path / "out")
     files = tmp_path / "out" / "files" / "mine"
     assert (receipt.source, receipt.kind, receipt.num_files) == ("mine", "archive", 1)
-    assert receipt.sha256 == receipt.tree_sha256 == tree_sha256(files)
+    assert receipt.sha256 == receipt.tree_sha256 == dir_sha256(files)
     assert sha256(files / "car" / "1.png") == sha256(tmp_path / "mine" / "car" / "1.png")
     assert names(tmp_path / "out") == ["files/mine/car/1.png", "partial/mine.lock", "receipts/mine.json"]
     assert read_json(tmp_path / "out" / "receipts" / "mine.json")["asked"] == mine["archive"]

@@ -5,7 +5,7 @@ from typing import get_args
 import pytest
 
 from tandem.sources.transfer import failures
-from tandem.sources.transfer.failures import Failure, heals, keeps, remedy, told
+from tandem.sources.transfer.failures import Failure, describe_failure, is_resumable, is_transient, remedy
 
 PASSING = (408, 425, 429, 500, 502, 503, 504, 599)
 LASTING = (400, 401, 402, 403, 404, 405, 409, 410, 418, 422, 451)
@@ -26,7 +26,7 @@ WITHOUT_STATUS = {
 
 
 def test_the_table_holds_every_kind():
-    assert {*WITHOUT_STATUS, "answer"} == set(get_args(failures.Kind))
+    assert {*WITHOUT_STATUS, "answer"} == set(get_args(failures.FailureKind))
 
 
 @pytest.mark.parametrize("is_archive", [True, False])
@@ -34,7 +34,7 @@ def test_the_table_holds_every_kind():
 def test_what_is_no_answer_is_judged_by_its_kind(kind, is_archive):
     failure = Failure(kind, "said", place=PLACE, is_archive=is_archive)
     is_passing, is_sound, text, advice = WITHOUT_STATUS[kind]
-    assert (heals(failure), keeps(failure), told(failure)) == (is_passing, is_sound, text)
+    assert (is_transient(failure), is_resumable(failure), describe_failure(failure)) == (is_passing, is_sound, text)
     assert remedy(failure).startswith(advice)
 
 
@@ -43,21 +43,21 @@ def test_what_is_no_answer_is_judged_by_its_kind(kind, is_archive):
 def test_an_answer_that_passes_heals_and_keeps_what_came_before_it(status, is_archive):
     failure = Failure("answer", status=status, place=PLACE, is_archive=is_archive)
     # What the storage itself refuses to go on with may be another archive than the part.
-    assert (heals(failure), keeps(failure)) == (True, not is_archive)
+    assert (is_transient(failure), is_resumable(failure)) == (True, not is_archive)
     assert remedy(failure) == "run it again later"
 
 
 @pytest.mark.parametrize("status", LASTING)
 def test_a_refusal_of_the_interface_is_final(status):
     failure = Failure("answer", status=status, place="api.kaggle.com/v1")
-    assert (heals(failure), keeps(failure)) == (False, False)
+    assert (is_transient(failure), is_resumable(failure)) == (False, False)
     assert remedy(failure).startswith("set TANDEM_TRACEBACK=1 to see more")
 
 
 @pytest.mark.parametrize("status", LASTING)
 def test_a_refusal_of_the_storage_heals_as_its_link_is_signed_anew(status):
     failure = Failure("answer", status=status, place=PLACE, is_archive=True)
-    assert (heals(failure), keeps(failure)) == (True, False)
+    assert (is_transient(failure), is_resumable(failure)) == (True, False)
 
 
 @pytest.mark.parametrize(
@@ -73,10 +73,10 @@ def test_a_refusal_of_the_storage_heals_as_its_link_is_signed_anew(status):
     ],
 )
 def test_a_failure_is_told_with_its_place_and_what_was_said(failure, text):
-    assert told(failure) == text
+    assert describe_failure(failure) == text
 
 
-@pytest.mark.parametrize("kind", get_args(failures.Kind))
+@pytest.mark.parametrize("kind", get_args(failures.FailureKind))
 def test_what_only_a_person_can_do_ends_in_a_way_out(kind):
     advice = remedy(Failure(kind, status=403))
     assert "run it again" in advice or "by hand" in advice

@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tandem.errors import DamagedArchive, SourceError
+from tandem.errors import CorruptArchiveError, SourceError
 from tandem.sources.transfer import fetch as fetching
-from tandem.sources.transfer.attempt import Limits, Task
+from tandem.sources.transfer.attempt import ClientCall, Limits
 from tandem.sources.transfer.checksums import digests
-from tandem.sources.transfer.fetch import Order
+from tandem.sources.transfer.fetch import Request
 
 # job["plan"]: for each attempt the text that is added to the archive and the reports that follow.
 CLIENT = """
@@ -68,8 +68,8 @@ def environ():
 
 
 def order(*plan, resumes=False, sha256=None, explain=lambda failure: "", version=3):
-    task = Task("planted", {"plan": list(plan), "version": version}, {}, (), title="planted")
-    return Order(task, archive="fruit.zip", resumes=resumes, sha256=sha256, explain=explain)
+    task = ClientCall("planted", {"plan": list(plan), "version": version}, {}, (), title="planted")
+    return Request(task, archive="fruit.zip", resumes=resumes, sha256=sha256, explain=explain)
 
 
 def take(path):
@@ -77,7 +77,9 @@ def take(path):
 
 
 def fetch(scratch, *plan, use=take, limits=QUICK, **options):
-    return fetching.fetch(order(*plan, **options), scratch=scratch, use=use, limits=limits, environ=environ())
+    return fetching.fetch_with_retries(
+        order(*plan, **options), scratch=scratch, use=use, limits=limits, environ=environ()
+    )
 
 
 def refusal(scratch, *plan, **options):
@@ -288,7 +290,7 @@ def test_an_archive_that_cannot_be_used_as_it_is_damaged_is_fetched_anew(scratch
     def use(path):
         used.append(path.read_text())
         if used == ["torn"]:
-            raise DamagedArchive("a.zip: 1.jpg cannot be read; get it again")
+            raise CorruptArchiveError("a.zip: 1.jpg cannot be read; get it again")
 
     assert fetch(scratch, ["torn", ENDED], WHOLE, use=use, resumes=True).digests.num_bytes == 5
     assert used == ["torn", "whole"]
@@ -297,7 +299,7 @@ def test_an_archive_that_cannot_be_used_as_it_is_damaged_is_fetched_anew(scratch
 
 def test_an_archive_that_stays_damaged_is_told_with_what_its_user_says(scratch):
     def use(path):
-        raise DamagedArchive("archive fruit.zip: 1.jpg cannot be read; get it again")
+        raise CorruptArchiveError("archive fruit.zip: 1.jpg cannot be read; get it again")
 
     said = refusal(scratch, WHOLE, WHOLE, use=use, limits=Limits(wait_s=0, attempts=2))
     assert said.startswith(
@@ -364,7 +366,7 @@ def test_archives_that_differ_each_time_are_damaged(scratch):
 
 
 def ask(*plan, explain=lambda failure: ""):
-    task = Task("planted", {"plan": plan}, {}, (), title="planted")
+    task = ClientCall("planted", {"plan": plan}, {}, (), title="planted")
     return fetching.ask(task, explain=explain, limits=QUICK, environ=environ())
 
 

@@ -59,17 +59,17 @@ def fetch_refusal(tmp_path, environ, number=3):
     return refusal(lambda limits: fetched(tmp_path, environ, number, limits))
 
 
-def standing(environ, dataset=REF):
-    return kaggle.standing(dataset=dataset, limits=LIMITS, environ=environ)
+def service_info(environ, dataset=REF):
+    return kaggle.service_info(dataset=dataset, limits=LIMITS, environ=environ)
 
 
 def standing_refusal(environ, dataset=REF):
-    return refusal(kaggle.standing, dataset=dataset, environ=environ)
+    return refusal(kaggle.service_info, dataset=dataset, environ=environ)
 
 
 def test_the_standing_of_a_dataset_is_told_without_downloading_it(services, environ):
     services.add_kaggle(REF, version=5, archive=ARCHIVE, licence="CC0-1.0")
-    assert standing(environ | PAIR_IN_VARIABLES) == ((3, 4, 5), "2.3 MB", "CC0-1.0")
+    assert service_info(environ | PAIR_IN_VARIABLES) == ((3, 4, 5), "2.3 MB", "CC0-1.0")
     assert services.asked("kaggle.download", "kaggle.storage") == []
 
 
@@ -83,7 +83,7 @@ def test_the_standing_of_a_dataset_is_told_without_downloading_it(services, envi
 )
 def test_what_the_service_does_not_state_of_a_dataset_is_not_made_up(services, environ, answer, told):
     services.faults.append(Fault("kaggle.dataset", body=json.dumps(answer).encode()))
-    assert standing(environ | PAIR_IN_VARIABLES) == told
+    assert service_info(environ | PAIR_IN_VARIABLES) == told
 
 
 @pytest.mark.parametrize("way", ["variable", "variable for a file", "file"])
@@ -92,7 +92,7 @@ def test_a_token_is_shown_to_the_service_wherever_it_was_found(services, environ
     path.parent.mkdir()
     path.write_text("" if way == "variable" else f"{KAGGLE_TOKEN}\n")
     stated = {"variable": {"KAGGLE_API_TOKEN": KAGGLE_TOKEN}, "variable for a file": {"KAGGLE_API_TOKEN": str(path)}}
-    assert standing(environ | stated.get(way, {})).versions == (3, 4)
+    assert service_info(environ | stated.get(way, {})).versions == (3, 4)
     (asked,) = services.asked("kaggle.dataset")
     assert asked.headers["authorization"] == f"Bearer {KAGGLE_TOKEN}"
 
@@ -100,7 +100,7 @@ def test_a_token_is_shown_to_the_service_wherever_it_was_found(services, environ
 def test_a_pair_is_shown_to_the_service_from_its_file(services, environ, tmp_path):
     (tmp_path / ".kaggle").mkdir()
     (tmp_path / ".kaggle" / "kaggle.json").write_text(json.dumps({"username": KAGGLE_USERNAME, "key": KAGGLE_KEY}))
-    assert standing(environ).versions == (3, 4)
+    assert service_info(environ).versions == (3, 4)
     (asked,) = services.asked("kaggle.dataset")
     assert asked.headers["authorization"] == f"Basic {PAIR}"
 

@@ -41,7 +41,7 @@ EXPORTED = "The following augmentation was applied to create {} of each source i
 
 
 def receipt_of(folder, fetched=FETCHED):
-    return receipts.receipt(
+    return receipts.make_receipt(
         folder, fetched, source="cars", kind="kaggle", asked=ASKED, fetched_at="2025-01-02T03:04:05+00:00"
     )
 
@@ -52,7 +52,7 @@ def test_a_receipt_says_what_was_fetched_and_counts_it(tmp_path: Path) -> None:
         tmp_path / "data",
         {"Car/1.jpg": b"12345", "README.dataset.txt": "License: MIT", "README.roboflow.txt": exported},
     )
-    receipts.write(tmp_path / "receipt.json", receipt_of(folder))
+    receipts.write_receipt(tmp_path / "receipt.json", receipt_of(folder))
     listed = "".join(
         f"{hashlib.sha256(data).hexdigest()}  {name}\n"
         for name, data in {"Car/1.jpg": b"12345", "README.dataset.txt": b"License: MIT"}.items()
@@ -86,14 +86,14 @@ def test_a_receipt_says_what_was_fetched_and_counts_it(tmp_path: Path) -> None:
 )
 def test_a_receipt_is_read_as_it_was_written(tmp_path, fetched):
     receipt = receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"}), fetched)
-    receipts.write(tmp_path / "receipt.json", receipt)
-    assert receipts.read(tmp_path / "receipt.json") == receipt
+    receipts.write_receipt(tmp_path / "receipt.json", receipt)
+    assert receipts.read_receipt(tmp_path / "receipt.json") == receipt
 
 
 def test_a_receipt_that_is_read_and_written_again_is_the_same_file(tmp_path):
     first, second = tmp_path / "first.json", tmp_path / "second.json"
-    receipts.write(first, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
-    receipts.write(second, receipts.read(first))
+    receipts.write_receipt(first, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
+    receipts.write_receipt(second, receipts.read_receipt(first))
     assert second.read_bytes() == first.read_bytes()
 
 
@@ -117,17 +117,17 @@ def test_what_is_no_receipt_is_read_as_none(tmp_path, content):
     path = tmp_path / "receipt.json"
     if content is not None:
         path.write_bytes(content)
-    assert receipts.read(path) is None
+    assert receipts.read_receipt(path) is None
 
 
 @pytest.mark.parametrize("change", [{"size": 1}, {"licence": ...}])
 def test_a_receipt_with_more_or_fewer_facts_than_ours_is_read_as_none(tmp_path, change):
     path = tmp_path / "receipt.json"
-    receipts.write(path, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
-    assert receipts.read(path)
+    receipts.write_receipt(path, receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"})))
+    assert receipts.read_receipt(path)
     facts = files.read_json(path) | change
     files.write_json(path, {name: fact for name, fact in facts.items() if fact is not ...})
-    assert receipts.read(path) is None
+    assert receipts.read_receipt(path) is None
 
 
 @pytest.mark.parametrize(

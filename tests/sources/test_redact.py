@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from tandem.sources.transfer.redact import basic, scrubbed
+from tandem.sources.transfer.redact import basic, redacted
 
 KAGGLE_KEY = "0badc0de" * 4
 ROBOFLOW_KEY = "madeUpKey0madeUpKey1"
@@ -38,38 +38,38 @@ SIGNED = (
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_even_if_nobody_named_it(said):
-    clean = scrubbed(said, [])
+    clean = redacted(said, [])
     hidden = (ROBOFLOW_KEY, LINK_KEY, SIGNATURE, KAGGLE_KEY, "gcp%40kaggle", basic("wanda", KAGGLE_KEY))
     assert [secret for secret in hidden if secret in clean] == []
     assert "***" in clean
 
 
 def test_only_the_values_of_a_url_are_hidden():
-    assert scrubbed(f"GET https://api.roboflow.com/ws/p?api_key={ROBOFLOW_KEY}&nocache=true failed", []) == (
+    assert redacted(f"GET https://api.roboflow.com/ws/p?api_key={ROBOFLOW_KEY}&nocache=true failed", []) == (
         "GET https://api.roboflow.com/ws/p?api_key=***&nocache=true failed"
     )
 
 
 def test_a_secret_is_hidden_wherever_it_stands():
     said = f'key {KAGGLE_KEY}, {{"key": "{KAGGLE_KEY}"}}, /{KAGGLE_KEY}/, x{KAGGLE_KEY}x'
-    assert scrubbed(said, [KAGGLE_KEY]) == 'key ***, {"key": "***"}, /***/, x***x'
+    assert redacted(said, [KAGGLE_KEY]) == 'key ***, {"key": "***"}, /***/, x***x'
 
 
 def test_a_secret_is_hidden_as_urls_write_it():
-    assert scrubbed(f"POST /x?a={quote('sé/cr+et=&?', safe='')}", ["sé/cr+et=&?"]) == "POST /x?a=***"
+    assert redacted(f"POST /x?a={quote('sé/cr+et=&?', safe='')}", ["sé/cr+et=&?"]) == "POST /x?a=***"
 
 
 def test_of_two_secrets_the_longer_is_hidden_whole():
-    assert scrubbed("abcdefgh-long abcdefgh", ["abcdefgh", "abcdefgh-long"]) == "*** ***"
+    assert redacted("abcdefgh-long abcdefgh", ["abcdefgh", "abcdefgh-long"]) == "*** ***"
 
 
 def test_an_empty_secret_hides_nothing():
-    assert scrubbed("nothing to hide", ["", ""]) == "nothing to hide"
+    assert redacted("nothing to hide", ["", ""]) == "nothing to hide"
 
 
 def test_a_text_that_is_clean_stays_clean():
-    clean = scrubbed(f"{SIGNED} Bearer {KAGGLE_KEY} api_key={ROBOFLOW_KEY} {KAGGLE_KEY}", [KAGGLE_KEY])
-    assert scrubbed(clean, [KAGGLE_KEY]) == clean
+    clean = redacted(f"{SIGNED} Bearer {KAGGLE_KEY} api_key={ROBOFLOW_KEY} {KAGGLE_KEY}", [KAGGLE_KEY])
+    assert redacted(clean, [KAGGLE_KEY]) == clean
 
 
 def test_basic_is_what_requests_sends():
@@ -88,14 +88,14 @@ words = st.text(st.characters(exclude_categories=["Cs"]))
 def test_no_key_of_eight_characters_survives_in_any_form(key, before, after):
     pair = basic("wanda", key)
     forms = [key, quote(key, safe=""), pair, quote(pair, safe=""), urlencode({"api_key": key}), f"Basic {pair}"]
-    clean = scrubbed(before + " ".join(forms) + after, [key, pair])
+    clean = redacted(before + " ".join(forms) + after, [key, pair])
     assert [form for form in (*forms, quote_plus(key)) if form in clean] == []
 
 
 @given(st.lists(keys, min_size=2, max_size=4), st.data())
 def test_keys_that_share_letters_do_not_save_each_other(secrets, data):
     text = "".join(data.draw(st.permutations([*secrets, *(secret[2:] for secret in secrets), secrets[0][:5]])))
-    clean = scrubbed(text, secrets)
+    clean = redacted(text, secrets)
     assert [secret for secret in secrets if secret in clean] == []
 
 
@@ -104,7 +104,7 @@ def test_a_text_without_secrets_is_unchanged(text):
     # "=" is in all that is hidden of a URL, "basic" and "bearer" begin all that is hidden of a header.
     plain = text.replace("=", "").replace("asic", "").replace("earer", "")
     if KAGGLE_KEY not in plain:
-        assert scrubbed(plain, [KAGGLE_KEY]) == plain
+        assert redacted(plain, [KAGGLE_KEY]) == plain
 
 
 @pytest.mark.parametrize(
@@ -119,4 +119,4 @@ def test_a_text_without_secrets_is_unchanged(text):
     ],
 )
 def test_ordinary_words_stay(text):
-    assert scrubbed(text, [KAGGLE_KEY]) == text
+    assert redacted(text, [KAGGLE_KEY]) == text

@@ -72,17 +72,17 @@ def fetch_refusal(tmp_path, environ, **options):
     return said
 
 
-def standing(environ, number):
-    return roboflow.standing(project=REF, version=number, limits=LIMITS, environ=environ)
+def service_info(environ, number):
+    return roboflow.service_info(project=REF, version=number, limits=LIMITS, environ=environ)
 
 
 def standing_refusal(environ, project=REF):
-    return refusal(roboflow.standing, project=project, version=2, environ=environ)
+    return refusal(roboflow.service_info, project=project, version=2, environ=environ)
 
 
 @pytest.mark.parametrize(("number", "size"), [(2, "1,234 pictures"), (10, "1 pictures"), (9, "size not stated")])
 def test_the_standing_of_a_project_is_told_without_downloading_it(services, environ, number, size):
-    assert standing(environ | KEY, number) == ((2, 10), size, "")
+    assert service_info(environ | KEY, number) == ((2, 10), size, "")
     assert services.asked("roboflow.export", "roboflow.link", "roboflow.storage") == []
 
 

@@ -11,10 +11,10 @@ from PIL import Image, ImageOps
 from sklearn.neighbors import NearestCentroid
 
 from tandem.errors import SourceError
-from tandem.files import read_json, tree, tree_sha256
-from tandem.images.hashing import as_signs, oriented_hashes
-from tandem.sources.synthetic.dataset import draw
-from tandem.sources.synthetic.encode import augment, content
+from tandem.files import dir_sha256, list_files, read_json
+from tandem.images.hashing import as_signs, dihedral_phashes
+from tandem.sources.synthetic.dataset import generate_sample
+from tandem.sources.synthetic.encode import content, random_augmentation
 from tandem.sources.synthetic.plan import plan
 
 SEED = 7
@@ -32,7 +32,7 @@ def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
     for manner in ("kaggle", "roboflow"):
         (folder / manner).mkdir()
-        draw(folder / manner, manner=manner, seed=SEED)
+        generate_sample(folder / manner, manner=manner, seed=SEED)
     return folder
 
 
@@ -63,7 +63,7 @@ def _label(path: str) -> str:
 def _pictures(root: Path, manner: str) -> list[str]:
     return [
         path.relative_to(root).as_posix()
-        for path in tree(root / manner)
+        for path in list_files(root / manner)
         if path.suffix.lower() not in (".txt", ".json")
     ]
 
@@ -81,8 +81,8 @@ def test_there_are_600_to_900_pictures_of_varied_sizes(root, upright):
 
 
 def test_the_same_seed_gives_the_same_bytes(root, tmp_path):
-    draw(tmp_path, manner="roboflow", seed=SEED)
-    assert tree_sha256(tmp_path) == tree_sha256(root / "roboflow")
+    generate_sample(tmp_path, manner="roboflow", seed=SEED)
+    assert dir_sha256(tmp_path) == dir_sha256(root / "roboflow")
 
 
 def test_another_seed_gives_other_bytes_everywhere():
@@ -94,7 +94,7 @@ def test_another_seed_gives_other_bytes_everywhere():
 
 def test_an_unknown_manner_is_named_with_the_known_ones(tmp_path):
     with pytest.raises(SourceError, match="no manner 'imagenet'; choose one of: kaggle, roboflow"):
-        draw(tmp_path, manner="imagenet", seed=SEED)
+        generate_sample(tmp_path, manner="imagenet", seed=SEED)
     assert not list(tmp_path.iterdir())
 
 
@@ -181,7 +181,7 @@ def test_versions_of_a_stem_show_one_scene_and_differ(truth):
 def test_augmentation_keeps_most_of_the_picture():
     image = Image.new("RGB", (150, 100), "grey")
     for number in range(50):
-        width, height = augment(image, np.random.default_rng(number)).size
+        width, height = random_augmentation(image, np.random.default_rng(number)).size
         assert width * height >= 0.8 * 150 * 100
 
 
@@ -242,7 +242,7 @@ def test_different_scenes_never_look_nearly_identical(truth, upright):
         # grey of 16 bits is clipped by convert(); see tandem.images.decode
         if path.startswith("kaggle/") and truth["modes"].get(path) != "I;16":
             first.setdefault(scene, path)
-    hashes = np.stack([oriented_hashes(upright[path]) for path in first.values()])
+    hashes = np.stack([dihedral_phashes(upright[path]) for path in first.values()])
     signs = as_signs(hashes[:, 0])
     for orientation in range(8):
         differing = (1 - signs @ as_signs(hashes[:, orientation]).T / 256) * 128

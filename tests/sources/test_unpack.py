@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tandem.errors import SourceError
-from tandem.sources.unpack import is_litter, unpack
+from tandem.sources.unpack import is_junk, unpack
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 NOISE = random.Random(5).randbytes(3000)
@@ -88,8 +88,8 @@ def test_content_not_name_tells_the_kind_and_litter_stays_behind(tmp_path: Path,
 
 
 def test_litter_is_known_by_folder_or_name() -> None:
-    assert is_litter("__MACOSX/a/1.jpg")
-    assert not is_litter("a/Thumbs.db.jpg")
+    assert is_junk("__MACOSX/a/1.jpg")
+    assert not is_junk("a/Thumbs.db.jpg")
 
 
 def test_old_zip_names_without_the_utf8_flag_are_read_as_zipfile_reads_them(tmp_path: Path) -> None:

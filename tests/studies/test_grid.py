@@ -15,16 +15,16 @@ import pytest
 import sklearn.metrics
 from scipy import special
 
-from tandem.errors import LeakySplit
-from tandem.studies.grid import Grid, Run, Study, finding, study
+from tandem.errors import LeakageError
+from tandem.studies.grid import StudyGrid, StudyResult, StudyRun, study, study_summary
 from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.training import heads
-from tandem.training.heads import Settings
+from tandem.training.heads import TrainSettings
 
 CLASSES = ("car", "truck")
 KEPT = ("one", "other", "logit", "feature")  # means of others are not selected from
 MODELS = ["one", "other", "mean", "weighted", "logit", "feature"]
-SETTINGS = Settings(
+SETTINGS = TrainSettings(
     head="linear",
     lr=1.0,
     batch_size=1,
@@ -62,10 +62,10 @@ def studied(
     *,
     seeds: int = 1,
     dropout: float = 0.5,
-    settings: Settings = SETTINGS,
+    settings: TrainSettings = SETTINGS,
     workers: int = 1,
-) -> Study:
-    grid = Grid(tuple(lrs), tuple(batch_sizes), seeds)
+) -> StudyResult:
+    grid = StudyGrid(tuple(lrs), tuple(batch_sizes), seeds)
     return study(
         features,
         samples=samples,
@@ -77,27 +77,27 @@ def studied(
     )
 
 
-def runs(features: dict[str, np.ndarray], samples: Samples, lrs: list[float], batch_sizes: list[int]) -> list[Run]:
+def runs(features: dict[str, np.ndarray], samples: Samples, lrs: list[float], batch_sizes: list[int]) -> list[StudyRun]:
     return list(studied(features, samples, lrs, batch_sizes).runs)
 
 
 @pytest.fixture(scope="module")
-def grid(features: dict[str, np.ndarray], samples: Samples) -> list[Run]:
+def grid(features: dict[str, np.ndarray], samples: Samples) -> list[StudyRun]:
     return runs(features, samples, [0.01, 0.001], [8, 16])
 
 
-def test_there_is_one_row_for_each_model_and_pair(grid: list[Run]) -> None:
+def test_there_is_one_row_for_each_model_and_pair(grid: list[StudyRun]) -> None:
     expected = [(lr, size, model) for lr in (0.01, 0.001) for size in (8, 16) for model in MODELS]
     assert [(run.lr, run.batch_size, run.model) for run in grid] == expected
 
 
-def test_the_pairs_differ(grid: list[Run]) -> None:
+def test_the_pairs_differ(grid: list[StudyRun]) -> None:
     for model in MODELS:
         assert len({run.log_loss for run in grid if run.model == model}) == 4
 
 
 def test_the_order_of_the_grid_changes_no_number(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     turned = runs(features, samples, [0.001, 0.01], [16, 8])
     assert turned != grid
@@ -105,7 +105,7 @@ def test_the_order_of_the_grid_changes_no_number(
 
 
 def test_a_run_alone_is_the_run_among_others(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     assert runs(features, samples, [0.001], [8]) == [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
 
@@ -123,13 +123,13 @@ def test_what_stops_a_training_in_another_process_is_told_by_this_one(
     without = Samples(
         CLASSES, tuple(replace(one, label="car") if one.split == "val" else one for one in samples.samples)
     )
-    with pytest.raises(LeakySplit, match="truck"):
+    with pytest.raises(LeakageError, match="truck"):
         studied(features, without, [0.01, 0.001], [8], workers=2)
     assert capfd.readouterr().err == ""
 
 
 def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     others = studied(features, samples, [0.001], [8], dropout=0.0).runs
     before = [run for run in grid if (run.lr, run.batch_size) == (0.001, 8)]
@@ -137,7 +137,7 @@ def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(
     assert changed == ["feature"]
 
 
-def test_the_test_rows_do_not_matter(grid: list[Run], features: dict[str, np.ndarray], samples: Samples) -> None:
+def test_the_test_rows_do_not_matter(grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples) -> None:
     rows = samples.rows("test")
     others = {name: x.copy() for name, x in features.items()}
     for x in others.values():
@@ -152,10 +152,10 @@ def test_the_test_rows_do_not_matter(grid: list[Run], features: dict[str, np.nda
 
 
 def test_the_scores_are_those_of_the_same_head_on_validation_and_train(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     settings = replace(SETTINGS, lr=0.001, batch_size=8)
-    logits = heads.train(features["one"], samples, settings=settings, name="one").logits
+    logits = heads.train_head(features["one"], samples, settings=settings, name="one").logits
     run = next(run for run in grid if (run.model, run.lr, run.batch_size) == ("one", 0.001, 8))
     val, targets = logits[samples.rows("val")], samples.targets("val")
     train = logits[samples.rows("train")]
@@ -165,7 +165,7 @@ def test_the_scores_are_those_of_the_same_head_on_validation_and_train(
 
 
 def test_each_pair_is_trained_by_as_many_seeds_as_are_asked_for_and_no_seed_depends_on_another(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     found = studied(features, samples, [0.001], [8], seeds=3)
     assert [(run.seed, run.model) for run in found.runs] == [(seed, model) for seed in range(3) for model in MODELS]
@@ -179,26 +179,26 @@ def test_the_library_holds_the_logits_of_what_was_trained(features: dict[str, np
     trained = [f"{model} lr=0.001 batch_size=8 seed={seed}" for seed in (0, 1) for model in MODELS if model in KEPT]
     assert list(found.library) == trained
     settings = replace(SETTINGS, lr=0.001, batch_size=8, seed=1)
-    logits = heads.train(features["other"], samples, settings=settings, name="other").logits
+    logits = heads.train_head(features["other"], samples, settings=settings, name="other").logits
     assert found.library["other lr=0.001 batch_size=8 seed=1"].tobytes() == logits.tobytes()
 
 
 def test_a_linear_head_stands_for_a_logistic_one(
-    grid: list[Run], features: dict[str, np.ndarray], samples: Samples
+    grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples
 ) -> None:
     found = studied(features, samples, [0.01, 0.001], [8, 16], settings=replace(SETTINGS, head="logistic"))
     assert list(found.runs) == grid
 
 
-def run(lr: float, batch_size: int, seed: int, log_loss: float, model: str = "one") -> Run:
-    return Run(model, lr, batch_size, seed, 0.9, log_loss, 1.0)
+def run(lr: float, batch_size: int, seed: int, log_loss: float, model: str = "one") -> StudyRun:
+    return StudyRun(model, lr, batch_size, seed, 0.9, log_loss, 1.0)
 
 
 def test_the_finding_names_the_lowest_and_the_highest_pair_and_weighs_them_by_the_seeds() -> None:
     clear = [
         run(lr, 4, seed, loss + 0.01 * seed) for lr, loss in ((0.1, 0.5), (0.01, 0.3), (0.001, 0.4)) for seed in (0, 1)
     ]
-    found = finding([*clear, *(replace(own, model="other", log_loss=own.log_loss + 0.1) for own in clear)])
+    found = study_summary([*clear, *(replace(own, model="other", log_loss=own.log_loss + 0.1) for own in clear)])
     assert found["lowest"] == {"lr": 0.01, "batch_size": 4, "log_loss": pytest.approx(0.355)}
     assert found["highest"] == {"lr": 0.1, "batch_size": 4, "log_loss": pytest.approx(0.555)}
     assert found["difference"] == pytest.approx(0.2)
@@ -211,8 +211,10 @@ def test_the_finding_names_the_lowest_and_the_highest_pair_and_weighs_them_by_th
 
 def test_a_difference_within_the_spread_is_called_so_and_a_single_seed_tells_no_spread() -> None:
     noisy = [run(0.1, 4, 0, 0.2), run(0.1, 4, 1, 0.8), run(0.1, 8, 0, 0.45), run(0.1, 8, 1, 0.5)]
-    assert "difference of 0.025 is not larger than the spread over seeds (0.424)" in str(finding(noisy)["finding"])
-    alone = finding([own for own in noisy if own.seed == 0])
+    assert "difference of 0.025 is not larger than the spread over seeds (0.424)" in str(
+        study_summary(noisy)["finding"]
+    )
+    alone = study_summary([own for own in noisy if own.seed == 0])
     assert alone["seed_spread"] is None
     assert str(alone["finding"]).endswith("The difference is 0.250; with a single seed its spread is not known.")
 

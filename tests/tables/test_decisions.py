@@ -22,7 +22,7 @@ def test_what_was_decided_is_told_by_question():
     assert found.drops == {"a": "logos, and more"}
     assert found.kept == {"c"}
     assert found.copies == {("d", "f")}
-    assert found.not_copies == {("d", "e")}
+    assert found.not_duplicates == {("d", "e")}
 
 
 def test_a_table_reads_back_sorted_whatever_the_order(tmp_path):

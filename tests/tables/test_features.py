@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tandem.errors import DataError
-from tandem.tables.features import Features, load_all, load_features, write_features
+from tandem.tables.features import Features, load_features, load_features_of, write_features
 
 IDS = ["a", "b", "c", "d", "e"]
 X = np.random.default_rng(0).normal(size=(5, 3)).astype(np.float32)
@@ -126,13 +126,13 @@ def test_rows_of_other_pictures_are_refused(tmp_path: Path, ids: list[str]) -> N
     with pytest.raises(DataError, match=told):
         load_features(tmp_path / "resnet50", ids=ids)
     with pytest.raises(DataError, match=told):
-        load_all(tmp_path, ["resnet50"], ids=ids)
+        load_features_of(tmp_path, ["resnet50"], ids=ids)
 
 
 def test_all_tables_of_a_folder_are_read_by_name(tmp_path: Path) -> None:
     for name, x in (("one", X), ("two", X * 2), ("unasked", X)):
         write(tmp_path / name, in_batches(x, 5))
-    found = load_all(tmp_path, ["two", "one"], ids=IDS)
+    found = load_features_of(tmp_path, ["two", "one"], ids=IDS)
     assert list(found) == ["two", "one"]
     assert np.array_equal(found["two"][:, 0], X * 2)
     assert np.array_equal(found["one"][:, 0], X)

@@ -7,19 +7,21 @@ import pytest
 
 from tandem.errors import DataError
 from tandem.files import read_csv
-from tandem.tables.index import Dropped, Index, Origin, Record, load_index, save_dropped, save_index
+from tandem.tables.index import Excluded, ImageRecord, Index, Origin, load_index, save_excluded, save_index
 
 
-def record(id_: str, **changes: object) -> Record:
+def record(id_: str, **changes: object) -> ImageRecord:
     origin = Origin("street", f"car/{id_}.jpg", "Carro")
-    plain = Record(id=id_, label="car", file=f"{id_}.jpg", width=40, height=30, hints=(), origins=(origin,))
+    plain = ImageRecord(
+        id=id_, label="car", file=f"{id_}.jpg", width=40, height=30, provenance_keys=(), origins=(origin,)
+    )
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
 ODD = record(
     "b",
     label="caminhão, grande",
-    hints=('stem:a/b/"quoted"', "video:línea\nnext"),
+    provenance_keys=('stem:a/b/"quoted"', "video:línea\nnext"),
     origins=(Origin("yard", "a, b/ç.jpg", "Caminhão"), Origin("street", 'x"y.png', "truck")),
 )
 
@@ -67,12 +69,12 @@ def test_a_record_without_a_class_or_an_origin_is_refused(changes: dict[str, obj
 
 
 def test_what_was_left_out_is_written_with_its_reason(tmp_path: Path) -> None:
-    save_dropped([Dropped("street", "a,b.jpg", "Ônibus", "ignored_label", "")], tmp_path / "dropped.csv")
+    save_excluded([Excluded("street", "a,b.jpg", "Ônibus", "ignored_label", "")], tmp_path / "dropped.csv")
     assert read_csv(tmp_path / "dropped.csv") == [
         {"source": "street", "path": "a,b.jpg", "label": "Ônibus", "reason": "ignored_label", "detail": ""}
     ]
 
 
 def test_a_list_of_nothing_left_out_has_its_header(tmp_path: Path) -> None:
-    save_dropped([], tmp_path / "dropped.csv")
+    save_excluded([], tmp_path / "dropped.csv")
     assert (tmp_path / "dropped.csv").read_text() == "source,path,label,reason,detail\n"

@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from tandem.errors import DataError
-from tandem.tables.logits import Logits, load_all, load_library, load_logits, save_library, save_logits
+from tandem.tables.logits import (
+    Logits,
+    load_logits,
+    load_logits_of,
+    load_model_library,
+    save_logits,
+    save_model_library,
+)
 
 IDS, NAMES = ("a", "b", "c"), ("car", "caminhão")
 VALUES = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
@@ -44,7 +51,7 @@ def test_logits_need_a_row_an_id_and_a_column_a_class(shape: tuple[int, ...]) ->
 
 def test_all_files_are_read_by_name(tmp_path: Path) -> None:
     paths = {"two": save(tmp_path / "2.npz", values=VALUES * 2), "one": save(tmp_path / "1.npz")}
-    found = load_all(paths, ids=list(IDS), class_names=list(NAMES))
+    found = load_logits_of(paths, ids=list(IDS), class_names=list(NAMES))
     assert list(found) == ["two", "one"]
     assert np.array_equal(found["two"], VALUES * 2)
 
@@ -53,14 +60,14 @@ def test_all_files_are_read_by_name(tmp_path: Path) -> None:
 def test_logits_of_other_pictures_or_classes_are_refused(tmp_path: Path, changes: dict[str, tuple[str, ...]]) -> None:
     paths = {"good": save(tmp_path / "good.npz"), "bad": save(tmp_path / "bad.npz", **changes)}  # type: ignore[arg-type]
     with pytest.raises(DataError, match=r"bad\.npz holds logits of other pictures or classes; run the stage"):
-        load_all(paths, ids=IDS, class_names=NAMES)
+        load_logits_of(paths, ids=IDS, class_names=NAMES)
 
 
 def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_path: Path) -> None:
     library = {"two": VALUES * 2, "one": VALUES}
     for name in ("1.npz", "2.npz"):
-        save_library(library, ids=IDS, class_names=NAMES, path=tmp_path / "deep" / name)
-    found = load_library(tmp_path / "deep" / "1.npz", ids=list(IDS), class_names=list(NAMES))
+        save_model_library(library, ids=IDS, class_names=NAMES, path=tmp_path / "deep" / name)
+    found = load_model_library(tmp_path / "deep" / "1.npz", ids=list(IDS), class_names=list(NAMES))
     assert list(found) == ["two", "one"]
     assert all(np.array_equal(found[name], library[name]) for name in library)
     assert (tmp_path / "deep" / "1.npz").read_bytes() == (tmp_path / "deep" / "2.npz").read_bytes()
@@ -70,6 +77,6 @@ def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_
 def test_a_library_of_other_pictures_or_classes_is_refused(
     ids: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
 ) -> None:
-    save_library({"one": VALUES}, ids=IDS, class_names=NAMES, path=tmp_path / "library.npz")
+    save_model_library({"one": VALUES}, ids=IDS, class_names=NAMES, path=tmp_path / "library.npz")
     with pytest.raises(DataError, match=r"library.npz holds logits of other pictures or classes; run the stage"):
-        load_library(tmp_path / "library.npz", ids=ids, class_names=names)
+        load_model_library(tmp_path / "library.npz", ids=ids, class_names=names)

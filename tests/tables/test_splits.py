@@ -8,15 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.errors import LeakySplit
+from tandem.errors import LeakageError
 from tandem.tables.samples import SPLITS
-from tandem.tables.splits import require_every_class, split_of
+from tandem.tables.splits import assign_split, require_every_class
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
 
 def splits_of(groups: list[str], *, seed: int = 0) -> list[str]:
-    return [split_of(group, fractions=FRACTIONS, seed=seed) for group in groups]
+    return [assign_split(group, fractions=FRACTIONS, seed=seed) for group in groups]
 
 
 @pytest.mark.parametrize("prefix", ["car/snapshots", "car/exports", "truck/snapshots"])
@@ -47,7 +47,7 @@ def test_adding_a_fifth_of_groups_moves_none() -> None:
 @given(st.text(), st.integers(0, 2**32))
 def test_the_order_of_the_fractions_plays_no_part(group: str, seed: int) -> None:
     turned = dict(reversed(FRACTIONS.items()))
-    found = [split_of(group, fractions=shares, seed=seed) for shares in (FRACTIONS, turned)]
+    found = [assign_split(group, fractions=shares, seed=seed) for shares in (FRACTIONS, turned)]
     assert found[0] == found[1]
     assert found[0] in SPLITS
 
@@ -57,7 +57,7 @@ def test_a_larger_train_share_takes_no_group_out_of_train() -> None:
     larger = {"train": 0.8, "val": 0.1, "test": 0.1}
     for group, split in zip(groups, splits_of(groups), strict=True):
         if split == "train":
-            assert split_of(group, fractions=larger, seed=0) == "train"
+            assert assign_split(group, fractions=larger, seed=0) == "train"
 
 
 def test_classes_that_are_in_every_split_pass() -> None:
@@ -67,12 +67,16 @@ def test_classes_that_are_in_every_split_pass() -> None:
 def test_a_class_that_is_missing_from_a_split_is_an_error_with_the_class_the_split_and_the_counts() -> None:
     labels = ["car", "car", "car", "truck", "truck", "truck"]
     splits = ["train", "val", "test", "train", "train", ""]
-    with pytest.raises(LeakySplit, match=r"no picture of truck in val; truck in test \(car: 3 .*, truck: 2 pictures\)"):
+    with pytest.raises(
+        LeakageError, match=r"no picture of truck in val; truck in test \(car: 3 .*, truck: 2 pictures\)"
+    ):
         require_every_class(labels, splits, class_names=["car", "truck"])
 
 
 def test_a_class_without_any_picture_is_named() -> None:
-    with pytest.raises(LeakySplit, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"):
+    with pytest.raises(
+        LeakageError, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"
+    ):
         require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])
 
 
@@ -86,13 +90,13 @@ PICTURES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truc
 def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a_clear_error(
     pictures: list[tuple[str, str]], shares: dict[str, float], seed: int
 ) -> None:
-    splits = [split_of(group, fractions=shares, seed=seed) for group, _ in pictures]
+    splits = [assign_split(group, fractions=shares, seed=seed) for group, _ in pictures]
     assert len({(group, split) for (group, _), split in zip(pictures, splits, strict=True)}) == len(dict(pictures))
     labels = [label for _, label in pictures]
     there = set(zip(labels, splits, strict=True))
     missing = [f"{name} in {split}" for name in ("car", "truck") for split in SPLITS if (name, split) not in there]
     if missing:
-        with pytest.raises(LeakySplit, match=f"no picture of {'; '.join(missing)} "):
+        with pytest.raises(LeakageError, match=f"no picture of {'; '.join(missing)} "):
             require_every_class(labels, splits, class_names=["car", "truck"])
     else:
         require_every_class(labels, splits, class_names=["car", "truck"])
@@ -102,15 +106,15 @@ def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a
 def test_neither_the_order_of_pictures_nor_others_that_are_added_nor_their_classes_move_any(
     pictures: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
 ) -> None:
-    before = {group: split_of(group, fractions=shares, seed=0) for group, _ in pictures}
+    before = {group: assign_split(group, fractions=shares, seed=0) for group, _ in pictures}
     more = [(group, "truck") for group, _ in pictures] + added
     rng.shuffle(more)
-    after = {group: split_of(group, fractions=shares, seed=0) for group, _ in more}
+    after = {group: assign_split(group, fractions=shares, seed=0) for group, _ in more}
     assert {group: after[group] for group in before} == before
 
 
 @given(SHARES, st.integers(0, 5))
 def test_any_fractions_hold_on_average(shares: dict[str, float], seed: int) -> None:
-    counts = Counter(split_of(f"{number}", fractions=shares, seed=seed) for number in range(400))
+    counts = Counter(assign_split(f"{number}", fractions=shares, seed=seed) for number in range(400))
     for split, share in shares.items():
         assert abs(counts[split] - 400 * share) < 6 * sqrt(400 * share * (1 - share))

@@ -27,7 +27,7 @@ def loss(weights: np.ndarray, own: np.ndarray) -> float:
 def test_the_pool_is_the_log_of_the_weighted_mean_of_probs() -> None:
     logits, target = drawn(0)
     weights = np.array([0.1, 0.0, 0.6, 0.3])
-    found = averaging.pool(logits, weights)
+    found = averaging.average_probs(logits, weights)
     expected = sum(weight * metrics.softmax(part) for weight, part in zip(weights, logits, strict=True))
     assert np.exp(found) == pytest.approx(expected, abs=1e-6)
     assert found.dtype == np.float32
@@ -36,7 +36,7 @@ def test_the_pool_is_the_log_of_the_weighted_mean_of_probs() -> None:
 
 
 def test_the_pool_of_probs_of_0_is_finite() -> None:
-    found = averaging.pool(np.array([[[0, -3e38]]] * 2), averaging.equal(2))
+    found = averaging.average_probs(np.array([[[0, -3e38]]] * 2), averaging.uniform_weights(2))
     assert np.isfinite(found).all()
 
 
@@ -44,12 +44,12 @@ def test_the_pool_of_probs_of_0_is_finite() -> None:
 @given(st.integers(0, 2**32), st.integers(1, 5))
 def test_the_likeliest_weights_are_those_of_a_constrained_minimiser(seed: int, num_models: int) -> None:
     own = averaging.own_probs(*drawn(seed, num_models=num_models))
-    weights = averaging.likeliest(own)
+    weights = averaging.max_likelihood_weights(own)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
     reference = minimize(
         loss,
-        averaging.equal(num_models),
+        averaging.uniform_weights(num_models),
         args=(own,),
         method="SLSQP",
         bounds=[(0, 1)] * num_models,
@@ -70,21 +70,21 @@ def test_a_bag_is_never_worse_than_its_best_model_and_nearly_as_good_as_the_best
 
 def test_greedy_weights_are_the_share_of_each_model_over_the_bags() -> None:
     own = averaging.own_probs(*drawn(4, num_models=8))
-    weights = averaging.greedy(own, seed=0)
+    weights = averaging.greedy_weights(own, seed=0)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
-    assert (weights == averaging.greedy(own, seed=0)).all()
-    assert (weights != averaging.greedy(own, seed=1)).any()
-    assert loss(weights, own) < loss(averaging.equal(8), own)
+    assert (weights == averaging.greedy_weights(own, seed=0)).all()
+    assert (weights != averaging.greedy_weights(own, seed=1)).any()
+    assert loss(weights, own) < loss(averaging.uniform_weights(8), own)
 
 
 def test_a_model_that_is_told_twice_shares_its_weight() -> None:
     own = averaging.own_probs(*drawn(5, num_models=2))
-    once, twice = averaging.likeliest(own), averaging.likeliest(own[[0, 1, 1]])
+    once, twice = averaging.max_likelihood_weights(own), averaging.max_likelihood_weights(own[[0, 1, 1]])
     assert twice[0] == pytest.approx(once[0], abs=1e-4)
 
 
-@pytest.mark.parametrize("weigh", [averaging.likeliest, lambda own: averaging.greedy(own, seed=0)])
+@pytest.mark.parametrize("weigh", [averaging.max_likelihood_weights, lambda own: averaging.greedy_weights(own, seed=0)])
 def test_without_rows_all_models_weigh_the_same_and_a_single_one_weighs_1(weigh) -> None:
     assert weigh(np.zeros((3, 0))).tolist() == [1 / 3] * 3
     assert weigh(np.array([[0.5, 0.0]])).tolist() == [1]
@@ -94,8 +94,8 @@ def test_models_weigh_alike_but_those_that_are_clearly_worse() -> None:
     rng = np.random.default_rng(0)
     good = rng.uniform(0.6, 1.0, (2, 400))
     bad, few = rng.uniform(0.1, 0.5, (1, 400)), slice(0, 2)
-    assert averaging.alike(np.concatenate([good, bad])) == pytest.approx([0.5, 0.5, 0])
+    assert averaging.equal_weights(np.concatenate([good, bad])) == pytest.approx([0.5, 0.5, 0])
     doubtful = np.array([[0.9, 0.5], [0.2, 0.6]])  # far apart, but two rows do not say which is better
-    assert averaging.alike(doubtful) == pytest.approx([0.5, 0.5])
-    assert averaging.alike(np.concatenate([good, good[:1]])[:, few]) == pytest.approx([1 / 3] * 3)
-    assert averaging.alike(np.zeros((4, 0))) == pytest.approx([0.25] * 4)
+    assert averaging.equal_weights(doubtful) == pytest.approx([0.5, 0.5])
+    assert averaging.equal_weights(np.concatenate([good, good[:1]])[:, few]) == pytest.approx([1 / 3] * 3)
+    assert averaging.equal_weights(np.zeros((4, 0))) == pytest.approx([0.25] * 4)

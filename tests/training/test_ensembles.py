@@ -16,17 +16,17 @@ from tandem.evaluation import scores as scoring
 from tandem.files import read_json
 from tandem.tables.logits import load_logits
 from tandem.tables.samples import SPLITS, Sample, Samples
-from tandem.tables.splits import folds
+from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging
 from tandem.training import ensembles as ensembling
 from tandem.training import heads as training
-from tandem.training.ensembles import Ensemble, Members
-from tandem.training.heads import Settings
+from tandem.training.ensembles import Ensemble, EnsembleInputs
+from tandem.training.heads import TrainSettings
 from tandem.training.linear import Linear
 
 CLASSES = ("car", "motorcycle", "truck")
 KINDS = ["mean", "weighted", "greedy", "stack", "logit", "feature"]
-SETTINGS = Settings(
+SETTINGS = TrainSettings(
     head="linear",
     lr=0.001,
     batch_size=32,
@@ -36,7 +36,7 @@ SETTINGS = Settings(
     dropout=0.5,
     scheduler="none",
     balance="none",
-    folds=3,
+    stratified_group_folds=3,
     seed=0,
 )
 
@@ -61,13 +61,15 @@ def planted(num_rows: int = 100, *, num_backbones: int = 2) -> tuple[dict[str, n
 
 def members(features: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
     chosen = replace(SETTINGS, lr=0.05, dropout=0.0)
-    return {name: training.train(x, samples, settings=chosen, name=name).logits for name, x in features.items()}
+    return {name: training.train_head(x, samples, settings=chosen, name=name).logits for name, x in features.items()}
 
 
-def combine(features: dict[str, np.ndarray], samples: Samples, settings: Settings = SETTINGS) -> dict[str, Ensemble]:
+def combine(
+    features: dict[str, np.ndarray], samples: Samples, settings: TrainSettings = SETTINGS
+) -> dict[str, Ensemble]:
     logits = members(features, samples)
     library = {"weak": np.zeros_like(next(iter(logits.values())))}
-    combined = Members(features=features, logits=logits, out_of_fold=logits, library=library)
+    combined = EnsembleInputs(features=features, logits=logits, out_of_fold=logits, library=library)
     return ensembling.combine_all(combined, samples, settings=settings, width=64)
 
 
@@ -96,7 +98,7 @@ def test_the_weighted_mean_trusts_the_member_that_knows() -> None:
     guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
     logits = {"knows": knows, "guesses": guesses}
     found = ensembling.weighted_means(logits, samples)
-    both = ensembling.weigh(logits, samples, lambda own: averaging.equal(len(own)))
+    both = ensembling.weighted_mean(logits, samples, lambda own: averaging.uniform_weights(len(own)))
     assert found["weighted"].weights["knows"] > 0.9
     assert found["weighted"].held_out.mean() < both.held_out.mean()
     assert found["mean"].weights == {"knows": 1.0}  # the other one is clearly worse
@@ -107,7 +109,7 @@ def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_
     _, samples = planted(60)
     rng = np.random.default_rng(0)
     guesses = {f"guess {number}": (2 * rng.normal(size=(60, 3))).astype(np.float32) for number in range(40)}
-    greedy = ensembling.weigh(guesses, samples, partial(averaging.greedy, seed=0))
+    greedy = ensembling.weighted_mean(guesses, samples, partial(averaging.greedy_weights, seed=0))
     own = scoring.score(greedy.logits, samples, split="val")["log_loss"]
     assert own < np.log(3) - 0.2
     assert greedy.held_out.mean() > own + 0.1
@@ -126,7 +128,7 @@ def test_any_number_of_backbones_gives_all_kinds(num_backbones: int) -> None:
 
 def test_the_networks_have_the_shapes_of_the_recipe() -> None:
     features, samples = planted()
-    found = ensembling.recipe(
+    found = ensembling.seed_ensembles(
         features, members(features, samples), samples, settings=replace(SETTINGS, epochs=1), width=1024
     )
     assert [part.shape for part in found["logit"].trained.head[2:]] == [(3, 6), (3,)]
@@ -150,7 +152,7 @@ def test_the_logit_ensemble_separates_what_its_members_separate_together() -> No
         for name in ("car", "truck")
     }
     settings = replace(SETTINGS, lr=0.1, epochs=30)
-    together = Members(features={"any": noise}, logits=logits, out_of_fold=logits, library={})
+    together = EnsembleInputs(features={"any": noise}, logits=logits, out_of_fold=logits, library={})
     found = ensembling.combine_all(together, samples, settings=settings, width=8)
     test = samples.rows("test")
     for kind in ("logit", "stack"):
@@ -166,7 +168,7 @@ def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_
     by_heart = guesses.copy()
     rows = samples.rows("train")
     by_heart[rows] += 20 * np.eye(3, dtype=np.float32)[targets[rows]]
-    together = Members(
+    together = EnsembleInputs(
         features={"any": honest},
         logits={"honest": honest, "by heart": by_heart},
         out_of_fold={"honest": honest, "by heart": guesses},
@@ -190,16 +192,18 @@ def test_the_feature_ensemble_learns() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_kind_that_is_asked_for_is_taken(kind: str) -> None:
-    assert ensembling.choose(kind, {}, planted()[1]) == kind
+    assert ensembling.select_ensemble(kind, {}, planted()[1]) == kind
 
 
 def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() -> None:
     _, samples = planted()
     rng = np.random.default_rng(2)
     models = {kind: rng.normal(size=(100, 3)).astype(np.float32) for kind in "abcdef"}
-    ensembles = {kind: ensembling.weigh({kind: x}, samples, lambda own: np.ones(1)) for kind, x in models.items()}
+    ensembles = {
+        kind: ensembling.weighted_mean({kind: x}, samples, lambda own: np.ones(1)) for kind, x in models.items()
+    }
     rows, targets = samples.rows("val"), samples.targets("val")
-    fold_of = folds(targets, samples.groups("val"), num_folds=5, seed=0)
+    fold_of = stratified_group_folds(targets, samples.groups("val"), num_folds=5, seed=0)
     losses = {}
     for kind, x in models.items():
         parts = []
@@ -210,7 +214,7 @@ def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() 
             parts.append(sklearn.metrics.log_loss(targets[held], probs, labels=range(3)) * held.sum())
         losses[kind] = sum(parts) / len(rows)
     assert {kind: made.held_out.mean() for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
-    found = ensembling.summary(ensembles, samples, shipped="b")
+    found = ensembling.ensemble_summary(ensembles, samples, selected="b")
     assert found["shipped"] == "b"
     assert found["weights"] == {kind: {kind: 1.0} for kind in models}
     for kind, scores in found["val"].items():
@@ -224,7 +228,7 @@ def scoring_by(losses: np.ndarray) -> Ensemble:
 def test_of_several_best_ones_the_first_is_taken() -> None:
     _, samples = planted()
     same = scoring_by(np.full(len(samples.rows("val")), 0.5))
-    assert ensembling.choose("best", {"mean": same, "logit": same}, samples) == "mean"
+    assert ensembling.select_ensemble("best", {"mean": same, "logit": same}, samples) == "mean"
 
 
 @pytest.mark.parametrize(("times", "chosen"), [(1.9, "mean"), (2.1, "stack")])
@@ -241,7 +245,7 @@ def test_a_simpler_kind_is_shipped_unless_it_is_worse_by_more_than_two_standard_
     sums = np.array([wobble[groups == group].sum() for group in sorted(set(groups))])
     worse = better + wobble + times * np.sqrt(len(sums)) * sums.std() / num
     kinds = {"mean": scoring_by(worse), "stack": scoring_by(better)}
-    assert ensembling.choose("best", kinds, samples) == chosen
+    assert ensembling.select_ensemble("best", kinds, samples) == chosen
 
 
 def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
@@ -261,8 +265,10 @@ def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
     assert first["weighted"].weights == second["weighted"].weights
     for kind in ("logit", "feature", "stack"):
         assert state_bytes(first[kind]) == state_bytes(second[kind])
-    assert ensembling.choose("best", first, samples) == ensembling.choose("best", second, turned)
-    assert ensembling.summary(first, samples, shipped="mean") == ensembling.summary(second, turned, shipped="mean")
+    assert ensembling.select_ensemble("best", first, samples) == ensembling.select_ensemble("best", second, turned)
+    assert ensembling.ensemble_summary(first, samples, selected="mean") == ensembling.ensemble_summary(
+        second, turned, selected="mean"
+    )
 
 
 def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path: Path) -> None:
@@ -270,7 +276,7 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
     digests = []
     for name in ("one", "two"):
         made = combine(features, samples, replace(SETTINGS, epochs=1))
-        ensembling.save(made, samples, tmp_path / name, shipped="logit")
+        ensembling.save_ensembles(made, samples, tmp_path / name, selected="logit")
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
         digests.append(
             {

@@ -17,16 +17,16 @@ from torch import nn
 from torch.nn import functional
 from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
-from tandem.errors import DataError, LeakySplit
+from tandem.errors import DataError, LeakageError
 from tandem.tables.logits import load_logits
 from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.training import early_stopping, heads, network_fit, networks
-from tandem.training.early_stopping import Settings
+from tandem.training.early_stopping import TrainSettings
 from tandem.training.linear import Linear, load_linear
 from tandem.training.loggers import Epoch
-from tandem.training.network_fit import Rows
+from tandem.training.network_fit import Batch
 
-SETTINGS = Settings(
+SETTINGS = TrainSettings(
     head="linear",
     lr=0.01,
     batch_size=16,
@@ -56,13 +56,13 @@ def as_samples(targets: np.ndarray) -> Samples:
     )
 
 
-def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Rows:
+def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Batch:
     generator = torch.Generator().manual_seed(seed)
-    return Rows(torch.randn(len(targets), dim, generator=generator), torch.tensor(targets))
+    return Batch(torch.randn(len(targets), dim, generator=generator), torch.tensor(targets))
 
 
-def with_folds(x: np.ndarray, samples: Samples, settings: Settings) -> tuple[heads.Trained, np.ndarray]:
-    return heads.train_with_folds(heads.Task(heads.table(x), samples, settings, "blobs"))
+def with_folds(x: np.ndarray, samples: Samples, settings: TrainSettings) -> tuple[heads.Trained, np.ndarray]:
+    return heads.train_with_folds(heads.HeadTask(heads.as_float32(x), samples, settings, "blobs"))
 
 
 def state_bytes(head: Linear | nn.Module) -> list[bytes]:
@@ -81,7 +81,7 @@ def logits_of(head: Linear | nn.Module, x: np.ndarray) -> np.ndarray:
 def test_a_linear_head_is_as_good_as_logistic_regression() -> None:
     x, samples = blobs(1500)
     settings = replace(SETTINGS, epochs=20, batch_size=32)
-    trained = heads.train(x, samples, settings=settings, name="blobs")
+    trained = heads.train_head(x, samples, settings=settings, name="blobs")
     fit, test = samples.rows("train"), samples.rows("test")
     reference = LogisticRegression(max_iter=1000).fit(x[fit], samples.targets("train"))
     own = (trained.logits[test].argmax(1) == samples.targets("test")).mean()
@@ -91,7 +91,7 @@ def test_a_linear_head_is_as_good_as_logistic_regression() -> None:
 
 def test_the_logits_are_those_of_the_head_for_every_row_in_order() -> None:
     x, samples = blobs()
-    trained = heads.train(x, samples, settings=SETTINGS, name="blobs")
+    trained = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
     mean, std, weight, bias = trained.head
     fit = samples.rows("train")
     assert np.allclose([mean, std], [x[fit].mean(axis=0), x[fit].std(axis=0)], atol=1e-5)
@@ -105,11 +105,11 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_drawn_before(dropout: f
     x, samples = blobs()
     settings = replace(SETTINGS, dropout=dropout, balance=balance)
     before = torch.get_rng_state()
-    first = heads.train(x, samples, settings=settings, name="blobs")
+    first = heads.train_head(x, samples, settings=settings, name="blobs")
     assert torch.equal(torch.get_rng_state(), before)
     torch.rand(5)
-    again = heads.train(x, samples, settings=settings, name="blobs")
-    other = heads.train(x, samples, settings=replace(settings, seed=1), name="blobs")
+    again = heads.train_head(x, samples, settings=settings, name="blobs")
+    other = heads.train_head(x, samples, settings=replace(settings, seed=1), name="blobs")
     assert state_bytes(first.head) == state_bytes(again.head) != state_bytes(other.head)
     assert first.curve == again.curve
     assert first.logits.tobytes() == again.logits.tobytes()
@@ -121,7 +121,7 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads() -> None:
     try:
         for num_threads in (1, 2):
             torch.set_num_threads(num_threads)
-            found.append(heads.train(x, samples, settings=SETTINGS, name="blobs").logits.tobytes())
+            found.append(heads.train_head(x, samples, settings=SETTINGS, name="blobs").logits.tobytes())
     finally:
         torch.set_num_threads(before)
     assert found[0] == found[1]
@@ -131,8 +131,8 @@ def test_saved_folders_have_the_same_bytes_twice(tmp_path: Path) -> None:
     x, samples = blobs()
     digests = []
     for name in ("one", "two"):
-        trained = heads.train(x, samples, settings=SETTINGS, name=name)
-        heads.save(trained, samples, tmp_path / name)
+        trained = heads.train_head(x, samples, settings=SETTINGS, name=name)
+        heads.save_head(trained, samples, tmp_path / name)
         files = sorted((tmp_path / name).iterdir())
         digests.append({path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files})
     assert digests[0] == digests[1]
@@ -141,8 +141,8 @@ def test_saved_folders_have_the_same_bytes_twice(tmp_path: Path) -> None:
 
 def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
     x, samples = blobs()
-    trained = heads.train(x, samples, settings=SETTINGS, name="blobs")
-    heads.save(trained, samples, tmp_path / "saved")
+    trained = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
+    heads.save_head(trained, samples, tmp_path / "saved")
     head = load_linear(tmp_path / "saved" / "head.npz")
     assert state_bytes(head) == state_bytes(trained.head)
     assert head.logits(x) == pytest.approx(trained.logits, abs=1e-5)
@@ -153,17 +153,17 @@ def test_what_is_saved_can_be_read_again(tmp_path: Path) -> None:
 
 def test_a_saved_network_can_be_read_again(tmp_path: Path) -> None:
     x, samples = blobs()
-    trained = heads.train(x, samples, settings=replace(SETTINGS, head="mlp"), name="blobs")
-    heads.save(trained, samples, tmp_path / "saved")
-    head = networks.Calibrated(networks.mlp_head(torch.zeros(1, x.shape[1]), 3, dropout=0.0, seed=5), 1.0)
+    trained = heads.train_head(x, samples, settings=replace(SETTINGS, head="mlp"), name="blobs")
+    heads.save_head(trained, samples, tmp_path / "saved")
+    head = networks.TemperatureScaled(networks.mlp_head(torch.zeros(1, x.shape[1]), 3, dropout=0.0, seed=5), 1.0)
     head.load_state_dict(torch.load(tmp_path / "saved" / "head.pt", weights_only=True))
     assert network_fit.predict(head, torch.from_numpy(x)).numpy().tobytes() == trained.logits.tobytes()
 
 
 def test_the_curves_have_one_line_an_epoch(tmp_path: Path) -> None:
     x, samples = blobs()
-    trained = heads.train(x, samples, settings=SETTINGS, name="blobs")
-    heads.save(trained, samples, tmp_path / "saved")
+    trained = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
+    heads.save_head(trained, samples, tmp_path / "saved")
     with (tmp_path / "saved" / "curves.csv").open() as file:
         lines = list(csv.DictReader(file))
     assert list(lines[0]) == ["epoch", "lr", "train_loss", "train_top1_accuracy", "val_loss", "val_top1_accuracy"]
@@ -172,12 +172,12 @@ def test_the_curves_have_one_line_an_epoch(tmp_path: Path) -> None:
         assert float(line["val_loss"]) == pytest.approx(epoch.val_loss, abs=1e-6)
 
 
-def overfitting(settings: Settings) -> tuple[nn.Module, Rows, tuple[Epoch, ...]]:
+def overfitting(settings: TrainSettings) -> tuple[nn.Module, Batch, tuple[Epoch, ...]]:
     """Validation asks for the contrary of what is trained: its loss rises once the head has learned something."""
     train = some_rows([0, 1] * 10)
-    val = Rows(train.x, 1 - train.targets)
+    val = Batch(train.x, 1 - train.targets)
     head = networks.linear_head(train.x, 2, dropout=0.0, seed=settings.seed)
-    return head, val, network_fit.fit(head, train=train, val=val, settings=settings, name="overfitting")
+    return head, val, network_fit.fit_network_head(head, train=train, val=val, settings=settings, name="overfitting")
 
 
 def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
@@ -191,8 +191,8 @@ def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
 
 def test_the_summary_holds_what_was_chosen_and_the_scores_of_what_is_kept() -> None:
     x, samples = blobs()
-    trained = heads.train(x, samples, settings=SETTINGS, name="blobs")
-    found = heads.summary(trained, samples)
+    trained = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
+    found = heads.head_summary(trained, samples)
     assert found["best_epoch"] == min(trained.curve, key=lambda epoch: epoch.val_loss).epoch
     for split in ("val", "train"):
         rows, targets = trained.logits[samples.rows(split)].astype(np.float64), samples.targets(split)
@@ -211,18 +211,18 @@ def test_training_ends_when_patience_does() -> None:
 
 def test_the_temperature_never_raises_the_log_loss_on_validation() -> None:
     x, samples = blobs(spread=6.0)
-    trained = heads.train(x, samples, settings=replace(SETTINGS, lr=0.5, epochs=20), name="blobs")
+    trained = heads.train_head(x, samples, settings=replace(SETTINGS, lr=0.5, epochs=20), name="blobs")
     rows, targets = samples.rows("val"), samples.targets("val")
     raw = torch.from_numpy(trained.logits[rows] * trained.chosen["temperature"])
     before = functional.cross_entropy(raw, torch.from_numpy(targets)).item()
-    assert heads.summary(trained, samples)["val_loss"] <= before + 1e-6
+    assert heads.head_summary(trained, samples)["val_loss"] <= before + 1e-6
     assert trained.chosen["temperature"] > 1  # such a lr makes a head too sure
 
 
 def test_a_logistic_head_is_the_logistic_regression_of_scikit_learn() -> None:
     x, samples = blobs(600)
     settings = replace(SETTINGS, head="logistic")
-    trained = heads.train(x, samples, settings=settings, name="blobs")
+    trained = heads.train_head(x, samples, settings=settings, name="blobs")
     fit = samples.rows("train")
     scaler = StandardScaler().fit(x[fit].astype(np.float64))
     reference = LogisticRegression(C=trained.chosen["strength"], max_iter=1000, tol=1e-8)
@@ -242,7 +242,7 @@ def test_an_mlp_head_separates_what_no_line_separates() -> None:
     accuracy = {}
     for head in ("linear", "mlp"):
         settings = replace(SETTINGS, head=head, epochs=30)
-        trained = heads.train(x, samples, settings=settings, name=head)
+        trained = heads.train_head(x, samples, settings=settings, name=head)
         accuracy[head] = (trained.logits[samples.rows("test")].argmax(1) == samples.targets("test")).mean()
     assert accuracy["mlp"] > 0.85 > 0.7 > accuracy["linear"]
 
@@ -320,12 +320,14 @@ def test_the_plateau_lr_is_that_of_torch_and_falls_to_a_fifth_after_ten_epochs_w
 def test_balance_weighs_classes_as_often_as_they_are_rare(balance: str, share: float) -> None:
     # features that say nothing: what is left to learn is how often a class is to be expected
     targets = [0] * 180 + [1] * 20
-    rows = Rows(torch.zeros(200, 2), torch.tensor(targets))
+    rows = Batch(torch.zeros(200, 2), torch.tensor(targets))
     head = networks.linear_head(rows.x, 2, dropout=0.0, seed=0)
     settings = replace(SETTINGS, balance=balance, epochs=150, batch_size=200, lr=0.05, scheduler="cosine")
     # validation asks for the share that the balance should lead to, so the last epochs are the best
     wanted = [0] * round(100 * (1 - share)) + [1] * round(100 * share)
-    network_fit.fit(head, train=rows, val=Rows(torch.zeros(100, 2), torch.tensor(wanted)), settings=settings, name="")
+    network_fit.fit_network_head(
+        head, train=rows, val=Batch(torch.zeros(100, 2), torch.tensor(wanted)), settings=settings, name=""
+    )
     assert head(torch.zeros(1, 2)).softmax(1)[0, 1].item() == pytest.approx(share, abs=0.04)
 
 
@@ -334,12 +336,12 @@ def test_balance_finds_the_rare_class(balance: str, is_high: bool) -> None:
     rng = np.random.default_rng(0)
     targets = np.where(rng.random(1000) < 0.05, 1, 0)
     x = torch.from_numpy((rng.normal(size=(1000, 2)) + 1.5 * targets[:, None]).astype(np.float32))
-    rows = Rows(x, torch.from_numpy(targets))
+    rows = Batch(x, torch.from_numpy(targets))
     settings = replace(SETTINGS, balance=balance, epochs=15)
     head = networks.linear_head(x, 2, dropout=0.0, seed=0)
     even = torch.cat([rows.targets.nonzero()[:, 0], (rows.targets == 0).nonzero()[: int(targets.sum()), 0]])
-    val = Rows(x[even], rows.targets[even]) if balance != "none" else rows
-    network_fit.fit(head, train=rows, val=val, settings=settings, name="unbalanced")
+    val = Batch(x[even], rows.targets[even]) if balance != "none" else rows
+    network_fit.fit_network_head(head, train=rows, val=val, settings=settings, name="unbalanced")
     recall = (head(x).argmax(1) == 1)[rows.targets == 1].float().mean().item()
     assert (recall > 0.7) == is_high
 
@@ -360,9 +362,11 @@ class Memory(nn.Module):
 
 @pytest.mark.parametrize("balance", ["none", "loss", "sampler"])
 def test_an_epoch_sees_as_many_rows_as_there_are_and_the_last_batch_may_be_of_one(balance: str) -> None:
-    rows = Rows(torch.arange(9.0)[:, None], torch.tensor([0, 1, 2] * 3))
+    rows = Batch(torch.arange(9.0)[:, None], torch.tensor([0, 1, 2] * 3))
     head = Memory()
-    network_fit.fit(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=4, balance=balance), name="")
+    network_fit.fit_network_head(
+        head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=4, balance=balance), name=""
+    )
     assert [len(batch) for batch in head.batches] == [4, 4, 1] * 5
     epochs = [torch.cat(head.batches[start : start + 3]).tolist() for start in range(0, 15, 3)]
     assert len({tuple(epoch) for epoch in epochs}) == 5  # every epoch in an order of its own
@@ -372,9 +376,11 @@ def test_an_epoch_sees_as_many_rows_as_there_are_and_the_last_batch_may_be_of_on
 
 def test_the_sampler_draws_every_class_equally_often() -> None:
     targets = torch.tensor([0] * 800 + [1] * 150 + [2] * 50)
-    rows = Rows(targets[:, None].float(), targets)
+    rows = Batch(targets[:, None].float(), targets)
     head = Memory()
-    network_fit.fit(head, train=rows, val=rows, settings=replace(SETTINGS, balance="sampler", batch_size=100), name="")
+    network_fit.fit_network_head(
+        head, train=rows, val=rows, settings=replace(SETTINGS, balance="sampler", batch_size=100), name=""
+    )
     drawn = torch.bincount(torch.cat(head.batches).long()) / 5000
     assert drawn.tolist() == pytest.approx([1 / 3] * 3, abs=4 * (2 / 9 / 5000) ** 0.5)
 
@@ -382,7 +388,7 @@ def test_the_sampler_draws_every_class_equally_often() -> None:
 def test_a_feature_net_takes_a_last_batch_of_one() -> None:
     rows = some_rows([0, 1, 0, 1, 0], dim=4)
     head = networks.feature_head(rows.x, 2, dims=[2, 2], width=8, dropout=0.5, seed=0)
-    history = network_fit.fit(
+    history = network_fit.fit_network_head(
         head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=2, epochs=1), name="feature"
     )
     assert np.isfinite(history[0].val_loss)
@@ -392,7 +398,7 @@ def test_one_batch_without_shuffling_is_one_step_of_adam() -> None:
     rows = some_rows([0, 1, 2, 0, 1, 2, 2, 2])
     head, reference = (networks.linear_head(rows.x, 3, dropout=0.0, seed=0) for _ in range(2))
     settings = replace(SETTINGS, epochs=1, balance="loss", weight_decay=0.1)
-    history = network_fit.fit(head, train=rows, val=rows, settings=settings, name="one step")
+    history = network_fit.fit_network_head(head, train=rows, val=rows, settings=settings, name="one step")
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
     weight = torch.tensor([8 / (3 * 2), 8 / (3 * 2), 8 / (3 * 4)])  # scikit-learn's class_weight="balanced"
     loss = functional.cross_entropy(reference(rows.x), rows.targets, weight=weight)
@@ -406,7 +412,7 @@ def test_one_batch_without_shuffling_is_one_step_of_adam() -> None:
 def test_a_loss_that_is_not_finite_is_an_error_that_names_the_lr() -> None:
     x, samples = blobs()
     with pytest.raises(DataError, match=r"blobs: the loss is not finite in epoch \d+ \(lr 1e\+38\); take a lower"):
-        heads.train(x, samples, settings=replace(SETTINGS, lr=1e38), name="blobs")
+        heads.train_head(x, samples, settings=replace(SETTINGS, lr=1e38), name="blobs")
 
 
 @pytest.mark.parametrize("split", ["train", "val"])
@@ -416,15 +422,15 @@ def test_a_class_that_is_missing_from_a_split_is_an_error(split: str) -> None:
         replace(sample, split="test") if sample.label == "truck" and sample.split == split else sample
         for sample in samples.samples
     ]
-    with pytest.raises(LeakySplit, match=f"no picture of truck in {split} "):
-        heads.train(x, Samples(CLASSES, tuple(rows)), settings=SETTINGS, name="blobs")
+    with pytest.raises(LeakageError, match=f"no picture of truck in {split} "):
+        heads.train_head(x, Samples(CLASSES, tuple(rows)), settings=SETTINGS, name="blobs")
 
 
 def test_test_rows_have_no_part_in_training() -> None:
     x, samples = blobs()
-    first = heads.train(x, samples, settings=SETTINGS, name="blobs")
+    first = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
     x[samples.rows("test")] = 1e6
-    again = heads.train(x, samples, settings=SETTINGS, name="blobs")
+    again = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
     assert state_bytes(first.head) == state_bytes(again.head)
     assert first.curve == again.curve
 
@@ -433,7 +439,7 @@ def test_rows_that_are_mapped_from_a_file_are_as_good_as_others(tmp_path: Path) 
     x, samples = blobs()
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
-    one, other = (heads.train(rows, samples, settings=SETTINGS, name="blobs") for rows in (x, mapped))
+    one, other = (heads.train_head(rows, samples, settings=SETTINGS, name="blobs") for rows in (x, mapped))
     assert one.logits.tobytes() == other.logits.tobytes()
 
 
@@ -451,7 +457,7 @@ def test_views_are_rows_in_training_and_means_of_logits_after_it(head: str) -> N
     x, samples = blobs()
     views = np.stack([x, x + np.random.default_rng(0).normal(size=x.shape).astype(np.float32)], axis=1)
     settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
-    trained = heads.train(views, samples, settings=settings, name="blobs")
+    trained = heads.train_head(views, samples, settings=settings, name="blobs")
     one, other = (logits_of(trained.head, views[:, view].copy()) for view in (0, 1))
     assert np.allclose(trained.logits, (one + other) / 2, atol=1e-5)
     if head == "logistic":  # the same fit as to the rows of both views in one table
@@ -467,7 +473,7 @@ def test_views_are_rows_in_training_and_means_of_logits_after_it(head: str) -> N
 def test_a_single_view_is_the_row_itself(head: str) -> None:
     x, samples = blobs()
     settings = replace(SETTINGS, head=head)  # type: ignore[arg-type]
-    one, other = (heads.train(rows, samples, settings=settings, name="blobs") for rows in (x, x[:, None]))
+    one, other = (heads.train_head(rows, samples, settings=settings, name="blobs") for rows in (x, x[:, None]))
     assert one.logits.tobytes() == other.logits.tobytes()
     held = [with_folds(rows, samples, settings)[1] for rows in (x, x[:, None])]
     assert held[0].tobytes() == held[1].tobytes()

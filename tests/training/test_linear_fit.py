@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from tandem.errors import DataError
 from tandem.training import linear_fit
-from tandem.training.early_stopping import Settings
+from tandem.training.early_stopping import TrainSettings
 from tandem.training.linear import Linear
-from tandem.training.linear_fit import Part, Task
+from tandem.training.linear_fit import LinearRows, LinearTask
 from tandem.training.loggers import Epoch
 
-SETTINGS = Settings(
+SETTINGS = TrainSettings(
     head="linear",
     lr=0.01,
     batch_size=8,
@@ -37,17 +37,19 @@ TABLE = np.random.default_rng(0).normal(size=(90, 40)).astype(np.float32) + TARG
 VAL = np.arange(70, 90)
 
 
-def task(*, rows: np.ndarray | None = None, **settings: Any) -> Task:
+def task(*, rows: np.ndarray | None = None, **settings: Any) -> LinearTask:
     """By default on the first 70 rows of the table: eight whole batches and one of six."""
     own, train = replace(SETTINGS, **settings), np.arange(70) if rows is None else rows
-    return Task(Part(TABLE, train, TARGETS[train]), Part(TABLE, VAL, TARGETS[VAL]), 3, own, f"seed {own.seed}")
+    return LinearTask(
+        LinearRows(TABLE, train, TARGETS[train]), LinearRows(TABLE, VAL, TARGETS[VAL]), 3, own, f"seed {own.seed}"
+    )
 
 
 def state(head: Linear) -> list[bytes]:
     return [part.tobytes() for part in head]
 
 
-def many() -> list[Task]:
+def many() -> list[LinearTask]:
     """Heads that differ in all that heads may differ in: rows, order, length, widths of batches, dropout."""
     return [
         task(seed=1, lr=0.1, scheduler="plateau", balance="sampler", weight_decay=0.01),
@@ -61,7 +63,7 @@ def many() -> list[Task]:
 
 
 def test_heads_that_are_trained_together_are_those_that_are_trained_alone_to_the_last_bit() -> None:
-    together, alone = linear_fit.fit(many()), [linear_fit.fit([each])[0] for each in many()]
+    together, alone = linear_fit.fit_linear_heads(many()), [linear_fit.fit_linear_heads([each])[0] for each in many()]
     assert [each.curve for each in together] == [each.curve for each in alone]
     assert [state(each.head) for each in together] == [state(each.head) for each in alone]
     assert [len(together[0].curve), len(together[2].curve)] == [6, 3]
@@ -78,7 +80,7 @@ def test_steps_are_those_of_autograd_and_of_the_adam_of_torch_on_the_same_batche
         reference.bias.copy_(torch.from_numpy(running.weights[0, :, -1]))
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
     x, targets = (torch.from_numpy(values) for values in ((TABLE - running.mean) / running.std, TARGETS))
-    epoch, losses = linear_fit._drawn(running), list[float]()
+    epoch, losses = linear_fit._resampled_rows(running), list[float]()
     counts = np.bincount(TARGETS[:70])
     weight = torch.from_numpy(70 / 3 / counts).float() if balance == "loss" else None
     for step, rows in enumerate(epoch.rows):
@@ -88,7 +90,7 @@ def test_steps_are_those_of_autograd_and_of_the_adam_of_torch_on_the_same_batche
         loss.backward()
         optimizer.step()
         losses.append(loss.item() * len(batch))
-    (fitted,) = linear_fit.fit([own])
+    (fitted,) = linear_fit.fit_linear_heads([own])
     assert fitted.head.weight == pytest.approx(reference.weight.detach().numpy(), abs=1e-5)
     assert fitted.head.bias == pytest.approx(reference.bias.detach().numpy(), abs=1e-5)
     assert fitted.curve[0].train_loss == pytest.approx(sum(losses) / 70, rel=1e-5)
@@ -102,7 +104,7 @@ def test_an_epoch_sees_as_many_rows_as_there_are_and_fills_up_the_last_batch_wit
     balance: str,
 ) -> None:
     running = linear_fit._Running(task(rows=np.arange(10, 40), balance=balance))
-    epochs = [linear_fit._drawn(running) for _ in range(5)]
+    epochs = [linear_fit._resampled_rows(running) for _ in range(5)]
     for epoch in epochs:
         assert epoch.counts.ravel().tolist() == [8, 8, 8, 6]
         assert (epoch.share[3, 6:] == 0).all()
@@ -116,7 +118,7 @@ def test_an_epoch_sees_as_many_rows_as_there_are_and_fills_up_the_last_batch_wit
 
 def test_the_sampler_draws_every_class_equally_often() -> None:
     running = linear_fit._Running(task(balance="sampler"))
-    drawn = np.concatenate([linear_fit._drawn(running).rows.ravel()[:70] for _ in range(200)])
+    drawn = np.concatenate([linear_fit._resampled_rows(running).rows.ravel()[:70] for _ in range(200)])
     assert np.bincount(TARGETS[drawn]) / len(drawn) == pytest.approx([1 / 3] * 3, abs=4 * (2 / 9 / len(drawn)) ** 0.5)
 
 
@@ -127,8 +129,8 @@ def test_balance_weighs_classes_as_often_as_they_are_rare(balance: str, share: f
     # validation asks for the share that the balance should lead to, so the last epochs are the best
     wanted = np.array([0] * round(100 * (1 - share)) + [1] * round(100 * share))
     settings = replace(SETTINGS, balance=balance, epochs=150, batch_size=200, lr=0.05, scheduler="cosine")
-    train, val = Part(x, np.arange(200), targets[:200]), Part(x, np.arange(200, 300), wanted)
-    (fitted,) = linear_fit.fit([Task(train, val, 2, settings, "unbalanced")])
+    train, val = LinearRows(x, np.arange(200), targets[:200]), LinearRows(x, np.arange(200, 300), wanted)
+    (fitted,) = linear_fit.fit_linear_heads([LinearTask(train, val, 2, settings, "unbalanced")])
     odds = np.exp(fitted.head.bias)
     assert odds[1] / odds.sum() == pytest.approx(share, abs=0.04)
 
@@ -144,19 +146,19 @@ def test_dropout_leaves_out_that_share_of_the_values_and_keeps_their_mean() -> N
 
 
 def test_each_head_draws_from_its_own_seed() -> None:
-    first, again, other = linear_fit.fit([task(dropout=0.5, seed=seed) for seed in (0, 0, 1)])
+    first, again, other = linear_fit.fit_linear_heads([task(dropout=0.5, seed=seed) for seed in (0, 0, 1)])
     assert state(first.head) == state(again.head) != state(other.head)
 
 
 def test_each_epoch_is_told_as_it_comes() -> None:
     told = list[Epoch]()
-    (fitted,) = linear_fit.fit([replace(task(), on_epoch=told.append)])
+    (fitted,) = linear_fit.fit_linear_heads([replace(task(), on_epoch=told.append)])
     assert tuple(told) == fitted.curve
 
 
 def test_a_loss_that_is_not_finite_names_the_head_and_the_lr() -> None:
     with pytest.raises(DataError, match=r"seed 8: the loss is not finite in epoch \d+ \(lr 1e\+38\); take a lower"):
-        linear_fit.fit([task(), task(seed=8, lr=1e38)])
+        linear_fit.fit_linear_heads([task(), task(seed=8, lr=1e38)])
 
 
 def test_many_heads_take_as_many_products_as_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,7 +169,7 @@ def test_many_heads_take_as_many_products_as_one(monkeypatch: pytest.MonkeyPatch
         return step(self, x, *rest)
 
     monkeypatch.setattr(linear_fit._Adam, "step", counted)
-    linear_fit.fit([task(seed=seed, lr=0.01 * (seed + 1)) for seed in range(12)])
+    linear_fit.fit_linear_heads([task(seed=seed, lr=0.01 * (seed + 1)) for seed in range(12)])
     assert steps == [12] * 9 * SETTINGS.epochs  # of 70 rows in batches of 8
 
 

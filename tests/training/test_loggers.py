@@ -22,11 +22,11 @@ from tandem.pipeline import schema
 from tandem.pipeline.params import read_params
 from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.training import ensembles, heads, loggers
-from tandem.training.heads import Settings, Trained
-from tandem.training.loggers import Epoch, OnEpoch, tracked
+from tandem.training.heads import Trained, TrainSettings
+from tandem.training.loggers import Epoch, EpochLogger, open_logger
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = Settings(
+SETTINGS = TrainSettings(
     head="linear",
     lr=0.01,
     batch_size=16,
@@ -57,9 +57,9 @@ def blobs() -> tuple[np.ndarray, Samples]:
     return x.astype(np.float32), Samples(tuple("abc"), tuple(rows))
 
 
-def train(on_epoch: OnEpoch = loggers.ignore, *, seed: int = 0) -> Trained:
-    settings = Settings(**{**vars(SETTINGS), "seed": seed})
-    return heads.train(*blobs(), settings=settings, name="blobs", on_epoch=on_epoch)
+def train(on_epoch: EpochLogger = loggers.ignore_epoch, *, seed: int = 0) -> Trained:
+    settings = TrainSettings(**{**vars(SETTINGS), "seed": seed})
+    return heads.train_head(*blobs(), settings=settings, name="blobs", on_epoch=on_epoch)
 
 
 def read_back(kind: Kind, folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -79,10 +79,10 @@ def read_back(kind: Kind, folder: Path) -> dict[str, list[tuple[int, float]]]:
 @each_kind
 def test_what_is_logged_is_the_curve_and_what_is_trained_is_the_same_to_the_byte(kind: Kind, tmp_path: Path) -> None:
     samples = blobs()[1]
-    with tracked(kind, tmp_path / "log") as track:
-        heads.save(train(track("blobs")), samples, tmp_path / "logged")
-    with tracked("none", tmp_path / "none") as track:
-        heads.save(train(track("blobs")), samples, tmp_path / "plain")
+    with open_logger(kind, tmp_path / "log") as track:
+        heads.save_head(train(track("blobs")), samples, tmp_path / "logged")
+    with open_logger("none", tmp_path / "none") as track:
+        heads.save_head(train(track("blobs")), samples, tmp_path / "plain")
     files = [path.name for path in sorted((tmp_path / "plain").iterdir())]
     assert files == ["curves.csv", "head.npz", "logits.npz"]
     for name in files:
@@ -98,7 +98,7 @@ def test_what_is_logged_is_the_curve_and_what_is_trained_is_the_same_to_the_byte
 @each_kind
 def test_each_epoch_can_be_read_while_the_training_goes_on(kind: Kind, tmp_path: Path) -> None:
     seen = []
-    with tracked(kind, tmp_path) as track:
+    with open_logger(kind, tmp_path) as track:
         write = track("blobs")
 
         def look(epoch: Epoch) -> None:
@@ -113,17 +113,17 @@ def test_each_epoch_can_be_read_while_the_training_goes_on(kind: Kind, tmp_path:
 def test_a_training_replaces_its_own_log_and_no_other(kind: Kind, tmp_path: Path) -> None:
     first = Epoch(1, 0.1, 1.0, 0.5, 2.0, 0.25)
     for names in (("a", "b"), ("b",)):
-        with tracked(kind, tmp_path) as track:
+        with open_logger(kind, tmp_path) as track:
             for name in names:
                 track(name)(first)
-    with tracked(kind, tmp_path) as track:
+    with open_logger(kind, tmp_path) as track:
         track("c")  # of a head that is not trained by epochs
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
     assert [read_back(kind, tmp_path / name)["val_loss"] for name in "ab"] == [[(1, 2.0)]] * 2
 
 
 def test_dvclive_tells_the_last_epoch_in_its_summary(tmp_path: Path) -> None:
-    with tracked("dvclive", tmp_path) as track:
+    with open_logger("dvclive", tmp_path) as track:
         trained = train(track("blobs"))
     summary = json.loads((tmp_path / "blobs" / "metrics.json").read_text(encoding="utf-8"))
     assert summary == {**{name: getattr(trained.curve[-1], name) for name in CURVES}, "step": 4}
@@ -132,8 +132,8 @@ def test_dvclive_tells_the_last_epoch_in_its_summary(tmp_path: Path) -> None:
 def test_the_two_networks_among_the_ensembles_have_a_log_each(tmp_path: Path) -> None:
     x, samples = blobs()
     logits = {"blobs": train().logits}
-    members = ensembles.Members(features={"blobs": x}, logits=logits, out_of_fold=logits, library={})
-    with tracked("tensorboard", tmp_path) as track:
+    members = ensembles.EnsembleInputs(features={"blobs": x}, logits=logits, out_of_fold=logits, library={})
+    with open_logger("tensorboard", tmp_path) as track:
         made = ensembles.combine_all(members, samples, settings=SETTINGS, width=8, track=track)
     assert {path.name for path in tmp_path.iterdir()} == {"logit", "feature"}
     for kind in ("logit", "feature"):
@@ -161,13 +161,13 @@ def test_neither_package_is_imported_without_a_log_or_before_the_first_epoch(log
 def test_a_missing_package_is_named_before_any_work(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, kind, None)  # Python's own word for: it cannot be imported
     told = rf"runtime\.log is '{kind}', and the package {kind} is not installed; install it \(pip install {kind}\), or"
-    with pytest.raises(ParamsError, match=f"^{told}"), tracked(kind, Path("log")):
+    with pytest.raises(ParamsError, match=f"^{told}"), open_logger(kind, Path("log")):
         pass
     params = read_params(ROOT / "params.yaml")
-    schema.check(params)
+    schema.check_params(params)
     params["runtime"]["log"] = kind
     with pytest.raises(ParamsError, match=f"1 mistake.*\n  {told}"):
-        schema.check(params)
+        schema.check_params(params)
 
 
 # --- what DVCLive would do by itself
@@ -221,7 +221,7 @@ def test_dvclive_sends_nothing_and_leaves_the_repository_as_it_is(
     if within == "an experiment":
         monkeypatch.setenv("DVC_EXP_BASELINE_REV", before[0].split()[0])
         monkeypatch.setenv("DVC_EXP_NAME", "planted")
-    with tracked("dvclive", Path(".tandem/log")) as track:
+    with open_logger("dvclive", Path(".tandem/log")) as track:
         train(track("blobs"))
     assert len(read_back("dvclive", Path(".tandem/log/blobs"))["lr"]) == 4
     assert state() == before

@@ -7,7 +7,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional
 
-from tandem.training.networks import FeatureNet, Standardize, feature_head, linear_head
+from tandem.training.networks import FusionHead, Standardize, feature_head, linear_head
 
 
 def some_rows(num_rows: int, dim: int, seed: int = 0) -> torch.Tensor:
@@ -37,7 +37,7 @@ def test_the_scaling_travels_with_the_state_and_is_not_trained() -> None:
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
 def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int) -> None:
-    net = FeatureNet([10, 20, 30][:num_backbones], 4, width=1024, dropout=0.5)
+    net = FusionHead([10, 20, 30][:num_backbones], 4, width=1024, dropout=0.5)
     wide = 1024 * num_backbones
     assert [(layer.in_features, layer.out_features) for layer in net.projections] == [
         (dim, 1024) for dim in [10, 20, 30][:num_backbones]
@@ -61,7 +61,7 @@ def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int
 
 
 def test_the_feature_net_is_the_same_layers_written_out() -> None:
-    net = FeatureNet([6, 9], 3, width=1024, dropout=0.5).eval()
+    net = FusionHead([6, 9], 3, width=1024, dropout=0.5).eval()
     state, x = net.state_dict(), some_rows(5, 15)
 
     def linear(name: str, rows: torch.Tensor) -> torch.Tensor:

@@ -41,7 +41,7 @@ def check() -> None:
     """Say what is wrong in params.yaml, or that nothing is."""
 
     def main() -> None:
-        schema.check(read_params())
+        schema.check_params(read_params())
         typer.echo("params.yaml is good")
 
     running.run(main)
@@ -56,8 +56,8 @@ def show_results() -> None:
         if not path.is_file():
             raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
         other = Path("metrics/resplit.json")
-        spread = summary.spread(read_json(other)) if other.is_file() else ""
-        typer.echo("\n" + "\n".join(part for part in (summary.table(read_json(path)), spread, _NEXT) if part))
+        spread = summary.format_spread(read_json(other)) if other.is_file() else ""
+        typer.echo("\n" + "\n".join(part for part in (summary.format_results(read_json(path)), spread, _NEXT) if part))
 
     running.run(main)
 
@@ -73,7 +73,7 @@ def calibrate() -> None:
             raise DataError(f"no pairs were looked at yet ({missing[0]} is missing); run `dvc repro curate` first")
         names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
         rows = [row for path in looked for row in read_csv(path)]
-        typer.echo(calibrating.shown(rows, names, correlation=read_params()["curate"]["correlation"]))
+        typer.echo(calibrating.format_suggestion(rows, names, correlation=read_params()["curate"]["correlation"]))
 
     running.run(main)
 
@@ -105,13 +105,13 @@ def check_sources(
 
     def main() -> None:
         params = read_params()
-        schema.check(params)
+        schema.check_params(params)
         limits = Limits(silence_s=20, grace_s=20, total_s=120)
         findings = [
-            inspecting.inspect(name, source, limits=limits, environ=os.environ, is_online=not offline)
+            inspecting.check_source(name, source, limits=limits, environ=os.environ, is_online=not offline)
             for name, source in params["sources"].items()
         ]
-        typer.echo(inspecting.shown(findings))
+        typer.echo(inspecting.format_statuses(findings))
         if bad := [each.name for each in findings if not each.is_good]:
             raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
 

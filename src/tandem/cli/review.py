@@ -12,7 +12,7 @@ from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params
 from tandem.review import session
-from tandem.review.app import Extras
+from tandem.review.app import Overlays
 from tandem.tables import logits
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
@@ -41,16 +41,16 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
         signal.signal(number, signal.default_int_handler)
     pairs = read_csv(_CURATE / "pairs.csv")
-    material = session.Material(
+    material = session.ReviewInputs(
         index,
         samples,
-        _extras(samples, pairs),
+        _overlays(samples, pairs),
         x=np.asarray(load_features(folder, ids=index.ids).x),
         images_dir=_MERGE / "images",
         max_distance=1 - params["curate"]["candidates"]["similarity"],
-        copies=session.copies_of(pairs, samples),
+        copies=session.duplicates_of(pairs, samples),
     )
-    written = session.hold(
+    written = session.run_session(
         material,
         database_dir=Path(".fiftyone/review"),
         decisions_path=DECISIONS,
@@ -61,22 +61,22 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
     typer.echo(f"{written} decisions in {DECISIONS}; `dvc repro` obeys them, `git diff` shows them")
 
 
-def _extras(samples: Samples, pairs: list[dict[str, str]]) -> Extras:
+def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
     found = Path("data/train").glob("*/logits.npz"), Path("data/ensemble").glob("*/logits.npz")
     tables = {path.parent.name: logits.load_logits(path) for paths in found for path in sorted(paths)}
     values = {name: table.values for name, table in tables.items() if list(table.ids) == samples.ids}
     suspects = read_csv(_SUSPECTS) if _SUSPECTS.is_file() else []
     dropped = read_csv(_MERGE / "dropped.csv") if (_MERGE / "dropped.csv").is_file() else []
-    return Extras(
+    return Overlays(
         class_names=samples.class_names,
         suspicion={row["id"]: (float(row["suspicion"]), row["kind"]) for row in suspects},
-        copies=_sets(samples, pairs),
-        guesses=session.guesses(values, samples, splits=("val", "test")),
-        broken=session.broken(dropped, Path("data/download/files")),
+        copies=_duplicate_sets(samples, pairs),
+        guesses=session.predictions_of(values, samples, splits=("val", "test")),
+        broken=session.corrupt_files(dropped, Path("data/download/files")),
     )
 
 
-def _sets(samples: Samples, pairs: list[dict[str, str]]) -> list[frozenset[str]]:
+def _duplicate_sets(samples: Samples, pairs: list[dict[str, str]]) -> list[frozenset[str]]:
     """Groups of two pictures or more."""
     row_of = {id_: row for row, id_ in enumerate(samples.ids)}
     groups = [row_of[sample.group] for sample in samples.samples]

@@ -20,18 +20,25 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from tandem.curation import groups, naive_split
-from tandem.curation.duplicates.alignment import Sketch
-from tandem.curation.duplicates.find import Candidates, Looked, Nearness, find_near, look, save_looked
+from tandem.curation.duplicates.alignment import Keypoints
+from tandem.curation.duplicates.find import (
+    Candidates,
+    ScoredPairs,
+    SimilarityThresholds,
+    save_pairs,
+    similar_pairs,
+    verify_candidates,
+)
 from tandem.curation.duplicates.search import components
-from tandem.curation.naive_split import Draw
+from tandem.curation.naive_split import AssignSplit
 from tandem.errors import DataError
-from tandem.files import whole_folder
+from tandem.files import atomic_dir
 from tandem.tables.decisions import Decisions
-from tandem.tables.index import Index, Record
+from tandem.tables.index import ImageRecord, Index
 from tandem.tables.samples import SPLITS, Sample, Samples, save_samples
-from tandem.tables.splits import require_every_class, split_of
+from tandem.tables.splits import assign_split, require_every_class
 
-_MOST_TOLD = 20  # groups in the metrics
+_MAX_GROUPS_LISTED = 20  # groups in the metrics
 
 
 @dataclass(frozen=True)
@@ -44,7 +51,7 @@ class Settings:
 
     candidates: Candidates
     correlation: float
-    hint: Nearness
+    hint: SimilarityThresholds
     copies: Literal["one", "together"]
     fractions: Mapping[str, float]
     seed: int
@@ -53,7 +60,7 @@ class Settings:
     def from_params(cls, section: Mapping[str, Any]) -> Self:
         """From `curate` of the parameters, without its backbone."""
         values = {key: value for key, value in section.items() if key != "backbone"}
-        parts: dict[str, Callable[..., Any]] = {"candidates": Candidates, "hint": Nearness}
+        parts: dict[str, Callable[..., Any]] = {"candidates": Candidates, "hint": SimilarityThresholds}
         return cls(**{**values, **{key: part(**values[key]) for key, part in parts.items()}})
 
 
@@ -62,8 +69,8 @@ class Curated:
     """copies: near duplicates, by row of the index. different: the other candidates. counts: for the metrics."""
 
     samples: Samples
-    copies: Looked
-    different: Looked
+    copies: ScoredPairs
+    different: ScoredPairs
     counts: dict[str, object]
 
 
@@ -72,7 +79,7 @@ def curate(
     *,
     x: np.ndarray,
     hashes: np.ndarray,
-    sketch_of: Callable[[int], Sketch],
+    keypoints_of: Callable[[int], Keypoints],
     class_names: Sequence[str],
     settings: Settings,
     decisions: Decisions,
@@ -87,73 +94,75 @@ def curate(
             "run the merge and extract stages again"
         )
     row_of = {id_: row for row, id_ in enumerate(index.ids)}
-    apart = _pairs_of(decisions.not_copies, row_of)
-    looked = look(x, hashes, sketch_of, candidates=settings.candidates)
-    is_copy = (looked.correlation >= settings.correlation) & ~_among(looked.pairs.rows, apart, len(x))
+    apart = _pairs_of(decisions.not_duplicates, row_of)
+    looked = verify_candidates(x, hashes, keypoints_of, candidates=settings.candidates)
+    is_copy = (looked.correlation >= settings.correlation) & ~_is_among(looked.pairs.rows, apart, len(x))
     copies, different = looked.where(is_copy), looked.where(~is_copy)
-    stems = _stem_links(index.records, x, hashes, settings.hint)
-    stems = stems[~_among(stems, apart, len(x))]
+    stems = _same_stem_pairs(index.records, x, hashes, settings.hint)
+    stems = stems[~_is_among(stems, apart, len(x))]
     links = np.concatenate([copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)])
     strengths = np.concatenate([copies.correlation, np.ones(len(links) - len(copies.correlation))])
-    copy_of = _joined(np.arange(len(x)), links)
-    group_of = _joined(copy_of, _scene_links(index.records))
-    records = _relabelled(index.records, copy_of, decisions.labels)
-    notes = _notes(records, copy_of, settings.copies, decisions)
-    draw = partial(split_of, fractions=settings.fractions, seed=settings.seed)
+    copy_of = _merge_components(np.arange(len(x)), links)
+    group_of = _merge_components(copy_of, _same_scene_pairs(index.records))
+    records = _relabeled(index.records, copy_of, decisions.labels)
+    notes = _exclusion_reasons(records, copy_of, settings.copies, decisions)
+    draw = partial(assign_split, fractions=settings.fractions, seed=settings.seed)
     samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
     splits = [sample.split for sample in samples.samples]
     require_every_class([record.label for record in records], splits, class_names=class_names)
     found = {"candidate_pairs": len(looked.correlation), "near_duplicate_pairs": len(copies.correlation)}
     counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
-    suspicious = groups.suspicious(copy_of, links, strengths, [record.label for record in records])
-    counts["groups_to_look_at"] = [_told(group, index.ids) for group in suspicious[:_MOST_TOLD]]
+    suspicious = groups.oversized_or_mixed(copy_of, links, strengths, [record.label for record in records])
+    counts["groups_to_look_at"] = [_as_dict(group, index.ids) for group in suspicious[:_MAX_GROUPS_LISTED]]
     counts |= {
-        **naive_split.leaks_by_file(records, copy_of, draw),
-        "accuracy": naive_split.claims(records, samples, x, draw),
+        **naive_split.leaked_pairs(records, copy_of, draw),
+        "accuracy": naive_split.accuracy_by_split(records, samples, x, draw),
     }
     return Curated(samples, copies, different, counts | {"decisions": decisions.counts(index.ids)})
 
 
-def save(curated: Curated, folder: Path) -> None:
+def save_curated(curated: Curated, folder: Path) -> None:
     """Write `folder`, whole or not at all: samples, pairs.csv (copies) and different.csv (the other candidates)."""
-    with whole_folder(folder) as temporary:
+    with atomic_dir(folder) as temporary:
         save_samples(curated.samples, temporary)
-        save_looked(curated.copies, curated.samples.ids, temporary / "pairs.csv")
-        save_looked(curated.different, curated.samples.ids, temporary / "different.csv")
+        save_pairs(curated.copies, curated.samples.ids, temporary / "pairs.csv")
+        save_pairs(curated.different, curated.samples.ids, temporary / "different.csv")
 
 
-def _joined(of: np.ndarray, links: np.ndarray) -> np.ndarray:
+def _merge_components(of: np.ndarray, links: np.ndarray) -> np.ndarray:
     """Components of the components `of` (N,) under further links (L, 2): each row's smallest connected row."""
     rows = np.arange(len(of))
     return components(len(of), first=np.concatenate([of, links[:, 0]]), second=np.concatenate([rows, links[:, 1]]))
 
 
-def _stem_links(records: Sequence[Record], x: np.ndarray, hashes: np.ndarray, hint: Nearness) -> np.ndarray:
+def _same_stem_pairs(
+    records: Sequence[ImageRecord], x: np.ndarray, hashes: np.ndarray, hint: SimilarityThresholds
+) -> np.ndarray:
     """(L, 2) row pairs that share a stem and agree by their pixels."""
     links = [np.zeros((0, 2), dtype=np.int64)]
-    for rows in _sharing(records, "stem:"):
-        links.append(rows[find_near(x[rows], hashes[rows], nearness=hint).rows])
+    for rows in _rows_sharing(records, "stem:"):
+        links.append(rows[similar_pairs(x[rows], hashes[rows], nearness=hint).rows])
     return np.concatenate(links)
 
 
-def _scene_links(records: Sequence[Record]) -> np.ndarray:
+def _same_scene_pairs(records: Sequence[ImageRecord]) -> np.ndarray:
     """(L, 2) row pairs that chain the frames of a clip or the crops of a picture."""
     links = [np.zeros((0, 2), dtype=np.int64)]
-    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _sharing(records, "video:", "picture:")]
+    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _rows_sharing(records, "video:", "picture:")]
     return np.concatenate(links)
 
 
-def _sharing(records: Sequence[Record], *kinds: str) -> Iterable[np.ndarray]:
+def _rows_sharing(records: Sequence[ImageRecord], *kinds: str) -> Iterable[np.ndarray]:
     """Row numbers of the records that share a hint of these kinds, for each hint that two or more have."""
     rows = defaultdict(list)
     for row, record in enumerate(records):
-        for hint in record.hints:
+        for hint in record.provenance_keys:
             if hint.startswith(kinds):
                 rows[hint].append(row)
     return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]
 
 
-def _relabelled(records: Sequence[Record], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[Record]:
+def _relabeled(records: Sequence[ImageRecord], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[ImageRecord]:
     """The records with the classes that a person gave; one that was given to a picture holds for all its copies."""
     decided = defaultdict(set)
     for record, first in zip(records, copy_of.tolist(), strict=True):
@@ -167,7 +176,9 @@ def _relabelled(records: Sequence[Record], copy_of: np.ndarray, labels: Mapping[
     ]
 
 
-def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str, decisions: Decisions) -> list[str]:
+def _exclusion_reasons(
+    records: Sequence[ImageRecord], copy_of: np.ndarray, copies: str, decisions: Decisions
+) -> list[str]:
     """Why each record is left out, or ""."""
     notes = {}
     members = defaultdict(list)
@@ -190,14 +201,16 @@ def _notes(records: Sequence[Record], copy_of: np.ndarray, copies: str, decision
     return [notes.get(record.id, "") for record in records]
 
 
-def _samples(records: Sequence[Record], group_of: np.ndarray, notes: Sequence[str], draw: Draw) -> Iterable[Sample]:
+def _samples(
+    records: Sequence[ImageRecord], group_of: np.ndarray, notes: Sequence[str], draw: AssignSplit
+) -> Iterable[Sample]:
     # records are sorted by id, so a group's smallest row has its smallest id, which names the group
     for record, first, note in zip(records, group_of.tolist(), notes, strict=True):
         group = records[first].id
         yield Sample(record.id, record.label, record.source, group, "" if note else draw(group), note)
 
 
-def _told(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
+def _as_dict(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
     """For the metrics: with ids, as a decision ("not_copy") needs them."""
     return {**asdict(group), "weakest": [ids[row] for row in group.weakest]}
 
@@ -228,6 +241,6 @@ def _pairs_of(pairs: Collection[tuple[str, str]], row_of: Mapping[str, int]) -> 
     return np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
 
 
-def _among(links: np.ndarray, others: np.ndarray, num_rows: int) -> np.ndarray:
+def _is_among(links: np.ndarray, others: np.ndarray, num_rows: int) -> np.ndarray:
     """(L,) whether each of links (L, 2) is one of others; both hold the smaller row first."""
     return np.isin(links[:, 0] * num_rows + links[:, 1], others[:, 0] * num_rows + others[:, 1])

@@ -28,7 +28,7 @@ class Group:
     crossing: int
 
 
-def suspicious(
+def oversized_or_mixed(
     group_of: np.ndarray, links: np.ndarray, strengths: np.ndarray, labels: Sequence[str], *, max_share: float = 0.02
 ) -> list[Group]:
     """Groups of more than max_share of all pictures (and more than 10), and those of several classes; largest first.

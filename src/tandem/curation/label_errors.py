@@ -13,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.curation.probe import probe
-from tandem.tables.index import Record
+from tandem.tables.index import ImageRecord
 from tandem.tables.samples import Samples
-from tandem.tables.splits import folds
+from tandem.tables.splits import stratified_group_folds
 
-COLUMNS = ("id", "label", "kind", "suggested", "suspicion", "rank", "self_confidence", "source", "file")
+ISSUE_COLUMNS = ("id", "label", "kind", "suggested", "suspicion", "rank", "self_confidence", "source", "file")
 _REPEATS = 3  # dealings into folds, whose mean steadies the probabilities
 # of the score for another class, the rest is the neighbours': measured on photographs and on the sample
 _PROBE_WEIGHT = 0.15
@@ -35,7 +35,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Suspicion:
+class LabelIssues:
     """Of the n pictures that are used; rows (n,): where they stand in the samples.
 
     probs: (n, C) out-of-fold. other_class, odd: (n,) scores in [0, 1]. rank: (n,) from 1 within the class.
@@ -48,7 +48,7 @@ class Suspicion:
     rank: np.ndarray
 
 
-def suspect(features: Sequence[np.ndarray], samples: Samples, *, settings: Settings) -> Suspicion:
+def find_label_issues(features: Sequence[np.ndarray], samples: Samples, *, settings: Settings) -> LabelIssues:
     """Scores of all pictures that are used. features: (N, D) of each backbone, rows in the order of samples."""
     used = np.array([row for row, sample in enumerate(samples.samples) if sample.split], dtype=np.int64)
     targets = np.array([samples.class_names.index(samples.samples[row].label) for row in used])
@@ -56,14 +56,16 @@ def suspect(features: Sequence[np.ndarray], samples: Samples, *, settings: Setti
     parts = [np.asarray(x, dtype=np.float32)[used] for x in features]
     num_classes = len(samples.class_names)
     probs = np.mean([_out_of_fold(x, targets, groups, num_classes, settings) for x in parts], axis=0)
-    own, other = np.mean([_nearness(x, targets, groups, settings.neighbours) for x in parts], axis=0)
+    own, other = np.mean([_class_similarities(x, targets, groups, settings.neighbours) for x in parts], axis=0)
     doubted = _percentile(1 - probs[np.arange(len(used)), targets], targets)
     other_class = (1 - _PROBE_WEIGHT) * _percentile(other - own, targets) + _PROBE_WEIGHT * doubted
     odd = _percentile(-own, targets)
-    return Suspicion(used, probs, other_class, odd, _ranks(other_class, odd, targets))
+    return LabelIssues(used, probs, other_class, odd, _ranks(other_class, odd, targets))
 
 
-def listed(found: Suspicion, samples: Samples, records: Sequence[Record], *, share: float) -> list[dict[str, object]]:
+def list_issues(
+    found: LabelIssues, samples: Samples, records: Sequence[ImageRecord], *, share: float
+) -> list[dict[str, object]]:
     """One dict of COLUMNS for each suspect, those of another class first, the most suspicious first.
 
     kind: "other_class" or "odd". suggested: the likeliest other class. share: see Settings.
@@ -86,11 +88,13 @@ def listed(found: Suspicion, samples: Samples, records: Sequence[Record], *, sha
             sample.source,
             record.origins[0].path,
         )
-        rows.append(dict(zip(COLUMNS, values, strict=True)))
+        rows.append(dict(zip(ISSUE_COLUMNS, values, strict=True)))
     return sorted(rows, key=lambda row: (row["kind"] == "odd", -float(str(row["suspicion"])), row["id"]))
 
 
-def summary(found: Suspicion, samples: Samples, rows: Sequence[Mapping[str, object]]) -> dict[str, object]:
+def label_error_summary(
+    found: LabelIssues, samples: Samples, rows: Sequence[Mapping[str, object]]
+) -> dict[str, object]:
     """For the metrics: out-of-fold top-1 accuracy, and by class its pictures, suspects, and likely wrong labels.
 
     Likely wrong: pictures whose probability of another class reaches that class's mean self-confidence, off the
@@ -123,7 +127,7 @@ def _out_of_fold(
     """(n, C) probabilities by probes that have seen no picture of the row's group, the mean of all repeats."""
     total = np.zeros((len(x), num_classes))
     for repeat in range(_REPEATS):
-        fold_of = folds(targets, groups, num_folds=settings.folds, seed=settings.seed + repeat)
+        fold_of = stratified_group_folds(targets, groups, num_folds=settings.folds, seed=settings.seed + repeat)
         for fold in np.unique(fold_of):
             held = fold_of == fold
             if held.all():
@@ -133,7 +137,9 @@ def _out_of_fold(
     return total / _REPEATS
 
 
-def _nearness(x: np.ndarray, targets: np.ndarray, groups: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _class_similarities(
+    x: np.ndarray, targets: np.ndarray, groups: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """(n,) mean cosine to the k nearest of the own class and to the k nearest of others, each of other groups.
 
     Of fewer, all count; of none, the mean is 0.
@@ -145,12 +151,12 @@ def _nearness(x: np.ndarray, targets: np.ndarray, groups: np.ndarray, k: int) ->
         cosines = unit[block] @ unit.T
         is_other_group = groups[block, None] != groups[None]
         is_own_class = targets[block, None] == targets[None]
-        own[block] = _mean_of_best(np.where(is_other_group & is_own_class, cosines, -np.inf), k)
-        other[block] = _mean_of_best(np.where(is_other_group & ~is_own_class, cosines, -np.inf), k)
+        own[block] = _mean_of_highest(np.where(is_other_group & is_own_class, cosines, -np.inf), k)
+        other[block] = _mean_of_highest(np.where(is_other_group & ~is_own_class, cosines, -np.inf), k)
     return own, other
 
 
-def _mean_of_best(cosines: np.ndarray, k: int) -> np.ndarray:
+def _mean_of_highest(cosines: np.ndarray, k: int) -> np.ndarray:
     """(b,) mean of the k highest that are finite of each row; 0 where none is."""
     best = -np.partition(-cosines, min(k, cosines.shape[1] - 1), axis=1)[:, :k]
     is_there = np.isfinite(best)

@@ -11,7 +11,7 @@ from itertools import combinations
 import numpy as np
 from sklearn.metrics import pairwise_distances_chunked
 
-from tandem.errors import LeakySplit
+from tandem.errors import LeakageError
 
 _ROUNDING = 1e-12  # of float64: equal rows may lie this far apart
 _MIN_SET_BITS = 96  # a flat picture's hash means nothing; see tandem.images.hashing
@@ -19,7 +19,7 @@ _BLOCK = 256
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own 1024 takes as long
 
 
-def require_no_leak(
+def check_leakage(
     ids: Sequence[str],
     rows: Mapping[str, np.ndarray],
     *,
@@ -39,7 +39,7 @@ def require_no_leak(
     for one, other in combinations(rows, 2):
         leaks = {
             (i, j): f"{bits} of 256 hash bits <= {hash_bits}"
-            for i, j, bits in _alike(hashes, rows[one], rows[other], hash_bits)
+            for i, j, bits in _similar_hashes(hashes, rows[one], rows[other], hash_bits)
         }
         for start, cosines in _cosines(features[rows[one]], features[rows[other]]):
             part = slice(start, start + len(cosines))
@@ -51,7 +51,7 @@ def require_no_leak(
         leaks = {pair: reason for pair, reason in leaks.items() if (min(pair), max(pair)) not in different}
         if leaks:
             (i, j), reason = next(iter(leaks.items()))
-            raise LeakySplit(
+            raise LeakageError(
                 f"{len(leaks)} near copies lie in both {one} and {other}; the first: {ids[i]} and {ids[j]} ({reason}). "
                 "The groups do not hold what they must: run curate again, and report this if it stays"
             )
@@ -68,7 +68,9 @@ def _cosines(x: np.ndarray, y: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
             start += len(distances)
 
 
-def _alike(hashes: np.ndarray, one: np.ndarray, other: np.ndarray, max_bits: int) -> list[tuple[int, int, int]]:
+def _similar_hashes(
+    hashes: np.ndarray, one: np.ndarray, other: np.ndarray, max_bits: int
+) -> list[tuple[int, int, int]]:
     """(row, row, differing bits) of all pairs whose upright hash differs little from any orientation of the other's."""
     found: list[tuple[int, int, int]] = []
     hashes = np.ascontiguousarray(hashes).view(np.uint64)  # eight bytes at a time: (N, 8, 4)

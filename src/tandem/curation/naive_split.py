@@ -7,14 +7,14 @@ from itertools import combinations
 import numpy as np
 
 from tandem.curation.probe import probe
-from tandem.tables.index import Record
+from tandem.tables.index import ImageRecord
 from tandem.tables.samples import SPLITS, Samples
 
-Draw = Callable[[str], str]  # splits.split_of with its fractions and seed
+AssignSplit = Callable[[str], str]  # splits.split_of with its fractions and seed
 _LEFT_OUT = ("conflict", "dropped")  # first words of notes: nobody knows the class of these
 
 
-def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) -> dict[str, object]:
+def leaked_pairs(records: Sequence[ImageRecord], copy_of: np.ndarray, draw: AssignSplit) -> dict[str, object]:
     """Pairs of copies that would lie apart, and test files that would have a copy in train."""
     files: dict[int, set[str]] = defaultdict(set)
     for record, copies in zip(records, copy_of.tolist(), strict=True):
@@ -25,7 +25,9 @@ def leaks_by_file(records: Sequence[Record], copy_of: np.ndarray, draw: Draw) ->
     return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
 
 
-def claims(records: Sequence[Record], samples: Samples, x: np.ndarray, draw: Draw) -> dict[str, dict[str, float]]:
+def accuracy_by_split(
+    records: Sequence[ImageRecord], samples: Samples, x: np.ndarray, draw: AssignSplit
+) -> dict[str, dict[str, float]]:
     """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on one by file.
 
     x: (N, D) features in the order of records and samples. The split by file has all files, copies too, but for
@@ -58,5 +60,5 @@ def _accuracy(
     return {"top1_accuracy": float((predicted == targets[test]).mean()), "test_pictures": len(test)}
 
 
-def _files(record: Record) -> set[str]:
+def _files(record: ImageRecord) -> set[str]:
     return {f"{origin.source}/{origin.path}" for origin in record.origins}

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from tandem.datasets import filenames
-from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import IGNORED, LabelMap
 from tandem.errors import DataError
-from tandem.tables.index import Dropped
+from tandem.tables.index import Excluded
 
 
 @dataclass(frozen=True)
-class Boxes:
+class BoxPolicy:
     """How a detection source is read. use: "whole" pictures (all boxes of one class) or a "crop" a box.
 
     margin: share of the box's sides added on each side. min_side_px: smaller crops are left out.
@@ -26,15 +26,15 @@ class Boxes:
 
 
 @dataclass(frozen=True)
-class Offer:
+class SourceItems:
     """What one source offers: its folder, its items, and how its boxes are to be read, if it has any."""
 
     root: Path
-    items: Sequence[Item]
-    boxes: Boxes | None
+    items: Sequence[Annotation]
+    boxes: BoxPolicy | None
 
 
-class Claim(NamedTuple):
+class Example(NamedTuple):
     """box: None for a whole picture; else the crop, margin included, in shares of width and height.
 
     min_side_px: a crop with a shorter side is not used.
@@ -48,7 +48,7 @@ class Claim(NamedTuple):
     min_side_px: int = 0
 
     @property
-    def hints(self) -> tuple[str, ...]:
+    def provenance_keys(self) -> tuple[str, ...]:
         """Names that this picture may share with others of its kind (see tandem.datasets.filenames)."""
         name = self.path.rsplit("/", 1)[-1]
         stem, video = filenames.stem(name), filenames.video(name)
@@ -57,22 +57,22 @@ class Claim(NamedTuple):
         return (*found, f"picture:{self.source}/{self.path}") if self.box else tuple(found)
 
 
-def claims(offers: Mapping[str, Offer], labels: LabelMap) -> tuple[list[Claim], list[Dropped]]:
+def collect_examples(offers: Mapping[str, SourceItems], labels: LabelMap) -> tuple[list[Example], list[Excluded]]:
     """All claims in the order of sources and items, and what is left out by its label alone.
 
     Raises UnknownLabel for labels without a class, DataError for boxes without a word on how to read them.
     """
     counts = Counter((source, item.label) for source, offer in offers.items() for item in offer.items if item.label)
     labels.require_all(counts)
-    found: list[Claim] = []
-    dropped: list[Dropped] = []
+    found: list[Example] = []
+    dropped: list[Excluded] = []
     for source, offer in offers.items():
         for result in _of_source(source, offer, labels):
-            (found if isinstance(result, Claim) else dropped).append(result)  # type: ignore[arg-type]
+            (found if isinstance(result, Example) else dropped).append(result)  # type: ignore[arg-type]
     return found, dropped
 
 
-def _of_source(source: str, offer: Offer, labels: LabelMap) -> Iterator[Claim | Dropped]:
+def _of_source(source: str, offer: SourceItems, labels: LabelMap) -> Iterator[Example | Excluded]:
     items = offer.items
     if any(item.box for item in items):
         if offer.boxes is None:
@@ -81,23 +81,23 @@ def _of_source(source: str, offer: Offer, labels: LabelMap) -> Iterator[Claim | 
                 f"sources.{source}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
             )
         if offer.boxes.use == "whole":
-            yield from _whole_pictures(source, items, labels)
+            yield from _whole_images(source, items, labels)
             return
         items = [_with_margin(item, offer.boxes.margin) for item in items]
     for item in items:
-        yield _claim(source, item, labels, offer.boxes)
+        yield _example(source, item, labels, offer.boxes)
 
 
-def _claim(source: str, item: Item, labels: LabelMap, boxes: Boxes | None = None) -> Claim | Dropped:
+def _example(source: str, item: Annotation, labels: LabelMap, boxes: BoxPolicy | None = None) -> Example | Excluded:
     class_name = labels.resolve(item.label, source=source) if item.label else None
     if class_name:
         min_side_px = boxes.min_side_px if boxes and item.box else 0
-        return Claim(source, item.path, item.label, class_name, item.box, min_side_px)
+        return Example(source, item.path, item.label, class_name, item.box, min_side_px)
     reason = "ignored_label" if class_name == IGNORED else "unlabelled"
-    return Dropped(source, item.path, item.label, reason, "")
+    return Excluded(source, item.path, item.label, reason, "")
 
 
-def _whole_pictures(source: str, items: Sequence[Item], labels: LabelMap) -> Iterator[Claim | Dropped]:
+def _whole_images(source: str, items: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
     """One claim a picture; a picture whose boxes are of several classes (ignored ones count) claims nothing."""
     boxes: dict[str, dict[str, None]] = defaultdict(dict)
     for item in items:
@@ -105,15 +105,15 @@ def _whole_pictures(source: str, items: Sequence[Item], labels: LabelMap) -> Ite
     for path, names in boxes.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
-            yield Dropped(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one picture")
+            yield Excluded(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one picture")
         else:
-            yield _claim(source, Item(path, next(iter(names))), labels)
+            yield _example(source, Annotation(path, next(iter(names))), labels)
 
 
-def _with_margin(item: Item, margin: float) -> Item:
+def _with_margin(item: Annotation, margin: float) -> Annotation:
     if item.box is None:
         return item
     left, top, width, height = item.box
     right, bottom = min(1.0, left + width * (1 + margin)), min(1.0, top + height * (1 + margin))
     left, top = max(0.0, left - width * margin), max(0.0, top - height * margin)
-    return Item(item.path, item.label, Box(left, top, right - left, bottom - top))
+    return Annotation(item.path, item.label, Box(left, top, right - left, bottom - top))

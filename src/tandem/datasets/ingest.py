@@ -12,12 +12,12 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from tandem.datasets.examples import Claim
+from tandem.datasets.examples import Example
 from tandem.datasets.formats.annotations import Box
-from tandem.errors import BrokenImage
+from tandem.errors import CorruptImageError
 from tandem.files import sha256
 from tandem.images.decode import decode, pixel_id
-from tandem.images.hashing import oriented_hashes
+from tandem.images.hashing import dihedral_phashes
 
 _AHEAD = 64  # pictures that may wait, encoded, to be written
 
@@ -25,7 +25,7 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class View(NamedTuple):
+class StoredImage(NamedTuple):
     """A decoded picture or crop and the name of its file. hashes: (8, 32) uint8."""
 
     id: str
@@ -36,43 +36,43 @@ class View(NamedTuple):
 
 
 class _Encoded(NamedTuple):
-    view: View
+    view: StoredImage
     data: bytes
 
 
 @dataclass(frozen=True)
-class Views:
+class IngestResult:
     """digests: (source, path) -> sha256 of the file. found: sha256 -> a view for each box, or what is wrong."""
 
     digests: Mapping[tuple[str, str], str]
-    found: Mapping[str, dict[Box | None, View] | BrokenImage]
+    found: Mapping[str, dict[Box | None, StoredImage] | CorruptImageError]
 
-    def of(self, claim: Claim) -> View | BrokenImage:
+    def of(self, claim: Example) -> StoredImage | CorruptImageError:
         """What a claim shows."""
         found = self.found[self.digests[claim.source, claim.path]]
-        return found if isinstance(found, BrokenImage) else found[claim.box]
+        return found if isinstance(found, CorruptImageError) else found[claim.box]
 
     @property
-    def num_byte_copies(self) -> int:
+    def num_byte_duplicates(self) -> int:
         """Files whose bytes an earlier file has."""
         return len(self.digests) - len(self.found)
 
     @property
-    def num_pixel_copies(self) -> int:
+    def num_pixel_duplicates(self) -> int:
         """Pictures of other bytes but with the pixels of an earlier one."""
         views = [view for found in self.found.values() if isinstance(found, dict) for view in found.values()]
         return len(views) - len({view.id for view in views})
 
 
-def look(
-    claims: Iterable[Claim],
+def ingest(
+    claims: Iterable[Example],
     roots: Mapping[str, Path],
     *,
     images_dir: Path,
     min_side_px: int,
     max_pixels: int,
     workers: int,
-) -> Views:
+) -> IngestResult:
     """Decode what is claimed and write it to `images_dir`, in constant memory. roots: the folder of each source."""
     boxes: dict[tuple[str, str], dict[Box | None, None]] = defaultdict(dict)
     for claim in claims:
@@ -84,20 +84,20 @@ def look(
     for key, digest in digests.items():
         wanted[digest] |= boxes[key]
 
-    def decoded(digest: str) -> dict[Box | None, _Encoded] | BrokenImage:
+    def decoded(digest: str) -> dict[Box | None, _Encoded] | CorruptImageError:
         data = path_of[digest].read_bytes()
         try:
             image, extension = decode(data, min_side_px=min_side_px, max_pixels=max_pixels)
-        except BrokenImage as error:
+        except CorruptImageError as error:
             return error
         return {box: _encode(image, box, data, extension) for box in wanted[digest]}
 
-    found: dict[str, dict[Box | None, View] | BrokenImage] = {}
-    stored: dict[str, View] = {}
+    found: dict[str, dict[Box | None, StoredImage] | CorruptImageError] = {}
+    stored: dict[str, StoredImage] = {}
     results = tqdm(_in_order(decoded, list(wanted), workers), "merge", len(wanted), unit="picture", disable=None)
     for digest, result in zip(wanted, results, strict=True):
-        found[digest] = result if isinstance(result, BrokenImage) else _store(result, stored, images_dir)
-    return Views(digests, found)
+        found[digest] = result if isinstance(result, CorruptImageError) else _store(result, stored, images_dir)
+    return IngestResult(digests, found)
 
 
 def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
@@ -119,10 +119,12 @@ def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | N
         image.save(buffer, "PNG", compress_level=1)
         data, extension = buffer.getvalue(), "png"
     id_ = pixel_id(image)
-    return _Encoded(View(id_, f"{id_}.{extension}", image.width, image.height, oriented_hashes(image)), data)
+    return _Encoded(StoredImage(id_, f"{id_}.{extension}", image.width, image.height, dihedral_phashes(image)), data)
 
 
-def _store(encoded: Mapping[Box | None, _Encoded], stored: dict[str, View], images_dir: Path) -> dict[Box | None, View]:
+def _store(
+    encoded: Mapping[Box | None, _Encoded], stored: dict[str, StoredImage], images_dir: Path
+) -> dict[Box | None, StoredImage]:
     """Write each picture whose pixels are new; the first file that holds them gives the bytes."""
     for view, data in encoded.values():
         if stored.setdefault(view.id, view) is view:

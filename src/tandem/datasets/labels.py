@@ -6,12 +6,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from tandem.errors import DataError, UnknownLabel
+from tandem.errors import DataError, UnknownLabelError
 
 IGNORED = ""  # what an ignored label resolves to; no class can have an empty name
 
 
-def fold(label: str) -> str:
+def normalize_label(label: str) -> str:
     """The form in which labels are compared: case-folded, accent-free, one space for runs of space, "_" and "-".
 
     >>> fold("  Caminhão_GRANDE ")
@@ -32,7 +32,7 @@ class LabelMap:
 
     def resolve(self, label: str, *, source: str) -> str | None:
         """The class name, IGNORED, or None when nothing is known of the label."""
-        folded = fold(label)
+        folded = normalize_label(label)
         return self.by_source.get(source, {}).get(folded, self.common.get(folded))
 
     def require_all(self, counts: Mapping[tuple[str, str], int]) -> None:
@@ -40,7 +40,7 @@ class LabelMap:
         unknown = {key: count for key, count in counts.items() if self.resolve(key[1], source=key[0]) is None}
         if unknown:
             lines = [self._describe(*key, count=count) for key, count in sorted(unknown.items())]
-            raise UnknownLabel(
+            raise UnknownLabelError(
                 f"{len(unknown)} unknown label(s):\n  "
                 + "\n  ".join(lines)
                 + "\nadd each to labels.classes.<class>, to labels.ignore or, for one source alone, to labels.by_source"
@@ -48,7 +48,7 @@ class LabelMap:
 
     def _describe(self, source: str, label: str, *, count: int) -> str:
         known = {**self.common, **self.by_source.get(source, {})}
-        closest = difflib.get_close_matches(fold(label), list(known), n=3, cutoff=0.5)
+        closest = difflib.get_close_matches(normalize_label(label), list(known), n=3, cutoff=0.5)
         names = ", ".join(f"{name!r} ({known[name] or 'ignored'})" for name in closest)
         pictures = "picture" if count == 1 else "pictures"
         return f"{source} has label {label!r} ({count} {pictures}); closest known: {names or 'none'}"
@@ -80,7 +80,7 @@ def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place
     claims += [(alias, IGNORED) for alias in ignore]
     table: dict[str, str] = {}
     for alias, name in claims:
-        other = table.setdefault(fold(alias), name)
+        other = table.setdefault(normalize_label(alias), name)
         if other != name:
             pair = " and ".join(repr(value or "ignore") for value in (other, name))
             raise DataError(f"{place}: the alias {alias!r} is claimed by {pair}; keep it in one of them")

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from tandem.datasets import ingest
-from tandem.datasets.examples import Boxes, Claim, Offer, claims
+from tandem.datasets.examples import BoxPolicy, Example, SourceItems, collect_examples
 from tandem.datasets.formats import registry
-from tandem.datasets.ingest import View, Views
+from tandem.datasets.ingest import IngestResult, StoredImage
 from tandem.datasets.labels import LabelMap
-from tandem.errors import BrokenImage, DataError
-from tandem.files import keep_only
-from tandem.tables.index import Dropped, Index, Origin, Record
+from tandem.errors import CorruptImageError, DataError
+from tandem.files import remove_others
+from tandem.tables.index import Excluded, ImageRecord, Index, Origin
 
-BROKEN = ("empty", "not_an_image", "too_large", "too_small", "truncated")
+CORRUPT_REASONS = ("empty", "not_an_image", "too_large", "too_small", "truncated")
 
 
 @dataclass(frozen=True)
@@ -33,14 +33,14 @@ class Merged:
 
     index: Index
     hashes: np.ndarray
-    dropped: tuple[Dropped, ...]
+    dropped: tuple[Excluded, ...]
     num_files: int
-    num_byte_copies: int
-    num_pixel_copies: int
+    num_byte_duplicates: int
+    num_pixel_duplicates: int
 
 
 def merge(
-    offered: Mapping[str, Offer],
+    offered: Mapping[str, SourceItems],
     *,
     labels: LabelMap,
     images_dir: Path,
@@ -54,71 +54,73 @@ def merge(
     Raises UnknownLabel for labels without a class, DataError when more than `max_broken_share` of the
     files are broken or no picture is left.
     """
-    found, dropped = claims(offered, labels)
+    found, dropped = collect_examples(offered, labels)
     roots = {name: offer.root for name, offer in offered.items()}
     limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
-    seen = ingest.look(found, roots, images_dir=images_dir, workers=workers, **limits)
+    seen = ingest.ingest(found, roots, images_dir=images_dir, workers=workers, **limits)
     good, broken = _sort_out(found, seen)
-    _require_few_broken(broken, num_files=len(seen.digests), max_share=max_broken_share)
+    _require_few_corrupt(broken, num_files=len(seen.digests), max_share=max_broken_share)
     records, conflicts = _collapse(good)
     left_out = [*dropped, *broken, *conflicts]
     if not records:
         reasons = _reasons(left_out) or "none was found"
         raise DataError(f"no picture is left ({reasons}); look at labels and at the sources' folders")
-    keep_only(images_dir, {view.id for _, view in good})  # crops were written before they were found too small
+    remove_others(images_dir, {view.id for _, view in good})  # crops were written before they were found too small
     hashes = {view.id: view.hashes for _, view in good}
     return Merged(
         index=Index(tuple(records)),
         hashes=np.stack([hashes[record.id] for record in records]),
         dropped=tuple(sorted(left_out, key=lambda drop: (drop.source, drop.path, drop.label))),
         num_files=len(seen.digests),
-        num_byte_copies=seen.num_byte_copies,
-        num_pixel_copies=seen.num_pixel_copies,
+        num_byte_duplicates=seen.num_byte_duplicates,
+        num_pixel_duplicates=seen.num_pixel_duplicates,
     )
 
 
-def offers(sources: Mapping[str, Mapping[str, Any]], *, downloads: Path) -> dict[str, Offer]:
+def read_sources(sources: Mapping[str, Mapping[str, Any]], *, downloads: Path) -> dict[str, SourceItems]:
     """What the sources of the parameters offer, from their folders below `downloads`."""
     return {
-        name: Offer(
+        name: SourceItems(
             downloads / name,
-            registry.read(downloads / name, format=source["format"]),
-            Boxes(**source["boxes"]) if source.get("boxes") else None,
+            registry.read_annotations(downloads / name, format=source["format"]),
+            BoxPolicy(**source["boxes"]) if source.get("boxes") else None,
         )
         for name, source in sources.items()
     }
 
 
-def summary(merged: Merged) -> dict[str, object]:
+def merge_summary(merged: Merged) -> dict[str, object]:
     """Counts for the metrics: records by class and source, copies, and what was dropped by reason."""
     records = merged.index.records
     return {
         "pictures": len(records),
         "files": merged.num_files,
-        "byte_copies": merged.num_byte_copies,
-        "pixel_copies": merged.num_pixel_copies,
+        "byte_copies": merged.num_byte_duplicates,
+        "pixel_copies": merged.num_pixel_duplicates,
         "classes": dict(sorted(Counter(record.label for record in records).items())),
         "sources": dict(sorted(Counter(record.source for record in records).items())),
         "dropped": dict(sorted(Counter(drop.reason for drop in merged.dropped).items())),
     }
 
 
-def _sort_out(found: Iterable[Claim], seen: Views) -> tuple[list[tuple[Claim, View]], list[Dropped]]:
-    good: list[tuple[Claim, View]] = []
-    dropped: list[Dropped] = []
+def _sort_out(found: Iterable[Example], seen: IngestResult) -> tuple[list[tuple[Example, StoredImage]], list[Excluded]]:
+    good: list[tuple[Example, StoredImage]] = []
+    dropped: list[Excluded] = []
     for claim in found:
         view = seen.of(claim)
-        if isinstance(view, BrokenImage):
-            dropped.append(_dropped(claim, view.reason, str(view)))
+        if isinstance(view, CorruptImageError):
+            dropped.append(_excluded(claim, view.reason, str(view)))
         elif min(view.width, view.height) < claim.min_side_px:
-            dropped.append(_dropped(claim, "small_box", f"the crop's shorter side is below {claim.min_side_px} pixels"))
+            dropped.append(
+                _excluded(claim, "small_box", f"the crop's shorter side is below {claim.min_side_px} pixels")
+            )
         else:
             good.append((claim, view))
     return good, dropped
 
 
-def _require_few_broken(broken: Sequence[Dropped], *, num_files: int, max_share: float) -> None:
-    files = {(drop.source, drop.path): drop for drop in broken if drop.reason in BROKEN}
+def _require_few_corrupt(broken: Sequence[Excluded], *, num_files: int, max_share: float) -> None:
+    files = {(drop.source, drop.path): drop for drop in broken if drop.reason in CORRUPT_REASONS}
     if len(files) > max_share * num_files:
         first = "\n  ".join(f"{d.source}: {d.path}: {d.reason} ({d.detail})" for d in list(files.values())[:5])
         raise DataError(
@@ -128,39 +130,39 @@ def _require_few_broken(broken: Sequence[Dropped], *, num_files: int, max_share:
         )
 
 
-def _collapse(good: Iterable[tuple[Claim, View]]) -> tuple[list[Record], list[Dropped]]:
+def _collapse(good: Iterable[tuple[Example, StoredImage]]) -> tuple[list[ImageRecord], list[Excluded]]:
     """One record for all claims on the same pixels; claims of several classes are a conflict, which nobody guesses."""
-    same: dict[str, list[tuple[Claim, View]]] = defaultdict(list)
+    same: dict[str, list[tuple[Example, StoredImage]]] = defaultdict(list)
     for claim, view in good:
         same[view.id].append((claim, view))
-    records: list[Record] = []
-    conflicts: list[Dropped] = []
+    records: list[ImageRecord] = []
+    conflicts: list[Excluded] = []
     for _, group in sorted(same.items()):
         class_names = sorted({claim.class_name for claim, _ in group})
         if len(class_names) > 1:
             detail = f"the same picture ({group[0][1].file}) is labelled {' and '.join(class_names)}"
-            conflicts += [_dropped(claim, "conflict", detail) for claim, _ in group]
+            conflicts += [_excluded(claim, "conflict", detail) for claim, _ in group]
         else:
             records.append(_record(group))
     return records, conflicts
 
 
-def _record(group: Sequence[tuple[Claim, View]]) -> Record:
+def _record(group: Sequence[tuple[Example, StoredImage]]) -> ImageRecord:
     claim, view = group[0]
-    return Record(
+    return ImageRecord(
         id=view.id,
         label=claim.class_name,
         file=view.file,
         width=view.width,
         height=view.height,
-        hints=tuple(sorted({hint for claim, _ in group for hint in claim.hints})),
+        provenance_keys=tuple(sorted({hint for claim, _ in group for hint in claim.provenance_keys})),
         origins=tuple(dict.fromkeys(Origin(claim.source, claim.path, claim.label) for claim, _ in group)),
     )
 
 
-def _reasons(dropped: Iterable[Dropped]) -> str:
+def _reasons(dropped: Iterable[Excluded]) -> str:
     return ", ".join(f"{count} {reason}" for reason, count in Counter(drop.reason for drop in dropped).most_common())
 
 
-def _dropped(claim: Claim, reason: str, detail: str) -> Dropped:
-    return Dropped(claim.source, claim.path, claim.label, reason, detail)
+def _excluded(claim: Example, reason: str, detail: str) -> Excluded:
+    return Excluded(claim.source, claim.path, claim.label, reason, detail)

@@ -51,13 +51,13 @@ class McNemar:
     p_value: float
 
 
-def draws(groups: Sequence[str], *, num_draws: int, seed: int) -> np.ndarray:
+def resample_weights(groups: Sequence[str], *, num_resamples: int, seed: int) -> np.ndarray:
     """(num_draws, n) int32 weights: how often each row counts in each resample.
 
     groups: (n,) names. As many groups as there are, drawn with replacement; all rows of a group count alike. The weight
     of a group does not depend on the order of the rows.
     """
-    return np.concatenate([block.astype(np.int32) for block in _blocks(groups, num_draws=num_draws, seed=seed)])
+    return np.concatenate([block.astype(np.int32) for block in _blocks(groups, num_resamples=num_resamples, seed=seed)])
 
 
 def top1_accuracies(weights: np.ndarray, *, target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def score_intervals(
     target: np.ndarray,
     probs: np.ndarray,
     groups: Sequence[str],
-    num_draws: int = 2000,
+    num_resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Interval]:
@@ -116,7 +116,7 @@ def score_intervals(
         "log_loss": log_loss(target=target, probs=probs),
         "ece": ece(np.ones((1, len(target)))).item(),
     }
-    drawn = _resampled(statistics, groups, num_draws=num_draws, seed=seed)
+    drawn = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
     return {name: Interval(value, *_bounds(drawn[name], level)) for name, value in values.items()}
 
 
@@ -126,7 +126,7 @@ def paired_difference(
     probs: np.ndarray,
     other_probs: np.ndarray,
     groups: Sequence[str],
-    num_draws: int = 2000,
+    num_resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> dict[str, Difference]:
@@ -144,7 +144,7 @@ def paired_difference(
     if not len(target):
         return {name: Difference(_NAN, _NAN, _NAN, _NAN) for name in rows}
     statistics = {name: partial(_means, rows=each) for name, each in rows.items()}
-    drawn = _resampled(statistics, groups, num_draws=num_draws, seed=seed)
+    drawn = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
     return {
         name: Difference(float(each.mean()), *_bounds(drawn[name], level), _p_value(drawn[name]))
         for name, each in rows.items()
@@ -166,27 +166,27 @@ def _means(weights: np.ndarray, *, rows: np.ndarray) -> np.ndarray:
     return weights @ rows.astype(np.float64) / weights.sum(axis=1)
 
 
-def _blocks(groups: Sequence[str], *, num_draws: int, seed: int) -> Iterator[np.ndarray]:
+def _blocks(groups: Sequence[str], *, num_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """The weights of draws, a block of resamples at a time."""
     names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     rng, size = np.random.default_rng(seed), max(1, _CELLS // max(1, len(members)))
-    for start in range(0, num_draws, size):
-        yield _counts(rng, len(names), num_draws=min(size, num_draws - start))[:, members]
+    for start in range(0, num_resamples, size):
+        yield _counts(rng, len(names), num_resamples=min(size, num_resamples - start))[:, members]
 
 
-def _counts(rng: np.random.Generator, num_groups: int, *, num_draws: int) -> np.ndarray:
+def _counts(rng: np.random.Generator, num_groups: int, *, num_resamples: int) -> np.ndarray:
     """(num_draws, num_groups) multinomial counts; three times as fast as rng.multinomial is for thousands of groups."""
-    drawn = rng.integers(num_groups, size=(num_draws, num_groups)) + np.arange(num_draws)[:, None] * num_groups
-    return np.bincount(drawn.ravel(), minlength=num_draws * num_groups).reshape(num_draws, num_groups)
+    drawn = rng.integers(num_groups, size=(num_resamples, num_groups)) + np.arange(num_resamples)[:, None] * num_groups
+    return np.bincount(drawn.ravel(), minlength=num_resamples * num_groups).reshape(num_resamples, num_groups)
 
 
 def _resampled(
-    statistics: Mapping[str, Statistic], groups: Sequence[str], *, num_draws: int, seed: int
+    statistics: Mapping[str, Statistic], groups: Sequence[str], *, num_resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Name -> (num_draws,) values, all of the same resamples. The same bytes whatever the number of cores."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
     with threadpool_limits(limits=1):
-        for block in _blocks(groups, num_draws=num_draws, seed=seed):
+        for block in _blocks(groups, num_resamples=num_resamples, seed=seed):
             weights = block.astype(np.float64)  # products of integers are not done by BLAS, and slow
             for name, statistic in statistics.items():
                 found[name].append(statistic(weights))

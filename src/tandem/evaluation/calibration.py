@@ -13,7 +13,7 @@ _MAX_STEPS = 100
 
 
 @dataclass(frozen=True)
-class Bin:
+class ReliabilityBin:
     """The pictures whose top prob lies in (low, high]: how many, the mean of that prob, and the share that is right."""
 
     low: float
@@ -65,12 +65,12 @@ def _likeliest_scale(margins: np.ndarray) -> float:
     return scale
 
 
-def calibrated(logits: np.ndarray, temperature: float) -> np.ndarray:
+def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
     """(n, C) float32 logits divided by a temperature above 0; the class on top stays on top."""
     return (logits / temperature).astype(np.float32)
 
 
-def reliability(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) -> list[Bin]:
+def reliability(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) -> list[ReliabilityBin]:
     """The bins of equal width that have a picture, lowest first: the reliability diagram of Guo et al. 2017.
 
     target: (n,) class indices. probs: (n, C). A calibrated model has a top1_accuracy near to the confidence in each.
@@ -82,7 +82,7 @@ def reliability(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) ->
     for number in np.unique(bins).tolist():
         own = bins == number
         low, high = edges[number].item(), edges[number + 1].item()
-        found.append(Bin(low, high, int(own.sum()), float(top[own].mean()), float(right[own].mean())))
+        found.append(ReliabilityBin(low, high, int(own.sum()), float(top[own].mean()), float(right[own].mean())))
     return found
 
 
@@ -97,8 +97,8 @@ def expected_calibration_error(*, target: np.ndarray, probs: np.ndarray, num_bin
     return sum(own.pictures * abs(own.top1_accuracy - own.confidence) for own in bins) / len(target)
 
 
-def errors_by_chance(
-    *, probs: np.ndarray, ids: Sequence[str], num_draws: int, seed: int, num_bins: int = 15
+def ece_under_calibration(
+    *, probs: np.ndarray, ids: Sequence[str], num_resamples: int, seed: int, num_bins: int = 15
 ) -> np.ndarray:
     """(num_draws,) the expected calibration errors that probs (n, C) would have by chance if they were calibrated.
 
@@ -107,8 +107,8 @@ def errors_by_chance(
     """
     top, picture = probs.max(axis=1), np.unique(np.asarray(ids), return_inverse=True)[1]
     bins = np.searchsorted(np.arange(1, num_bins) / num_bins, top, side="left")
-    rng, count, errors = np.random.default_rng(seed), int(picture.max(initial=-1)) + 1, np.zeros(num_draws)
-    for number in range(num_draws):
+    rng, count, errors = np.random.default_rng(seed), int(picture.max(initial=-1)) + 1, np.zeros(num_resamples)
+    for number in range(num_resamples):
         right = rng.random(count)[picture] < top
         errors[number] = np.abs(np.bincount(bins, weights=right - top)).sum() / len(top)
     return errors

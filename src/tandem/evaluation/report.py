@@ -10,7 +10,7 @@ import numpy as np
 
 from tandem.evaluation import bootstrap as intervals
 from tandem.evaluation import selective
-from tandem.evaluation.calibration import errors_by_chance, reliability
+from tandem.evaluation.calibration import ece_under_calibration, reliability
 from tandem.evaluation.metrics import confusion, precision_recall_f1, softmax
 from tandem.evaluation.scores import probs_of, score
 from tandem.files import read_csv
@@ -33,11 +33,11 @@ class Settings:
         return cls(**{key: value for key, value in section.items() if key != "seeds"})
 
 
-def score_with_limits(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
+def score_with_intervals(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
     """score, and as "interval" the limits of its first four at a level of 95 %, by a bootstrap over groups."""
     target, probs = probs_of(logits, samples, split)
     limits = intervals.score_intervals(
-        target=target, probs=probs, groups=samples.groups(split), num_draws=settings.draws, seed=settings.seed
+        target=target, probs=probs, groups=samples.groups(split), num_resamples=settings.draws, seed=settings.seed
     )
     return {
         **score(logits, samples, split=split),
@@ -56,7 +56,7 @@ def compare(
         probs=probs,
         other_probs=others,
         groups=samples.groups(split),
-        num_draws=settings.draws,
+        num_resamples=settings.draws,
         seed=settings.seed,
     )
     test = intervals.mcnemar(target=target, predicted=probs.argmax(axis=1), other_predicted=others.argmax(axis=1))
@@ -68,7 +68,7 @@ def best_on_val(logits: Mapping[str, np.ndarray], samples: Samples) -> str:
     return min(logits, key=lambda name: score(logits[name], samples, split="val")["log_loss"])
 
 
-def reject(logits: np.ndarray, samples: Samples, *, split: str, max_error: float) -> dict[str, float]:
+def selective_scores(logits: np.ndarray, samples: Samples, *, split: str, max_error: float) -> dict[str, float]:
     """The confidence from which on at most max_error are wrong on validation; coverage and error of it on the split."""
     target, probs = probs_of(logits, samples, "val")
     threshold = selective.threshold_for(target=target, probs=probs, max_error=max_error)
@@ -76,9 +76,9 @@ def reject(logits: np.ndarray, samples: Samples, *, split: str, max_error: float
     return asdict(selective.at_threshold(target=target, probs=probs, threshold=threshold))
 
 
-def by_chance(probs: np.ndarray, ids: Sequence[str], *, settings: Settings) -> dict[str, float]:
+def ece_expected_if_calibrated(probs: np.ndarray, ids: Sequence[str], *, settings: Settings) -> dict[str, float]:
     """Mean and highest (of 95 %) expected calibration error that probs (n, C) have by chance if they are calibrated."""
-    errors = errors_by_chance(probs=probs, ids=ids, num_draws=settings.draws, seed=settings.seed)
+    errors = ece_under_calibration(probs=probs, ids=ids, num_resamples=settings.draws, seed=settings.seed)
     return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
 
 
@@ -104,12 +104,12 @@ def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, 
     }
 
 
-def by_size(
-    logits: np.ndarray, samples: Samples, *, split: str, short_sides: np.ndarray
+def by_min_side(
+    logits: np.ndarray, samples: Samples, *, split: str, min_sides: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """Range of the shorter side in px -> top-1 accuracy and number of pictures in the split. short_sides: (N,)."""
     rows = samples.rows(split)
-    right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), short_sides[rows], {}
+    right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), min_sides[rows], {}
     for low, high in pairwise([*_SIZES, np.inf]):
         inside = (sides >= low) & (sides < high)
         if inside.any():
@@ -122,34 +122,36 @@ def report(
     logits: Mapping[str, np.ndarray],
     samples: Samples,
     *,
-    shipped: str,
+    selected: str,
     singles: Sequence[str],
     split: str,
-    short_sides: np.ndarray,
+    min_sides: np.ndarray,
     settings: Settings,
 ) -> dict[str, object]:
     """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
     one that the shipped model is held against. short_sides: (N,) px.
     """
-    own, best = logits[shipped], best_on_val({name: logits[name] for name in singles}, samples)
+    own, best = logits[selected], best_on_val({name: logits[name] for name in singles}, samples)
     models = {
-        name: score_with_limits(values, samples, split=split, settings=settings) for name, values in logits.items()
+        name: score_with_intervals(values, samples, split=split, settings=settings) for name, values in logits.items()
     }
     return {
         "shipped": {
-            "model": shipped,
-            **models[shipped],
-            "ece_by_chance": by_chance(probs_of(own, samples, split)[1], _ids(samples, split), settings=settings),
+            "model": selected,
+            **models[selected],
+            "ece_by_chance": ece_expected_if_calibrated(
+                probs_of(own, samples, split)[1], _ids(samples, split), settings=settings
+            ),
         },
         "shipped_minus_best_single": {
             "single": best,
             **compare(own, logits[best], samples, split=split, settings=settings),
         },
         "models": models,
-        "reject": reject(own, samples, split=split, max_error=settings.max_error),
+        "reject": selective_scores(own, samples, split=split, max_error=settings.max_error),
         "classes": by_class(own, samples, split=split),
         "sources": by_source(own, samples, split=split),
-        "sizes": by_size(own, samples, split=split, short_sides=short_sides),
+        "sizes": by_min_side(own, samples, split=split, min_sides=min_sides),
         "pictures": len(samples.rows(split)),
         "groups": len(set(samples.groups(split))),
     }
@@ -161,7 +163,7 @@ def reliability_table(logits: np.ndarray, samples: Samples, *, split: str) -> li
     return [asdict(row) for row in reliability(target=target, probs=probs)]
 
 
-def risk_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+def risk_coverage_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
     """One dict a threshold, for the curve of error over coverage."""
     target, probs = probs_of(logits, samples, split)
     return [asdict(point) for point in selective.risk_coverage(target=target, probs=probs)]

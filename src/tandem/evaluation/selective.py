@@ -6,7 +6,7 @@ import numpy as np
 
 
 @dataclass(frozen=True)
-class Point:
+class RiskCoverage:
     """What happens if only predictions of at least `threshold` are kept.
 
     coverage: the share that is kept. error: the share of those that is wrong; None where nothing is kept.
@@ -17,14 +17,14 @@ class Point:
     error: float | None
 
 
-def risk_coverage(*, target: np.ndarray, probs: np.ndarray) -> list[Point]:
+def risk_coverage(*, target: np.ndarray, probs: np.ndarray) -> list[RiskCoverage]:
     """One point for each distinct top probability, the surest first (El-Yaniv & Wiener 2010). probs: (n, C)."""
     confidence, wrong = probs.max(axis=1), probs.argmax(axis=1) != target
     order = np.argsort(-confidence, kind="stable")
     errors = np.cumsum(wrong[order])
     last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True)) if len(order) else order
     return [
-        Point(float(confidence[order[row]]), (row + 1) / len(order), float(errors[row] / (row + 1)))
+        RiskCoverage(float(confidence[order[row]]), (row + 1) / len(order), float(errors[row] / (row + 1)))
         for row in last.tolist()
     ]
 
@@ -35,10 +35,10 @@ def threshold_for(*, target: np.ndarray, probs: np.ndarray, max_error: float) ->
     return min((point.threshold for point in points if (point.error or 0.0) <= max_error), default=1.0)
 
 
-def at_threshold(*, target: np.ndarray, probs: np.ndarray, threshold: float) -> Point:
+def at_threshold(*, target: np.ndarray, probs: np.ndarray, threshold: float) -> RiskCoverage:
     """The point of these rows at a threshold."""
     kept, wrong = probs.max(axis=1) >= threshold, probs.argmax(axis=1) != target
-    return Point(
+    return RiskCoverage(
         threshold,
         float(kept.mean()) if len(kept) else 0.0,
         float(wrong[kept].mean()) if kept.any() else None,

@@ -6,22 +6,22 @@ from typing import Any
 _COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
 
 
-def table(evaluation: Mapping[str, Any]) -> str:
+def format_results(evaluation: Mapping[str, Any]) -> str:
     """The scores on test of each model, top-1 accuracy with its 95 % limits; the shipped one is marked and compared.
 
     evaluation: metrics/evaluate.json as the evaluate stage writes it.
     """
-    shipped = evaluation["shipped"]["model"]
+    selected = evaluation["shipped"]["model"]
     rows = [
-        (f"{name} (shipped)" if name == shipped else name, *(_cell(scores, key) for key in _COLUMNS))
+        (f"{name} (shipped)" if name == selected else name, *(_cell(scores, key) for key in _COLUMNS))
         for name, scores in evaluation["models"].items()
     ]
     heading = f"test: {evaluation['pictures']} pictures"
     lines = _aligned([(heading, *_COLUMNS.values()), *rows])
-    return f"{lines}\n\n{_comparison(shipped, evaluation['shipped_minus_best_single'])}"
+    return f"{lines}\n\n{_comparison(selected, evaluation['shipped_minus_best_single'])}"
 
 
-def spread(resplit: Mapping[str, Any]) -> str:
+def format_spread(resplit: Mapping[str, Any]) -> str:
     """What would be shipped on each of several splits: mean and range of its top-1 accuracy; "" without any.
 
     resplit: metrics/resplit.json as the resplit stage writes it.
@@ -42,10 +42,10 @@ def _cell(scores: Mapping[str, Any], key: str) -> str:
     return f"{scores[key]:.3f} ({limits['low']:.3f}-{limits['high']:.3f})"
 
 
-def _comparison(shipped: str, found: Mapping[str, Any]) -> str:
+def _comparison(selected: str, found: Mapping[str, Any]) -> str:
     gain = found["top1_accuracy"]
     return (
-        f"{shipped} minus {found['single']}, the best alone on validation: top-1 accuracy {gain['value']:+.3f} "
+        f"{selected} minus {found['single']}, the best alone on validation: top-1 accuracy {gain['value']:+.3f} "
         f"({gain['low']:+.3f} to {gain['high']:+.3f}, p = {gain['p_value']:.2f})"
     )
 

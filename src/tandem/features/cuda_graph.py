@@ -9,7 +9,7 @@ _Outputs = TypeVar("_Outputs", torch.Tensor, tuple[torch.Tensor, ...])
 WARM_UP = 3  # calls in which libraries choose kernels and allocate, which a capture does not allow
 
 
-class Replay(Generic[_Outputs]):
+class GraphedCallable(Generic[_Outputs]):
     """Calls `function`, a few times as it is and from then on as a graph, on tensors of the shapes of the first call.
 
     What a call returns holds until the next one. What else the function reads must stay where it is.

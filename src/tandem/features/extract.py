@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from tandem.errors import BrokenImage, DataError
+from tandem.errors import CorruptImageError, DataError
 from tandem.features.engines.engine import Engine
 from tandem.images.decode import Resize
-from tandem.images.transforms import fill_inputs
+from tandem.images.transforms import fill_transformed
 
 _BATCHES_AHEAD = 4
 _AHEAD_A_WORKER = 16  # pictures, where that is more
@@ -33,7 +33,7 @@ def extract(
 
     At most a few batches of decoded pictures are held at once, however many paths there are. name: of the backbone.
     """
-    batches = decoded(paths, size_px=size_px, resize=resize, views=views, batch_size=batch_size, workers=workers)
+    batches = iter_batches(paths, size_px=size_px, resize=resize, views=views, batch_size=batch_size, workers=workers)
     left: list[np.ndarray] = []
     with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="picture", disable=None) as bar:
         for rows in engine.rows(batches):
@@ -45,7 +45,7 @@ def extract(
             bar.update(whole)
 
 
-def decoded(
+def iter_batches(
     paths: Sequence[Path], *, size_px: int, resize: Resize, views: int = 1, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead.
@@ -71,8 +71,8 @@ def _read(paths: Sequence[Path], out: np.ndarray, resize: Resize) -> None:
     for path, seen in zip(paths, out, strict=True):
         try:
             # the merge has refused what is too small or too large; here every picture is taken
-            fill_inputs(path.read_bytes(), seen, resize=resize)
-        except (OSError, BrokenImage) as error:
+            fill_transformed(path.read_bytes(), seen, resize=resize)
+        except (OSError, CorruptImageError) as error:
             raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None
 
 

@@ -37,10 +37,10 @@ def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.ra
     if settings.rand_operations:
         images = rand_augment(images, num_operations=settings.rand_operations, rng=rng)
     images = images.float()
-    boxes = _there(_boxes(len(images), settings, rng), images)
+    boxes = _to_device_of(_boxes(len(images), settings, rng), images)
     grid = functional.affine_grid(boxes, [len(images), 3, size_px, size_px], align_corners=False)
     cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    varied = _recoloured(cropped, settings.colour, rng)
+    varied = _color_jittered(cropped, settings.colour, rng)
     return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
 
 
@@ -50,7 +50,7 @@ def mix(
     """Each picture mixed with another of the batch, and its target (n, C) by the same share. pixels: (n, H, W, 3)."""
     if kind == "none":
         return pixels, targets
-    other = _there(torch.from_numpy(rng.permutation(len(pixels))), pixels)
+    other = _to_device_of(torch.from_numpy(rng.permutation(len(pixels))), pixels)
     if kind == "mixup":
         share = float(rng.beta(_MIXUP_ALPHA, _MIXUP_ALPHA))
         mixed = share * pixels + (1 - share) * pixels[other]
@@ -75,13 +75,13 @@ def _boxes(count: int, settings: Augment, rng: np.random.Generator) -> torch.Ten
     return torch.from_numpy(maps)
 
 
-def _recoloured(images: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
+def _color_jittered(images: torch.Tensor, strength: float, rng: np.random.Generator) -> torch.Tensor:
     """(n, 3, H, W) in 0..255, with brightness, contrast and saturation by a factor each."""
     if strength == 0:
         return images
     drawn = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
-    brightness, contrast, saturation = _there(torch.from_numpy(drawn), images)
-    weights = _there(torch.tensor(_GREY).view(1, 3, 1, 1), images)
+    brightness, contrast, saturation = _to_device_of(torch.from_numpy(drawn), images)
+    weights = _to_device_of(torch.tensor(_GREY).view(1, 3, 1, 1), images)
     images = images * brightness
     level = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     images = level + (images - level) * contrast
@@ -89,7 +89,7 @@ def _recoloured(images: torch.Tensor, strength: float, rng: np.random.Generator)
     return (grey + (images - grey) * saturation).clamp(0, 255)
 
 
-def _there(small: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+def _to_device_of(small: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     """On the other's device, without waiting for what that has to do before."""
     return small.to(other.device, non_blocking=True)
 
@@ -105,7 +105,7 @@ _THRESHOLD = 255 * (1 - _STRENGTH)
 _Operation = Callable[[torch.Tensor, int], torch.Tensor]  # a picture (3, H, W) uint8 and 1 or -1
 
 
-def _moved(image: torch.Tensor, sign: int, *, x: float = 0, y: float = 0) -> torch.Tensor:
+def _translated(image: torch.Tensor, sign: int, *, x: float = 0, y: float = 0) -> torch.Tensor:
     shift = [int(sign * share * side) for share, side in ((x, image.shape[2]), (y, image.shape[1]))]
     return operations.affine(image, angle=0, translate=shift, scale=1, shear=[0, 0])
 
@@ -114,12 +114,12 @@ def _sheared(image: torch.Tensor, sign: int, *, x: float = 0, y: float = 0) -> t
     return operations.affine(image, angle=0, translate=[0, 0], scale=1, shear=[sign * x, sign * y], center=[0, 0])
 
 
-OPERATIONS: dict[str, _Operation] = {
+rand_augment_ops: dict[str, _Operation] = {
     "Identity": lambda image, _: image,
     "ShearX": partial(_sheared, x=_SHEAR),
     "ShearY": partial(_sheared, y=_SHEAR),
-    "TranslateX": partial(_moved, x=_TRANSLATE),
-    "TranslateY": partial(_moved, y=_TRANSLATE),
+    "TranslateX": partial(_translated, x=_TRANSLATE),
+    "TranslateY": partial(_translated, y=_TRANSLATE),
     "Rotate": lambda image, sign: operations.rotate(image, sign * _ROTATE),
     "Brightness": lambda image, sign: operations.adjust_brightness(image, 1 + sign * _FACTOR),
     "Color": lambda image, sign: operations.adjust_saturation(image, 1 + sign * _FACTOR),
@@ -134,7 +134,7 @@ OPERATIONS: dict[str, _Operation] = {
 
 def rand_augment(images: torch.Tensor, *, num_operations: int, rng: np.random.Generator) -> torch.Tensor:
     """(n, 3, H, W) uint8, each picture after so many operations of its own, drawn with replacement."""
-    kinds = list(OPERATIONS.values())
+    kinds = list(rand_augment_ops.values())
     varied = []
     for image in images:
         for _ in range(num_operations):

@@ -6,33 +6,33 @@ from typing import Any
 
 import torch
 
-from tandem.features.backbones.weights import read_state
-from tandem.files import keep_only, whole_file
+from tandem.features.backbones.weights import load_state_dict
+from tandem.files import atomic_file, remove_others
 
 _STATE = "state.pt"
 
 
-def open_folder(parent: Path, key: str) -> Path:
+def checkpoint_dir(parent: Path, key: str) -> Path:
     """The folder of `key` below parent, made if need be; those of other keys are removed: nobody goes on with them."""
-    keep_only(parent, [key])
+    remove_others(parent, [key])
     folder = parent / key
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def save(folder: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers, strings, and lists and dicts of them; the older state is replaced at once."""
-    with whole_file(folder / _STATE) as path, path.open("wb") as file:
+    with atomic_file(folder / _STATE) as path, path.open("wb") as file:
         torch.save({**state, "key": folder.name}, file)
 
 
-def load(folder: Path) -> dict[str, Any] | None:
+def load_checkpoint(folder: Path) -> dict[str, Any] | None:
     """What save wrote, on the CPU; None without it. One that cannot be used is told on stderr and left aside."""
     path = folder / _STATE
     if not path.is_file():
         return None
     try:
-        state = read_state(path)
+        state = load_state_dict(path)
         if isinstance(state, dict) and state.get("key") == folder.name:
             return state
         reason = "it is of another training"

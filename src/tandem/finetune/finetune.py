@@ -6,18 +6,20 @@ Without a thawed layer nothing is computed and no torch is loaded.
 import shutil
 from pathlib import Path
 
-from tandem.files import whole_folder
-from tandem.finetune.job import Job
-from tandem.training.loggers import OnEpoch, ignore
+from tandem.files import atomic_dir
+from tandem.finetune.job import FinetuneJob
+from tandem.training.loggers import EpochLogger, ignore_epoch
 
 
-def finetune(job: Job, folder: Path, *, recovery: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
+def finetune(
+    job: FinetuneJob, folder: Path, *, recovery: Path, on_epoch: EpochLogger = ignore_epoch
+) -> dict[str, float]:
     """Write `folder` (rows.npy, ids.txt, meta.json; trunk.pt, head.pt and curves.csv if tuned); what there is to tell.
 
     recovery: where the state of a training lies that was killed, and its scratch. on_epoch: see pixel_descent.fit.
     """
     if job.num_layers == 0:
-        with whole_folder(folder) as temporary:
+        with atomic_dir(folder) as temporary:
             shutil.copytree(job.extracted, temporary, dirs_exist_ok=True, copy_function=shutil.copyfile)
         return {"trainable_backbone_layers": 0}
     from tandem.finetune import tune  # torch costs seconds, and a frozen backbone needs none of it

@@ -10,7 +10,7 @@ from tandem.tables.samples import Samples
 
 
 @dataclass(frozen=True)
-class Job:
+class FinetuneJob:
     """What is fine-tuned. num_layers: thawed ones, 0 to 5. images: one path a picture, in the order of samples.
 
     extracted: the folder of the frozen features. weights: of the backbone: weights, sha256. settings: of the section
@@ -36,12 +36,12 @@ class Job:
     @classmethod
     def from_params(
         cls, name: str, params: Mapping[str, Any], samples: Samples, *, images: Sequence[Path], extracted: Path
-    ) -> "Job":
+    ) -> "FinetuneJob":
         """The job of one backbone, by the whole of the parameters."""
         train, transform = params["train"], params["extract"]
         return cls(
             name=name,
-            num_layers=num_layers(train["trainable_backbone_layers"], name),
+            num_layers=trainable_layers_of(train["trainable_backbone_layers"], name),
             samples=samples,
             images=images,
             extracted=extracted,
@@ -58,13 +58,13 @@ class Job:
         )
 
 
-def num_layers(trainable: int | Mapping[str, int], name: str) -> int:
+def trainable_layers_of(trainable: int | Mapping[str, int], name: str) -> int:
     """How many layers of a backbone are thawed: the same number for all, or by name, where a missing one is frozen."""
     if isinstance(trainable, int):
         return trainable
     return trainable.get(name, 0)
 
 
-def frozen(trainable: int | Mapping[str, int], names: Iterable[str]) -> list[str]:
+def frozen_backbones(trainable: int | Mapping[str, int], names: Iterable[str]) -> list[str]:
     """Those of the backbones that keep all layers frozen."""
-    return [name for name in names if num_layers(trainable, name) == 0]
+    return [name for name in names if trainable_layers_of(trainable, name) == 0]

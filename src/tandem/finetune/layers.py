@@ -16,19 +16,19 @@ import torch
 from torch import nn
 
 NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
-State = Mapping[str, torch.Tensor]
+StateDict = Mapping[str, torch.Tensor]
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True)
-class Thawed:
+class TrainableLayers:
     """layers: the parameters of each thawed layer, the trunk's last one first. modules: what is put in train mode."""
 
     layers: tuple[tuple[nn.Parameter, ...], ...]
     modules: tuple[nn.Module, ...]
 
 
-def split(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]:
+def split_layers(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]:
     """The names of the modules of each of the five layers, in running order. net: (n, H, W, 3) uint8 to features."""
     sides = _sides(net, size_px=size_px)
     names, stages = list(sides), list[list[str]]()
@@ -44,10 +44,10 @@ def split(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]:
     return (tuple(chain.from_iterable(stages[:first])), *map(tuple, stages[first:]))
 
 
-def thaw(net: nn.Module, num_layers: int, *, size_px: int) -> Thawed:
+def unfreeze(net: nn.Module, num_layers: int, *, size_px: int) -> TrainableLayers:
     """Thaw the last `num_layers` (1 to 5) layers; all else stays as it is, to the last bit. Five thaw everything."""
     net.requires_grad_(False).eval()
-    names = split(net, size_px=size_px)[::-1][:num_layers]
+    names = split_layers(net, size_px=size_px)[::-1][:num_layers]
     modules = [[net.get_submodule(name) for name in layer] for layer in names]
     layers = [[parameter for module in layer for parameter in module.parameters()] for layer in modules]
     if num_layers == NUM_LAYERS:  # also what belongs to no module of a layer, such as a transformer's class token
@@ -56,11 +56,11 @@ def thaw(net: nn.Module, num_layers: int, *, size_px: int) -> Thawed:
         modules = [[net]]
     for parameter in (parameter for layer in layers for parameter in layer):
         parameter.requires_grad_(True)
-    return Thawed(tuple(map(tuple, layers)), tuple(module for layer in modules for module in layer))
+    return TrainableLayers(tuple(map(tuple, layers)), tuple(module for layer in modules for module in layer))
 
 
 def parameter_groups(
-    head: nn.Module, thawed: Thawed, *, lr: float, layer_decay: float, weight_decay: float
+    head: nn.Module, thawed: TrainableLayers, *, lr: float, layer_decay: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer: the head has `lr`, each layer below `layer_decay` times that of the one above it.
 
@@ -75,7 +75,7 @@ def parameter_groups(
     return groups
 
 
-def rate_at(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
+def warmup_cosine(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
     """Share of the full lr after so many epochs (a fraction within one): a linear rise, then a cosine to 0."""
     if epoch < warmup_epochs:
         return epoch / warmup_epochs
@@ -83,7 +83,7 @@ def rate_at(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / rest)) if rest > 0 else 1.0
 
 
-def between(start: State, tuned: State, *, alpha: float) -> State:
+def interpolate_weights(start: StateDict, tuned: StateDict, *, alpha: float) -> StateDict:
     """Weights that are alpha those of `tuned` and the rest those of `start` (WiSE-FT, Wortsman et al. 2022).
 
     What is the same in both, as in frozen layers, stays so to the last bit; counts are those of `tuned`.
@@ -130,7 +130,7 @@ def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def set_mode(net: nn.Module, modules: Sequence[nn.Module]) -> None:
+def set_train_mode(net: nn.Module, modules: Sequence[nn.Module]) -> None:
     """Train mode for `modules` of net alone: a frozen layer's BatchNorm statistics must not drift."""
     net.eval()
     for module in modules:

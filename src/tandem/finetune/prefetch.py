@@ -14,7 +14,7 @@ _Batch = tuple[torch.Tensor, ...]
 _Moment = Any  # seconds of the host's clock, on CUDA an event
 
 
-class Fed:
+class Prefetcher:
     """The same batches in the same order. The time between two of them is the step's, that until the next is waited.
 
     On CUDA they are made on a stream of their own, and time is the device's: it waits only when it has nothing to do.
@@ -41,7 +41,7 @@ class Fed:
                 if self._stream and len(in_flight) > _LEAD:
                     in_flight.popleft()[0].synchronize()
 
-    def waited_s(self) -> float:
+    def wait_seconds(self) -> float:
         """Seconds that were waited, the first batch included. All steps must be done."""
         return sum(_seconds(*wait) for wait in self._waits)
 

@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from tandem.finetune.augment import Augment, Mix
-from tandem.finetune.layers import Thawed, parameter_groups
+from tandem.finetune.layers import TrainableLayers, parameter_groups
 from tandem.training.early_stopping import Balance
 from tandem.training.loggers import Epoch
 
 
 @dataclass(frozen=True)
-class Settings:
+class FinetuneSettings:
     """lr: of the head at its highest, see thawing.parameter_groups. size_px: of the crops that are trained on.
 
     keep: the epoch of lowest validation loss, or the last. patience: of keeping the best, epochs without a lower loss.
@@ -47,10 +47,10 @@ class Settings:
     balance: Balance
 
 
-class Training:
+class Trainer:
     """What changes from step to step: weights, their average, the optimizer, the curve, the weights kept so far."""
 
-    def __init__(self, trunk: nn.Module, head: nn.Module, thawed: Thawed, settings: Settings) -> None:
+    def __init__(self, trunk: nn.Module, head: nn.Module, thawed: TrainableLayers, settings: FinetuneSettings) -> None:
         self.model = nn.Sequential(trunk, head)
         self.start = copy.deepcopy(self.model.state_dict())
         self.thawed, self.settings = thawed, settings
@@ -71,7 +71,7 @@ class Training:
             for group in self.optimizer.param_groups:
                 group.update(capturable=True, lr=torch.tensor(float(group["lr"]), device=device))
 
-    def set_rate(self, share: float) -> None:
+    def set_lr(self, share: float) -> None:
         """Let each group learn by this share of its highest rate."""
         for group, highest in zip(self.optimizer.param_groups, self.rates, strict=True):
             if isinstance(group["lr"], torch.Tensor):
@@ -94,10 +94,10 @@ class Training:
             [p for group in self.optimizer.param_groups for p in group["params"]], self.settings.clip_norm
         )
         self.optimizer.step()
-        self._follow()
+        self._update_ema()
         return loss.detach(), (logits.argmax(1) == targets.argmax(1)).float().mean()
 
-    def _follow(self) -> None:
+    def _update_ema(self) -> None:
         """Move the average; torch's AveragedModel would wait for the device, once a step at least."""
         own, new = (list(chain(module.parameters(), module.buffers())) for module in (self.average, self.model))
         is_float = [tensor.is_floating_point() for tensor in own]

@@ -15,47 +15,49 @@ from tandem.features import extract as extraction
 from tandem.features.backbones import backbone as backbones
 from tandem.features.backbones.backbone import RANDOM, Backbone
 from tandem.features.engines import engine as engines
-from tandem.files import sha256, whole_file, whole_folder, write_table
+from tandem.files import atomic_dir, atomic_file, sha256, write_table
 from tandem.finetune import checkpoints
 from tandem.finetune import layers as thawing
 from tandem.finetune.augment import Augment
-from tandem.finetune.job import Job
-from tandem.finetune.loop import Pictures, fit
-from tandem.finetune.trainer import Settings, Training
+from tandem.finetune.job import FinetuneJob
+from tandem.finetune.loop import ImageSet, fit_images
+from tandem.finetune.trainer import FinetuneSettings, Trainer
 from tandem.images.loader import cache_pixels
 from tandem.seeding import seeded
 from tandem.tables.features import load_features, write_features
-from tandem.tables.splits import folds, require_every_class
+from tandem.tables.splits import require_every_class, stratified_group_folds
 from tandem.training import logistic, networks
-from tandem.training.loggers import OnEpoch, ignore
+from tandem.training.loggers import EpochLogger, ignore_epoch
 
 _STATE = 2  # of what a killed training left: one of another layout is not gone on with
 _CACHED_SHARE = 8 / 7  # side of a cached picture over that of a crop, as of torchvision's 256 and 224
 
 
-def settings_of(job: Job) -> Settings:
+def settings_of(job: FinetuneJob) -> FinetuneSettings:
     """The settings of the training."""
-    return Settings(**{**job.settings, "augment": Augment(**job.settings["augment"]), "balance": job.balance})
+    return FinetuneSettings(**{**job.settings, "augment": Augment(**job.settings["augment"]), "balance": job.balance})
 
 
-def tune(job: Job, folder: Path, *, recovery_dir: Path, on_epoch: OnEpoch = ignore) -> dict[str, float]:
+def tune(
+    job: FinetuneJob, folder: Path, *, recovery_dir: Path, on_epoch: EpochLogger = ignore_epoch
+) -> dict[str, float]:
     """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples, settings = job.samples, settings_of(job)
     parts = [sample.split for sample in samples.samples]
     require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
-    device = engines.device_of(job.runtime["device"])
-    backbone, head = start(job, settings)
-    scratch = checkpoints.open_folder(recovery_dir, key_of(job, backbone, device=device))
-    thawed = thawing.thaw(backbone.net, job.num_layers, size_px=job.size_px)
-    training = Training(backbone.net, head, thawed, settings)
-    train, val = pictures(job, settings, scratch)
-    fit(training, train=train, val=val, device=device, scratch=scratch, name=job.name, on_epoch=on_epoch)
+    device = engines.select_device(job.runtime["device"])
+    backbone, head = start_trainer(job, settings)
+    scratch = checkpoints.checkpoint_dir(recovery_dir, checkpoint_key(job, backbone, device=device))
+    thawed = thawing.unfreeze(backbone.net, job.num_layers, size_px=job.size_px)
+    training = Trainer(backbone.net, head, thawed, settings)
+    train, val = load_images(job, settings, scratch)
+    fit_images(training, train=train, val=val, device=device, scratch=scratch, name=job.name, on_epoch=on_epoch)
     _write(job, training, backbone, folder)
     rmtree(scratch)
-    return told(training)
+    return finetune_summary(training)
 
 
-def told(training: Training) -> dict[str, float]:
+def finetune_summary(training: Trainer) -> dict[str, float]:
     """The epoch that is kept, the scores on validation of what is written, and those of the start."""
     first, (val_loss, val_accuracy) = training.curve[0], training.final
     return {
@@ -67,12 +69,14 @@ def told(training: Training) -> dict[str, float]:
     }
 
 
-def start(job: Job, settings: Settings) -> tuple[Backbone, nn.Module]:
+def start_trainer(job: FinetuneJob, settings: FinetuneSettings) -> tuple[Backbone, nn.Module]:
     """The backbone as it is before the first step, and a head: a probe of its frozen features, or a fresh one.
 
     Features of random weights say too little to begin from, and those that were extracted have another end.
     """
-    backbone = backbones.load(job.name, **job.weights, seed=job.weights_seed, size_px=job.size_px, early_end=False)
+    backbone = backbones.load_backbone(
+        job.name, **job.weights, seed=job.weights_seed, size_px=job.size_px, early_exit=False
+    )
     x, targets = load_features(job.extracted, ids=job.samples.ids).x, job.samples.targets("train")
     num_classes = len(job.samples.class_names)
     if job.weights["weights"] == RANDOM:
@@ -82,11 +86,11 @@ def start(job: Job, settings: Settings) -> tuple[Backbone, nn.Module]:
     if not settings.probe_first:
         return backbone, networks.linear_head(torch.from_numpy(rows), num_classes, dropout=0.0, seed=settings.seed)
     balanced = job.balance != "none"
-    fold_of = folds(targets, job.samples.groups("train"), num_folds=job.folds, seed=settings.seed)
-    return backbone, networks.logistic_head(logistic.search(rows, targets, fold_of, balanced=balanced).head)
+    fold_of = stratified_group_folds(targets, job.samples.groups("train"), num_folds=job.folds, seed=settings.seed)
+    return backbone, networks.logistic_head(logistic.fit_cv(rows, targets, fold_of, balanced=balanced).head)
 
 
-def key_of(job: Job, backbone: Backbone, *, device: torch.device) -> str:
+def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device) -> str:
     """Digest of all that the result of a training depends on, this program's own code apart."""
     samples = [(sample.id, sample.label, sample.group, sample.split) for sample in job.samples.samples]
     described = {
@@ -106,43 +110,43 @@ def key_of(job: Job, backbone: Backbone, *, device: torch.device) -> str:
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def pictures(job: Job, settings: Settings, scratch: Path) -> tuple[Pictures, Pictures]:
+def load_images(job: FinetuneJob, settings: FinetuneSettings, scratch: Path) -> tuple[ImageSet, ImageSet]:
     """Those of train, somewhat larger than the crops that are drawn of them, and those of validation as extracted."""
     sizes = {"train": round(settings.size_px * _CACHED_SHARE), "val": job.size_px}
     train, val = (_cached(job, split, size_px, scratch / f"{split}.npy") for split, size_px in sizes.items())
     return train, val
 
 
-def _cached(job: Job, split: str, size_px: int, path: Path) -> Pictures:
+def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
     rows = job.samples.rows(split)
     knobs = {key: job.runtime[key] for key in ("batch_size", "workers")}
-    decoded = extraction.decoded([job.images[row] for row in rows], size_px=size_px, resize=job.resize, **knobs)
+    decoded = extraction.iter_batches([job.images[row] for row in rows], size_px=size_px, resize=job.resize, **knobs)
     pixels = cache_pixels(path, decoded, count=len(rows), size_px=size_px)
-    return Pictures(pixels, torch.from_numpy(job.samples.targets(split)))
+    return ImageSet(pixels, torch.from_numpy(job.samples.targets(split)))
 
 
-def _write(job: Job, training: Training, frozen: Backbone, folder: Path) -> None:
+def _write(job: FinetuneJob, training: Trainer, frozen: Backbone, folder: Path) -> None:
     trunk, head = training.model
     tuned = Backbone(job.name, trunk.requires_grad_(False), frozen.dim, backbones.state_digest(trunk))
     origin = {"backbone": job.name, "weights": job.weights["weights"], "weights_sha256": tuned.digest}
     meta = {**origin, **_transform(job), "trainable_backbone_layers": job.num_layers}
-    with whole_folder(folder) as temporary:
+    with atomic_dir(folder) as temporary:
         _write_rows(job, tuned, temporary, meta)
         for stem, module in {"trunk": trunk, "head": head}.items():
-            with whole_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
+            with atomic_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
                 torch.save({key: value.cpu() for key, value in module.state_dict().items()}, file)
         write_table(temporary / "curves.csv", [asdict(epoch) for epoch in training.curve])
 
 
-def _write_rows(job: Job, tuned: Backbone, folder: Path, meta: dict[str, object]) -> None:
+def _write_rows(job: FinetuneJob, tuned: Backbone, folder: Path, meta: dict[str, object]) -> None:
     """As the stage extract does, by the same engine."""
     batch_size, device = job.runtime["batch_size"], job.runtime["device"]
-    engine = engines.start(tuned, engine=job.engine, size_px=job.size_px, batch_size=batch_size, device=device)
+    engine = engines.start_engine(tuned, engine=job.engine, size_px=job.size_px, batch_size=batch_size, device=device)
     knobs = {"batch_size": batch_size, "workers": job.runtime["workers"]}
     rows = extraction.extract(job.images, engine=engine, name=job.name, **_transform(job), **knobs)
     made = {**meta, "engine": engine.name}
     write_features(folder, ids=job.samples.ids, dim=tuned.dim, views=job.views, batches=rows, meta=made)
 
 
-def _transform(job: Job) -> dict[str, Any]:
+def _transform(job: FinetuneJob) -> dict[str, Any]:
     return {"size_px": job.size_px, "resize": job.resize, "views": job.views}

@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from tandem.errors import BrokenImage
+from tandem.errors import CorruptImageError
 
 Resize = Literal["squash", "crop"]
 
@@ -50,18 +50,18 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     Raises BrokenImage with reason empty, not_an_image, too_large, too_small or truncated.
     """
     if not data:
-        raise BrokenImage("empty", "the file is empty")
+        raise CorruptImageError("empty", "the file is empty")
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise BrokenImage("not_an_image", f"not a picture in a known format ({', '.join(_FORMATS)})") from None
+        raise CorruptImageError("not_an_image", f"not a picture in a known format ({', '.join(_FORMATS)})") from None
     except _DAMAGE as error:
         raise _truncated(error) from None
     width, height = image.size
     if width * height > max_pixels:
-        raise BrokenImage("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
+        raise CorruptImageError("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
     if min(width, height) < min_side_px:
-        raise BrokenImage("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
+        raise CorruptImageError("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
     try:
         image.load()
         turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
@@ -105,8 +105,8 @@ def pixel_id(image: Image.Image) -> str:
     return digest.hexdigest()[:32]
 
 
-def _truncated(error: Exception) -> BrokenImage:
-    return BrokenImage("truncated", f"the picture's data ends early or is damaged ({error})")
+def _truncated(error: Exception) -> CorruptImageError:
+    return CorruptImageError("truncated", f"the picture's data ends early or is damaged ({error})")
 
 
 def _rgb(image: Image.Image) -> Image.Image:

@@ -17,7 +17,7 @@ _SIDE = 16
 _MIN_SET_BITS = 96  # half of the bits lie above the median unless most coefficients are equal: a flat picture
 
 
-def oriented_hashes(image: Image.Image) -> np.ndarray:
+def dihedral_phashes(image: Image.Image) -> np.ndarray:
     """(8, 32) uint8: the packed hash of the picture as it is (row 0), mirrored and turned in all ways."""
     grey = image.convert("L").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
     pixels = np.asarray(grey, dtype=np.float64)
@@ -39,6 +39,6 @@ def as_signs(hashes: np.ndarray) -> np.ndarray:
     return np.where(usable, 2 * bits - 1, 0).astype(np.float32)
 
 
-def similarity_of_bits(max_bits: int) -> float:
+def similarity_of_distance(max_bits: int) -> float:
     """The cosine between sign rows that corresponds to `max_bits` differing bits of 256."""
     return 1 - 2 * max_bits / NUM_BITS

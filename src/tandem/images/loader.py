@@ -6,12 +6,12 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import write_array_header_1_0
 
-from tandem.files import whole_file
+from tandem.files import atomic_file
 
 
 def cache_pixels(path: Path, batches: Iterable[np.ndarray], *, count: int, size_px: int) -> np.ndarray:
     """(count, size_px, size_px, 3) uint8, written to `path` in the memory of one batch and mapped from there."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         shape = (count, size_px, size_px, 3)
         write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         for batch in batches:

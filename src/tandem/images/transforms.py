@@ -14,10 +14,10 @@ from torch.nn import functional
 
 from tandem.images.decode import Resize, decode, is_plain_jpeg
 
-_CROP_SHARE = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
+_CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 
 
-class View(NamedTuple):
+class TtaView(NamedTuple):
     """How a picture is looked at. box: left, top, right, bottom as shares of its sides. brightness: a factor."""
 
     box: tuple[float, float, float, float] = (0, 0, 1, 1)
@@ -26,35 +26,35 @@ class View(NamedTuple):
 
 
 # The picture itself first; of k views the first k are taken.
-VIEWS = (
-    View(),
-    View(is_mirrored=True),
-    View((0.1, 0.1, 0.9, 0.9)),
-    View((0.1, 0.1, 0.9, 0.9), is_mirrored=True),
-    View((0, 0, 0.8, 0.8)),
-    View((0.2, 0, 1, 0.8), is_mirrored=True),
-    View((0, 0.2, 0.8, 1), is_mirrored=True),
-    View((0.2, 0.2, 1, 1)),
-    View(brightness=0.75),
-    View(brightness=1.25, is_mirrored=True),
+TTA_VIEWS = (
+    TtaView(),
+    TtaView(is_mirrored=True),
+    TtaView((0.1, 0.1, 0.9, 0.9)),
+    TtaView((0.1, 0.1, 0.9, 0.9), is_mirrored=True),
+    TtaView((0, 0, 0.8, 0.8)),
+    TtaView((0.2, 0, 1, 0.8), is_mirrored=True),
+    TtaView((0, 0.2, 0.8, 1), is_mirrored=True),
+    TtaView((0.2, 0.2, 1, 1)),
+    TtaView(brightness=0.75),
+    TtaView(brightness=1.25, is_mirrored=True),
 )
 
 
-def read_inputs(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
+def load_transformed(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
     """(views, size_px, size_px, 3) uint8 of a picture of any size. Raises BrokenImage as images.decode does."""
     out = np.empty((views, size_px, size_px, 3), np.uint8)
-    fill_inputs(data, out, resize=resize)
+    fill_transformed(data, out, resize=resize)
     return out
 
 
-def fill_inputs(data: bytes, out: np.ndarray, *, resize: Resize) -> None:
+def fill_transformed(data: bytes, out: np.ndarray, *, resize: Resize) -> None:
     """Write the same to `out`, as many views and as large as that is."""
-    image = pixels(data)
-    for own, view in zip(out, VIEWS, strict=False):
-        own[:] = _seen(image, view, size_px=out.shape[1], resize=resize)
+    image = decode_pixels(data)
+    for own, view in zip(out, TTA_VIEWS, strict=False):
+        own[:] = _view_of(image, view, size_px=out.shape[1], resize=resize)
 
 
-def pixels(data: bytes) -> np.ndarray:
+def decode_pixels(data: bytes) -> np.ndarray:
     """(H, W, 3) uint8, upright RGB, the same as images.decode gives. Raises BrokenImage as that does."""
     if is_plain_jpeg(data):
         with suppress(ValueError):  # what it cannot read, Pillow can or has a reason not to
@@ -62,7 +62,7 @@ def pixels(data: bytes) -> np.ndarray:
     return np.array(decode(data, min_side_px=1, max_pixels=2**63).image)
 
 
-def to_input(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarray:
+def resize_image(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarray:
     """(size_px, size_px, 3) uint8: squashed to a square, or the central crop of torchvision's evaluation transform.
 
     image: (H, W, 3) uint8, writable.
@@ -70,17 +70,17 @@ def to_input(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarray:
     if resize == "squash":
         return _scaled(image, size_px, size_px)
     height, width = image.shape[:2]
-    side, short = round(size_px / _CROP_SHARE), min(height, width)
+    side, short = round(size_px / _CROP_FRACTION), min(height, width)
     scaled = _scaled(image, side * height // short, side * width // short)
     top, left = round((scaled.shape[0] - size_px) / 2), round((scaled.shape[1] - size_px) / 2)
     return scaled[top : top + size_px, left : left + size_px]
 
 
-def _seen(image: np.ndarray, view: View, *, size_px: int, resize: Resize) -> np.ndarray:
+def _view_of(image: np.ndarray, view: TtaView, *, size_px: int, resize: Resize) -> np.ndarray:
     height, width = image.shape[:2]
     left, top, right, bottom = (round(share * side) for share, side in zip(view.box, [width, height] * 2, strict=True))
     part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    seen = to_input(part, size_px=size_px, resize=resize)
+    seen = resize_image(part, size_px=size_px, resize=resize)
     if view.brightness != 1:
         seen = (seen * view.brightness).clip(0, 255).round().astype(np.uint8)
     return seen[:, ::-1] if view.is_mirrored else seen

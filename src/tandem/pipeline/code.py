@@ -4,13 +4,13 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-from tandem.files import sha256, whole_folder, write_text
+from tandem.files import atomic_dir, sha256, write_text
 
 
 def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
     """Write `folder`, whole: for each script of the folder `scripts` its listing, <name>.txt."""
     code = Code(root)
-    with whole_folder(folder) as temporary:
+    with atomic_dir(folder) as temporary:
         for script in sorted(scripts.glob("*.py")):
             write_text(temporary / f"{script.stem}.txt", code.listing(script))
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from tandem.datasets.labels import label_map
 from tandem.errors import DataError, ParamsError
-from tandem.training.loggers import Log, require
+from tandem.training.loggers import LoggerName, require_logger
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -322,13 +322,13 @@ class Runtime(Section):
     workers: Count
     batch_size: Count
     device: Literal["auto", "cpu", "cuda", "mps"]
-    log: Log
+    log: LoggerName
 
     @field_validator("log")
     @classmethod
-    def _can_be_written(cls, value: Log) -> Log:
+    def _can_be_written(cls, value: LoggerName) -> LoggerName:
         try:
-            require(value)
+            require_logger(value)
         except ParamsError as error:
             raise ValueError(str(error)) from None
         return value
@@ -377,7 +377,7 @@ class Params(Section):
         return self
 
 
-def check(params: Mapping[str, Any]) -> None:
+def check_params(params: Mapping[str, Any]) -> None:
     """Raise ParamsError that names wrong keys by their path, what was found and what is allowed.
 
     What lies below a section is looked at once its own keys are known ones, and what spans sections once each is right.

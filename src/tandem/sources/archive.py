@@ -10,7 +10,7 @@ from tqdm import tqdm
 from tandem import files
 from tandem.errors import SourceError
 from tandem.sources.receipts import Fetched
-from tandem.sources.unpack import is_litter, name_flaw, unpack
+from tandem.sources.unpack import is_junk, name_problem, unpack
 
 KIND = "archive"
 
@@ -38,7 +38,7 @@ def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}; check its permissions and its disk") from None
     _require_digest(path, expected, found)
-    with files.whole_folder(target) as folder:
+    with files.atomic_dir(target) as folder:
         unpack(path, folder)
     return Fetched(what=path.as_posix(), version="", sha256=found)
 
@@ -47,10 +47,10 @@ def _fetch_folder(target: Path, path: Path, expected: str | None) -> Fetched:
     names = _names(path)
     if not names:
         raise SourceError(f"folder {path} holds no files; fill it, or correct the source's path")
-    with files.whole_folder(target) as folder:
+    with files.atomic_dir(target) as folder:
         for name in tqdm(names, f"copy {path.name}", unit="file", disable=None):
             _copy(name, path, folder)
-        found = files.tree_sha256(folder)
+        found = files.dir_sha256(folder)
         _require_digest(path, expected, found)
     return Fetched(what=path.as_posix(), version="", sha256=found)
 
@@ -61,9 +61,9 @@ def _names(root: Path) -> list[str]:
     for parent, folders, plain in os.walk(root, onerror=_refuse_unreadable):
         for path in (Path(parent, name) for name in (*folders, *plain)):
             name, mode = path.relative_to(root).as_posix(), path.lstat().st_mode
-            if is_litter(name):
+            if is_junk(name):
                 continue
-            flaw = name_flaw(name) or _kind_flaw(mode)
+            flaw = name_problem(name) or _kind_flaw(mode)
             if flaw:
                 raise SourceError(f"folder {root}: {name!r} {flaw}; replace, rename or remove it")
             names += [name] if stat.S_ISREG(mode) else []

@@ -7,13 +7,13 @@ from typing import Any, NamedTuple
 from tandem.errors import SourceError
 from tandem.sources import credentials, kaggle, roboflow
 from tandem.sources.transfer.attempt import Limits
-from tandem.sources.transfer.fetch import Standing
+from tandem.sources.transfer.fetch import ServiceInfo
 
 _ASK = {"kaggle": (kaggle, "dataset", credentials.kaggle), "roboflow": (roboflow, "project", credentials.roboflow)}
 _PINS = {"kaggle": "sha256", "archive": "sha256", "roboflow": "tree_sha256"}
 
 
-class Finding(NamedTuple):
+class SourceStatus(NamedTuple):
     """facts: what was looked at -> what was found, in words. is_good: whether nothing stands in a download's way."""
 
     name: str
@@ -22,9 +22,9 @@ class Finding(NamedTuple):
     is_good: bool
 
 
-def inspect(
+def check_source(
     name: str, source: Mapping[str, Any], *, limits: Limits, environ: Mapping[str, str], is_online: bool
-) -> Finding:
+) -> SourceStatus:
     """Look at `sources.<name>` of the parameters. is_online: whether its service is asked; nothing is downloaded."""
     kind, asked = source["kind"], source[source["kind"]]
     if kind in _ASK:
@@ -32,11 +32,11 @@ def inspect(
     if kind == "archive":
         is_there = Path(asked["path"]).exists()
         facts = {"pin": _pin(kind, asked), "disk": "it is there" if is_there else "it is not there; put it there"}
-        return Finding(name, f"archive {asked['path']}", facts, is_there)
-    return Finding(name, "embedded sample", {"pin": f"seed {asked['seed']}"}, is_good=True)
+        return SourceStatus(name, f"archive {asked['path']}", facts, is_there)
+    return SourceStatus(name, "embedded sample", {"pin": f"seed {asked['seed']}"}, is_good=True)
 
 
-def shown(findings: list[Finding]) -> str:
+def format_statuses(findings: list[SourceStatus]) -> str:
     """Findings as text: a paragraph a source."""
     return "\n\n".join(
         "\n".join((f"{each.name}: {each.what}", *(f"  {fact.ljust(12)} {found}" for fact, found in each.facts.items())))
@@ -46,7 +46,7 @@ def shown(findings: list[Finding]) -> str:
 
 def _inspect_service(
     name: str, kind: str, asked: Mapping[str, Any], limits: Limits, environ: Mapping[str, str], is_online: bool
-) -> Finding:
+) -> SourceStatus:
     service, key, find = _ASK[kind]
     facts = {"page": service.page(asked[key]), "credentials": "", "pin": _pin(kind, asked), "service": "not asked"}
     is_good = True
@@ -57,14 +57,14 @@ def _inspect_service(
             facts["service"], is_good = _told(known, asked["version"]), asked["version"] in known.versions
     except SourceError as error:
         facts["service" if facts["credentials"] else "credentials"], is_good = str(error), False
-    return Finding(name, f"{kind} {asked[key]}", facts, is_good)
+    return SourceStatus(name, f"{kind} {asked[key]}", facts, is_good)
 
 
-def _standing(kind: str, asked: Mapping[str, Any], limits: Limits, environ: Mapping[str, str]) -> Standing:
+def _standing(kind: str, asked: Mapping[str, Any], limits: Limits, environ: Mapping[str, str]) -> ServiceInfo:
     if kind == "kaggle":
-        return kaggle.standing(dataset=asked["dataset"], limits=limits, environ=environ)
+        return kaggle.service_info(dataset=asked["dataset"], limits=limits, environ=environ)
     project, version = asked["project"], asked["version"]
-    return roboflow.standing(project=project, version=version, limits=limits, environ=environ)
+    return roboflow.service_info(project=project, version=version, limits=limits, environ=environ)
 
 
 def _pin(kind: str, asked: Mapping[str, Any]) -> str:
@@ -73,7 +73,7 @@ def _pin(kind: str, asked: Mapping[str, Any]) -> str:
     return f"{version}{key} {asked[key]}" if asked.get(key) else f"{version}no {key}: any is taken"
 
 
-def _told(known: Standing, version: int) -> str:
+def _told(known: ServiceInfo, version: int) -> str:
     if version not in known.versions:
         found = ", ".join(map(str, known.versions)) or "none"
         return f"version {version} is not there; there are: {found}; correct the version"

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from tandem.errors import SourceError
-from tandem.files import tree_sha256, whole_folder
+from tandem.files import atomic_dir, dir_sha256
 from tandem.sources import archive, kaggle, receipts, roboflow
 from tandem.sources.receipts import Fetched, Receipt
 from tandem.sources.synthetic import dataset as sample
@@ -24,7 +24,7 @@ _NAMED = ("manner", "path", "dataset", "project", "version", "format", "seed")  
 _PINS = {"sha256": "sha256", "tree_sha256": "tree_sha256"}  # optional parameter -> field of the receipt
 
 
-class Place(NamedTuple):
+class DownloadPaths(NamedTuple):
     """Where one source lies: its files and its receipt; and what is under way, with the receipt that it will have."""
 
     files: Path
@@ -33,7 +33,7 @@ class Place(NamedTuple):
     pending: Path
 
     @classmethod
-    def of(cls, folder: Path, name: str) -> "Place":
+    def of(cls, folder: Path, name: str) -> "DownloadPaths":
         """The places of source `name` below the folder of all downloads."""
         partial = folder / "partial" / name
         return cls(folder / "files" / name, folder / "receipts" / f"{name}.json", partial, partial / "receipt.json")
@@ -52,7 +52,7 @@ def download(
     Both are replaced only when all went well. What is there already with the same pin is not asked for again; files
     that no receipt describes are not replaced. environ: where credentials are looked for. Raises SourceError.
     """
-    place, kind = Place.of(folder, name), source["kind"]
+    place, kind = DownloadPaths.of(folder, name), source["kind"]
     try:
         with _alone(place):
             earlier = _earlier(place)
@@ -67,32 +67,34 @@ def download(
     return receipt
 
 
-def _fetched(name: str, source: Mapping[str, Any], place: Place, limits: Limits, environ: Mapping[str, str]) -> Receipt:
+def _fetched(
+    name: str, source: Mapping[str, Any], place: DownloadPaths, limits: Limits, environ: Mapping[str, str]
+) -> Receipt:
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
     kind = source["kind"]
-    with whole_folder(place.files, within=place.partial) as folder:
+    with atomic_dir(place.files, within=place.partial) as folder:
         scratch = place.partial / "archive"
         fetched = KINDS[kind](folder, scratch, limits, environ, **source[kind])
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = receipts.receipt(folder, fetched, source=name, kind=kind, asked=source[kind], fetched_at=now)
-        receipts.write(place.pending, receipt)
+        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=source[kind], fetched_at=now)
+        receipts.write_receipt(place.pending, receipt)
     _publish(place)
     shutil.rmtree(place.partial, ignore_errors=True)
     return receipt
 
 
-def _publish(place: Place) -> None:
+def _publish(place: DownloadPaths) -> None:
     place.receipt.parent.mkdir(parents=True, exist_ok=True)
     place.pending.replace(place.receipt)
 
 
-def _earlier(place: Place) -> Receipt | None:
+def _earlier(place: DownloadPaths) -> Receipt | None:
     """The receipt of the files that are there, None where there are none; other files than it describes are refused."""
     if not place.files.exists():
         return None
     for path in (place.receipt, place.pending):
-        receipt = receipts.read(path)
-        if receipt and receipt.tree_sha256 == tree_sha256(place.files, without=receipt.volatile):
+        receipt = receipts.read_receipt(path)
+        if receipt and receipt.tree_sha256 == dir_sha256(place.files, without=receipt.volatile):
             if path == place.pending:
                 _publish(place)
             return receipt
@@ -103,7 +105,7 @@ def _earlier(place: Place) -> Receipt | None:
 
 
 @contextmanager
-def _alone(place: Place) -> Iterator[None]:
+def _alone(place: DownloadPaths) -> Iterator[None]:
     """Two downloads of one source would write into each other's part. What a killed one left behind is swept away."""
     lock = place.partial.with_name(f"{place.partial.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
@@ -136,8 +138,8 @@ def _asked(kind: str, asked: Mapping[str, Any]) -> str:
 def _sample(
     target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], *, manner: str, seed: int
 ) -> Fetched:
-    sample.draw(target, manner=manner, seed=seed)
-    return Fetched(what=f"embedded sample, {manner}", version=str(seed), sha256=tree_sha256(target))
+    sample.generate_sample(target, manner=manner, seed=seed)
+    return Fetched(what=f"embedded sample, {manner}", version=str(seed), sha256=dir_sha256(target))
 
 
 def _archive(

@@ -10,9 +10,9 @@ from tandem.sources.credentials import KAGGLE_PAGE, Credentials
 from tandem.sources.receipts import Fetched
 from tandem.sources.transfer import fetch as fetching
 from tandem.sources.transfer import kaggle_client
-from tandem.sources.transfer.attempt import Limits, Task
-from tandem.sources.transfer.failures import Failure, heals
-from tandem.sources.transfer.fetch import Order, Standing
+from tandem.sources.transfer.attempt import ClientCall, Limits
+from tandem.sources.transfer.failures import Failure, is_transient
+from tandem.sources.transfer.fetch import Request, ServiceInfo
 from tandem.sources.unpack import unpack
 
 
@@ -39,13 +39,13 @@ def fetch(
         return _explained(failure, who, dataset)
 
     def publish(archive: Path) -> None:
-        with files.whole_folder(target) as folder:
+        with files.atomic_dir(target) as folder:
             unpack(archive, folder)
 
     task = _task(who, {"do": "download", "dataset": dataset, "version": version})
     archive = f"{dataset.split('/')[1]}.zip"  # the client's name for any version
-    order = Order(task, archive=archive, resumes=True, sha256=sha256, explain=explain)
-    arrived = fetching.fetch(order, scratch=scratch, use=publish, limits=limits, environ=environ)
+    order = Request(task, archive=archive, resumes=True, sha256=sha256, explain=explain)
+    arrived = fetching.fetch_with_retries(order, scratch=scratch, use=publish, limits=limits, environ=environ)
     return Fetched(
         what=dataset,
         version=str(version),
@@ -57,7 +57,7 @@ def fetch(
     )
 
 
-def standing(*, dataset: str, limits: Limits, environ: Mapping[str, str]) -> Standing:
+def service_info(*, dataset: str, limits: Limits, environ: Mapping[str, str]) -> ServiceInfo:
     """What Kaggle has under "owner/slug", without downloading it. Raises SourceError."""
     who = credentials.kaggle(environ)
     task = _task(who, {"do": "ask", "dataset": dataset})
@@ -66,7 +66,7 @@ def standing(*, dataset: str, limits: Limits, environ: Mapping[str, str]) -> Sta
     )
     num_bytes = answer["num_bytes"]
     size = f"{num_bytes / 1e6:,.1f} MB" if num_bytes else "size not stated"
-    return Standing(tuple(answer["versions"]), size, answer["licence"])
+    return ServiceInfo(tuple(answer["versions"]), size, answer["licence"])
 
 
 def page(dataset: str) -> str:
@@ -74,14 +74,14 @@ def page(dataset: str) -> str:
     return f"https://www.kaggle.com/datasets/{dataset}"
 
 
-def _task(who: Credentials, job: Mapping[str, object]) -> Task:
-    return Task(kaggle_client.__name__, job, who.environ, who.secrets, title=f"kaggle {job['dataset']}")
+def _task(who: Credentials, job: Mapping[str, object]) -> ClientCall:
+    return ClientCall(kaggle_client.__name__, job, who.environ, who.secrets, title=f"kaggle {job['dataset']}")
 
 
 def _explained(failure: Failure, who: Credentials, dataset: str) -> str:
     if failure.is_archive:
         return ""
-    is_login = "IntrospectToken" in failure.place and failure.kind == "answer" and not heals(failure)
+    is_login = "IntrospectToken" in failure.place and failure.kind == "answer" and not is_transient(failure)
     if failure.kind == "credentials" or failure.status == 401 or is_login:
         return _refused(who)
     return {
@@ -100,7 +100,7 @@ def _refused(who: Credentials) -> str:
 
 def _versions_told(dataset: str, version: int, limits: Limits, environ: Mapping[str, str]) -> str:
     try:
-        known = standing(dataset=dataset, limits=limits, environ=environ).versions
+        known = service_info(dataset=dataset, limits=limits, environ=environ).versions
     except SourceError:
         return f"check the name and that the dataset is public or shared with you: {page(dataset)}"
     if version in known:
@@ -112,6 +112,6 @@ def _versions_told(dataset: str, version: int, limits: Limits, environ: Mapping[
 def _licence(dataset: str, limits: Limits, environ: Mapping[str, str]) -> str:
     """As the service states it now; the archive is here already, so no failure to tell it is worth an error."""
     try:
-        return standing(dataset=dataset, limits=limits, environ=environ).licence
+        return service_info(dataset=dataset, limits=limits, environ=environ).licence
     except SourceError:
         return ""

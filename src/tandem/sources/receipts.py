@@ -62,18 +62,18 @@ class Receipt:
     fetched_at: str
 
 
-def receipt(
+def make_receipt(
     folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any], fetched_at: str
 ) -> Receipt:
     """The receipt for a folder that holds nothing but what was fetched."""
-    paths = files.tree(folder)
+    paths = files.list_files(folder)
     stated = licence_as_stated(folder)
     return Receipt(
         source=source,
         kind=kind,
         asked=asked,
         **fetched._asdict() | {"licence": fetched.licence if fetched.licence and stated == NOT_STATED else stated},
-        tree_sha256=files.tree_sha256(folder, without=fetched.volatile),
+        tree_sha256=files.dir_sha256(folder, without=fetched.volatile),
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
         augmentation=augmentation_as_stated(folder),
@@ -81,12 +81,12 @@ def receipt(
     )
 
 
-def write(path: Path, receipt: Receipt) -> None:
+def write_receipt(path: Path, make_receipt: Receipt) -> None:
     """Write a receipt as JSON, whole or not at all."""
-    files.write_json(path, asdict(receipt))
+    files.write_json(path, asdict(make_receipt))
 
 
-def read(path: Path) -> Receipt | None:
+def read_receipt(path: Path) -> Receipt | None:
     """The receipt in a file; None where there is no file, or one that an earlier version wrote otherwise."""
     try:
         value = files.read_json(path)
@@ -97,7 +97,7 @@ def read(path: Path) -> Receipt | None:
 
 def augmentation_as_stated(folder: Path) -> int | None:
     """How many versions of each source picture a Roboflow export says it holds: 1 for none but the picture itself."""
-    for path in (path for path in files.tree(folder) if path.name == "README.roboflow.txt"):
+    for path in (path for path in files.list_files(folder) if path.name == "README.roboflow.txt"):
         text = path.read_text("utf-8", errors="replace")
         if found := re.search(r"applied to create (\d+) versions? of each source image", text):
             return int(found[1])
@@ -113,16 +113,16 @@ def licence_as_stated(folder: Path) -> str:
     files (smallest first: all of a set's say the same) and in Kaggle's dataset-metadata.json. What cannot be read
     states nothing: whether the files are sound is for their format's reader to say.
     """
-    paths = files.tree(folder)
+    paths = files.list_files(folder)
     readers = {
         "README.dataset.txt": _in_readme,
         "data.yaml": _in_data_yaml,
         ".json": _in_coco,
         "dataset-metadata.json": _in_licenses,
     }
-    for ending, read in readers.items():
+    for ending, read_receipt in readers.items():
         found = sorted((path for path in paths if path.name.endswith(ending)), key=lambda path: path.stat().st_size)
-        stated = next(filter(None, map(read, found)), "")
+        stated = next(filter(None, map(read_receipt, found)), "")
         if stated:
             return stated
     return NOT_STATED

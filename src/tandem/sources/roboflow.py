@@ -13,9 +13,9 @@ from tandem.sources.credentials import ROBOFLOW_PAGE, Credentials
 from tandem.sources.receipts import Fetched
 from tandem.sources.transfer import fetch as fetching
 from tandem.sources.transfer import roboflow_client
-from tandem.sources.transfer.attempt import Limits, Task
+from tandem.sources.transfer.attempt import ClientCall, Limits
 from tandem.sources.transfer.failures import Failure
-from tandem.sources.transfer.fetch import Order, Standing
+from tandem.sources.transfer.fetch import Request, ServiceInfo
 from tandem.sources.unpack import unpack
 
 ARCHIVE = "roboflow.zip"  # the client's name for any export
@@ -47,14 +47,14 @@ def fetch(
         return _explained(failure, project)
 
     def publish(archive: Path) -> None:
-        with files.whole_folder(target) as folder:
+        with files.atomic_dir(target) as folder:
             unpack(archive, folder)
             _require_pictures(folder)
             _require_digest(folder, tree_sha256)
 
     task = _task(who, {"do": "download", "project": project, "version": version, "format": format})
-    order = Order(task, archive=ARCHIVE, resumes=False, sha256=None, explain=explain)
-    arrived = fetching.fetch(order, scratch=scratch, use=publish, limits=limits, environ=environ)
+    order = Request(task, archive=ARCHIVE, resumes=False, sha256=None, explain=explain)
+    arrived = fetching.fetch_with_retries(order, scratch=scratch, use=publish, limits=limits, environ=environ)
     return Fetched(
         what=f"{project} as {format}",
         version=str(version),
@@ -66,12 +66,12 @@ def fetch(
     )
 
 
-def standing(*, project: str, version: int, limits: Limits, environ: Mapping[str, str]) -> Standing:
+def service_info(*, project: str, version: int, limits: Limits, environ: Mapping[str, str]) -> ServiceInfo:
     """What Roboflow has under "workspace/project", without downloading it. Raises SourceError."""
     answer = _ask(project, limits, environ)
     num_images = answer["num_images"].get(str(version))
     size = "size not stated" if num_images is None else f"{num_images:,} pictures"
-    return Standing(tuple(answer["versions"]), size, licence="")
+    return ServiceInfo(tuple(answer["versions"]), size, licence="")
 
 
 def page(project: str) -> str:
@@ -85,8 +85,8 @@ def _ask(project: str, limits: Limits, environ: Mapping[str, str]) -> Mapping[st
     return fetching.ask(task, explain=lambda failure: _explained(failure, project), limits=limits, environ=environ)
 
 
-def _task(who: Credentials, job: Mapping[str, object]) -> Task:
-    return Task(roboflow_client.__name__, job, who.environ, who.secrets, title=f"roboflow {job['project']}")
+def _task(who: Credentials, job: Mapping[str, object]) -> ClientCall:
+    return ClientCall(roboflow_client.__name__, job, who.environ, who.secrets, title=f"roboflow {job['project']}")
 
 
 def _explained(failure: Failure, project: str) -> str:
@@ -119,7 +119,7 @@ def _offers_told(
 
 
 def _require_pictures(folder: Path) -> None:
-    names = [path.name for path in files.tree(folder)]
+    names = [path.name for path in files.list_files(folder)]
     if ARCHIVE in names:
         raise SourceError(f"the export holds a {ARCHIVE}: it was packed over an unfinished download; export it again")
     known = Image.registered_extensions()
@@ -131,7 +131,7 @@ def _require_pictures(folder: Path) -> None:
 
 
 def _require_digest(folder: Path, expected: str | None) -> None:
-    found = files.tree_sha256(folder, without=VOLATILE)
+    found = files.dir_sha256(folder, without=VOLATILE)
     if expected not in (None, found):
         raise SourceError(
             f"the files have tree_sha256 {found}, but {expected} is expected; other files are served now: "

@@ -23,7 +23,7 @@ from typing import IO, NamedTuple, Self
 
 from tqdm import tqdm
 
-from tandem.errors import DamagedArchive, SourceError
+from tandem.errors import CorruptArchiveError, SourceError
 
 _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
@@ -54,7 +54,7 @@ class _Opened(NamedTuple):
 
 
 @dataclass
-class _Meter:
+class _ExtractionLimits:
     """Counts the bytes that really come out, and stops an archive that holds more than it may."""
 
     archive: Path
@@ -102,7 +102,7 @@ def unpack(
     there twice (in NFC, without case); for more than `max_files` members, `max_bytes` bytes in all or
     `max_ratio` times the archive's size (looked at above 64 MiB); and when the disk is full.
     """
-    meter = _Meter(archive, max_bytes=max_bytes, max_ratio=max_ratio)
+    meter = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
     seen: set[str] = set()
     with (
         _opened(archive, meter) as (members, declared),
@@ -120,13 +120,13 @@ def unpack(
         raise SourceError(f"archive {archive} holds no files; get it again, or name another one")
 
 
-def is_litter(name: str) -> bool:
+def is_junk(name: str) -> bool:
     """Whether a POSIX path is something that macOS or Windows leaves behind, never data."""
     *folders, last = name.split("/")
     return "__MACOSX" in (*folders, last) or last.startswith("._") or last in (".DS_Store", "Thumbs.db")
 
 
-def name_flaw(name: str) -> str:
+def name_problem(name: str) -> str:
     """What makes a member's or file's name unfit to be written below a folder, "" if nothing does."""
     try:
         name.encode()
@@ -143,9 +143,9 @@ def name_flaw(name: str) -> str:
 
 def _place(archive: Path, member: _Member, seen: set[str]) -> str:
     """The member's path below the target, noted in `seen`; "" for what is not written."""
-    if is_litter(member.name):
+    if is_junk(member.name):
         return ""
-    flaw = member.flaw or name_flaw(member.name)
+    flaw = member.flaw or name_problem(member.name)
     path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
     if flaw or not (path or member.is_folder):
         raise _refusal(archive, member.name, flaw or "has no name")
@@ -166,7 +166,7 @@ def _write(chunks: Iterator[bytes], path: Path, bar: "tqdm[None]") -> None:
             bar.update(len(chunk))
 
 
-def _chunks(archive: Path, member: _Member, meter: _Meter) -> Iterator[bytes]:
+def _chunks(archive: Path, member: _Member, meter: _ExtractionLimits) -> Iterator[bytes]:
     # A generator, so that its `except` sees errors of reading only, never those of writing.
     with _reading(archive, f"member {member.name!r}"), member.open() or io.BytesIO() as data:
         while chunk := data.read(_CHUNK_BYTES):
@@ -175,7 +175,7 @@ def _chunks(archive: Path, member: _Member, meter: _Meter) -> Iterator[bytes]:
 
 
 @contextmanager
-def _opened(archive: Path, meter: _Meter) -> Iterator[_Opened]:
+def _opened(archive: Path, meter: _ExtractionLimits) -> Iterator[_Opened]:
     with _reading(archive, "it"), archive.open("rb") as raw:
         start = raw.read(16)
     if start.startswith(_ZIP_MAGIC):
@@ -188,7 +188,7 @@ def _opened(archive: Path, meter: _Meter) -> Iterator[_Opened]:
         tarred = tarfile.open(archive, tarinfo=_TarHeader)  # noqa: SIM115
     except _DAMAGE:
         found = f"{archive} is no zip or tar archive (it begins with {start!r})"
-        raise DamagedArchive(f"{found}; get it again, or name another file") from None
+        raise CorruptArchiveError(f"{found}; get it again, or name another file") from None
     with tarred:
         yield _Opened(_tar_members(archive, tarred, meter), None)
 
@@ -198,10 +198,10 @@ def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
         kind = stat.S_IFMT(info.external_attr >> 16)
         is_folder = info.is_dir() or kind == stat.S_IFDIR
         # `filename` is cut at the first NUL; only `orig_filename` shows it.
-        yield _Member(info.orig_filename, is_folder, _zip_flaw(info, kind), partial(file.open, info))
+        yield _Member(info.orig_filename, is_folder, _zip_problem(info, kind), partial(file.open, info))
 
 
-def _zip_flaw(info: zipfile.ZipInfo, kind: int) -> str:
+def _zip_problem(info: zipfile.ZipInfo, kind: int) -> str:
     if kind == stat.S_IFLNK:
         return "is a symbolic link"
     if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
@@ -213,16 +213,16 @@ def _zip_flaw(info: zipfile.ZipInfo, kind: int) -> str:
     return ""
 
 
-def _tar_members(archive: Path, file: tarfile.TarFile, meter: _Meter) -> Iterator[_Member]:
+def _tar_members(archive: Path, file: tarfile.TarFile, meter: _ExtractionLimits) -> Iterator[_Member]:
     with _reading(archive, "its list of members"):
         for info in file:
-            yield _Member(info.name, info.isdir(), _tar_flaw(info), partial(file.extractfile, info))
+            yield _Member(info.name, info.isdir(), _tar_problem(info), partial(file.extractfile, info))
         # Only at its end does a compressed stream check its sum, and tarfile stops before.
         while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
             meter.count("(after the last member)", len(chunk))
 
 
-def _tar_flaw(info: tarfile.TarInfo) -> str:
+def _tar_problem(info: tarfile.TarInfo) -> str:
     if info.issym() or info.islnk():
         return f"is a {'symbolic' if info.issym() else 'hard'} link to {info.linkname!r}"
     return "" if info.isreg() or info.isdir() else "is a device or another special file"
@@ -234,7 +234,7 @@ def _reading(archive: Path, what: str) -> Iterator[None]:
         yield
     except _DAMAGE as error:
         found = f"archive {archive}: {what} cannot be read ({str(error) or type(error).__name__})"
-        raise DamagedArchive(f"{found}; it is damaged or incomplete, get it again") from None
+        raise CorruptArchiveError(f"{found}; it is damaged or incomplete, get it again") from None
 
 
 def _refusal(archive: Path, name: str, flaw: str) -> SourceError:

@@ -28,14 +28,14 @@ from tandem.evaluation.scores import score
 from tandem.tables.samples import Samples
 from tandem.training import ensembles as ensembling
 from tandem.training import heads as training
-from tandem.training.heads import Settings, Task
+from tandem.training.heads import HeadTask, TrainSettings
 
 _Pair = tuple[float, int]
 _Job = Callable[[Mapping[str, np.ndarray], Samples], list[np.ndarray]]
 
 
 @dataclass(frozen=True)
-class Grid:
+class StudyGrid:
     """seeds: how often each pair is trained, from the seed of the settings on."""
 
     lr: tuple[float, ...]
@@ -44,7 +44,7 @@ class Grid:
 
 
 @dataclass(frozen=True)
-class Run:
+class StudyRun:
     """One model at one pair. Accuracy and log loss (nats) on validation, train_top1_accuracy on the train rows."""
 
     model: str
@@ -57,10 +57,10 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Study:
+class StudyResult:
     """runs: in the order lr, batch size, seed, model. library: model with its pair and seed -> logits (N, C)."""
 
-    runs: tuple[Run, ...]
+    runs: tuple[StudyRun, ...]
     library: Mapping[str, np.ndarray]
 
 
@@ -68,12 +68,12 @@ def study(
     features: Mapping[str, np.ndarray],
     *,
     samples: Samples,
-    grid: Grid,
-    settings: Settings,
+    grid: StudyGrid,
+    settings: TrainSettings,
     ensemble_dropout: float,
     width: int,
     workers: int,
-) -> Study:
+) -> StudyResult:
     """All runs of the grid. features: backbone -> (N, D), rows in the order of samples.
 
     A logistic head knows neither lr nor batch size; a linear one stands for it here. workers: processes that train, one
@@ -86,7 +86,7 @@ def study(
     ]
     ensembled = [replace(cell, dropout=ensemble_dropout) for cell in cells]
     trained = _trained(features, samples, cells, ensembled, width=width, workers=workers)
-    return Study(
+    return StudyResult(
         runs=tuple(
             _run(name, logits, samples, cell)
             for cell, own in zip(cells, trained, strict=True)
@@ -100,7 +100,7 @@ def study(
     )
 
 
-def finding(runs: Sequence[Run]) -> dict[str, object]:
+def study_summary(runs: Sequence[StudyRun]) -> dict[str, object]:
     """Which pair has the lowest and which the highest log loss, and whether the difference exceeds the seeds' spread.
 
     A pair's log loss is the mean over models and seeds; the spread is the standard deviation over seeds of the mean
@@ -116,8 +116,8 @@ def finding(runs: Sequence[Run]) -> dict[str, object]:
         verdict = "larger" if difference > spread else "not larger"
         told = f"The difference of {difference:.3f} is {verdict} than the spread over seeds ({spread:.3f})."
     return {
-        "lowest": _told(lowest, losses),
-        "highest": _told(highest, losses),
+        "lowest": _pair_summary(lowest, losses),
+        "highest": _pair_summary(highest, losses),
         "difference": difference,
         "seed_spread": spread,
         "finding": (
@@ -131,8 +131,8 @@ def finding(runs: Sequence[Run]) -> dict[str, object]:
 def _trained(
     features: Mapping[str, np.ndarray],
     samples: Samples,
-    cells: Sequence[Settings],
-    ensembled: Sequence[Settings],
+    cells: Sequence[TrainSettings],
+    ensembled: Sequence[TrainSettings],
     *,
     width: int,
     workers: int,
@@ -159,14 +159,16 @@ def _models(backbones: Sequence[str], trained: Mapping[str, np.ndarray], samples
 
 
 def _heads(
-    features: Mapping[str, np.ndarray], samples: Samples, *, cells: Sequence[Settings], name: str
+    features: Mapping[str, np.ndarray], samples: Samples, *, cells: Sequence[TrainSettings], name: str
 ) -> list[np.ndarray]:
     """The logits of a backbone's head at each pair and seed, all trained at once."""
-    table = training.table(features[name])
-    return [one.logits for one in training.train_all([Task(table, samples, own, name) for own in cells])]
+    table = training.as_float32(features[name])
+    return [one.logits for one in training.train_all([HeadTask(table, samples, own, name) for own in cells])]
 
 
-def _net(features: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, width: int) -> list[np.ndarray]:
+def _net(
+    features: Mapping[str, np.ndarray], samples: Samples, *, settings: TrainSettings, width: int
+) -> list[np.ndarray]:
     """The logits of the feature ensemble at one pair and seed."""
     return [ensembling.feature_net(features, samples, settings=settings, width=width).logits]
 
@@ -227,19 +229,19 @@ def _alone() -> Iterator[None]:
         yield
 
 
-def _by_seed(runs: Sequence[Run], pair: _Pair) -> list[float]:
+def _by_seed(runs: Sequence[StudyRun], pair: _Pair) -> list[float]:
     """The mean over models for each seed."""
     own = [run for run in runs if (run.lr, run.batch_size) == pair]
     return [fmean(run.log_loss for run in own if run.seed == seed) for seed in sorted({run.seed for run in own})]
 
 
-def _told(pair: _Pair, losses: Mapping[_Pair, Sequence[float]]) -> dict[str, float]:
+def _pair_summary(pair: _Pair, losses: Mapping[_Pair, Sequence[float]]) -> dict[str, float]:
     return {"lr": pair[0], "batch_size": pair[1], "log_loss": fmean(losses[pair])}
 
 
-def _run(model: str, logits: np.ndarray, samples: Samples, settings: Settings) -> Run:
+def _run(model: str, logits: np.ndarray, samples: Samples, settings: TrainSettings) -> StudyRun:
     scores = score(logits, samples, split="val")
-    return Run(
+    return StudyRun(
         model=model,
         lr=settings.lr,
         batch_size=settings.batch_size,

@@ -13,60 +13,63 @@ from typing import Any
 
 import numpy as np
 
-from tandem.errors import LeakySplit
+from tandem.errors import LeakageError
 from tandem.evaluation import bootstrap as intervals
 from tandem.evaluation import report
 from tandem.evaluation.metrics import softmax
 from tandem.evaluation.scores import score
 from tandem.tables.samples import SPLITS, Samples
-from tandem.tables.splits import split_of
+from tandem.tables.splits import assign_split
 
 _TRIES = 20  # seeds looked at for each one that is wanted
 _SCORES = ("top1_accuracy", "macro_f1", "log_loss", "ece")
 
 
 @dataclass(frozen=True)
-class Repeat:
+class SplitResult:
     """All models on the split of one seed. logits: model -> (N, C). single: the best of one backbone on validation."""
 
     seed: int
     samples: Samples
     logits: Mapping[str, np.ndarray]
-    shipped: str
+    selected: str
     single: str
 
 
-def resplit(samples: Samples, *, fractions: Mapping[str, float], seed: int) -> Samples:
+def reassign_splits(samples: Samples, *, fractions: Mapping[str, float], seed: int) -> Samples:
     """The same pictures with each group drawn by another seed; what was left out stays out."""
     drawn = (
-        replace(sample, split=split_of(sample.group, fractions=fractions, seed=seed)) if sample.split else sample
+        replace(sample, split=assign_split(sample.group, fractions=fractions, seed=seed)) if sample.split else sample
         for sample in samples.samples
     )
     return Samples(samples.class_names, tuple(drawn))
 
 
-def splits(samples: Samples, *, fractions: Mapping[str, float], first: int, seeds: int) -> dict[int, Samples]:
+def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: int, seeds: int) -> dict[int, Samples]:
     """Seed -> samples for so many seeds from `first` on; one that leaves a class out of a split is passed over."""
     wanted = len(SPLITS) * len(samples.class_names)
-    tried = ((seed, resplit(samples, fractions=fractions, seed=seed)) for seed in range(first, first + _TRIES * seeds))
+    tried = (
+        (seed, reassign_splits(samples, fractions=fractions, seed=seed))
+        for seed in range(first, first + _TRIES * seeds)
+    )
     whole = ((seed, own) for seed, own in tried if len({(s.label, s.split) for s in own.samples if s.split}) == wanted)
     found = dict(islice(whole, seeds))
     if len(found) < seeds:
-        raise LeakySplit(
+        raise LeakageError(
             f"of {_TRIES * seeds} split seeds from {first} on only {len(found)} put a picture of every class in every "
             f"split, and evaluate.seeds asks for {seeds}; add pictures of the rarest class, or take fewer seeds"
         )
     return found
 
 
-def repeat(
+def run_split(
     features: Mapping[str, np.ndarray],
     samples: Samples,
     *,
     seed: int,
     train: Mapping[str, Any],
     ensemble: Mapping[str, Any],
-) -> Repeat:
+) -> SplitResult:
     """Heads and ensembles as the pipeline trains them, but for the study's models. features: backbone -> (N, D).
 
     seed: of the split. train, ensemble: those sections of the parameters.
@@ -74,75 +77,75 @@ def repeat(
     from tandem.training import ensembles as ensembling
     from tandem.training import heads as training  # torch costs seconds, and without a repeat none of it is needed
 
-    own = training.Settings.from_params(train)
+    own = training.TrainSettings.from_params(train)
     trained = {
-        name: training.train_with_folds(training.Task(training.table(x), samples, own, name))
+        name: training.train_with_folds(training.HeadTask(training.as_float32(x), samples, own, name))
         for name, x in features.items()
     }
     singles = {name: head.logits for name, (head, _) in trained.items()}
     held_out = {name: logits for name, (_, logits) in trained.items()}
-    members = ensembling.Members(features=features, logits=singles, out_of_fold=held_out, library={})
+    members = ensembling.EnsembleInputs(features=features, logits=singles, out_of_fold=held_out, library={})
     combined = replace(own, dropout=ensemble["dropout"])
     ensembles = ensembling.combine_all(members, samples, settings=combined, width=ensemble["width"])
-    return Repeat(
+    return SplitResult(
         seed=seed,
         samples=samples,
         logits={**singles, **{kind: made.logits for kind, made in ensembles.items()}},
-        shipped=ensembling.choose(ensemble["kind"], ensembles, samples),
+        selected=ensembling.select_ensemble(ensemble["kind"], ensembles, samples),
         single=report.best_on_val(singles, samples),
     )
 
 
 @dataclass(frozen=True)
-class Row:
+class SplitScores:
     """One model on the test pictures of one split. is_shipped: it is the one that would be shipped."""
 
     seed: int
     model: str
-    is_shipped: bool
+    is_selected: bool
     top1_accuracy: float
     macro_f1: float
     log_loss: float
     ece: float
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
+SCORE_COLUMNS = tuple(field.name for field in fields(SplitScores))
 
 
-def table(repeats: Sequence[Repeat]) -> list[Row]:
+def split_scores(repeats: Sequence[SplitResult]) -> list[SplitScores]:
     """One row a seed and model."""
     rows = []
     for each in repeats:
         for model, logits in each.logits.items():
             scores = score(logits, each.samples, split="test")
             own = {name: scores[name] for name in _SCORES}
-            rows.append(Row(each.seed, model, model == each.shipped, **own))
+            rows.append(SplitScores(each.seed, model, model == each.selected, **own))
     return rows
 
 
-def summary(repeats: Sequence[Repeat], *, settings: report.Settings) -> dict[str, object]:
+def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.Settings) -> dict[str, object]:
     """Mean and spread over seeds of each model's scores, and of what would be shipped; that one on all rows together.
 
     Together: the test pictures of all seeds, limits by a bootstrap over groups. Without repeats there are no scores.
     """
     if not repeats:
         return {"seeds": []}
-    rows = table(repeats)
-    shipped, single = ([getattr(each, what) for each in repeats] for what in ("shipped", "single"))
-    together, best = _pooled(repeats, shipped), _pooled(repeats, single)
+    rows = split_scores(repeats)
+    selected, single = ([getattr(each, what) for each in repeats] for what in ("shipped", "single"))
+    together, best = _pooled(repeats, selected), _pooled(repeats, single)
     target, probs, groups = together.target, together.probs, together.groups
     knobs = {"num_draws": settings.draws, "seed": settings.seed}
     difference = intervals.paired_difference(target=target, probs=probs, other_probs=best.probs, groups=groups, **knobs)
     limits = intervals.score_intervals(target=target, probs=probs, groups=groups, **knobs)
     return {
         "seeds": [each.seed for each in repeats],
-        "shipped": {**_spread([row for row in rows if row.is_shipped]), "kinds": dict(Counter(shipped))},
+        "shipped": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
         "models": {model: _spread([row for row in rows if row.model == model]) for model in repeats[0].logits},
         "shipped_minus_best_single": {name: asdict(each) for name, each in difference.items()},
         "together": {
             "pictures": len(together.target),
             **{name: asdict(limit) for name, limit in limits.items()},
-            "ece_by_chance": report.by_chance(together.probs, together.ids, settings=settings),
+            "ece_by_chance": report.ece_expected_if_calibrated(together.probs, together.ids, settings=settings),
         },
     }
 
@@ -157,7 +160,7 @@ class _Pooled:
     probs: np.ndarray
 
 
-def _pooled(repeats: Sequence[Repeat], models: Sequence[str]) -> _Pooled:
+def _pooled(repeats: Sequence[SplitResult], models: Sequence[str]) -> _Pooled:
     """models: one a repeat."""
     rows = [each.samples.rows("test") for each in repeats]
     return _Pooled(
@@ -170,7 +173,7 @@ def _pooled(repeats: Sequence[Repeat], models: Sequence[str]) -> _Pooled:
     )
 
 
-def _spread(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
+def _spread(rows: Sequence[SplitScores]) -> dict[str, dict[str, float]]:
     """Score -> mean, standard deviation (0 of a single row), lowest and highest."""
     found = {}
     for name in _SCORES:

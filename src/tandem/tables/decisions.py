@@ -21,7 +21,7 @@ from tandem.errors import DataError
 from tandem.files import read_csv, write_csv
 
 ACTIONS = ("relabel", "drop", "keep", "copy", "not_copy")
-_OF_PAIRS = ("copy", "not_copy")
+_PAIR_ACTIONS = ("copy", "not_copy")
 _CONTRARY = ({"drop", "keep"}, {"drop", "relabel"}, {"copy", "not_copy"})
 
 
@@ -41,7 +41,7 @@ class Decision:
     @property
     def ids(self) -> tuple[str, ...]:
         """The picture, or both of a pair."""
-        return (self.id, self.value) if self.action in _OF_PAIRS else (self.id,)
+        return (self.id, self.value) if self.action in _PAIR_ACTIONS else (self.id,)
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Decisions:
     decisions: tuple[Decision, ...] = ()
 
     def __post_init__(self) -> None:
-        found = sorted({_in_order(decision) for decision in self.decisions})
+        found = sorted({_ordered(decision) for decision in self.decisions})
         by_ids = attrgetter("ids")  # what two decisions can contradict each other about: a picture, or a pair
         for _, about in groupby(sorted(found, key=by_ids), key=by_ids):
             for one, other in combinations(about, 2):
@@ -79,7 +79,7 @@ class Decisions:
         return frozenset((each.id, each.value) for each in self._of("copy"))
 
     @property
-    def not_copies(self) -> frozenset[tuple[str, str]]:
+    def not_duplicates(self) -> frozenset[tuple[str, str]]:
         """Pairs of ids, smaller first, that do not."""
         return frozenset((each.id, each.value) for each in self._of("not_copy"))
 
@@ -131,15 +131,17 @@ def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:
             )
 
 
-def _in_order(decision: Decision) -> Decision:
+def _ordered(decision: Decision) -> Decision:
     """The decision with the smaller id of a pair first. Raises DataError for what is no decision."""
-    takes_value = decision.action in ("relabel", *_OF_PAIRS)
+    takes_value = decision.action in ("relabel", *_PAIR_ACTIONS)
     if decision.action not in ACTIONS:
         raise DataError(f"picture {decision.id}: {decision.action!r} is no decision; there are {', '.join(ACTIONS)}")
     if not decision.id or takes_value != bool(decision.value) or decision.id == decision.value:
-        wanted = {"relabel": "a class", **dict.fromkeys(_OF_PAIRS, "another picture's id")}.get(decision.action, "none")
+        wanted = {"relabel": "a class", **dict.fromkeys(_PAIR_ACTIONS, "another picture's id")}.get(
+            decision.action, "none"
+        )
         raise DataError(f"picture {decision.id or '(none)'}: {decision}: its value must be {wanted}")
-    if decision.action in _OF_PAIRS and decision.value < decision.id:
+    if decision.action in _PAIR_ACTIONS and decision.value < decision.id:
         return Decision(decision.value, decision.action, decision.id, decision.reason)
     return decision
 
@@ -148,5 +150,5 @@ def _require_agreement(one: Decision, other: Decision) -> None:
     if one.action == other.action and one.value == other.value:
         raise DataError(f"picture {one.id}: {one} stands there twice, the second as {other}; leave one")
     if one.action == other.action or {one.action, other.action} in _CONTRARY:
-        pair = f" and {one.value}" if one.action in _OF_PAIRS else ""
+        pair = f" and {one.value}" if one.action in _PAIR_ACTIONS else ""
         raise DataError(f"picture {one.id}{pair}: {one} contradicts {other}; leave one of them")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 
 from tandem.errors import DataError
-from tandem.files import read_json, whole_folder, write_json, write_text
+from tandem.files import atomic_dir, read_json, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -53,13 +53,13 @@ def write_features(
     batches: arrays (n, views, dim) that add up to one entry an id, in the order of ids. Raises DataError if they do
     not, or hold a value that is not finite.
     """
-    with whole_folder(folder) as temporary:
+    with atomic_dir(folder) as temporary:
         # written, not mapped: a full disk is then an OSError, and not a SIGBUS that nobody can catch
         with (temporary / "rows.npy").open("wb") as file:
             write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (len(ids), views, dim)})
             done = 0
             for batch in batches:
-                _require_rows(batch, shape=(views, dim), done=done, ids=ids)
+                _require_shape(batch, shape=(views, dim), done=done, ids=ids)
                 file.write(batch.astype("<f4").tobytes())
                 done += len(batch)
         if done != len(ids):
@@ -68,7 +68,7 @@ def write_features(
         write_json(temporary / "meta.json", meta)
 
 
-def _require_rows(batch: np.ndarray, *, shape: tuple[int, int], done: int, ids: Sequence[str]) -> None:
+def _require_shape(batch: np.ndarray, *, shape: tuple[int, int], done: int, ids: Sequence[str]) -> None:
     room = len(ids) - done
     if batch.shape[1:] != shape or len(batch) > room:
         raise DataError(
@@ -88,6 +88,6 @@ def load_features(folder: Path, *, ids: Sequence[str]) -> Features:
     return features
 
 
-def load_all(parent: Path, names: Iterable[str], *, ids: Sequence[str]) -> dict[str, np.ndarray]:
+def load_features_of(parent: Path, names: Iterable[str], *, ids: Sequence[str]) -> dict[str, np.ndarray]:
     """Backbone -> (N, k, D) views of the folders `names` below `parent`, all of them of `ids`."""
     return {name: load_features(parent / name, ids=ids).views for name in names}

@@ -22,7 +22,7 @@ class Origin(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Record:
+class ImageRecord:
     """One picture that is used.
 
     id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder.
@@ -36,7 +36,7 @@ class Record:
     file: str
     width: int
     height: int
-    hints: tuple[str, ...]
+    provenance_keys: tuple[str, ...]
     origins: tuple[Origin, ...]
 
     @property
@@ -46,7 +46,7 @@ class Record:
 
 
 @dataclass(frozen=True)
-class Dropped:
+class Excluded:
     """One picture or box that is not used. reason: one word, for the counts; detail: for people."""
 
     source: str
@@ -60,7 +60,7 @@ class Dropped:
 class Index:
     """Records sorted by id, which are unique."""
 
-    records: tuple[Record, ...]
+    records: tuple[ImageRecord, ...]
 
     def __post_init__(self) -> None:
         for before, after in pairwise(self.ids):
@@ -78,14 +78,14 @@ class Index:
         return [record.id for record in self.records]
 
     @property
-    def short_sides(self) -> np.ndarray:
+    def min_sides(self) -> np.ndarray:
         """(N,) length in px of the shorter side of each picture."""
         return np.array([min(record.width, record.height) for record in self.records], dtype=np.int64)
 
 
 def save_index(index: Index, path: Path) -> None:
     """Write the index as CSV; hints and origins as JSON in their cells."""
-    write_csv(path, [field.name for field in fields(Record)], (_to_row(record) for record in index.records))
+    write_csv(path, [field.name for field in fields(ImageRecord)], (_to_row(record) for record in index.records))
 
 
 def load_index(path: Path) -> Index:
@@ -93,23 +93,23 @@ def load_index(path: Path) -> Index:
     return Index(tuple(_from_row(row) for row in read_csv(path)))
 
 
-def save_dropped(dropped: Sequence[Dropped], path: Path) -> None:
+def save_excluded(dropped: Sequence[Excluded], path: Path) -> None:
     """Write what was left out as CSV."""
-    write_csv(path, [field.name for field in fields(Dropped)], (asdict(item) for item in dropped))
+    write_csv(path, [field.name for field in fields(Excluded)], (asdict(item) for item in dropped))
 
 
-def _to_row(record: Record) -> dict[str, object]:
+def _to_row(record: ImageRecord) -> dict[str, object]:
     packed = {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in ("hints", "origins")}
     return {**asdict(record), **packed}
 
 
-def _from_row(row: dict[str, str]) -> Record:
-    return Record(
+def _from_row(row: dict[str, str]) -> ImageRecord:
+    return ImageRecord(
         id=row["id"],
         label=row["label"],
         file=row["file"],
         width=int(row["width"]),
         height=int(row["height"]),
-        hints=tuple(json.loads(row["hints"])),
+        provenance_keys=tuple(json.loads(row["hints"])),
         origins=tuple(Origin(*origin) for origin in json.loads(row["origins"])),
     )

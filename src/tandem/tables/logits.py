@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import whole_file
+from tandem.files import atomic_file
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Logits:
 
 def save_logits(logits: Logits, path: Path) -> None:
     """Write logits as .npz, whole or not at all."""
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez(file, ids=np.array(logits.ids), class_names=np.array(logits.class_names), values=logits.values)
 
 
@@ -37,25 +37,27 @@ def load_logits(path: Path) -> Logits:
         return Logits(tuple(arrays["ids"].tolist()), tuple(arrays["class_names"].tolist()), arrays["values"])
 
 
-def save_library(
+def save_model_library(
     library: Mapping[str, np.ndarray], *, ids: Sequence[str], class_names: Sequence[str], path: Path
 ) -> None:
     """Write the logits (N, C) of many models of the same pictures as one .npz, whole or not at all."""
     values = np.stack([np.asarray(part, np.float32) for part in library.values()])
-    with whole_file(path) as temporary, temporary.open("wb") as file:
+    with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file, ids=np.array(ids), class_names=np.array(class_names), models=np.array(list(library)), values=values
         )
 
 
-def load_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
+def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
     """Model -> (N, C) of what save_library wrote; DataError unless it is of these ids and classes, in this order."""
     with np.load(path) as arrays:
         _require(path, arrays["ids"].tolist(), arrays["class_names"].tolist(), ids=ids, class_names=class_names)
         return dict(zip(arrays["models"].tolist(), arrays["values"], strict=True))
 
 
-def load_all(paths: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
+def load_logits_of(
+    paths: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str]
+) -> dict[str, np.ndarray]:
     """Model -> (N, C) values of these files; DataError unless all are of these ids and classes, in this order."""
     tables = {name: load_logits(path) for name, path in paths.items()}
     for name, table in tables.items():

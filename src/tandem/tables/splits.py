@@ -12,11 +12,11 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from tandem.errors import LeakySplit
+from tandem.errors import LeakageError
 from tandem.tables.samples import SPLITS
 
 
-def split_of(group: str, *, fractions: Mapping[str, float], seed: int) -> str:
+def assign_split(group: str, *, fractions: Mapping[str, float], seed: int) -> str:
     """One of SPLITS. fractions: share of the groups for each of them, adding up to 1."""
     digest = hashlib.sha256(f"{seed}/{group}".encode()).digest()
     position = int.from_bytes(digest[:8], "big") / 2**64
@@ -34,13 +34,15 @@ def require_every_class(labels: Sequence[str], splits: Sequence[str], *, class_n
     if missing:
         totals = Counter(label for label, split in zip(labels, splits, strict=True) if split)
         have = ", ".join(f"{name}: {totals[name]} pictures" for name in class_names)
-        raise LeakySplit(
+        raise LeakageError(
             f"no picture of {'; '.join(missing)} ({have}); "
             "add pictures of the class, give the split a larger share (curate.fractions), or take another curate.seed"
         )
 
 
-def folds(targets: np.ndarray, groups: np.ndarray | Sequence[str], *, num_folds: int, seed: int) -> np.ndarray:
+def stratified_group_folds(
+    targets: np.ndarray, groups: np.ndarray | Sequence[str], *, num_folds: int, seed: int
+) -> np.ndarray:
     """(n,) fold of each row: whole groups, dealt out class by class in an order that the seed decides.
 
     targets: (n,) class indices. groups: one a row; a group of several classes is dealt with those of its first row.

@@ -12,8 +12,8 @@ _SMALLEST = 1e-30
 _TOLERANCE = 1e-10
 _MAX_STEPS = 10_000
 _BAGS = 20
-CLEAR = 2  # standard errors of a difference, about the limits of 95 %
-_SHARE = 0.5  # of the models in a bag
+NUM_STANDARD_ERRORS = 2  # standard errors of a difference, about the limits of 95 %
+_BAG_FRACTION = 0.5  # of the models in a bag
 _ROUNDS = 25
 
 
@@ -22,38 +22,38 @@ def own_probs(logits: np.ndarray, target: np.ndarray) -> np.ndarray:
     return np.stack([softmax(part)[np.arange(len(target)), target] for part in logits])
 
 
-def pool(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def average_probs(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(N, C) float32 log of the weighted mean over models of their probs. logits: (M, N, C). weights: (M,), sum 1."""
     used = np.flatnonzero(weights)
     probs = sum(weights[model] * softmax(logits[model]) for model in used)
     return np.log(np.clip(probs, _SMALLEST, 1)).astype(np.float32)
 
 
-def equal(num_models: int) -> np.ndarray:
+def uniform_weights(num_models: int) -> np.ndarray:
     """(M,) the same weight for all."""
     return np.full(num_models, 1 / num_models)
 
 
-def alike(own: np.ndarray) -> np.ndarray:
+def equal_weights(own: np.ndarray) -> np.ndarray:
     """(M,) the same weight for all models on own (M, n), but 0 for those that are clearly worse than the best one.
 
     Clearly: their log loss is higher by more than two standard errors of the difference. Without rows all are alike.
     """
     if not own.size:
-        return equal(len(own))
+        return uniform_weights(len(own))
     losses = -np.log(np.clip(own, _SMALLEST, 1))
     excess = losses - losses[losses.mean(axis=1).argmin()]
-    is_member = excess.mean(axis=1) <= CLEAR * excess.std(axis=1) / np.sqrt(own.shape[1])
+    is_member = excess.mean(axis=1) <= NUM_STANDARD_ERRORS * excess.std(axis=1) / np.sqrt(own.shape[1])
     return is_member / is_member.sum()
 
 
-def likeliest(own: np.ndarray) -> np.ndarray:
+def max_likelihood_weights(own: np.ndarray) -> np.ndarray:
     """(M,) weights, none negative, of sum 1, with the lowest log loss on own (M, n).
 
     By expectation and maximisation for the weights of a mixture of fixed parts: the loss is convex in the weights and
     falls in every step (Dempster, Laird & Rubin 1977). Without rows all models weigh the same.
     """
-    weights = equal(len(own))
+    weights = uniform_weights(len(own))
     if not own.size:
         return weights
     own = np.clip(own, _SMALLEST, 1)
@@ -66,7 +66,7 @@ def likeliest(own: np.ndarray) -> np.ndarray:
     return weights
 
 
-def greedy(own: np.ndarray, *, seed: int) -> np.ndarray:
+def greedy_weights(own: np.ndarray, *, seed: int) -> np.ndarray:
     """(M,) weights by bagged greedy selection with replacement on own (M, n) (Caruana et al. 2004).
 
     A bag is half of the models, drawn. It starts with its best one and adds, round by round, the one whose addition
@@ -74,11 +74,11 @@ def greedy(own: np.ndarray, *, seed: int) -> np.ndarray:
     """
     rng, num_models = np.random.default_rng(seed), len(own)
     if not own.size:
-        return equal(num_models)
+        return uniform_weights(num_models)
     own = np.clip(own, _SMALLEST, 1)
     total = np.zeros(num_models)
     for _ in range(_BAGS):
-        bag = np.sort(rng.permutation(num_models)[: max(1, round(_SHARE * num_models))])
+        bag = np.sort(rng.permutation(num_models)[: max(1, round(_BAG_FRACTION * num_models))])
         chosen = _select(own[bag])
         total[bag] += np.bincount(chosen, minlength=len(bag)) / len(chosen)
     return total / _BAGS

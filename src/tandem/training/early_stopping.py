@@ -8,18 +8,18 @@ from typing import Any, Literal
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.training.loggers import Epoch, OnEpoch
+from tandem.training.loggers import Epoch, EpochLogger
 
 Balance = Literal["sampler", "loss", "none"]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and torch have them
 # the seed recipe's plateau: divide by five after ten epochs without progress, as torch's ReduceLROnPlateau counts them
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
-_PROGRESS = 1e-4  # share by which a loss is lower
+_MIN_DECREASE = 1e-4  # share by which a loss is lower
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainSettings:
     """lr: of Adam. balance: "sampler" draws classes equally often, "loss" weighs them, "none" does neither.
 
     patience: training ends after so many epochs without a lower validation loss. head: of one backbone; "logistic"
@@ -39,15 +39,15 @@ class Settings:
     seed: int
 
     @classmethod
-    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
+    def from_params(cls, section: Mapping[str, Any]) -> "TrainSettings":
         """The settings of the section `train`, less what is of backbones."""
         return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
 
 
-class Progress:
+class EarlyStopping:
     """The curve of one training so far: what its next lr is, whether it is over, and which epoch is its best."""
 
-    def __init__(self, settings: Settings, name: str, on_epoch: OnEpoch) -> None:
+    def __init__(self, settings: TrainSettings, name: str, on_epoch: EpochLogger) -> None:
         self.settings, self.name, self.on_epoch = settings, name, on_epoch
         self.curve, self.best = list[Epoch](), 0
 
@@ -81,13 +81,13 @@ def best_epoch(curve: Sequence[Epoch]) -> int:
     return min(curve, key=lambda epoch: epoch.val_loss).epoch
 
 
-def lr_after(losses: Sequence[float], settings: Settings) -> float:
+def lr_after(losses: Sequence[float], settings: TrainSettings) -> float:
     """The lr of the epoch that follows these validation losses, as torch's schedulers of these names have it."""
     if settings.scheduler == "cosine":
         return settings.lr * (1 + math.cos(math.pi * len(losses) / settings.epochs)) / 2
     lr, lowest, waited = settings.lr, math.inf, 0
     for loss in losses if settings.scheduler == "plateau" else ():
-        lowest, waited = (loss, 0) if loss < lowest * (1 - _PROGRESS) else (lowest, waited + 1)
+        lowest, waited = (loss, 0) if loss < lowest * (1 - _MIN_DECREASE) else (lowest, waited + 1)
         if waited > _PLATEAU_PATIENCE:
             lr, waited = lr * _PLATEAU_FACTOR, 0
     return lr

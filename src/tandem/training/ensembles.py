@@ -16,14 +16,14 @@ from torch import nn
 from tandem.evaluation import calibration
 from tandem.evaluation.metrics import log_losses, softmax
 from tandem.evaluation.scores import score
-from tandem.files import whole_folder, write_json
+from tandem.files import atomic_dir, write_json
 from tandem.tables.logits import Logits, save_logits
 from tandem.tables.samples import Samples
-from tandem.tables.splits import folds
+from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging, networks
 from tandem.training import heads as training
-from tandem.training.heads import Settings, Task, Trained
-from tandem.training.loggers import OnEpoch, Track, ignore, untracked
+from tandem.training.heads import HeadTask, Trained, TrainSettings
+from tandem.training.loggers import EpochLogger, LoggerFactory, ignore_epoch, no_logger
 
 BEST = "best"
 _FOLDS = 5  # of validation
@@ -46,7 +46,7 @@ class Ensemble:
 
 
 @dataclass(frozen=True)
-class Members:
+class EnsembleInputs:
     """What is combined, in the order of samples. features: backbone -> (N, D) or (N, k, D). logits: backbone -> (N, C).
 
     out_of_fold: backbone -> (N, C), on the train rows by heads that have not seen them. library: further models ->
@@ -60,7 +60,7 @@ class Members:
 
 
 def combine_all(
-    members: Members, samples: Samples, *, settings: Settings, width: int, track: Track = untracked
+    members: EnsembleInputs, samples: Samples, *, settings: TrainSettings, width: int, track: LoggerFactory = no_logger
 ) -> dict[str, Ensemble]:
     """Kind -> ensemble; all but "greedy" of one model a backbone.
 
@@ -72,31 +72,33 @@ def combine_all(
     applied = np.concatenate(list(own.values()), axis=1)
     rows = samples.rows("train")
     applied[rows] = stacked[rows]
-    stack = training.train(applied, samples, settings=replace(settings, head="logistic"), name="stack")
+    stack = training.train_head(applied, samples, settings=replace(settings, head="logistic"), name="stack")
     return {
         **weighted_means(own, samples),
-        "greedy": weigh(own | dict(members.library), samples, partial(averaging.greedy, seed=settings.seed)),
-        "stack": of_trained(stack, samples),
-        **recipe(members.features, own, samples, settings=settings, width=width, track=track),
+        "greedy": weighted_mean(
+            own | dict(members.library), samples, partial(averaging.greedy_weights, seed=settings.seed)
+        ),
+        "stack": from_trained(stack, samples),
+        **seed_ensembles(members.features, own, samples, settings=settings, width=width, track=track),
     }
 
 
 def weighted_means(logits: Mapping[str, np.ndarray], samples: Samples) -> dict[str, Ensemble]:
     """ "mean": all alike but clearly worse models. "weighted": the weights with the lowest log loss on validation."""
     return {
-        "mean": weigh(logits, samples, averaging.alike),
-        "weighted": weigh(logits, samples, averaging.likeliest),
+        "mean": weighted_mean(logits, samples, averaging.equal_weights),
+        "weighted": weighted_mean(logits, samples, averaging.max_likelihood_weights),
     }
 
 
-def recipe(
+def seed_ensembles(
     features: Mapping[str, np.ndarray],
     logits: Mapping[str, np.ndarray],
     samples: Samples,
     *,
-    settings: Settings,
+    settings: TrainSettings,
     width: int,
-    track: Track = untracked,
+    track: LoggerFactory = no_logger,
 ) -> dict[str, Ensemble]:
     """The two of the recipe that this project began from.
 
@@ -105,27 +107,27 @@ def recipe(
     """
     logit = logit_task(logits, samples, settings=settings, on_epoch=track("logit"))
     net = feature_net(features, samples, settings=settings, width=width, on_epoch=track("feature"))
-    return {"logit": of_trained(training.fit_linear([logit])[0], samples), "feature": of_trained(net, samples)}
+    return {"logit": from_trained(training.fit_linear([logit])[0], samples), "feature": from_trained(net, samples)}
 
 
 def logit_task(
-    logits: Mapping[str, np.ndarray], samples: Samples, *, settings: Settings, on_epoch: OnEpoch = ignore
-) -> Task:
+    logits: Mapping[str, np.ndarray], samples: Samples, *, settings: TrainSettings, on_epoch: EpochLogger = ignore_epoch
+) -> HeadTask:
     """What the "logit" ensemble is trained on; without dropout, of so few columns."""
-    x = training.table(np.concatenate(list(logits.values()), axis=-1))
-    return Task(x, samples, replace(settings, dropout=0.0), "logit ensemble", on_epoch)
+    x = training.as_float32(np.concatenate(list(logits.values()), axis=-1))
+    return HeadTask(x, samples, replace(settings, dropout=0.0), "logit ensemble", on_epoch)
 
 
 def feature_net(
     features: Mapping[str, np.ndarray],
     samples: Samples,
     *,
-    settings: Settings,
+    settings: TrainSettings,
     width: int,
-    on_epoch: OnEpoch = ignore,
+    on_epoch: EpochLogger = ignore_epoch,
 ) -> Trained:
     """The "feature" ensemble."""
-    x = training.table(np.concatenate(list(features.values()), axis=-1))
+    x = training.as_float32(np.concatenate(list(features.values()), axis=-1))
     dims, num_classes = [x.shape[-1] for x in features.values()], len(samples.class_names)
 
     def net(train: torch.Tensor) -> nn.Module:
@@ -133,45 +135,47 @@ def feature_net(
             train, num_classes, dims=dims, width=width, dropout=settings.dropout, seed=settings.seed
         )
 
-    return training.fit_net(Task(x, samples, settings, "feature ensemble", on_epoch), net)
+    return training.fit_network(HeadTask(x, samples, settings, "feature ensemble", on_epoch), net)
 
 
-def weigh(logits: Mapping[str, np.ndarray], samples: Samples, weights_of: _Weigh) -> Ensemble:
+def weighted_mean(logits: Mapping[str, np.ndarray], samples: Samples, weights_of: _Weigh) -> Ensemble:
     """A weighted mean of probs. weights_of: own probs (M, n) of validation rows -> weights (M,)."""
     stacked, target = np.stack(list(logits.values())), samples.targets("val")
     own = averaging.own_probs(stacked[:, samples.rows("val")], target)
 
     def pooled(fitted: np.ndarray) -> np.ndarray:
-        return averaging.pool(stacked, weights_of(own[:, fitted]))
+        return averaging.average_probs(stacked, weights_of(own[:, fitted]))
 
     everything = np.arange(len(target))
     weights = weights_of(own)
     found = {name: float(weight) for name, weight in zip(logits, weights, strict=True) if weight > 0}
-    return Ensemble(_calibrated(pooled(everything), samples, everything), _held_out(pooled, samples), weights=found)
+    return Ensemble(
+        _temperature_scaled(pooled(everything), samples, everything), _held_out(pooled, samples), weights=found
+    )
 
 
-def of_trained(trained: Trained, samples: Samples) -> Ensemble:
+def from_trained(trained: Trained, samples: Samples) -> Ensemble:
     """An ensemble that was trained on the train rows; validation gave it no more than its temperature and its epoch."""
     return Ensemble(trained.logits, _held_out(lambda _: trained.logits, samples), trained=trained)
 
 
-def save(ensembles: Mapping[str, Ensemble], samples: Samples, folder: Path, *, shipped: str) -> None:
+def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: Path, *, selected: str) -> None:
     """Write `folder`, whole or not at all: <kind>/ with logits and weights or what was trained, and shipped.json."""
-    with whole_folder(folder) as temporary:
+    with atomic_dir(folder) as temporary:
         for kind, made in ensembles.items():
             if made.trained:
-                training.save(made.trained, samples, temporary / kind)
+                training.save_head(made.trained, samples, temporary / kind)
             else:
                 table = Logits(tuple(samples.ids), samples.class_names, made.logits)
                 save_logits(table, temporary / kind / "logits.npz")
                 write_json(temporary / kind / "weights.json", made.weights)
-        write_json(temporary / "shipped.json", {"shipped": shipped, "kinds": list(ensembles)})
+        write_json(temporary / "shipped.json", {"shipped": selected, "kinds": list(ensembles)})
 
 
-def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str) -> dict[str, object]:
+def ensemble_summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, selected: str) -> dict[str, object]:
     """Which one is shipped, the scores of each on validation, and the weights of the means."""
     return {
-        "shipped": shipped,
+        "shipped": selected,
         "val": {
             kind: {
                 **score(made.logits, samples, split="val"),
@@ -183,7 +187,7 @@ def summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, shipped: str
     }
 
 
-def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
+def select_ensemble(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> str:
     """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
 
     Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So
@@ -195,7 +199,11 @@ def choose(kind: str, ensembles: Mapping[str, Ensemble], samples: Samples) -> st
     lowest = min((made.held_out for made in ensembles.values()), key=np.mean)
     groups = samples.groups("val")
     excess = {name: made.held_out - lowest for name, made in ensembles.items()}
-    return next(name for name, each in excess.items() if each.mean() <= averaging.CLEAR * _standard_error(each, groups))
+    return next(
+        name
+        for name, each in excess.items()
+        if each.mean() <= averaging.NUM_STANDARD_ERRORS * _standard_error(each, groups)
+    )
 
 
 def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:
@@ -205,19 +213,19 @@ def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:
     return float(np.sqrt((sums**2).sum()) / len(values))
 
 
-def _calibrated(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.ndarray:
+def _temperature_scaled(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.ndarray:
     """(N, C) float32: divided by the temperature of the validation rows `fitted`, counted among those of validation."""
     rows, target = samples.rows("val")[fitted], samples.targets("val")[fitted]
-    return calibration.calibrated(logits, calibration.fit_temperature(logits[rows], target=target))
+    return calibration.apply_temperature(logits, calibration.fit_temperature(logits[rows], target=target))
 
 
 def _held_out(logits_of: Callable[[np.ndarray], np.ndarray], samples: Samples) -> np.ndarray:
     """(n,) log loss of each validation row, each fold of groups by logits_of(the others) and their temperature."""
     rows, target = samples.rows("val"), samples.targets("val")
-    fold_of = folds(target, samples.groups("val"), num_folds=_FOLDS, seed=0)
+    fold_of = stratified_group_folds(target, samples.groups("val"), num_folds=_FOLDS, seed=0)
     losses = np.zeros(len(rows))
     for fold in np.unique(fold_of):
         held, fitted = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)
-        logits = _calibrated(logits_of(fitted), samples, fitted)[rows[held]]
+        logits = _temperature_scaled(logits_of(fitted), samples, fitted)[rows[held]]
         losses[held] = log_losses(target=target[held], probs=softmax(logits))
     return losses

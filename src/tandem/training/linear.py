@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.files import whole_file
+from tandem.files import atomic_file
 
-_AT_ONCE = 4096  # rows; what is held beside the table
+_BATCH_SIZE = 4096  # rows; what is held beside the table
 
 
 class Linear(NamedTuple):
@@ -24,20 +24,20 @@ class Linear(NamedTuple):
         rows = x.reshape(-1, x.shape[-1])
         with threadpool_limits(limits=1):  # sums do not depend, to the last bit, on how many cores there are
             parts = [
-                (rows[start : start + _AT_ONCE] - self.mean) / self.std @ self.weight.T + self.bias
-                for start in range(0, max(1, len(rows)), _AT_ONCE)
+                (rows[start : start + _BATCH_SIZE] - self.mean) / self.std @ self.weight.T + self.bias
+                for start in range(0, max(1, len(rows)), _BATCH_SIZE)
             ]
         logits = np.concatenate(parts)
         return logits.reshape(*x.shape[:-1], -1).mean(axis=1) if x.ndim == 3 else logits
 
-    def cooled(self, temperature: float) -> "Linear":
+    def scaled(self, temperature: float) -> "Linear":
         """The head whose logits are divided by a temperature."""
         factor = np.float32(1 / temperature)
         return self._replace(weight=self.weight * factor, bias=self.bias * factor)
 
     def save(self, path: Path) -> None:
         """Write the four arrays as .npz, whole or not at all."""
-        with whole_file(path) as temporary, temporary.open("wb") as file:
+        with atomic_file(path) as temporary, temporary.open("wb") as file:
             np.savez(file, **self._asdict())
 
 
@@ -47,7 +47,7 @@ def load_linear(path: Path) -> Linear:
         return Linear(**arrays)
 
 
-def scale(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def mean_and_std(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The mean and the standard deviation (D,) of rows (n, D), in float64; of a constant column 1, which scales not."""
     mean, std = x.mean(axis=0, dtype=np.float64), x.std(axis=0, dtype=np.float64)
     return mean, np.where(std > 1e-6, std, 1.0)

@@ -14,12 +14,12 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tandem.evaluation.metrics import log_loss, softmax, top1_accuracy
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, Progress, Settings, class_weights
-from tandem.training.linear import Linear, scale
-from tandem.training.loggers import Epoch, OnEpoch, ignore
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, TrainSettings, class_weights
+from tandem.training.linear import Linear, mean_and_std
+from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 
 
-class Part(NamedTuple):
+class LinearRows(NamedTuple):
     """Rows of a table. x: (N, D) float32, which parts may share. rows: (n,) int64 numbers. targets: (n,) int64."""
 
     x: np.ndarray
@@ -28,15 +28,15 @@ class Part(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Task:
+class LinearTask:
     """What one head is fitted to, and how. Of the settings, `head` has no part in it."""
 
-    train: Part
-    val: Part
+    train: LinearRows
+    val: LinearRows
     num_classes: int
-    settings: Settings
+    settings: TrainSettings
     name: str
-    on_epoch: OnEpoch = ignore
+    on_epoch: EpochLogger = ignore_epoch
 
     @property
     def shape(self) -> tuple[int, int, int, float]:
@@ -51,7 +51,7 @@ class Fitted(NamedTuple):
     curve: tuple[Epoch, ...]
 
 
-def fit(tasks: Sequence[Task]) -> list[Fitted]:
+def fit_linear_heads(tasks: Sequence[LinearTask]) -> list[Fitted]:
     """A head for each task. The same task gives the same bytes, whatever it is trained together with.
 
     Raises DataError when a loss stops being finite.
@@ -70,9 +70,9 @@ def fit(tasks: Sequence[Task]) -> list[Fitted]:
 class _Running:
     """A head that is being trained. weights: (3, C, D + 1) of it, bias last, their mean gradient and mean square."""
 
-    def __init__(self, task: Task) -> None:
-        self.task, self.progress = task, Progress(task.settings, task.name, task.on_epoch)
-        self.mean, self.std = (part.astype(np.float32) for part in scale(task.train.x[task.train.rows]))
+    def __init__(self, task: LinearTask) -> None:
+        self.task, self.progress = task, EarlyStopping(task.settings, task.name, task.on_epoch)
+        self.mean, self.std = (part.astype(np.float32) for part in mean_and_std(task.train.x[task.train.rows]))
         self.rng = np.random.default_rng(task.settings.seed)
         dim, num_classes, *_ = task.shape
         self.weights = np.zeros((3, num_classes, dim + 1), np.float32)
@@ -103,7 +103,7 @@ class _Epoch(NamedTuple):
     counts: np.ndarray
 
 
-def _fit(tasks: Sequence[Task]) -> list[Fitted]:
+def _fit(tasks: Sequence[LinearTask]) -> list[Fitted]:
     """Of tasks of one shape."""
     everything = [_Running(task) for task in tasks]
     name = tasks[0].name if len(tasks) == 1 else f"{tasks[0].name} and {len(tasks) - 1} more"
@@ -118,7 +118,7 @@ def _fit(tasks: Sequence[Task]) -> list[Fitted]:
 
 def _train_epoch(heads: Sequence[_Running]) -> list[tuple[float, float]]:
     """Mean loss and top-1 accuracy of each head over its batches."""
-    drawn = [(head, _drawn(head)) for head in heads]
+    drawn = [(head, _resampled_rows(head)) for head in heads]
     # those with most steps come first: the heads that have a batch left are the first so many
     drawn.sort(key=lambda pair: -len(pair[1].rows))
     own, epochs = zip(*drawn, strict=True)
@@ -134,7 +134,7 @@ def _train_epoch(heads: Sequence[_Running]) -> list[tuple[float, float]]:
     return [found[id(head)] for head in heads]
 
 
-def _drawn(head: _Running) -> _Epoch:
+def _resampled_rows(head: _Running) -> _Epoch:
     settings, (_, rows, targets), num_classes = head.task.settings, head.task.train, head.task.num_classes
     num_rows, size = len(targets), settings.batch_size
     weight = np.ones(num_rows, np.float32)

@@ -12,7 +12,7 @@ from typing import Literal
 
 from tandem.errors import ParamsError
 
-Log = Literal["none", "tensorboard", "dvclive"]
+LoggerName = Literal["none", "tensorboard", "dvclive"]
 
 
 @dataclass(frozen=True)
@@ -27,20 +27,20 @@ class Epoch:
     val_top1_accuracy: float
 
 
-OnEpoch = Callable[[Epoch], None]
-Track = Callable[[str], OnEpoch]
+EpochLogger = Callable[[Epoch], None]
+LoggerFactory = Callable[[str], EpochLogger]
 
 
-def ignore(_epoch: Epoch) -> None:
+def ignore_epoch(_epoch: Epoch) -> None:
     """Do nothing with an epoch."""
 
 
-def untracked(_name: str) -> OnEpoch:
+def no_logger(_name: str) -> EpochLogger:
     """Write nothing of a training."""
-    return ignore
+    return ignore_epoch
 
 
-def require(log: Log) -> None:
+def require_logger(log: LoggerName) -> None:
     """Raise ParamsError where the package of that name is not installed."""
     if log != "none" and find_spec(log) is None:
         raise ParamsError(
@@ -50,24 +50,24 @@ def require(log: Log) -> None:
 
 
 @contextmanager
-def tracked(log: Log, folder: Path) -> Iterator[Track]:
+def open_logger(log: LoggerName, folder: Path) -> Iterator[LoggerFactory]:
     """Yield a function: name of a training -> what writes its epochs to folder/name, which is emptied before.
 
     The package is imported at the first epoch: what is not trained by epochs does not wait for it.
     """
-    require(log)
+    require_logger(log)
     with ExitStack() as stack:
 
-        def track(name: str) -> OnEpoch:
+        def track(name: str) -> EpochLogger:
             shutil.rmtree(folder / name, ignore_errors=True)
             write = cache(lambda: stack.enter_context(_WRITERS[log](folder / name)))
             return lambda epoch: write()(epoch)
 
-        yield untracked if log == "none" else track
+        yield no_logger if log == "none" else track
 
 
 @contextmanager
-def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
+def _tensorboard(folder: Path) -> Iterator[EpochLogger]:
     from torch.utils.tensorboard import SummaryWriter
 
     with SummaryWriter(folder) as writer:
@@ -81,7 +81,7 @@ def _tensorboard(folder: Path) -> Iterator[OnEpoch]:
 
 
 @contextmanager
-def _dvclive(folder: Path) -> Iterator[OnEpoch]:
+def _dvclive(folder: Path) -> Iterator[EpochLogger]:
     os.environ["DVC_STUDIO_OFFLINE"] = "true"  # else it sends the curve wherever a token of DVC Studio is configured
     from dvclive.live import Live
 

@@ -10,9 +10,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tandem.evaluation.metrics import log_loss, softmax
-from tandem.training.linear import Linear, scale
+from tandem.training.linear import Linear, mean_and_std
 
-STRENGTHS = tuple(float(f"{10**power:.3g}") for power in np.arange(-4, 0.5, 0.5))  # C of scikit-learn, weakest first
+C_GRID = tuple(float(f"{10**power:.3g}") for power in np.arange(-4, 0.5, 0.5))  # C of scikit-learn, weakest first
 # as scikit-learn has them
 _OPTIONS = {"gtol": 1e-4, "ftol": 64 * np.finfo(float).eps, "maxiter": 1000, "maxls": 50}
 _WORSE = 2  # strengths in a row, after which no stronger one is tried
@@ -20,7 +20,7 @@ _CELLS = 2**22  # logits at once, 32 MB: of as many folds as that allows
 _NEVER = -1e30  # logit of a class that a fold has no row of
 
 
-class Found(NamedTuple):
+class CVResult(NamedTuple):
     """strength: C of scikit-learn. head: fitted to all rows by it. held_out: (n, C) logits by fits without their fold.
 
     held_out is nan in a fold without which a class has no row left.
@@ -31,7 +31,7 @@ class Found(NamedTuple):
     held_out: np.ndarray
 
 
-def search(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced: bool) -> Found:
+def fit_cv(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced: bool) -> CVResult:
     """The one of STRENGTHS with the lowest log loss over folds, sought from the weakest on until two are worse.
 
     fold_of: (n,) fold of each row; the rest as in fit.
@@ -41,7 +41,7 @@ def search(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced:
         folds, number = np.unique(fold_of, return_inverse=True)
         weights = np.stack([table.weights(number != own, balanced) for own in range(len(folds))])
         found, tried, losses = np.zeros((len(folds), *table.shape)), list[np.ndarray](), list[float]()
-        for strength in STRENGTHS:
+        for strength in C_GRID:
             found = table.minimise(weights, strength, found)
             tried.append(table.held_out(found, weights, number))
             losses.append(log_loss(target=targets, probs=softmax(tried[-1])))
@@ -50,10 +50,10 @@ def search(x: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced:
         best = int(np.argmin(losses))
         is_whole = np.asarray(table.present(weights).all(axis=1))
         held_out = np.where(is_whole[number, None], tried[best], np.nan)
-        return Found(STRENGTHS[best], table.fit(STRENGTHS[best], balanced), held_out)
+        return CVResult(C_GRID[best], table.fit(C_GRID[best], balanced), held_out)
 
 
-def fit(x: np.ndarray, targets: np.ndarray, *, strength: float, balanced: bool) -> Linear:
+def fit_logistic(x: np.ndarray, targets: np.ndarray, *, strength: float, balanced: bool) -> Linear:
     """The head fitted to rows x (n, D) and targets (n,), which hold every class.
 
     strength: C of scikit-learn. balanced: classes weigh the same however many rows they have. The same bytes whatever
@@ -67,7 +67,7 @@ class _Table:
     """Standardised rows, turned into the space that they span where that is the smaller one, and their targets."""
 
     def __init__(self, x: np.ndarray, targets: np.ndarray) -> None:
-        self.mean, self.std = scale(x)
+        self.mean, self.std = mean_and_std(x)
         self.hot = np.eye(int(targets.max()) + 1)[targets]
         self.rows, self.back = _turned((x - self.mean) / self.std)
         self.shape = (self.hot.shape[1], self.rows.shape[1] + 1)

@@ -11,19 +11,25 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 from tandem.seeding import one_thread, seeded
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, Balance, Progress, Settings, class_weights
-from tandem.training.loggers import Epoch, OnEpoch, ignore
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, Balance, EarlyStopping, TrainSettings, class_weights
+from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 
 
-class Rows(NamedTuple):
+class Batch(NamedTuple):
     """x: (n, D) float32. targets: (n,) int64 class indices."""
 
     x: torch.Tensor
     targets: torch.Tensor
 
 
-def fit(
-    head: nn.Module, *, train: Rows, val: Rows, settings: Settings, name: str, on_epoch: OnEpoch = ignore
+def fit_network_head(
+    head: nn.Module,
+    *,
+    train: Batch,
+    val: Batch,
+    settings: TrainSettings,
+    name: str,
+    on_epoch: EpochLogger = ignore_epoch,
 ) -> tuple[Epoch, ...]:
     """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
 
@@ -34,7 +40,7 @@ def fit(
     weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)) if settings.balance == "loss" else None
     optimizer = Adam(head, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
-    progress, best_state = Progress(settings, name, on_epoch), copy.deepcopy(head.state_dict())
+    progress, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
     # dropout draws from the global generator: it gets a seed of its own
     with seeded(settings.seed), one_thread(), tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
         while not progress.is_over:
@@ -42,7 +48,7 @@ def fit(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
             )
             trained = _train_epoch(head, optimizer, train, order, weight=weight, lr=progress.lr)
-            val_loss, val_accuracy = score(predict(head, val.x), val.targets)
+            val_loss, val_accuracy = loss_and_accuracy(predict(head, val.x), val.targets)
             if progress.note(*trained, val_loss, val_accuracy):
                 best_state = copy.deepcopy(head.state_dict())
             bar.update()
@@ -97,7 +103,7 @@ def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
         return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
 
 
-def score(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
+def loss_and_accuracy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
     """Log loss in nats and top-1 accuracy of logits (n, C)."""
     loss = functional.cross_entropy(logits, targets).item()
     return loss, (logits.argmax(1) == targets).float().mean().item()
@@ -118,7 +124,7 @@ def batches(
 def _train_epoch(
     head: nn.Module,
     optimizer: Adam,
-    train: Rows,
+    train: Batch,
     order: Iterator[torch.Tensor],
     *,
     weight: torch.Tensor | None,

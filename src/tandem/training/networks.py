@@ -33,7 +33,7 @@ class Standardize(nn.Module):
         return (x - self.mean) / self.std
 
 
-class Calibrated(nn.Module):
+class TemperatureScaled(nn.Module):
     """A head whose logits are divided by a temperature, after which its probabilities are meant to be what they say."""
 
     temperature: torch.Tensor
@@ -48,7 +48,7 @@ class Calibrated(nn.Module):
         return self.head(x) / self.temperature
 
 
-class FeatureNet(nn.Module):
+class FusionHead(nn.Module):
     """The feature ensemble: each backbone's row projected to `width`, side by side, then three steps to the classes.
 
     LayerNorm, Dropout and Linear (width, width / 2, classes) with ReLU between; in the recipe that this project began
@@ -104,4 +104,4 @@ def feature_head(
 ) -> nn.Module:
     """Standardised rows of several backbones (n, sum of dims) to logits by the FeatureNet. x: the train rows."""
     with seeded(seed):
-        return nn.Sequential(Standardize(x), FeatureNet(dims, num_classes, width=width, dropout=dropout))
+        return nn.Sequential(Standardize(x), FusionHead(dims, num_classes, width=width, dropout=dropout))

@@ -34,7 +34,7 @@ _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel
 cv2.setNumThreads(1)  # pictures this small take longer on several threads, and on a busy machine much longer
 
 
-class Sketch(NamedTuple):
+class Keypoints(NamedTuple):
     """grey: (h, w) uint8, the longer side SIDE_PX. points: (K, 2) float32, x and y in px.
 
     descriptors: (K, 128) float32, unit rows: square roots of L1-normalised SIFT (Arandjelovic and Zisserman, 2012).
@@ -45,19 +45,19 @@ class Sketch(NamedTuple):
     descriptors: np.ndarray
 
 
-def reader(paths: Sequence[Path]) -> Callable[[int], Sketch]:
+def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
     """The sketch of the picture at `paths[row]`, for each row that is asked for; the last ones are kept."""
 
     @lru_cache(_NUM_KEPT)
-    def read(row: int) -> Sketch:
+    def read(row: int) -> Keypoints:
         with Image.open(paths[row]) as image:
             image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
-            return sketch(image)
+            return describe(image)
 
     return read
 
 
-def sketch(image: Image.Image) -> Sketch:
+def describe(image: Image.Image) -> Keypoints:
     """What is kept of a picture to compare it by. About 5 ms."""
     scale = SIDE_PX / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
@@ -65,17 +65,17 @@ def sketch(image: Image.Image) -> Sketch:
     found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(grey, None)
     points = np.array([point.pt for point in found[:NUM_POINTS]], dtype=np.float32).reshape(-1, 2)
     raw = np.zeros((0, 128), dtype=np.float32) if rows is None else rows[:NUM_POINTS]
-    return Sketch(grey, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))
+    return Keypoints(grey, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))
 
 
-def mirrored(one: Sketch) -> Sketch:
+def mirrored(one: Keypoints) -> Keypoints:
     """The sketch of the picture's mirror image, without looking for its points again."""
     points = one.points.copy()
     points[:, 0] = one.grey.shape[1] - 1 - points[:, 0]
-    return Sketch(np.ascontiguousarray(one.grey[:, ::-1]), points, one.descriptors[:, _MIRRORED])
+    return Keypoints(np.ascontiguousarray(one.grey[:, ::-1]), points, one.descriptors[:, _MIRRORED])
 
 
-def correlation(one: Sketch, other: Sketch) -> float:
+def correlation(one: Keypoints, other: Keypoints) -> float:
     """Pearson's correlation of the pixels in [-1, 1] where the pictures overlap, in the better of both mirrorings.
 
     0 where no map from one to the other is found, or where its overlap is too small.
@@ -83,7 +83,7 @@ def correlation(one: Sketch, other: Sketch) -> float:
     return max(_correlation(one, other), _correlation(mirrored(one), other))
 
 
-def _correlation(one: Sketch, other: Sketch) -> float:
+def _correlation(one: Keypoints, other: Keypoints) -> float:
     from_rows, to_rows = _matches(one.descriptors, other.descriptors)
     if len(from_rows) < _MIN_MATCHES:
         return 0.0
@@ -98,7 +98,7 @@ def _correlation(one: Sketch, other: Sketch) -> float:
     )
     if affine is None or inliers.sum() < _MIN_MATCHES:
         return 0.0
-    return _overlaid(one.grey, other.grey, affine)
+    return _warped(one.grey, other.grey, affine)
 
 
 def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -115,7 +115,7 @@ def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
     return rows[keep], best[keep]
 
 
-def as_they_are(one: Sketch, other: Sketch) -> float:
+def correlation_unaligned(one: Keypoints, other: Keypoints) -> float:
     """Pearson's correlation of the whole pictures in [-1, 1], stretched to one size, in the best of all orientations.
 
     1 where both are flat: nothing tells them apart.
@@ -129,7 +129,7 @@ def as_they_are(one: Sketch, other: Sketch) -> float:
     return max(_pearson(grey, other.grey, np.ones(other.grey.shape, dtype=bool)) for grey in laid)
 
 
-def _overlaid(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
+def _warped(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
     if not _SCALES[0] < abs(np.linalg.det(affine[:, :2])) < _SCALES[1]:
         return 0.0
     size = other.shape[1], other.shape[0]

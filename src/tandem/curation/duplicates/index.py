@@ -20,7 +20,7 @@ _FITTED_A_LIST = 40  # rows that each centre is fitted to; faiss warns below 39
 _ITERATIONS = 8  # of k-means
 
 
-class Rows:
+class UnitRows:
     """Rows of x (N, D), scaled to length 1 as they are asked for; rows of zeros become NaN, which reaches no limit."""
 
     def __init__(self, x: np.ndarray) -> None:
@@ -46,7 +46,7 @@ def blocks_of(num_rows: int) -> list[slice]:
     return [slice(start, start + BLOCK) for start in range(0, num_rows, BLOCK)]
 
 
-class Index:
+class AnnIndex:
     """Rows (N, D) of length 1, held as float16; rows that are not finite are near to nothing.
 
     blocks: the rows in order, in blocks (n, D). sample: rows (S, D) of all of them, which centres are fitted to.
@@ -81,10 +81,10 @@ class Index:
             yield self._index.search(_finite(block), k)
 
 
-def index_of(rows: Rows) -> Index:
+def build_index(rows: UnitRows) -> AnnIndex:
     """An index of all rows, its centres fitted to a part of them from all over."""
     step = max(1, int(len(rows) ** 0.5 / (_FITTED_A_LIST * _LISTS_A_ROOT)))
-    return Index(rows.blocks(), sample=rows[::step])
+    return AnnIndex(rows.blocks(), sample=rows[::step])
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:

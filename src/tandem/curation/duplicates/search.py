@@ -21,7 +21,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from sklearn.neighbors import NearestNeighbors
 
-from tandem.curation.duplicates.index import EXACT_TO, HALF, Index, Rows, blocks_of, index_of
+from tandem.curation.duplicates.index import EXACT_TO, HALF, AnnIndex, UnitRows, blocks_of, build_index
 
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
 _SLACK = 1e-4  # what rounding may take from a bound, many times over
@@ -51,7 +51,7 @@ class Pairs:
         return np.stack([self.first, self.second], axis=1).astype(np.int64)
 
 
-def near_pairs(
+def radius_pairs(
     x: np.ndarray,
     *,
     min_similarity: float,
@@ -66,10 +66,10 @@ def near_pairs(
     num_directions: of the bound (0: none), which changes the time and never the pairs; None: what looks cheapest.
     exact_to: most rows that are searched exactly; of more, a few pairs may be missed.
     """
-    rows, limit = Rows(x), min_similarity - _ROUNDING
-    views = [rows, *(Rows(view) for view in others)]
+    rows, limit = UnitRows(x), min_similarity - _ROUNDING
+    views = [rows, *(UnitRows(view) for view in others)]
     if len(rows) > exact_to:
-        index = index_of(rows)
+        index = build_index(rows)
         found = [part for view in views for part in _by_index(rows, view, index, limit)]
     else:
         basis = _cheapest_basis(rows, limit) if num_directions is None else _directions(rows, num_directions)
@@ -97,14 +97,14 @@ def components(num_rows: int, *, first: np.ndarray, second: np.ndarray) -> np.nd
     return smallest[labels]
 
 
-def _cheapest_basis(rows: Rows, limit: float) -> np.ndarray:
+def _cheapest_basis(rows: UnitRows, limit: float) -> np.ndarray:
     """(D, k) directions whose bound saves the most, as tried on a sample of pairs; k = 0 where none saves anything."""
     dim = rows.x.shape[1]
     sizes = [size for size in _NUM_DIRECTIONS if 4 * size <= dim and len(rows) >= _BOUND_FROM]
     if not sizes:
         return np.zeros((dim, 0), dtype=np.float32)
     directions = _directions(rows, max(sizes))
-    one, other = Rows(_sample(rows, 1)), Rows(_sample(rows, 2))
+    one, other = UnitRows(_sample(rows, 1)), UnitRows(_sample(rows, 2))
 
     def cost(size: int) -> float:
         """Columns multiplied for a pair, in the mean: those of the bound, and all where it does not settle the pair."""
@@ -116,7 +116,7 @@ def _cheapest_basis(rows: Rows, limit: float) -> np.ndarray:
     return directions[:, : min(costs, key=costs.__getitem__)]
 
 
-def _directions(rows: Rows, num_directions: int) -> np.ndarray:
+def _directions(rows: UnitRows, num_directions: int) -> np.ndarray:
     """(D, k) orthonormal, those that hold most of a sample of rows first; k is num_directions, or less for few rows.
 
     By three rounds of subspace iteration: nearly the leading eigenvectors, in a tenth of their time.
@@ -129,13 +129,13 @@ def _directions(rows: Rows, num_directions: int) -> np.ndarray:
     return directions
 
 
-def _sample(rows: Rows, part: int) -> np.ndarray:
+def _sample(rows: UnitRows, part: int) -> np.ndarray:
     """Rows from all over x, _SAMPLE or a few more where there are as many; others for part 0, 1 and 2."""
     step = max(1, len(rows) // (3 * _SAMPLE))
     return rows[part * step :: 3 * step]
 
 
-def _shortened(rows: Rows, basis: np.ndarray) -> np.ndarray:
+def _shortened(rows: UnitRows, basis: np.ndarray) -> np.ndarray:
     """(N, k + 1): each row's coordinates in the basis and the length of the rest, whose products bound the cosines."""
     short = np.empty((len(rows), basis.shape[1] + 1), dtype=np.float32)
     for block in blocks_of(len(rows)):
@@ -145,7 +145,7 @@ def _shortened(rows: Rows, basis: np.ndarray) -> np.ndarray:
     return short
 
 
-def _of_views(rows: Rows, view: Rows, basis: np.ndarray, limit: float) -> _Found:
+def _of_views(rows: UnitRows, view: UnitRows, basis: np.ndarray, limit: float) -> _Found:
     """Pairs of a row and a row of the view, in any order; some twice where the view is the rows themselves."""
     blocks, nothing = blocks_of(len(rows)), np.zeros(0, dtype=np.int64)
     is_bounded = basis.shape[1] > 0
@@ -165,7 +165,7 @@ def _of_views(rows: Rows, view: Rows, basis: np.ndarray, limit: float) -> _Found
     return first, second, similarity
 
 
-def _by_index(rows: Rows, view: Rows, index: Index, limit: float) -> Iterator[_Found]:
+def _by_index(rows: UnitRows, view: UnitRows, index: AnnIndex, limit: float) -> Iterator[_Found]:
     """Pairs of a row of the view and one that the index knows, compared in full."""
     for block, (i, j) in zip(blocks_of(len(view)), index.within(view.blocks(), limit - HALF), strict=True):
         i, j, similarity = _one_by_one(view, rows, i + block.start, j, limit)
@@ -173,7 +173,7 @@ def _by_index(rows: Rows, view: Rows, index: Index, limit: float) -> Iterator[_F
         yield i[keep], j[keep], similarity[keep].clip(-1, 1)
 
 
-def _by_product(rows: Rows, view: Rows, top: slice, left: slice, limit: float) -> _Found:
+def _by_product(rows: UnitRows, view: UnitRows, top: slice, left: slice, limit: float) -> _Found:
     one = rows[top]
     other = one if view is rows and top == left else view[left]  # of one array with itself NumPy takes half the product
     block = one @ other.T
@@ -181,7 +181,7 @@ def _by_product(rows: Rows, view: Rows, top: slice, left: slice, limit: float) -
     return i + top.start, j + left.start, block[i, j]
 
 
-def _one_by_one(rows: Rows, view: Rows, i: np.ndarray, j: np.ndarray, limit: float) -> _Found:
+def _one_by_one(rows: UnitRows, view: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> _Found:
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(i), _CHUNK)]
     similarity = np.concatenate([np.zeros(0, np.float32), *(np.vecdot(rows[i[at]], view[j[at]]) for at in chunks)])
     reached = similarity >= limit
@@ -194,7 +194,7 @@ def _places(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return i, j
 
 
-def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = (), exact_to: int = EXACT_TO) -> np.ndarray:
+def knn_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = (), exact_to: int = EXACT_TO) -> np.ndarray:
     """(P, 2) row numbers first < second, sorted, unique: each row of x (N, D) and the k rows nearest to it by cosine.
 
     views: further looks (N, D) at the same rows, such as mirrored ones; a row is as near as the best of them. Takes
@@ -202,7 +202,7 @@ def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = (), ex
     """
     if len(x) < 2 or k < 1:
         return np.zeros((0, 2), dtype=np.int64)
-    looks = [Rows(view) for view in (x, *views)]
+    looks = [UnitRows(view) for view in (x, *views)]
     find = _nearest if len(x) <= exact_to else _nearest_by_index
     distances, others = (np.concatenate(part, axis=1) for part in zip(*find(looks, min(k + 1, len(x))), strict=True))
     own = np.broadcast_to(np.arange(len(x))[:, None], others.shape)
@@ -212,16 +212,16 @@ def nearest_pairs(x: np.ndarray, *, k: int, views: Sequence[np.ndarray] = (), ex
     return np.unique(np.sort(pairs[~np.take_along_axis(is_none, order, axis=1)], axis=1), axis=0)
 
 
-def _nearest(looks: Sequence[Rows], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _nearest(looks: Sequence[UnitRows], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each look: distances and row numbers (N, k) of the rows of the first look that are nearest."""
     rows = np.nan_to_num(looks[0][:])
     search = NearestNeighbors(n_neighbors=k, algorithm="brute").fit(rows)
     return [search.kneighbors(rows if look is looks[0] else np.nan_to_num(look[:])) for look in looks]
 
 
-def _nearest_by_index(looks: Sequence[Rows], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
+def _nearest_by_index(looks: Sequence[UnitRows], k: int) -> list[tuple[np.ndarray, np.ndarray]]:
     """The same by the approximate index; row number -1 where it knows of fewer."""
-    index, found = index_of(looks[0]), []
+    index, found = build_index(looks[0]), []
     for look in looks:
         cosines, others = (np.concatenate(part) for part in zip(*index.nearest(look.blocks(), k), strict=True))
         found.append((1 - cosines, others))

@@ -19,7 +19,7 @@ class Box(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Item:
+class Annotation:
     """One labelled picture, or one labelled box of a picture, as a source offers it.
 
     path: POSIX path relative to the source's folder. label: as the source wrote it; "" when the

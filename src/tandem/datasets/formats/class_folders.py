@@ -4,11 +4,11 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Item
+from tandem.datasets.formats.annotations import Annotation
 
 NAME = "class_folders"
 
-PICTURE_SUFFIXES = frozenset(
+IMAGE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic")
 )
 _SEG_SPLITS = ("seg_train", "seg_test", "seg_pred")  # of the six scenes' publisher
@@ -34,18 +34,18 @@ def matches(root: Path) -> bool:
     return any(item.label for item in items(root))
 
 
-def items(root: Path) -> list[Item]:
+def items(root: Path) -> list[Annotation]:
     """One item a picture, by path. Label: the nearest folder above it that is no split, "" where there is none.
 
     A folder with class folders below it does not lend its name to the pictures of its splits: in `set/train/car/1.jpg`
     and `set/test/2.jpg` the second has no label. A file without extension is taken for a picture inside a class
     folder only. Nothing is opened.
     """
-    places = [place for path in files.tree(root) if (place := _place(path.relative_to(root).as_posix()))]
+    places = [place for path in files.list_files(root) if (place := _place(path.relative_to(root).as_posix()))]
     distinct = {place.folders for place in places}
     wrappers = {folders[:depth] for folders in distinct for depth in range(len(folders))}
     labelled = ((place, place.label if place.direct or place.folders not in wrappers else "") for place in places)
-    return [Item(place.path, label) for place, label in labelled if label or place.has_suffix]
+    return [Annotation(place.path, label) for place, label in labelled if label or place.has_suffix]
 
 
 def _place(path: str) -> _Place | None:
@@ -54,7 +54,7 @@ def _place(path: str) -> _Place | None:
     suffix = pure.suffix.lower()
     if pure.name.startswith(".") or "__MACOSX" in pure.parts or pure.name.lower() in _PAPERS:
         return None
-    if suffix and suffix not in PICTURE_SUFFIXES:
+    if suffix and suffix not in IMAGE_SUFFIXES:
         return None
     above = pure.parts[:-1]
     folders = tuple(folder for folder in above if folder.lower() not in _SPLITS)

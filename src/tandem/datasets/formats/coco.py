@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem import files
-from tandem.datasets.formats.annotations import Box, Item
+from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.formats.yolo import bases, clipped
 from tandem.errors import DataError
 
@@ -23,7 +23,7 @@ def matches(root: Path) -> bool:
     return any(_annotation_files(root))
 
 
-def items(root: Path) -> list[Item]:
+def items(root: Path) -> list[Annotation]:
     """One item a box, one with label "" for a picture without boxes; by path, then box. Pictures stay unopened.
 
     A picture is looked for beside its JSON file and one folder up: as named, below `images`, and below the folder
@@ -39,7 +39,7 @@ def items(root: Path) -> list[Item]:
 
 def _annotation_files(root: Path) -> Iterator[Path]:
     folders = bases(root)
-    for path in files.tree(root):
+    for path in files.list_files(root):
         is_candidate = path.name.endswith("_annotations.coco.json") or (
             path.suffix.lower() == ".json" and (path.parent.name == "annotations" or path.parent in folders)
         )
@@ -48,8 +48,8 @@ def _annotation_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _of_picture(path: str, boxes: _Boxes) -> list[Item]:
-    return [Item(path, label, box) for box, label in sorted(boxes)] or [Item(path, "")]
+def _of_picture(path: str, boxes: _Boxes) -> list[Annotation]:
+    return [Annotation(path, label, box) for box, label in sorted(boxes)] or [Annotation(path, "")]
 
 
 def _of_file(root: Path, path: Path) -> dict[str, _Boxes]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tandem.datasets.formats import class_folders, coco, yolo
-from tandem.datasets.formats.annotations import Item
+from tandem.datasets.formats.annotations import Annotation
 from tandem.errors import DataError, ParamsError
 
 AUTO = "auto"
@@ -18,7 +18,7 @@ class Format(Protocol):
         """Whether the folder looks like this format."""
         ...
 
-    def items(self, root: Path) -> list[Item]:
+    def items(self, root: Path) -> list[Annotation]:
         """All that the folder labels."""
         ...
 
@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Format] = {
 }
 
 
-def detect(root: Path) -> str:
+def detect_format(root: Path) -> str:
     """The name of the first format that fits the folder; DataError when none does."""
     for name, module in FORMATS.items():
         if module.matches(root):
@@ -40,7 +40,7 @@ def detect(root: Path) -> str:
     raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}")
 
 
-def read(root: Path, *, format: str) -> list[Item]:
+def read_annotations(root: Path, *, format: str) -> list[Annotation]:
     """The items of a folder in a stated format, or "auto".
 
     Raises ParamsError for a format that does not exist, DataError for one that does not fit the folder.
@@ -49,7 +49,7 @@ def read(root: Path, *, format: str) -> list[Item]:
         raise ParamsError(f"there is no format {format!r}; known are {', '.join((AUTO, *FORMATS))}")
     if format != AUTO and not FORMATS[format].matches(root):
         raise DataError(f"{root} is not of format {format}; correct it, or say {AUTO}; it holds {_contents(root)}")
-    return FORMATS[detect(root) if format == AUTO else format].items(root)
+    return FORMATS[detect_format(root) if format == AUTO else format].items(root)
 
 
 def _contents(root: Path, *, most: int = 8) -> str:

@@ -9,8 +9,8 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tandem import files
-from tandem.datasets.formats.annotations import Box, Item
-from tandem.datasets.formats.class_folders import PICTURE_SUFFIXES
+from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.formats.class_folders import IMAGE_SUFFIXES
 from tandem.errors import DataError
 
 NAME = "yolo"
@@ -29,7 +29,7 @@ def matches(root: Path) -> bool:
     return _data_yaml(root) is not None and any(_pictures(root))
 
 
-def items(root: Path) -> list[Item]:
+def items(root: Path) -> list[Annotation]:
     """One item a box, one with label "" for a picture without boxes; by path, then box. Pictures stay unopened.
 
     Where data.yaml says the pictures lie is not read: exports carry paths of other machines. Boxes are clipped to
@@ -77,17 +77,17 @@ def _names(path: Path) -> _Names:
 
 def _pictures(root: Path) -> Iterator[str]:
     """Relative POSIX paths, sorted."""
-    for path in files.tree(root):
+    for path in files.list_files(root):
         inside = path.relative_to(root)
-        is_picture = inside.suffix.lower() in PICTURE_SUFFIXES and not inside.name.startswith(".")
+        is_picture = inside.suffix.lower() in IMAGE_SUFFIXES and not inside.name.startswith(".")
         if is_picture and "images" in inside.parts[:-1]:
             yield inside.as_posix()
 
 
-def _of_picture(root: Path, path: str, names: _Names) -> list[Item]:
+def _of_picture(root: Path, path: str, names: _Names) -> list[Annotation]:
     labels_path = root / _labels_path(path)
     if not labels_path.is_file():
-        return [Item(path, "")]
+        return [Annotation(path, "")]
     text = labels_path.read_bytes().decode("utf-8-sig", errors="replace")
     boxes = set()
     for number, line in enumerate(text.splitlines(), start=1):
@@ -98,7 +98,7 @@ def _of_picture(root: Path, path: str, names: _Names) -> list[Item]:
         box = _box(where, values[1:], names.has_keypoints)
         if box:
             boxes.add((box, _label(where, values[0], names)))
-    return [Item(path, label, box) for box, label in sorted(boxes)] or [Item(path, "")]
+    return [Annotation(path, label, box) for box, label in sorted(boxes)] or [Annotation(path, "")]
 
 
 def _labels_path(path: str) -> str:

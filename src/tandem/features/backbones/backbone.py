@@ -24,7 +24,7 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 
 from tandem.errors import WeightsError
 from tandem.features.backbones.random_init import dead_leaves
-from tandem.features.backbones.weights import first_line, read_state
+from tandem.features.backbones.weights import first_line, load_state_dict
 from tandem.files import sha256
 from tandem.seeding import one_thread, seeded
 
@@ -40,7 +40,7 @@ _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weight
 _SIDE_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
 # torchvision's DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
-State = MutableMapping[str, torch.Tensor]
+StateDict = MutableMapping[str, torch.Tensor]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Backbone:
     digest: str
 
 
-class Trunk(nn.Module):
+class FeatureExtractor(nn.Module):
     """A classifier without its last layer or layers, fed with plain pixels."""
 
     mean: torch.Tensor
@@ -71,12 +71,12 @@ class Trunk(nn.Module):
         return self.classifier((x - self.mean) / self.std)
 
 
-def names() -> list[str]:
+def architectures() -> list[str]:
     """The classifiers of torchvision.models, by the names that `backbones` of the parameters may use."""
     return models.list_models(module=models)
 
 
-def load(
+def load_backbone(
     name: str,
     *,
     weights: str,
@@ -84,7 +84,7 @@ def load(
     seed: int,
     size_px: int,
     architecture: str | None = None,
-    early_end: bool = True,
+    early_exit: bool = True,
 ) -> Backbone:
     """The frozen backbone. early_end: of random weights, see above; one that is to be trained has its real end.
 
@@ -93,18 +93,18 @@ def load(
     IMAGENET1K_V1 (downloaded by torchvision). Raises WeightsError.
     """
     kind = architecture or name
-    if kind not in names():
-        raise WeightsError(f"torchvision has no classifier {kind!r}; it has: {', '.join(names())}")
+    if kind not in architectures():
+        raise WeightsError(f"torchvision has no classifier {kind!r}; it has: {', '.join(architectures())}")
     with seeded(seed):  # building a network draws weights, also where others replace them at once
         classifier, end = _classifier(kind)
     if weights != RANDOM:
         path, digest = (Path(weights), sha256) if sha256 is not None else _download(kind, weights)
         _fill(classifier, _read(path, digest=digest), end=end, described=f"{path} does not hold weights of {kind}")
     classifier.set_submodule(end, nn.Identity())
-    net = Trunk(classifier).eval()
+    net = FeatureExtractor(classifier).eval()
     dim = _dim(net, name=name, size_px=size_px)
     if weights == RANDOM:
-        net = Trunk(_early_end(classifier, size_px=size_px) if early_end else classifier).eval()
+        net = FeatureExtractor(_early_exit(classifier, size_px=size_px) if early_exit else classifier).eval()
         dim = _dim(net, name=name, size_px=size_px)
         _gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -122,7 +122,7 @@ def _classifier(name: str) -> tuple[nn.Module, str]:
     return classifier, ends[-1]
 
 
-def _dim(net: Trunk, *, name: str, size_px: int) -> int:
+def _dim(net: FeatureExtractor, *, name: str, size_px: int) -> int:
     try:
         with torch.inference_mode():
             return net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
@@ -132,7 +132,7 @@ def _dim(net: Trunk, *, name: str, size_px: int) -> int:
         ) from None
 
 
-def _fill(classifier: nn.Module, state: State, *, end: str, described: str) -> None:
+def _fill(classifier: nn.Module, state: StateDict, *, end: str, described: str) -> None:
     """Load all but the last layer, which may have any size in `state`. What torch stores beside the tensors, the
     versions of the layers, stays there: some networks read old files by it."""
     for key in list(state):
@@ -151,7 +151,7 @@ def _fill(classifier: nn.Module, state: State, *, end: str, described: str) -> N
         )
 
 
-def _read(path: Path, *, digest: str) -> State:
+def _read(path: Path, *, digest: str) -> StateDict:
     if not path.is_file():
         raise WeightsError(f"the weights file {path} is missing; correct the path or download the file")
     found = sha256(path)
@@ -161,7 +161,7 @@ def _read(path: Path, *, digest: str) -> State:
             "download it again, or state its own digest if it is the right one"
         )
     try:
-        state = read_state(path)
+        state = load_state_dict(path)
     except ValueError as error:
         raise WeightsError(f"{path} is not a state dict that torch can read safely: {error}") from None
     if not isinstance(state, dict) or not all(
@@ -206,7 +206,7 @@ class _GridMean(nn.Module):
         return functional.adaptive_avg_pool2d(early, _RANDOM_GRID).flatten(1)
 
 
-def _early_end(classifier: nn.Module, *, size_px: int) -> nn.Module:
+def _early_exit(classifier: nn.Module, *, size_px: int) -> nn.Module:
     """The classifier up to its last map whose side is at least a quarter of the input's, or as it is without one."""
     nodes = get_graph_node_names(classifier, suppress_diff_warning=True)[1]
     with torch.inference_mode():
@@ -222,7 +222,7 @@ def _is_map(x: object) -> bool:
     )
 
 
-def _gather_statistics(net: Trunk, *, seed: int, size_px: int) -> None:
+def _gather_statistics(net: FeatureExtractor, *, seed: int, size_px: int) -> None:
     """Give every BatchNorm layer the mean and variance of what drawn pictures send through it."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if not norms:

@@ -12,7 +12,7 @@ _DAMAGE = (
 )  # fmt: skip
 
 
-def read_state(path: Path) -> Any:
+def load_state_dict(path: Path) -> Any:
     """Tensors, numbers, strings, and lists and dicts of them, on the CPU. Raises ValueError where it is not that."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)

@@ -16,14 +16,14 @@ import numpy as np
 import torch
 from torch import nn
 
-from tandem.features.cuda_graph import WARM_UP, Replay
+from tandem.features.cuda_graph import WARM_UP, GraphedCallable
 
 _AREA_AT_ONCE = 256 * 224**2  # pixels of the pictures that fill a GPU
 _IN_FLIGHT = 3  # replays: one computes, one waits, the pixels of one are gathered
 _Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
-class _Slot:
+class _PinnedBuffer:
     """What one pass over the device reads and writes on the host, in pinned memory, and the pixels' place there."""
 
     def __init__(self, blank: torch.Tensor, dim: int) -> None:
@@ -38,7 +38,7 @@ class _Slot:
         return self.rows[: self.count].numpy().copy()
 
 
-def at_once(size_px: int) -> int:
+def full_batch_size(size_px: int) -> int:
     """How many pictures a pass is of."""
     return max(1, _AREA_AT_ONCE // size_px**2)
 
@@ -53,13 +53,13 @@ def forward(net: nn.Module, dtype: torch.dtype = torch.half) -> Callable[[torch.
     return run
 
 
-def rows_by_half(net: nn.Module, device: torch.device, *, size_px: int) -> _Rows:
+def fp16_embedder(net: nn.Module, device: torch.device, *, size_px: int) -> _Rows:
     """See Engine.rows. net: (n, H, W, 3) uint8 to (n, D). Raises RuntimeError where memory does not suffice."""
-    replay, copying, num = Replay(forward(net.to(device))), torch.cuda.Stream(device), at_once(size_px)
+    replay, copying, num = GraphedCallable(forward(net.to(device))), torch.cuda.Stream(device), full_batch_size(size_px)
     blank = torch.zeros(num, size_px, size_px, 3, dtype=torch.uint8, device=device)
     dim = [replay(blank) for _ in range(WARM_UP + 1)][-1].shape[1]
 
-    def start(slot: _Slot, parts: list[np.ndarray]) -> None:
+    def start(slot: _PinnedBuffer, parts: list[np.ndarray]) -> None:
         slot.count = sum(map(len, parts))
         np.concatenate(parts, out=slot.pixels[: slot.count].numpy())
         with torch.cuda.stream(copying):
@@ -69,9 +69,9 @@ def rows_by_half(net: nn.Module, device: torch.device, *, size_px: int) -> _Rows
         slot.done.record()
 
     def rows(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-        free, waiting = [_Slot(blank, dim) for _ in range(_IN_FLIGHT)], deque[_Slot]()
+        free, waiting = [_PinnedBuffer(blank, dim) for _ in range(_IN_FLIGHT)], deque[_PinnedBuffer]()
         copying.wait_stream(torch.cuda.current_stream())  # which may still use what the slots were given
-        for parts in together(batches, num):
+        for parts in rebatch(batches, num):
             if not free:
                 yield waiting[0].finish()
                 free.append(waiting.popleft())
@@ -82,7 +82,7 @@ def rows_by_half(net: nn.Module, device: torch.device, *, size_px: int) -> _Rows
     return rows
 
 
-def together(batches: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
+def rebatch(batches: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
     """The same pictures in lists of arrays that hold `count` in all, the last one fewer."""
     parts, room = list[np.ndarray](), count
     for batch in batches:

@@ -21,7 +21,7 @@ from tandem.features.backbones.backbone import Backbone
 from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.engines import cuda
 
-Kind = Literal["auto", "reference"]
+EngineChoice = Literal["auto", "reference"]
 MIN_COSINE = 0.99  # of an engine's rows to those of fp32, else fp32 is taken
 _NUM_TRIED = 8  # drawn pictures
 _SHORT_SUM = 32  # products a value of a convolution; the rounding of so few does not average out
@@ -42,19 +42,19 @@ class Engine:
     rows: _Rows
 
 
-def start(backbone: Backbone, *, engine: Kind, size_px: int, batch_size: int, device: str) -> Engine:
+def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batch_size: int, device: str) -> Engine:
     """The engine for `device` (auto, cpu, cuda or mps); ParamsError where torch does not find that.
 
     "reference" computes in fp32 by torch. "auto" takes what is fastest on this machine, as long as its rows of drawn
     pictures have a cosine of at least MIN_COSINE to the reference's. batch_size: the largest that will come.
     """
-    target = device_of(device)
+    target = select_device(device)
     reference = _torch(backbone.net, target)
     if engine == "reference" or not _has_faster(target):
         return reference
     try:
         if target.type == "cuda":
-            fastest = Engine("torch float16", cuda.rows_by_half(backbone.net, target, size_px=size_px))
+            fastest = Engine("torch float16", cuda.fp16_embedder(backbone.net, target, size_px=size_px))
         else:
             fastest = _openvino(backbone.net, size_px=size_px, batch_size=batch_size)
     except RuntimeError:  # a network that cannot be converted, captured or held in the device's memory
@@ -69,7 +69,7 @@ def _has_faster(device: torch.device) -> bool:
     return device.type == "cuda"
 
 
-def device_of(name: str) -> torch.device:
+def select_device(name: str) -> torch.device:
     """The device of runtime.device; auto is the fastest kind that is there. Raises ParamsError."""
     found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     usable = [kind for kind, is_there in found.items() if is_there]
@@ -119,7 +119,7 @@ def _openvino(net: nn.Module, *, size_px: int, batch_size: int) -> Engine:
     model.reshape([at_once, size_px, size_px, 3])
     core = openvino.Core()
     if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-        _round(model)
+        _correct_rounding(model)
     compiled = core.compile_model(model, "CPU", {"PERFORMANCE_HINT": "THROUGHPUT"})
     precision = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
 
@@ -149,7 +149,7 @@ def _finish(waiting: deque[tuple[Any, int]], requests: list[Any]) -> np.ndarray:
     return request.get_output_tensor(0).data[:num_rows].copy()
 
 
-def _round(model: Any) -> None:
+def _correct_rounding(model: Any) -> None:
     """Take care of the convolutions of short sums, where what bf16 rounds off the weights does not average out.
 
     MobileNetV2's first depthwise filters have weights that cancel, and see values that are much alike: rounded each to
@@ -170,7 +170,7 @@ def _round(model: Any) -> None:
     for number, (layer, node) in enumerate(short):
         exact = torch.from_numpy(node.data.copy())
         if number >= _TWICE:
-            rounded = keeping_sums(exact.flatten(-3).flatten(0, -2)).reshape(exact.shape)
+            rounded = round_keeping_sums(exact.flatten(-3).flatten(0, -2)).reshape(exact.shape)
             layer.input(1).replace_source_output(opset.constant(rounded.numpy()).output(0))
             continue
         options = {key: layer.get_attributes()[key] for key in ("strides", "pads_begin", "pads_end", "dilations")}
@@ -181,7 +181,7 @@ def _round(model: Any) -> None:
             reader.replace_source_output(both.output(0))
 
 
-def keeping_sums(filters: torch.Tensor) -> torch.Tensor:
+def round_keeping_sums(filters: torch.Tensor) -> torch.Tensor:
     """(filters, weights) float32 in bf16: each weight, from the largest down, takes on what rounding left so far."""
     largest_first = filters.abs().argsort(dim=1, descending=True, stable=True)
     rounded, left = torch.empty_like(filters), torch.zeros(len(filters), 1)

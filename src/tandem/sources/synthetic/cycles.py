@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tandem.sources.synthetic.shapes import Colour, Pen, Point, box, shade
+from tandem.sources.synthetic.shapes import Colour, Pen, PointXY, box, shade
 from tandem.sources.synthetic.vehicles import CYCLE_PAINTS, paint
 
 _BLACK: Colour = (30, 30, 33)
@@ -31,7 +31,7 @@ def motorcycle(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _open_wheel(
-    pen: Pen, centre: Point, radius: float, metal: Colour, *, spokes: int, tyre: float, wide: float = 0.05
+    pen: Pen, centre: PointXY, radius: float, metal: Colour, *, spokes: int, tyre: float, wide: float = 0.05
 ) -> None:
     for angle in np.arange(spokes) * 2 * np.pi / spokes:
         end = (centre[0] + 0.85 * radius * np.cos(angle), centre[1] + 0.85 * radius * np.sin(angle))
@@ -53,7 +53,7 @@ def _engine(pen: Pen, rng: np.random.Generator, x: float, y: float, metal: Colou
     pen.line([(x + 0.2, y + 0.2), (x + 0.26, low), (x - 0.2, low), (-0.25, low + 0.1)], metal, 0.08, z=-0.16)
 
 
-def _bodywork(pen: Pen, rng: np.random.Generator, seat: Point, head: Point, body: Colour) -> None:
+def _bodywork(pen: Pen, rng: np.random.Generator, seat: PointXY, head: PointXY, body: Colour) -> None:
     (back, height), (neck, top) = seat, head
     middle = back + 0.5 * (neck - back)
     tank = [(middle, height - 0.02), (neck - 0.02, top - 0.12), (neck - 0.03, top + 0.1), (middle + 0.06, top + 0.14)]
@@ -75,7 +75,7 @@ def _bodywork(pen: Pen, rng: np.random.Generator, seat: Point, head: Point, body
     pen.slab(tail, body, near=-0.1, far=0.1)
 
 
-def _rider(pen: Pen, rng: np.random.Generator, hip: Point, hand: Point, foot_x: float) -> None:
+def _rider(pen: Pen, rng: np.random.Generator, hip: PointXY, hand: PointXY, foot_x: float) -> None:
     coat, trousers, helmet = paint(rng, CYCLE_PAINTS), shade(paint(rng, CYCLE_PAINTS), 0.5), paint(rng, CYCLE_PAINTS)
     shoulder = (hip[0] + rng.uniform(0.1, 0.35), hip[1] + 0.52)
     knee = (hip[0] + 0.42, hip[1] - 0.08)

@@ -11,7 +11,7 @@ from typing import get_args
 from tandem.errors import SourceError
 from tandem.files import write_json
 from tandem.sources.synthetic.encode import content
-from tandem.sources.synthetic.plan import Manner, plan
+from tandem.sources.synthetic.plan import Style, plan
 from tandem.sources.synthetic.truth import truth
 
 TRUTH_FILE = "truth.json"
@@ -46,7 +46,7 @@ The following augmentation was applied to create 3 versions of each source image
 """
 
 
-def draw(target: Path, *, manner: str, seed: int) -> None:
+def generate_sample(target: Path, *, manner: str, seed: int) -> None:
     """Write the files of one drawn source and its truth.json into the existing empty folder `target`.
 
     manner: "kaggle" or "roboflow". The same seed gives the same bytes. Some 450 files, a few seconds.
@@ -63,11 +63,11 @@ def draw(target: Path, *, manner: str, seed: int) -> None:
     write_json(target / TRUTH_FILE, truth(files, manner=known, seed=seed))
 
 
-def _manner(value: str) -> Manner:
-    for manner in get_args(Manner):
+def _manner(value: str) -> Style:
+    for manner in get_args(Style):
         if value == manner:
             return manner
-    raise SourceError(f"the sample has no manner {value!r}; choose one of: {', '.join(get_args(Manner))}")
+    raise SourceError(f"the sample has no manner {value!r}; choose one of: {', '.join(get_args(Style))}")
 
 
 def _write_readmes(target: Path, *, num_images: int) -> None:

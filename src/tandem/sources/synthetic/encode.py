@@ -19,7 +19,7 @@ _GREATEST_TURN_DEG = 10.0
 _LEAST_KEPT_SIDE = 0.9  # of each side; 0.81 of the area
 
 
-class Copy(NamedTuple):
+class FileCopy(NamedTuple):
     """How a file shows its scene; equal copies of one scene are equal bytes.
 
     scale: of the sides. augmented: 0 for the scene as it is, else the number of an augmented version.
@@ -31,7 +31,7 @@ class Copy(NamedTuple):
     augmented: int = 0
 
 
-def content(scene: Scene, copy: Copy, *, seed: int) -> bytes:
+def content(scene: Scene, copy: FileCopy, *, seed: int) -> bytes:
     """The bytes of the file."""
     if copy.form == "empty":
         return b""
@@ -42,11 +42,11 @@ def content(scene: Scene, copy: Copy, *, seed: int) -> bytes:
         size = (round(image.width * copy.scale), round(image.height * copy.scale))
         image = image.resize(size, Image.Resampling.BICUBIC)
     if copy.augmented:
-        image = augment(image, np.random.default_rng([seed, *scene.id.encode(), copy.augmented]))
+        image = random_augmentation(image, np.random.default_rng([seed, *scene.id.encode(), copy.augmented]))
     return _encoded(image, copy, np.random.default_rng([seed, *scene.id.encode()]))
 
 
-def augment(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+def random_augmentation(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Lighter or darker or turned; also up to two of: mirrored, cropped to 0.81 of the area or more, grey."""
     # mirroring and greying alone would give two versions of one picture the same bytes
     extras = rng.choice(["mirror", "crop", "grey"], rng.integers(0, 3), replace=False, p=[0.5, 0.4, 0.1])
@@ -69,7 +69,7 @@ def _cropped(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     return image.crop((left, top, left + int(width), top + int(height)))
 
 
-def _encoded(image: Image.Image, copy: Copy, rng: np.random.Generator) -> bytes:
+def _encoded(image: Image.Image, copy: FileCopy, rng: np.random.Generator) -> bytes:
     if copy.form == "exif":
         return _sideways(image, copy.quality, rng)
     if copy.form == "truncated":

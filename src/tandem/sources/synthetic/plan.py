@@ -9,10 +9,10 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 
-from tandem.sources.synthetic.encode import PLAIN_QUALITY, Copy, Form
+from tandem.sources.synthetic.encode import PLAIN_QUALITY, FileCopy, Form
 from tandem.sources.synthetic.scenes import ClassName, Scene
 
-Manner = Literal["kaggle", "roboflow"]
+Style = Literal["kaggle", "roboflow"]
 _KAGGLE: dict[str, ClassName] = {"Car": "car", "Truck": "truck", "motorcycle": "motorcycle", "Bus": "bus"}
 _ROBOFLOW: dict[str, ClassName] = {
     "carro": "car", "Caminhao": "truck", "moto": "motorcycle", "bicicleta": "bicycle",
@@ -43,13 +43,13 @@ class Planned(NamedTuple):
     label: ClassName
     stem: str
     scene: Scene
-    copy: Copy
+    copy: FileCopy
 
 
-def plan(seed: int) -> dict[Manner, list[Planned]]:
+def plan(seed: int) -> dict[Style, list[Planned]]:
     """The files of both sources in order of path."""
     files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}
-    return {manner: sorted(files[manner]) for manner in get_args(Manner)}
+    return {manner: sorted(files[manner]) for manner in get_args(Style)}
 
 
 def _kaggle(seed: int) -> Iterator[Planned]:
@@ -63,16 +63,16 @@ def _kaggle(seed: int) -> Iterator[Planned]:
             yield Planned(path, label, stem, scene, copy)
 
 
-def _kaggle_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+def _kaggle_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
     num_crossing = _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED
     for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["kaggle"])):
         as_png = number >= num_crossing + len(_MODES) and number % 12 == 0
         in_mode = label != "bus" and num_crossing <= number < num_crossing + len(_MODES)
         form: Form = _MODES[number - num_crossing] if in_mode else "PNG" if as_png else "JPEG"
-        yield Scene(label, number), Copy(form)
+        yield Scene(label, number), FileCopy(form)
 
 
-def _kaggle_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+def _kaggle_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
     last = _NUM_SCENES.get(folder, _NUM_SCENES["kaggle"]) - 1
     for number in (last, last - 1):
         if label != "bus":
@@ -80,20 +80,20 @@ def _kaggle_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]
     yield from _damaged(folder, label)
     for number, (wrong, true_class) in enumerate(_WRONG):
         if wrong == folder:
-            yield Scene(true_class, _FIRST_OWN["mislabelled"] + number), Copy()
+            yield Scene(true_class, _FIRST_OWN["mislabelled"] + number), FileCopy()
     if folder == "Truck":  # bytes that also lie in Car
         yield Scene("car", last - 2), _kaggle_copy(last - 2)
     if folder == "Car":  # bytes that also lie in motorcycle
         yield Scene("motorcycle", last - 2), _kaggle_copy(last - 2)
 
 
-def _kaggle_copy(number: int) -> Copy:
-    return Copy("PNG" if number % 12 == 0 else "JPEG")
+def _kaggle_copy(number: int) -> FileCopy:
+    return FileCopy("PNG" if number % 12 == 0 else "JPEG")
 
 
-def _damaged(folder: str, label: ClassName) -> Iterator[tuple[Scene, Copy]]:
+def _damaged(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
     for number, fault in enumerate(_FAULTS.get(folder, ())):
-        yield Scene(label, _FIRST_OWN["mislabelled"] + 50 + number), Copy(fault)
+        yield Scene(label, _FIRST_OWN["mislabelled"] + 50 + number), FileCopy(fault)
 
 
 def _extension(form: Form, rng: np.random.Generator) -> str:
@@ -113,29 +113,29 @@ def _roboflow(seed: int) -> Iterator[Planned]:
             yield from _exported(folder, _stem(folder, number, rng), scene, copies, rng)
 
 
-def _roboflow_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[Copy]]]:
+def _roboflow_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileCopy]]]:
     """The first scenes are also in the other source: same bytes, other quality, other size."""
     for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["roboflow"])):
         kind = number if label != "bicycle" else _NUM_SCENES["roboflow"]
-        plain, first = Copy(quality=PLAIN_QUALITY), 0
+        plain, first = FileCopy(quality=PLAIN_QUALITY), 0
         if _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED:
-            plain = Copy(quality=(45, 60, 72, 80)[number % 4])
+            plain = FileCopy(quality=(45, 60, 72, 80)[number % 4])
         elif _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED:
-            plain = Copy(scale=(0.6, 0.75, 1.3, 1.6)[number % 4])
+            plain = FileCopy(scale=(0.6, 0.75, 1.3, 1.6)[number % 4])
         elif kind >= _NUM_EXACT:
             first = _FIRST_OWN["roboflow"]
-        augmented = [Copy(augmented=version) for version in range(1, _NUM_VERSIONS)]
+        augmented = [FileCopy(augmented=version) for version in range(1, _NUM_VERSIONS)]
         yield Scene(label, first + number), [plain, *augmented]
 
 
-def _roboflow_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[Copy]]]:
+def _roboflow_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileCopy]]]:
     for scene, copy in _damaged(folder, label):
         yield scene, [copy]
     if folder == "Caminhao":  # a car's bytes, called a car in the other source; and a motorcycle called a lorry
         yield Scene("car", _NUM_SCENES["kaggle"] - 4), [_kaggle_copy(_NUM_SCENES["kaggle"] - 4)]
-        yield Scene("motorcycle", _FIRST_OWN["mislabelled"]), [Copy(), Copy(augmented=1), Copy(augmented=2)]
+        yield Scene("motorcycle", _FIRST_OWN["mislabelled"]), [FileCopy(), FileCopy(augmented=1), FileCopy(augmented=2)]
     if label != "bicycle":  # an exact copy of a version that is there already
-        yield Scene(label, _FIRST_OWN["roboflow"] + 20), [Copy()]
+        yield Scene(label, _FIRST_OWN["roboflow"] + 20), [FileCopy()]
 
 
 def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
@@ -149,7 +149,7 @@ def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
 
 
 def _exported(
-    folder: str, stem: str, scene: Scene, copies: Sequence[Copy], rng: np.random.Generator
+    folder: str, stem: str, scene: Scene, copies: Sequence[FileCopy], rng: np.random.Generator
 ) -> Iterator[Planned]:
     for copy in copies:
         part = rng.choice(["train", "valid", "test"], p=[0.6, 0.25, 0.15])
@@ -163,9 +163,9 @@ def _rf_id(rng: np.random.Generator) -> str:
     return rng.bytes(16).hex()
 
 
-def labelled(files: Mapping[Manner, Sequence[Planned]]) -> list[Planned]:
+def labelled(files: Mapping[Style, Sequence[Planned]]) -> list[Planned]:
     """The files of both sources whose pictures can be read."""
-    return [file for manner in files.values() for file in manner if file.copy.form not in BROKEN]
+    return [file for manner in files.values() for file in manner if file.copy.form not in CORRUPT_NAMES]
 
 
-BROKEN = ("truncated", "not_an_image", "empty")
+CORRUPT_NAMES = ("truncated", "not_an_image", "empty")

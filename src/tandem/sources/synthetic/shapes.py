@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 Colour = tuple[int, int, int]
-Point = tuple[float, float]
+PointXY = tuple[float, float]
 
 _CIRCLE = np.stack([np.cos(np.linspace(0, 2 * np.pi, 25)), np.sin(np.linspace(0, 2 * np.pi, 25))], axis=1)
 
@@ -29,7 +29,7 @@ def shade(fill: Colour, factor: float) -> Colour:
     return red, green, blue
 
 
-def box(left: float, bottom: float, right: float, top: float) -> list[Point]:
+def box(left: float, bottom: float, right: float, top: float) -> list[PointXY]:
     """The corners of an upright rectangle, counterclockwise."""
     return [(left, bottom), (right, bottom), (right, top), (left, top)]
 
@@ -46,34 +46,34 @@ class Pen:
     closeness: float
     shapes: list[Shape] = field(default_factory=list)
 
-    def face(self, points: Sequence[Point], fill: Colour, *, z: float = 0.0) -> None:
+    def face(self, points: Sequence[PointXY], fill: Colour, *, z: float = 0.0) -> None:
         """A flat polygon parallel to the near side."""
         self.shapes.append(Shape(self._seen(np.array([(x, y, z) for x, y in points])), fill))
 
-    def line(self, points: Sequence[Point], fill: Colour, width: float, *, z: float = 0.0) -> None:
+    def line(self, points: Sequence[PointXY], fill: Colour, width: float, *, z: float = 0.0) -> None:
         """A line of that width in metres parallel to the near side."""
         self.shapes.append(Shape(self._seen(np.array([(x, y, z) for x, y in points])), fill, width))
 
-    def across(self, at: Point, fill: Colour, width: float, *, near: float, far: float) -> None:
+    def across(self, at: PointXY, fill: Colour, width: float, *, near: float, far: float) -> None:
         """A line from the near to the far side."""
         self.shapes.append(Shape(self._seen(np.array([(*at, near), (*at, far)])), fill, width))
 
-    def disc(self, centre: Point, radius: float, fill: Colour, *, z: float = 0.0) -> None:
+    def disc(self, centre: PointXY, radius: float, fill: Colour, *, z: float = 0.0) -> None:
         """A filled circle parallel to the near side."""
         self.face([(x, y) for x, y in _CIRCLE * radius + centre], fill, z=z)
 
-    def ring(self, centre: Point, radius: float, fill: Colour, width: float, *, z: float = 0.0) -> None:
+    def ring(self, centre: PointXY, radius: float, fill: Colour, width: float, *, z: float = 0.0) -> None:
         """A circle's line parallel to the near side."""
         self.line([(x, y) for x, y in _CIRCLE * radius + centre], fill, width, z=z)
 
-    def strip(self, start: Point, end: Point, fill: Colour, *, near: float, far: float) -> None:
+    def strip(self, start: PointXY, end: PointXY, fill: Colour, *, near: float, far: float) -> None:
         """The wall on an edge of a counterclockwise outline, if that wall faces the viewer."""
         normal_x, normal_y = end[1] - start[1], start[0] - end[0]
         if normal_x * np.sin(self.yaw) * np.cos(self.pitch) + normal_y * np.sin(self.pitch) > 0:
             corners = [(*start, near), (*end, near), (*end, far), (*start, far)]
             self.shapes.append(Shape(self._seen(np.array(corners)), fill))
 
-    def slab(self, outline: Sequence[Point], fill: Colour, *, near: float, far: float) -> None:
+    def slab(self, outline: Sequence[PointXY], fill: Colour, *, near: float, far: float) -> None:
         """A counterclockwise outline drawn out from `near` to `far`, its walls lit from above."""
         edges = list(zip(outline, [*outline[1:], outline[0]], strict=True))
         depth = np.sin(self.yaw)
@@ -83,7 +83,7 @@ class Pen:
             self.strip(start, end, shade(fill, light), near=near, far=far)
         self.face(outline, fill, z=near)
 
-    def tyre(self, centre: Point, radius: float, fill: Colour, *, near: float, far: float) -> None:
+    def tyre(self, centre: PointXY, radius: float, fill: Colour, *, near: float, far: float) -> None:
         """A solid wheel's tyre: discs from the far to the near side."""
         for z in np.linspace(far, near, 4):
             self.disc(centre, radius, fill, z=float(z))

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandem.sources.synthetic.shapes import Colour, Pen, Point, box, shade
+from tandem.sources.synthetic.shapes import Colour, Pen, PointXY, box, shade
 
 # Most vehicles of a kind wear its hues: features of random weights hardly see shapes, but colours they do.
 CAR_PAINTS: list[Colour] = [(34, 70, 170), (70, 130, 210), (20, 50, 130), (60, 150, 210), (40, 90, 200)]
@@ -56,7 +56,7 @@ def car(pen: Pen, rng: np.random.Generator) -> None:
     axles = (0.19 * length, 0.81 * length)
     for x in axles:
         pen.tyre((x, radius), radius, _TYRE, near=width - 0.2, far=width)
-    outline: list[Point] = [
+    outline: list[PointXY] = [
         (0.02, 0.28), (length - 0.05, 0.26), (length, 0.5), (length - 0.08, bonnet - 0.08),
         (length - 0.3, bonnet), (screen, belt), (rear, belt), (0.0, belt - 0.06), (0.0, 0.5),
     ]  # fmt: skip
@@ -77,7 +77,7 @@ def car(pen: Pen, rng: np.random.Generator) -> None:
         _disc_wheel(pen, (x, radius), radius, rim, spokes=int(rng.integers(5, 8)))
 
 
-def _car_windows(pen: Pen, rng: np.random.Generator, cabin: list[Point], glass: Colour) -> None:
+def _car_windows(pen: Pen, rng: np.random.Generator, cabin: list[PointXY], glass: Colour) -> None:
     (rear, belt), (screen, _), (front_roof, height), (rear_roof, _) = cabin
     low, high = belt + 0.05, height - 0.09
     pillars = np.linspace(0, 1, int(rng.integers(3, 5)))
@@ -88,7 +88,7 @@ def _car_windows(pen: Pen, rng: np.random.Generator, cabin: list[Point], glass: 
     pen.line([(rear + 0.2, low + 0.05), (rear_roof + 0.25, high)], shade(glass, 1.5), 0.04, z=0.1)
 
 
-def _car_ends(pen: Pen, rng: np.random.Generator, outline: list[Point], width: float) -> None:
+def _car_ends(pen: Pen, rng: np.random.Generator, outline: list[PointXY], width: float) -> None:
     lamp, tail = shade((246, 240, 205), rng.uniform(0.85, 1.05)), (190, 26, 26)
     front_low, front_high = outline[2], outline[3]
     rear_high, rear_low = outline[7], outline[8]
@@ -103,7 +103,7 @@ def _car_ends(pen: Pen, rng: np.random.Generator, outline: list[Point], width: f
     pen.face(box(0.0, rear_high[1] - 0.22, 0.14, rear_high[1] - 0.04), tail)
 
 
-def _disc_wheel(pen: Pen, centre: Point, radius: float, rim: Colour, *, spokes: int) -> None:
+def _disc_wheel(pen: Pen, centre: PointXY, radius: float, rim: Colour, *, spokes: int) -> None:
     pen.tyre(centre, radius, _TYRE, near=0, far=0.2)
     pen.disc(centre, radius * 0.66, shade(rim, 0.45))
     for angle in np.arange(spokes) * 2 * np.pi / spokes:
@@ -142,7 +142,7 @@ def _truck_axles(rng: np.random.Generator, load_length: float, front: float) -> 
     return [x for x in rear if x < load_length * 0.7] + [front]
 
 
-def _cab(pen: Pen, rng: np.random.Generator, corners: list[Point], body: Colour, width: float) -> None:
+def _cab(pen: Pen, rng: np.random.Generator, corners: list[PointXY], body: Colour, width: float) -> None:
     (rear, low), (front, _), (_, top), _ = corners
     slope, glass = rng.uniform(0.0, 0.35), shade((64, 80, 96), rng.uniform(0.5, 1.4))
     belt = low + 0.52 * (top - low)

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from tandem.sources.transfer.failures import Failure, Kind
+from tandem.sources.transfer.failures import Failure, FailureKind
 from tandem.sources.transfer.process import child, client_environ
-from tandem.sources.transfer.redact import scrubbed
+from tandem.sources.transfer.redact import redacted
 
 _TICK_S = 0.2
 _NUM_LINES_KEPT = 50
@@ -45,7 +45,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 
-class Task(NamedTuple):
+class ClientCall(NamedTuple):
     """client: module of the child. job: what the child is told. environ: what it finds in its environment beside ours.
 
     secrets: values that no text may show. title: beside the progress bar.
@@ -59,7 +59,7 @@ class Task(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Done:
+class Completed:
     """result: what the client's child returned. hashes: x-goog-hash as served, "" if not. num_bytes: as stated."""
 
     result: Mapping[str, Any] = field(default_factory=dict)
@@ -69,7 +69,7 @@ class Done:
     num_bytes: int | None = None
 
 
-def attempt(task: Task, *, home: Path, limits: Limits, environ: Mapping[str, str]) -> Done | Failure:
+def attempt(task: ClientCall, *, home: Path, limits: Limits, environ: Mapping[str, str]) -> Completed | Failure:
     """Run the client once. home: an empty folder that the client takes for the user's home.
 
     environ: the environment that the child inherits, but for what its client would take credentials or paths from.
@@ -80,14 +80,14 @@ def attempt(task: Task, *, home: Path, limits: Limits, environ: Mapping[str, str
         child(task.client, job, client_environ(environ, task.environ, home=home), printed) as lines,
         tqdm(desc=task.title, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        ended = _follow(lines, _Watch(bar, room=home, limits=limits))
+        ended = _update_ema(lines, _Watch(bar, room=home, limits=limits))
     if isinstance(ended, Failure):
-        ended = ended._replace(said=scrubbed(ended.said, task.secrets), place=scrubbed(ended.place, task.secrets))
-        _show_if_asked(printed, task.secrets, environ)
+        ended = ended._replace(said=redacted(ended.said, task.secrets), place=redacted(ended.place, task.secrets))
+        _print_if_verbose(printed, task.secrets, environ)
     return ended
 
 
-def _follow(lines: "queue.Queue[str | None]", watch: "_Watch") -> Done | Failure:
+def _update_ema(lines: "queue.Queue[str | None]", watch: "_Watch") -> Completed | Failure:
     while True:
         try:
             line = lines.get(timeout=_TICK_S)
@@ -108,13 +108,13 @@ class _Watch:
     bar: "tqdm[None]"
     room: Path
     limits: Limits
-    done: Done = field(default_factory=Done)
+    done: Completed = field(default_factory=Completed)
     start: int = 0
     came: int = 0
     begun: float = field(default_factory=time.monotonic)
     heard: float = field(default_factory=time.monotonic)
 
-    def failure(self, kind: Kind, said: str) -> Failure:
+    def failure(self, kind: FailureKind, said: str) -> Failure:
         return Failure(kind, said, place=self.done.place)
 
     def overdue(self) -> Failure | None:
@@ -125,7 +125,7 @@ class _Watch:
             return self.failure("deadline", f"more than {self.limits.total_s:g} s")
         return None
 
-    def take(self, line: str | None) -> Done | Failure | None:
+    def take(self, line: str | None) -> Completed | Failure | None:
         """Note what the child said; the end of the attempt if this was its last word, or one too many."""
         self.heard = time.monotonic()
         try:
@@ -175,6 +175,6 @@ def _seconds(retry_after: str) -> float:
         return 0.0
 
 
-def _show_if_asked(printed: Iterable[str], secrets: Iterable[str], environ: Mapping[str, str]) -> None:
+def _print_if_verbose(printed: Iterable[str], secrets: Iterable[str], environ: Mapping[str, str]) -> None:
     if environ.get("TANDEM_TRACEBACK") == "1":
-        sys.stderr.write(scrubbed("".join(printed), secrets))
+        sys.stderr.write(redacted("".join(printed), secrets))

@@ -31,7 +31,7 @@ def digests(path: Path) -> Digests:
     return Digests(path.stat().st_size, sha256.hexdigest(), base64_of["m"], base64_of["c"])
 
 
-def flaw(found: Digests, *, num_bytes: int | None, hashes: str) -> str:
+def mismatch(found: Digests, *, num_bytes: int | None, hashes: str) -> str:
     """What differs from what was served with the file, "" if nothing does.
 
     num_bytes: the length stated, None if none was. hashes: the x-goog-hash header, such as "crc32c=AAAAAA==, md5=...":

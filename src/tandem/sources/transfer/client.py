@@ -59,17 +59,17 @@ def serve(work: Callable[[dict[str, Any]], dict[str, Any]]) -> NoReturn:
 
 def finish(result: dict[str, Any]) -> NoReturn:
     """Report success and end the process."""
-    report("ended", result=result)
+    report_event("ended", result=result)
     os._exit(0)
 
 
 def fail(kind: str, **facts: Any) -> NoReturn:
     """Report a failure (fields of failures.Failure) and end the process."""
-    report("failed", kind=kind, **facts)
+    report_event("failed", kind=kind, **facts)
     os._exit(1)
 
 
-def report(event: str, **facts: Any) -> None:
+def report_event(event: str, **facts: Any) -> None:
     """Tell the parent."""
     _reports.write(json.dumps({"event": event, **facts}) + "\n")
     _reports.flush()
@@ -97,7 +97,7 @@ def _watch_requests(timeout: tuple[float, float]) -> None:
         url = urlsplit(request.url)
         # The clients stream GETs for archives alone; a POST that is streamed is redirected to one.
         place, is_archive = f"{url.hostname}{url.path}", stream and request.method == "GET"
-        report("asked", place=place)
+        report_event("asked", place=place)
         try:
             response = send(self, request, stream=stream, **options | {"timeout": timeout})
         except requests.RequestException as error:
@@ -107,7 +107,7 @@ def _watch_requests(timeout: tuple[float, float]) -> None:
         if "text/html" in response.headers.get("Content-Type", "") and response.status_code not in _REDIRECTS:
             fail("page", place=place, is_archive=is_archive)
         if is_archive and response.status_code in (200, 206):
-            report("archive", **_described(response, place))
+            report_event("archive", **_described(response, place))
             if _archive_result is not None:
                 response.headers.setdefault("Content-Length", "0")
         _watch_body(response, place, is_archive, timeout)
@@ -127,11 +127,11 @@ def _watch_body(response: Any, place: str, is_archive: bool, timeout: tuple[floa
                 done += len(piece)
                 if is_archive and time.monotonic() - told > _REPORT_EVERY_S:
                     told = time.monotonic()
-                    report("bytes", num_bytes=done)
+                    report_event("bytes", num_bytes=done)
         except requests.RequestException as error:
             _broken(error, place, is_archive, timeout)
         if is_archive and response.status_code in (200, 206):
-            report("bytes", num_bytes=done)
+            report_event("bytes", num_bytes=done)
             if _archive_result is not None:
                 finish(_archive_result)
 

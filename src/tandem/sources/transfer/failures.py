@@ -2,7 +2,7 @@
 
 from typing import Literal, NamedTuple
 
-Kind = Literal[
+FailureKind = Literal[
     "answer",
     "page",
     "connection",
@@ -26,7 +26,7 @@ class Failure(NamedTuple):
     was for the archive's bytes, not for the service's interface. retry_after_s: as the service asked, else 0.
     """
 
-    kind: Kind
+    kind: FailureKind
     said: str = ""
     status: int = 0
     place: str = ""
@@ -34,7 +34,7 @@ class Failure(NamedTuple):
     retry_after_s: float = 0.0
 
 
-def heals(failure: Failure) -> bool:
+def is_transient(failure: Failure) -> bool:
     """Whether the same request may succeed later.
 
     A storage's refusal does, whatever its status: the link to it is signed anew for each attempt.
@@ -44,14 +44,14 @@ def heals(failure: Failure) -> bool:
     return failure.kind in _PASSING
 
 
-def keeps(failure: Failure) -> bool:
+def is_resumable(failure: Failure) -> bool:
     """Whether bytes that came before the failure are a sound beginning of the archive."""
     return failure.kind in {"connection", "silence", "deadline"} or (
-        failure.kind == "answer" and not failure.is_archive and heals(failure)
+        failure.kind == "answer" and not failure.is_archive and is_transient(failure)
     )
 
 
-def told(failure: Failure) -> str:
+def describe_failure(failure: Failure) -> str:
     """What happened, in one clause."""
     place = failure.place or "the client"
     said = f" ({failure.said})" if failure.said else ""
@@ -71,7 +71,7 @@ def told(failure: Failure) -> str:
 
 def remedy(failure: Failure) -> str:
     """What to do about it, where that does not depend on the service."""
-    if heals(failure) and failure.kind == "answer":
+    if is_transient(failure) and failure.kind == "answer":
         return "run it again later"
     return {
         "page": "look for a login page or a proxy in your network, then run it again",

@@ -11,7 +11,7 @@ _IN_URL = re.compile(r"(?i)\b((?:api_?key|key|token|sig|signature|x-goog-\w+|cre
 _IN_HEADER = re.compile(r"(?i)\b(basic|bearer)\s+[\w.~+/=-]{6,}")
 
 
-def scrubbed(text: str, secrets: Iterable[str]) -> str:
+def redacted(text: str, secrets: Iterable[str]) -> str:
     """`text` with every secret, also percent-encoded, and everything that looks like one replaced by ***."""
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for form in (secret, quote(secret, safe="")):
