@@ -1,10 +1,10 @@
-"""The exact search of near pairs on as many rows as a large set of pictures has, beside the plain product, and beside
+"""The exact search of near pairs on as many rows as a large set of images has, beside the plain product, and beside
 the approximate index that larger sets are searched by.
 
     python benchmarks/exact_search.py [--rows 100000] [--dim 1280] [--similarity 0.9]
 
-Draws rows that are like pooled features of pictures: not negative, with much of their length in one common direction,
-a falling spectrum and kinds of pictures, and plants near copies. Each step runs in a process of its own, so the
+Draws rows that are like pooled features of images: not negative, with much of their length in one common direction,
+a falling spectrum and kinds of images, and plants near copies. Each step runs in a process of its own, so the
 peak memory is that of the search, the mapped file of the rows included. Prints required beside reached and exits 1
 when a figure falls short. The recall of the index is its share of the pairs that the exact search finds; hashes are 256
 bits drawn at random, which no list holds together, each with a copy of which some bits are turned. About two minutes;

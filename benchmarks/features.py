@@ -52,11 +52,11 @@ from tandem.training import heads
 SIZE_PX = 224
 BATCH_SIZE = 16
 NUM_TIMED = 384
-NUM_TORCH = 96  # pictures of a round of the slow peer
-NUM_TUNED = 128  # pictures of a fine-tune
+NUM_TORCH = 96  # images of a round of the slow peer
+NUM_TUNED = 128  # images of a fine-tune
 MOST_WAITED = 0.05
 ROUNDS = 5
-SEEDS = range(20)  # of the split; with few test pictures one split says little
+SEEDS = range(20)  # of the split; with few test images one split says little
 MIN_COSINE = 0.99
 POINTS = 0.005  # of accuracy
 # Least share of OpenVINO's own throughput, and least multiple of the torch loop's.
@@ -108,7 +108,7 @@ def main() -> None:
 
 
 def speed(name: str, weights: Path, paths: list[Path]) -> list[Figure]:
-    """Pictures a second by each way, and the medians of ours over theirs."""
+    """Images a second by each way, and the medians of ours over theirs."""
     known = (str(weights), sha256(weights)) if name == "mobilenet_v2" else ("random", None)
     # the whole network, as with weights that were learnt; the stage ends one of random weights early
     backbone = backbones.load_backbone(
@@ -127,7 +127,7 @@ def speed(name: str, weights: Path, paths: list[Path]) -> list[Figure]:
         ways[f"OpenVINO, batch {batch_size}"] = throughput(backbone.net, batch_size)
     rounds = [{way: rate(run) for way, run in ways.items()} for _ in range(ROUNDS)]
     figures = [
-        Figure(f"{name}: {way}, pictures/s", None, f"{best:.0f}", best, True)
+        Figure(f"{name}: {way}, images/s", None, f"{best:.0f}", best, True)
         for way in ways
         for best in [max(found[way] for found in rounds)]
     ]
@@ -161,7 +161,7 @@ def count(batches: Iterable[np.ndarray]) -> int:
 
 
 def throughput(net: nn.Module, batch_size: int) -> Callable[[], int]:
-    """OpenVINO as it comes, for throughput, on random pictures in memory; as many requests at once as it asks for."""
+    """OpenVINO as it comes, for throughput, on random images in memory; as many requests at once as it asks for."""
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type] # it would report each import
     import openvino
 
@@ -189,7 +189,7 @@ def loop(name: str, paths: list[Path]) -> int:
 
 
 def agreement(clone: Path) -> list[Figure]:
-    """The fastest engine's rows, probes and near duplicates beside those of fp32, on all pictures of the clone."""
+    """The fastest engine's rows, probes and near duplicates beside those of fp32, on all images of the clone."""
     found = {engine: curated(clone, engine) for engine in ("auto", "reference")}
     (rows, pairs), (exact, exact_pairs) = found["auto"], found["reference"]
     figures = []

@@ -1,13 +1,13 @@
-"""Features and fine-tuning on a CUDA device: pictures a second, beside the device's own limit and beside timm.
+"""Features and fine-tuning on a CUDA device: images a second, beside the device's own limit and beside timm.
 
-    python benchmarks/gpu.py --pictures DIR [--weights FILE] [--json FILE]
+    python benchmarks/gpu.py --images DIR [--weights FILE] [--json FILE]
 
 DIR holds JPEG files, in folders or not, which are taken again and again until there are enough. --weights: those that
 torchvision has for MobileNetV2; without them, and for ResNet-50, they are random, which costs the same time.
 
 Features, at 224 px: ours is the stage's own path from files to rows, decoding on up to eight threads. Pure compute is
-the engine's own forward pass over as many pictures as it takes at once, which lie on the device. Decoding alone, and
-rows of pictures that are decoded, tell what bounds ours.
+the engine's own forward pass over as many images as it takes at once, which lie on the device. Decoding alone, and
+rows of images that are decoded, tell what bounds ours.
 
 Fine-tuning, by the preset's settings: ours is a training from cached pixels, its first epoch left out. The pure step is
 the same step over one batch on the device. The share of time that the device waited for batches counts all epochs.
@@ -41,7 +41,7 @@ from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines import cuda
 from tandem.features.engines import engine as engines
 from tandem.files import sha256
-from tandem.finetune import layers as thawing
+from tandem.finetune import layers as unfreezing
 from tandem.finetune.augment import Augment
 from tandem.finetune.loop import ImageSet, fit_images, stepper
 from tandem.finetune.trainer import FinetuneSettings, Trainer
@@ -51,7 +51,7 @@ from tandem.training.loggers import Epoch
 
 NAMES = {"resnet50": "resnet50", "mobilenet_v2": "mobilenetv2_100"}  # torchvision's and timm's
 SIZE_PX = 224
-NUM_PICTURES = 4096
+NUM_IMAGES = 4096
 BATCH_SIZE = 16  # of runtime
 WORKERS = min(8, os.cpu_count() or 1)  # of sixteen cores, more were slower
 ROUNDS = 3
@@ -75,7 +75,7 @@ SETTINGS = FinetuneSettings(
     wise_alpha=1.0,
     probe_first=False,
     mix="none",
-    augment=Augment(scale=0.35, flip=True, colour=0.2),
+    augment=Augment(scale=0.35, flip=True, color=0.2),
     size_px=96,
     precision="auto",
     seed=0,
@@ -86,16 +86,16 @@ CACHED_PX = round(SETTINGS.size_px * 8 / 7)
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, required=True)
+    parser.add_argument("--images", type=Path, required=True)
     parser.add_argument("--weights", type=Path)
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     if not torch.cuda.is_available():
         sys.exit("error: torch finds no CUDA device here, and this measures nothing else")
-    found = sorted(path for path in arguments.pictures.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    found = sorted(path for path in arguments.images.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
     if not found:
-        sys.exit(f"error: {arguments.pictures} holds no JPEG file")
-    paths = (found * -(-NUM_PICTURES // len(found)))[:NUM_PICTURES]
+        sys.exit(f"error: {arguments.images} holds no JPEG file")
+    paths = (found * -(-NUM_IMAGES // len(found)))[:NUM_IMAGES]
     figures = []
     with tempfile.TemporaryDirectory(prefix="tandem-gpu-") as work:
         train = cached(paths, Path(work) / "pixels.npy")
@@ -132,12 +132,12 @@ def features(backbone: Backbone, paths: list[Path]) -> list[Figure]:
     exact = engines.start_engine(backbone, engine="reference", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
     cosine = least_cosine(*(np.concatenate(list(each.rows(decoded[:32]))) for each in (engine, exact)))
     return [
-        told(f"{name}: features, {engine.name}, from files, pictures/s", ours),
+        told(f"{name}: features, {engine.name}, from files, images/s", ours),
         told(f"{name}: features, decoding alone", feed),
-        told(f"{name}: features, of decoded pictures", ready),
+        told(f"{name}: features, of decoded images", ready),
         told(f"{name}: features, pure compute", pure),
         share(f"{name}: features, from files over pure compute", ours / pure),
-        share(f"{name}: features, of decoded pictures over pure compute", ready / pure),
+        share(f"{name}: features, of decoded images over pure compute", ready / pure),
         Figure(f"{name}: lowest cosine to fp32", ">= 0.99", f"{cosine:.4f}", cosine, cosine >= engines.MIN_COSINE),
         *precisions(backbone, there),
         *timm_features(name, pure),
@@ -177,13 +177,13 @@ def finetuning(backbone: Backbone, num_layers: int, train: ImageSet) -> list[Fig
     part = waited.wait_seconds / sum(epochs_s)
     training = begun(backbone, num_layers)
     training.to(device)
-    thawing.set_train_mode(training.model, [training.model[1], *training.thawed.modules])
+    unfreezing.set_train_mode(training.model, [training.model[1], *training.unfrozen.modules])
     step, batch = stepper(training, train.targets, device), batch_on(device)
     with repeatable():
         pure = on_device(lambda: step(*batch), SETTINGS.batch_size)
     what = f"{name}, {num_layers} layers"
     return [
-        told(f"{what}: fine-tuning, pictures/s", ours),
+        told(f"{what}: fine-tuning, images/s", ours),
         told(f"{what}: fine-tuning, pure step", pure),
         share(f"{what}: fine-tuning over the pure step", ours / pure),
         Figure(f"{what}: share of time waited", f"< {MOST_WAITED}", f"{part:.4f}", part, part < MOST_WAITED),
@@ -249,7 +249,7 @@ def begun(backbone: Backbone, num_layers: int) -> Trainer:
     net = copy.deepcopy(backbone.net).cpu()
     with seeded(SETTINGS.seed):
         head = nn.Linear(backbone.dim, NUM_CLASSES)
-    return Trainer(net, head, thawing.unfreeze(net, num_layers, size_px=SIZE_PX), SETTINGS)
+    return Trainer(net, head, unfreezing.unfreeze(net, num_layers, size_px=SIZE_PX), SETTINGS)
 
 
 def batch_on(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
@@ -258,7 +258,7 @@ def batch_on(device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def best(run: Callable[[], int]) -> float:
-    """The median of the rounds' pictures a second."""
+    """The median of the rounds' images a second."""
     return median(rate(run) for _ in range(ROUNDS))
 
 
@@ -267,8 +267,8 @@ def rate(run: Callable[[], int]) -> float:
     return run() / (time.perf_counter() - started)
 
 
-def on_device(run: Callable[[], object], num_pictures: int) -> float:
-    """Pictures a second by the device's clock, after it is warm."""
+def on_device(run: Callable[[], object], num_images: int) -> float:
+    """Images a second by the device's clock, after it is warm."""
     rounds = []
     for _ in range(ROUNDS + 1):
         start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -277,7 +277,7 @@ def on_device(run: Callable[[], object], num_pictures: int) -> float:
             run()
         end.record()
         end.synchronize()
-        rounds.append(NUM_PASSES * num_pictures / start.elapsed_time(end) * 1000)
+        rounds.append(NUM_PASSES * num_images / start.elapsed_time(end) * 1000)
     return median(rounds[1:])
 
 

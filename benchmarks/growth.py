@@ -1,16 +1,16 @@
-"""How the stages grow with the number of pictures: time a picture, and peak memory.
+"""How the stages grow with the number of images: time an image, and peak memory.
 
     python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--json FILE]
 
-Draws small pictures that are all different, packs them as one archive of class folders for each size, and runs the
+Draws small images that are all different, packs them as one archive of class folders for each size, and runs the
 stages download, merge, extract (MobileNetV2, random weights, 32 px) and curate in a scratch clone, each as a process of
-its own. Required: a picture costs at most 1.3 times as much of the cores' time, which other work on the machine moves
+its own. Required: an image costs at most 1.3 times as much of the cores' time, which other work on the machine moves
 less than the wall, in the largest set as in that of 10,000 (the one before, if that is not there), and peak memory
 grows from the smallest to the one of 20,000 by at most a fifth, but for the tables of rows, which must be held
 somewhere: the bytes of rows.npy and hashes.npy are allowed on top, four times over. curate searches all pairs exactly,
-which grows with the square: its time is told and not required, and sets of more pictures than --curate-to are left out.
+which grows with the square: its time is told and not required, and sets of more images than --curate-to are left out.
 Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle cores; curate on
-100,000 pictures takes over half an hour more.
+100,000 images takes over half an hour more.
 """
 
 import argparse
@@ -38,10 +38,10 @@ SIDE_PX = 48
 CLASSES = ("one", "two", "three")
 STAGES = (("download", "drawn"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
 SQUARE = "curate"  # its exact search
-GROWTH = 1.3  # of the time a picture
-BASE = 10_000  # pictures
+GROWTH = 1.3  # of the time an image
+BASE = 10_000  # images
 MEMORY = 1.2
-FLAT_TO = 20_000  # pictures
+FLAT_TO = 20_000  # images
 TABLES = 4  # times that the tables of rows may be held
 # Starts a command and prints its wall time, the cores' time and its peak memory. A process of its own: a child counts
 # the memory of the parent that it was forked from, and this one is small.
@@ -64,9 +64,9 @@ class Cost(NamedTuple):
 
 
 class Grown(NamedTuple):
-    """All stages on one number of pictures. table_megabytes: of the feature rows and hashes."""
+    """All stages on one number of images. table_megabytes: of the feature rows and hashes."""
 
-    pictures: int
+    images: int
     costs: dict[str, Cost]
     table_megabytes: float
 
@@ -78,27 +78,27 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     grown = []
-    for pictures in sorted(arguments.sizes):
+    for images in sorted(arguments.sizes):
         with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
-            grown.append(run(Path(work), pictures, with_square=pictures <= arguments.curate_to))
+            grown.append(run(Path(work), images, with_square=images <= arguments.curate_to))
     print(f"\n{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     conclude([*told(grown), *times(grown), *memory(grown)], arguments.json)
 
 
-def run(work: Path, pictures: int, *, with_square: bool) -> Grown:
-    """The stages on so many pictures, in a scratch clone below `work`; with_square: also that of the exact search."""
+def run(work: Path, images: int, *, with_square: bool) -> Grown:
+    """The stages on so many images, in a scratch clone below `work`; with_square: also that of the exact search."""
     clone = work / "clone"
-    drawn_clone(clone, pictures)
+    drawn_clone(clone, images)
     costs = {stage[0]: cost(clone, *stage) for stage in STAGES if with_square or stage[0] != SQUARE}
     tables = [clone / "data/extract/mobilenet_v2/rows.npy", clone / "data/merge/hashes.npy"]
-    return Grown(pictures, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    return Grown(images, costs, sum(path.stat().st_size for path in tables) / 1e6)
 
 
-def drawn_clone(clone: Path, pictures: int) -> None:
-    """A scratch clone whose one source is an archive beside it of so many drawn pictures."""
+def drawn_clone(clone: Path, images: int) -> None:
+    """A scratch clone whose one source is an archive beside it of so many drawn images."""
     archive = clone.with_suffix(".zip")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    pack(archive, pictures)
+    pack(archive, images)
     real_photos.prepare(clone, "sample", clone.parent, {})
     values = real_photos.read_params(clone)
     values["sources"] = {
@@ -106,21 +106,21 @@ def drawn_clone(clone: Path, pictures: int) -> None:
     }
     values["labels"] = {"classes": {name: [] for name in CLASSES}, "ignore": [], "by_source": {}}
     values["extract"]["size_px"] = 32
-    # drawn at random, these pictures are alike to a random backbone: pairs that are near would be all there are
-    values["curate"]["candidates"] = {"similarity": 0.99999, "hash_bits": 4, "neighbours": 1}
+    # drawn at random, these images are alike to a random backbone: pairs that are near would be all there are
+    values["curate"]["candidates"] = {"similarity": 0.99999, "hash_bits": 4, "neighbors": 1}
     real_photos.write_params(clone, values)
 
 
-def pack(archive: Path, pictures: int) -> None:
-    """A zip of drawn pictures in class folders."""
+def pack(archive: Path, images: int) -> None:
+    """A zip of drawn images in class folders."""
     with zipfile.ZipFile(archive, "w") as file:
-        for number, data in enumerate(tqdm(drawn(pictures), "draw", total=pictures, unit="picture", disable=None)):
+        for number, data in enumerate(tqdm(drawn(images), "draw", total=images, unit="image", disable=None)):
             file.writestr(f"drawn/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
 
 
-def drawn(pictures: int) -> Iterator[bytes]:
-    """Soft coloured patches, each picture by a seed of its own, as JPEG."""
-    for number in range(pictures):
+def drawn(images: int) -> Iterator[bytes]:
+    """Soft colored patches, each image by a seed of its own, as JPEG."""
+    for number in range(images):
         patches = np.random.default_rng(number).integers(256, size=(6, 6, 3), dtype=np.uint8)
         image, data = Image.fromarray(patches).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), io.BytesIO()
         image.save(data, "JPEG", quality=85)
@@ -142,7 +142,7 @@ def cost(clone: Path, stage: str, *arguments: str) -> Cost:
 def told(grown: list[Grown]) -> list[Figure]:
     return [
         Figure(
-            f"{stage}: {size.pictures} pictures, s, and core-ms a picture",
+            f"{stage}: {size.images} images, s, and core-ms an image",
             None,
             f"{size.costs[stage].seconds:.1f}, {milliseconds(size, stage):.2f}",
             0.0,
@@ -158,10 +158,10 @@ def times(grown: list[Grown]) -> list[Figure]:
     """Of the largest set against that of BASE, or the one before."""
     figures = []
     for before, after in list(pairwise(grown))[-1:]:
-        before = next((size for size in grown[:-1] if size.pictures == BASE), before)
+        before = next((size for size in grown[:-1] if size.images == BASE), before)
         for stage in after.costs:
             ratio, is_free = milliseconds(after, stage) / milliseconds(before, stage), stage == SQUARE
-            what = f"{stage}: time a picture, {after.pictures} against {before.pictures}"
+            what = f"{stage}: time an image, {after.images} against {before.images}"
             required = None if is_free else f"<= {GROWTH}"
             figures.append(Figure(what, required, f"{ratio:.2f}", ratio, is_free or ratio <= GROWTH))
     return figures
@@ -169,19 +169,19 @@ def times(grown: list[Grown]) -> list[Figure]:
 
 def memory(grown: list[Grown]) -> list[Figure]:
     figures = []
-    first, last = grown[0], max((size for size in grown if size.pictures <= FLAT_TO), key=lambda size: size.pictures)
+    first, last = grown[0], max((size for size in grown if size.images <= FLAT_TO), key=lambda size: size.images)
     for stage in last.costs:
         tables = TABLES * (last.table_megabytes - first.table_megabytes)
         ratio = max(last.costs[stage].megabytes - tables, 0) / first.costs[stage].megabytes
-        what = f"{stage}: peak memory, {last.pictures} against {first.pictures}, but tables"
+        what = f"{stage}: peak memory, {last.images} against {first.images}, but tables"
         text = f"{ratio:.2f} ({last.costs[stage].megabytes:.0f} MB)"
         figures.append(Figure(what, f"<= {MEMORY}", text, ratio, ratio <= MEMORY))
     return figures
 
 
 def milliseconds(size: Grown, stage: str) -> float:
-    """A picture's share of the time of all cores."""
-    return 1000 * size.costs[stage].core_seconds / size.pictures
+    """An image's share of the time of all cores."""
+    return 1000 * size.costs[stage].core_seconds / size.images
 
 
 if __name__ == "__main__":

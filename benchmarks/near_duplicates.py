@@ -1,23 +1,23 @@
-"""How many copies of real photographs are found, and how many other pictures are taken for copies, beside peers.
+"""How many copies of real photographs are found, and how many other images are taken for copies, beside peers.
 
     python benchmarks/near_duplicates.py [--archives DIR] [--originals 250] [--json FILE]
 
-Without --archives: of the embedded sample's pictures, one of each scene, by the sample's parameters and random weights;
-its pictures have 96 px, for which a pass costs nearly nothing, so the cost is only told there.
+Without --archives: of the embedded sample's images, one of each scene, by the sample's parameters and random weights;
+its images have 96 px, for which a pass costs nearly nothing, so the cost is only told there.
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Byte copies are
 dropped; what is left are the originals. Some of them, drawn by a seed, are copied by each transformation, saved again
 as JPEG 90. Twice as many originals as are copied, or all that there are, go with the copies of one transformation
 at a time through the pairing of tandem.curation.duplicates.find with the parameters of presets/vehicles.yaml. Recall: share of the
 copies that are paired with their original. Precision, over all transformations: 1 - wrong pairs / pairs.
 
-A pair of pictures of different originals is wrong unless those are natural copies, which the archives hold too. That
-is decided apart from the code under test: at 512 px, SIFT points matched by OpenCV, for a really mirrored picture too,
+A pair of images of different originals is wrong unless those are natural copies, which the archives hold too. That
+is decided apart from the code under test: at 512 px, SIFT points matched by OpenCV, for a really mirrored image too,
 a RANSAC homography with 20 inliers or more, and pixels that correlate by 0.98 or more on the overlap. It is asked of
-the originals' nearest neighbours by features and of every pair that our pairing reports; copies of copies are copies.
+the originals' nearest neighbors by features and of every pair that our pairing reports; copies of copies are copies.
 
 Peers get the threshold that finds the most copies at a precision of 0.99 or more, chosen in hindsight on the very same
-pictures. FiftyOne Brain's near duplicates are by their definition (centred features; in order, what is near to a kept
-picture is dropped and named with the nearest kept one), not through its database, in hindsight and at its default of
+images. FiftyOne Brain's near duplicates are by their definition (centerd features; in order, what is near to a kept
+image is dropped and named with the nearest kept one), not through its database, in hindsight and at its default of
 0.2. imagededup runs only where it can be imported, its CNN only where its weights can be had.
 
 Times are of the processor, all threads together, so that they can be compared on a busy machine too. Prints required
@@ -99,7 +99,7 @@ NATURAL_POINTS = 600
 NATURAL_RATIO = 0.75
 NATURAL_INLIERS = 20
 NATURAL_CORRELATION = 0.98
-NATURAL_OVERLAP = 0.25  # of the smaller picture
+NATURAL_OVERLAP = 0.25  # of the smaller image
 NATURAL_BLUR_PX = 2.0
 NATURAL_NEIGHBOURS = 5
 NATURAL_COSINE = 0.5  # what is less alike is not looked at
@@ -141,7 +141,7 @@ def turned(image: Image.Image, rng: random.Random) -> Image.Image:
     return image.transpose(rng.choice(turns))
 
 
-def greyed(image: Image.Image, _: random.Random) -> Image.Image:
+def grayed(image: Image.Image, _: random.Random) -> Image.Image:
     return image.convert("L").convert("RGB")
 
 
@@ -176,7 +176,7 @@ TRANSFORMS: dict[str, Transform] = {
     "flipped": flipped,
     "rotated 5-15 degrees": rotated,
     "turned 90/180/270": turned,
-    "greyed": greyed,
+    "grayed": grayed,
     "brightness 0.6/1.4": brightened,
     "blurred": blurred,
     "letterboxed": letterboxed,
@@ -184,7 +184,7 @@ TRANSFORMS: dict[str, Transform] = {
 }
 
 
-class Pictures(NamedTuple):
+class Images(NamedTuple):
     """paths: the originals, then each transformation's copies in the order of TRANSFORMS. original_of: row -> row."""
 
     paths: list[Path]
@@ -230,29 +230,29 @@ def main() -> None:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tandem-near-") as work, tempfile.TemporaryDirectory() as drawn:
         if arguments.archives is None:
-            pictures = draw(scenes(Path(drawn)), arguments.originals, Path(work))
-            figures = compare(pictures, None, params.read_params(ROOT / "presets/sample.yaml"))
+            images = draw(scenes(Path(drawn)), arguments.originals, Path(work))
+            figures = compare(images, None, params.read_params(ROOT / "presets/sample.yaml"))
         else:
             archives = arguments.archives.resolve()
             if missing := [name for name in (WEIGHTS, *ARCHIVES) if not (archives / name).is_file()]:
                 sys.exit(f"error: {archives} lacks {', '.join(missing)}")
-            pictures = draw(originals(archives), arguments.originals, Path(work))
-            figures = compare(pictures, archives / WEIGHTS, params.read_params(ROOT / "presets/vehicles.yaml"))
+            images = draw(originals(archives), arguments.originals, Path(work))
+            figures = compare(images, archives / WEIGHTS, params.read_params(ROOT / "presets/vehicles.yaml"))
     conclude(figures, arguments.json)
 
 
 def scenes(folder: Path) -> list[bytes]:
-    """One picture of each scene of the embedded sample."""
+    """One image of each scene of the embedded sample."""
     files: dict[str, bytes] = {}
     for manner in ("kaggle", "roboflow"):
         (folder / manner).mkdir()
         sample.generate_sample(folder / manner, manner=manner, seed=7)
         for path, scene in read_json(folder / manner / sample.TRUTH_FILE)["scenes"].items():
             files.setdefault(scene, (folder / path).read_bytes())
-    return [data for data in files.values() if is_picture(data)]
+    return [data for data in files.values() if is_image(data)]
 
 
-def draw(everything: Sequence[bytes], num_copied: int, folder: Path) -> Pictures:
+def draw(everything: Sequence[bytes], num_copied: int, folder: Path) -> Images:
     """Write the originals and the transformed copies of `num_copied` of them."""
     rng = random.Random(SEED)
     pool = sorted(rng.sample(range(len(everything)), min(len(everything), POOL * num_copied)))
@@ -271,7 +271,7 @@ def draw(everything: Sequence[bytes], num_copied: int, folder: Path) -> Pictures
             paths.append(folder / f"{row:05}-{number:02}.jpg")
             transform(image, rng).save(paths[-1], quality=JPEG_QUALITY)
             original_of.append(row)
-    return Pictures(paths, len(pool), np.array(original_of))
+    return Images(paths, len(pool), np.array(original_of))
 
 
 def originals(archives: Path) -> list[bytes]:
@@ -283,10 +283,10 @@ def originals(archives: Path) -> list[bytes]:
                 if member.lower().endswith((".jpg", ".jpeg", ".png", ".webp")):
                     data = archive.read(member)
                     files.setdefault(hashlib.sha256(data).hexdigest(), data)
-    return [data for data in files.values() if is_picture(data)]
+    return [data for data in files.values() if is_image(data)]
 
 
-def is_picture(data: bytes) -> bool:
+def is_image(data: bytes) -> bool:
     try:
         decode(data, min_side_px=32, max_pixels=100_000_000)
     except CorruptImageError:
@@ -300,26 +300,26 @@ def jpeg(image: Image.Image, *, quality: int) -> Image.Image:
     return decode(data.tobytes(), min_side_px=1, max_pixels=2**63).image
 
 
-def compare(pictures: Pictures, weights: Path | None, preset: Mapping[str, Any]) -> list[Figure]:
+def compare(images: Images, weights: Path | None, preset: Mapping[str, Any]) -> list[Figure]:
     """Run ours and the peers, print recall by transformation, and return the table's figures. weights: None: random."""
-    x, pass_ms = features(pictures.paths, weights, preset)
-    ours, cost_ms = our_pairs(pictures, x, curation.Settings.from_params(preset["curate"]))
+    x, pass_ms = features(images.paths, weights, preset)
+    ours, cost_ms = our_pairs(images, x, curation.Settings.from_params(preset["curate"]))
     log("natural copies")
-    asked = np.concatenate([nearest(x[: pictures.num_originals]), between_originals(pictures, ours.found.values())])
-    natural = natural_copies(pictures.paths, np.unique(asked, axis=0))
-    copy_of = components(pictures.num_originals, first=natural[:, 0], second=natural[:, 1])
-    runs = [ours, *peers(pictures, x, copy_of)]
-    scores = [score(run.found, pictures, copy_of) for run in runs]
-    print_table(pictures, runs, scores)
-    print_wrong(pictures, ours, copy_of)
-    found = {tuple(pair) for pair in between_originals(pictures, ours.found.values()).tolist()}
+    asked = np.concatenate([nearest(x[: images.num_originals]), between_originals(images, ours.found.values())])
+    natural = natural_copies(images.paths, np.unique(asked, axis=0))
+    copy_of = components(images.num_originals, first=natural[:, 0], second=natural[:, 1])
+    runs = [ours, *peers(images, x, copy_of)]
+    scores = [score(run.found, images, copy_of) for run in runs]
+    print_table(images, runs, scores)
+    print_wrong(images, ours, copy_of)
+    found = {tuple(pair) for pair in between_originals(images, ours.found.values()).tolist()}
     caught = sum(tuple(pair) in found for pair in natural.tolist())
     costs, is_timed = (cost_ms, pass_ms), weights is not None
     return figures(runs, scores, costs=costs, is_timed=is_timed, natural=(len(natural), caught))
 
 
 def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, Any]) -> tuple[np.ndarray, float]:
-    """(N, D) MobileNetV2 rows as the extract stage makes them, and milliseconds a picture, decoding included."""
+    """(N, D) MobileNetV2 rows as the extract stage makes them, and milliseconds an image, decoding included."""
     log(f"features, load {os.getloadavg()[0]:.1f}")
     transform = {key: preset["extract"][key] for key in ("size_px", "resize")}
     source, digest = (str(weights), sha256(weights)) if weights else ("random", None)
@@ -335,25 +335,25 @@ def features(paths: Sequence[Path], weights: Path | None, preset: Mapping[str, A
     return x, 1000 * (time.process_time() - started) / len(paths)
 
 
-def our_pairs(pictures: Pictures, x: np.ndarray, settings: curation.Settings) -> tuple[Run, float]:
-    """Our pairs, and our milliseconds a picture: its hash, and a run's seconds shared out over its pictures, the mean
+def our_pairs(images: Images, x: np.ndarray, settings: curation.Settings) -> tuple[Run, float]:
+    """Our pairs, and our milliseconds an image: its hash, and a run's seconds shared out over its images, the mean
     of all runs; each run makes its sketches anew. The merge hashes what it has decoded anyhow, so decoding is not
     counted there.
     """
     log("hashes")
-    hashes, hash_seconds = our_hashes(pictures.paths)
+    hashes, hash_seconds = our_hashes(images.paths)
     found, seconds, num_rows = {}, 0.0, 0
     for name in TRANSFORMS:
         log(f"our pairs: {name}")
-        rows = pictures.rows(name)
-        keypoints_of = alignment.keypoints_reader([pictures.paths[row] for row in rows])
+        rows = images.rows(name)
+        keypoints_of = alignment.keypoints_reader([images.paths[row] for row in rows])
         started = time.process_time()
         looked = copies.verify_candidates(x[rows], hashes[rows], keypoints_of, candidates=settings.candidates)
         pairs = looked.where(looked.correlation >= settings.correlation).pairs
         seconds += time.process_time() - started
         num_rows += len(rows)
         found[name] = rows[pairs.rows]
-    cost_ms = 1000 * (hash_seconds / len(pictures.paths) + seconds / num_rows)
+    cost_ms = 1000 * (hash_seconds / len(images.paths) + seconds / num_rows)
     return Run("ours", found, hash_seconds + seconds), cost_ms
 
 
@@ -367,32 +367,32 @@ def our_hashes(paths: Sequence[Path]) -> tuple[np.ndarray, float]:
     return np.stack(rows), seconds
 
 
-def peers(pictures: Pictures, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
+def peers(images: Images, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
     """Each with its threshold in its name. Seconds leave out what the plain features cost: ours has them too."""
     log("peers")
     started = time.process_time()
-    runs = [in_hindsight("plain features", x, pictures, copy_of, floor=0.7, started=started)]
-    runs += brain(pictures, x, copy_of)
-    folder = pictures.paths[0].parent
+    runs = [in_hindsight("plain features", x, images, copy_of, floor=0.7, started=started)]
+    runs += brain(images, x, copy_of)
+    folder = images.paths[0].parent
     if importlib.util.find_spec("imagededup") is None:
         print("imagededup: not installed; ImageHash's pHash stands in for its own")
         started = time.process_time()
-        bits = np.stack([imagehash.phash(Image.open(path)).hash.ravel() for path in pictures.paths])
+        bits = np.stack([imagehash.phash(Image.open(path)).hash.ravel() for path in images.paths])
         return [
             *runs,
-            in_hindsight("ImageHash pHash, 64 bits", signs(bits), pictures, copy_of, floor=0.3, started=started),
+            in_hindsight("ImageHash pHash, 64 bits", signs(bits), images, copy_of, floor=0.3, started=started),
         ]
     methods = importlib.import_module("imagededup.methods")
     started = time.process_time()
     codes = methods.PHash(verbose=False).encode_images(str(folder), num_enc_workers=0)
-    bits = np.stack([as_bits(codes[path.name]) for path in pictures.paths])
-    runs.append(in_hindsight("imagededup pHash", signs(bits), pictures, copy_of, floor=0.3, started=started))
+    bits = np.stack([as_bits(codes[path.name]) for path in images.paths])
+    runs.append(in_hindsight("imagededup pHash", signs(bits), images, copy_of, floor=0.3, started=started))
     started = time.process_time()
     rows = dedup_cnn(folder)
     if rows is None:
         return runs
-    y = np.stack([rows[path.name] for path in pictures.paths])
-    return [*runs, in_hindsight("imagededup CNN", y, pictures, copy_of, floor=0.7, started=started)]
+    y = np.stack([rows[path.name] for path in images.paths])
+    return [*runs, in_hindsight("imagededup CNN", y, images, copy_of, floor=0.7, started=started)]
 
 
 def signs(bits: np.ndarray) -> np.ndarray:
@@ -415,13 +415,11 @@ def dedup_cnn(folder: Path) -> Mapping[str, np.ndarray] | None:
         return cnn.encode_images(str(folder))
 
 
-def in_hindsight(
-    name: str, x: np.ndarray, pictures: Pictures, copy_of: np.ndarray, *, floor: float, started: float
-) -> Run:
+def in_hindsight(name: str, x: np.ndarray, images: Images, copy_of: np.ndarray, *, floor: float, started: float) -> Run:
     """The pairs whose cosine reaches the best threshold that there is at or above `floor`."""
-    near = {name: near_rows(x, pictures.rows(name), floor) for name in TRANSFORMS}
+    near = {name: near_rows(x, images.rows(name), floor) for name in TRANSFORMS}
     pairs, cosines = (np.concatenate(part) for part in zip(*near.values(), strict=True))
-    least = best_threshold(cosines, is_wrong(pairs, pictures.original_of, copy_of))
+    least = best_threshold(cosines, is_wrong(pairs, images.original_of, copy_of))
     found = {key: pairs[cosines >= least] for key, (pairs, cosines) in near.items()}
     return Run(f"{name} >= {least:.3f}", found, time.process_time() - started)
 
@@ -443,22 +441,22 @@ def best_threshold(similarity: np.ndarray, wrong: np.ndarray) -> float:
     return float(ranked[fits][-1]) if fits.any() else np.inf
 
 
-def brain(pictures: Pictures, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
+def brain(images: Images, x: np.ndarray, copy_of: np.ndarray) -> list[Run]:
     """FiftyOne Brain's near duplicates by their definition, at the best of BRAIN_DISTANCES and at its default."""
     started = time.process_time()
-    likeness = {name: centred(x[pictures.rows(name)]) for name in TRANSFORMS}
+    likeness = {name: centerd(x[images.rows(name)]) for name in TRANSFORMS}
     tried = {}
     for distance in BRAIN_DISTANCES:
         pairs = {name: to_nearest_kept(likeness[name], 1 - distance) for name in TRANSFORMS}
-        tried[distance] = {name: pictures.rows(name)[pairs[name]] for name in TRANSFORMS}
-    scores = {distance: score(found, pictures, copy_of) for distance, found in tried.items()}
+        tried[distance] = {name: images.rows(name)[pairs[name]] for name in TRANSFORMS}
+    scores = {distance: score(found, images, copy_of) for distance, found in tried.items()}
     fit = [distance for distance in BRAIN_DISTANCES if scores[distance].precision >= MIN_PRECISION]
     best = max(fit or BRAIN_DISTANCES[:1], key=lambda distance: scores[distance].recall)
     seconds = (time.process_time() - started) / len(tried)
     return [Run(f"FiftyOne Brain <= {distance}", tried[distance], seconds) for distance in (best, 0.2)]
 
 
-def centred(x: np.ndarray) -> np.ndarray:
+def centerd(x: np.ndarray) -> np.ndarray:
     """(N, N) cosines of the rows less their mean."""
     rows = x - x.mean(axis=0)
     rows /= np.linalg.norm(rows, axis=1, keepdims=True)
@@ -475,14 +473,14 @@ def to_nearest_kept(likeness: np.ndarray, least: float) -> np.ndarray:
     return np.stack([kept[likeness[np.ix_(dropped, kept)].argmax(axis=1)], dropped], axis=1)
 
 
-def score(found: By, pictures: Pictures, copy_of: np.ndarray) -> Score:
+def score(found: By, images: Images, copy_of: np.ndarray) -> Score:
     """copy_of: the same number for originals that are natural copies of one another."""
     recalls, wrong = {}, 0
     for name, pairs in found.items():
-        of = pictures.original_of[pairs]
+        of = images.original_of[pairs]
         paired = np.unique(pairs[of[:, 0] == of[:, 1]].max(axis=1, initial=-1))  # copies come after the originals
-        recalls[name] = len(paired) / (len(pictures.rows(name)) - pictures.num_originals)
-        wrong += int(is_wrong(pairs, pictures.original_of, copy_of).sum())
+        recalls[name] = len(paired) / (len(images.rows(name)) - images.num_originals)
+        wrong += int(is_wrong(pairs, images.original_of, copy_of).sum())
     return Score(recalls, sum(map(len, found.values())), wrong)
 
 
@@ -490,9 +488,9 @@ def is_wrong(pairs: np.ndarray, original_of: np.ndarray, copy_of: np.ndarray) ->
     return copy_of[original_of[pairs[:, 0]]] != copy_of[original_of[pairs[:, 1]]]
 
 
-def between_originals(pictures: Pictures, found: Iterable[np.ndarray]) -> np.ndarray:
+def between_originals(images: Images, found: Iterable[np.ndarray]) -> np.ndarray:
     """(P, 2) the originals of the pairs, first < second, unique, without those of one original."""
-    of = np.sort(pictures.original_of[np.concatenate(list(found))], axis=1)
+    of = np.sort(images.original_of[np.concatenate(list(found))], axis=1)
     return np.unique(of[of[:, 0] != of[:, 1]], axis=0)
 
 
@@ -508,14 +506,14 @@ def nearest(x: np.ndarray) -> np.ndarray:
 
 
 def natural_copies(paths: Sequence[Path], pairs: np.ndarray) -> np.ndarray:
-    """(P, 2) those of the pairs that show the same picture, by the rule above."""
+    """(P, 2) those of the pairs that show the same image, by the rule above."""
 
     @cache
     def look(row: int, is_mirrored: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        grey = decode(paths[row].read_bytes(), min_side_px=1, max_pixels=2**63).image.convert("L")
-        scale = NATURAL_PX / max(grey.size)
-        grey = grey.resize((max(1, round(grey.width * scale)), max(1, round(grey.height * scale))))
-        pixels = np.asarray(ImageOps.mirror(grey) if is_mirrored else grey)
+        gray = decode(paths[row].read_bytes(), min_side_px=1, max_pixels=2**63).image.convert("L")
+        scale = NATURAL_PX / max(gray.size)
+        gray = gray.resize((max(1, round(gray.width * scale)), max(1, round(gray.height * scale))))
+        pixels = np.asarray(ImageOps.mirror(gray) if is_mirrored else gray)
         points, rows = cv2.SIFT.create(nfeatures=NATURAL_POINTS).detectAndCompute(pixels, None)
         at = np.array([point.pt for point in points], dtype=np.float32).reshape(-1, 2)
         return pixels, at, np.zeros((0, 128), dtype=np.float32) if rows is None else rows
@@ -550,10 +548,10 @@ def overlaid(one: tuple[np.ndarray, np.ndarray, np.ndarray], other: tuple[np.nda
     return float(np.corrcoef(*smooth)[0, 1]) if min(part.std() for part in smooth) > 0 else 0.0
 
 
-def print_table(pictures: Pictures, runs: Sequence[Run], scores: Sequence[Score]) -> None:
+def print_table(images: Images, runs: Sequence[Run], scores: Sequence[Score]) -> None:
     """Recall by transformation, a column a method."""
-    num_copies = len(pictures.paths) - pictures.num_originals
-    print(f"\n{pictures.num_originals} originals, {num_copies} copies; load {os.getloadavg()[0]:.1f}; recall:")
+    num_copies = len(images.paths) - images.num_originals
+    print(f"\n{images.num_originals} originals, {num_copies} copies; load {os.getloadavg()[0]:.1f}; recall:")
     for number, run in enumerate(runs):
         print(f"  ({number}) {run.name}")
     print(f"{'':<26}" + "".join(f"{f'({number})':>8}" for number in range(len(runs))))
@@ -566,10 +564,10 @@ def print_table(pictures: Pictures, runs: Sequence[Run], scores: Sequence[Score]
     print(f"{'seconds':<26}" + "".join(f"{run.seconds:>8.1f}" for run in runs) + "\n")
 
 
-def print_wrong(pictures: Pictures, ours: Run, copy_of: np.ndarray) -> None:
+def print_wrong(images: Images, ours: Run, copy_of: np.ndarray) -> None:
     """Our wrong pairs by their originals, most frequent first."""
     pairs = np.concatenate(list(ours.found.values()))
-    of = np.sort(pictures.original_of[pairs[is_wrong(pairs, pictures.original_of, copy_of)]], axis=1)
+    of = np.sort(images.original_of[pairs[is_wrong(pairs, images.original_of, copy_of)]], axis=1)
     unique, counts = np.unique(of, axis=0, return_counts=True)
     order = np.argsort(-counts, kind="stable")
     shown = [f"{unique[k][0]}-{unique[k][1]} x{counts[k]}" for k in order[:12]]
@@ -584,7 +582,7 @@ def figures(
     is_timed: bool,
     natural: tuple[int, int],
 ) -> list[Figure]:
-    """costs: ours and that of a pass, in ms a picture; is_timed: whether ours must be the lower one."""
+    """costs: ours and that of a pass, in ms an image; is_timed: whether ours must be the lower one."""
     ours, (cost_ms, pass_ms) = scores[0], costs
     found = [
         least("our recall over all transformations", ours.recall, MIN_RECALL),
@@ -594,8 +592,8 @@ def figures(
         found.append(ahead(f"our recall, ahead of {run.name}", ours.recall, peer.recall))
         found.append(ahead(f"our precision, ahead of {run.name}", ours.precision, peer.precision))
     limit, is_cheap = (f"< {pass_ms:.1f}", cost_ms < pass_ms) if is_timed else (None, True)
-    found.append(Figure("our cost a picture, ms", limit, f"{cost_ms:.1f}", cost_ms, is_cheap))
-    found.append(Figure("one pass of MobileNetV2 a picture, ms", None, f"{pass_ms:.1f}", pass_ms, True))
+    found.append(Figure("our cost an image, ms", limit, f"{cost_ms:.1f}", cost_ms, is_cheap))
+    found.append(Figure("one pass of MobileNetV2 an image, ms", None, f"{pass_ms:.1f}", pass_ms, True))
     found.append(Figure("natural copies among the originals, pairs", None, f"{natural[0]}", natural[0], True))
     found.append(Figure("... of them paired by ours", None, f"{natural[1]}", natural[1], True))
     return found

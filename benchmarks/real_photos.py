@@ -126,16 +126,16 @@ def scenes(archives: Path, clone: Path) -> list[Figure]:
 
 
 def add_tuned(values: dict[str, Any]) -> None:
-    """MobileNetV2 once more, by another name, with its last layer thawed."""
+    """MobileNetV2 once more, by another name, with its last layer unfrozen."""
     values["backbones"][TUNED] = {"architecture": "mobilenet_v2", **values["backbones"]["mobilenet_v2"]}
     values["train"]["trainable_backbone_layers"] = {TUNED: 1}
     values["study"]["seeds"] = 1
 
 
-def thaw_resnet50(values: dict[str, Any]) -> None:
-    """ResNet-50 trained from its random weights: more epochs, a higher lr, and smaller pictures for the time's sake.
+def unfreeze_resnet50(values: dict[str, Any]) -> None:
+    """ResNet-50 trained from its random weights: more epochs, a higher lr, and smaller images for the time's sake.
 
-    Crops are not much smaller than the pictures that features are drawn of: a network from nothing knows no other size.
+    Crops are not much smaller than the images that features are drawn of: a network from nothing knows no other size.
     """
     values["extract"]["size_px"] = 224
     values["train"]["trainable_backbone_layers"] = {"resnet50": 5}
@@ -145,7 +145,7 @@ def thaw_resnet50(values: dict[str, Any]) -> None:
 def from_scratch(clone: Path) -> list[Figure]:
     """The third run; the parameters are left as they were before it."""
     before = read_params(clone)
-    change(clone, thaw_resnet50)
+    change(clone, unfreeze_resnet50)
     repro(clone, "curate")
     seconds = timed(clone, "finetune@resnet50")
     repro(clone, "evaluate")
@@ -165,13 +165,13 @@ def repeat(clone: Path, seed: int) -> SplitResult:
     change(clone, lambda values: values["curate"].update(seed=seed))
     repro(clone, "evaluate")
     samples = load_samples(clone / "data/curate")
-    singles, ensemble = list(read_params(clone)["backbones"]), read_json(clone / "data/ensemble/shipped.json")
+    singles, ensemble = list(read_params(clone)["backbones"]), read_json(clone / "data/ensemble/selected.json")
     folders = {name: clone / "data/train" / name for name in singles}
     folders |= {kind: clone / "data/ensemble" / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
     logits = load_logits_of(paths, ids=samples.ids, class_names=samples.class_names)
     single = report.best_on_val({name: logits[name] for name in singles}, samples)
-    return SplitResult(seed, samples, logits, selected=ensemble["shipped"], single=single)
+    return SplitResult(seed, samples, logits, selected=ensemble["selected"], single=single)
 
 
 def scored(repeats: Sequence[SplitResult]) -> list[Figure]:
@@ -180,26 +180,28 @@ def scored(repeats: Sequence[SplitResult]) -> list[Figure]:
         repeats, settings=report.Settings(draws=2000, max_error=0.05, seed=0)
     )
     frozen, tuned = (summary["models"][name]["top1_accuracy"]["mean"] for name in ("mobilenet_v2", TUNED))
-    gain, ece = summary["shipped_minus_best_single"]["top1_accuracy"], summary["together"]["ece"]["value"]
+    gain, ece = summary["selected_minus_best_single"]["top1_accuracy"], summary["together"]["ece"]["value"]
     limits, chance = f"{gain['low']:+.3f} to {gain['high']:+.3f}", summary["together"]["ece_by_chance"]
     return [
         at_least("vehicles: frozen MobileNetV2, top-1 accuracy", 0.905, frozen),
         at_least("vehicles: fine-tuned MobileNetV2", 0.92, tuned),
         Figure("vehicles: fine-tuned minus frozen", "> 0", f"{tuned - frozen:+.4f}", tuned - frozen, tuned > frozen),
-        Figure("vehicles: shipped minus best single", "> 0", f"{gain['value']:+.4f}", gain["value"], gain["value"] > 0),
+        Figure(
+            "vehicles: selected minus best single", "> 0", f"{gain['value']:+.4f}", gain["value"], gain["value"] > 0
+        ),
         Figure("  its 95 % interval over groups, p value", None, f"{limits}, {gain['p_value']:.2f}", gain["low"], True),
-        at_most("vehicles: ECE of what is shipped, all splits together", 0.03, ece),
+        at_most("vehicles: ECE of what is selected, all splits together", 0.03, ece),
         Figure("  by chance, if calibrated: mean, 95 %", None, f"{chance['mean']:.3f}, {chance['high']:.3f}", 0, True),
         *told("vehicles", repeats),
     ]
 
 
 def told(preset: str, repeats: Sequence[SplitResult]) -> list[Figure]:
-    """Mean and range over the seeds of each model's test accuracy, and of what would be shipped."""
+    """Mean and range over the seeds of each model's test accuracy, and of what would be selected."""
     rows = repeated_splits.split_scores(repeats)
     figures = []
-    for model in [*repeats[0].logits, "shipped"]:
-        own = [row for row in rows if row.model == model or (model == "shipped" and row.is_selected)]
+    for model in [*repeats[0].logits, "selected"]:
+        own = [row for row in rows if row.model == model or (model == "selected" and row.is_selected)]
         values = [row.top1_accuracy for row in own]
         text = f"{mean(values):.3f} ({min(values):.2f}-{max(values):.2f}), {mean(row.log_loss for row in own):.3f}"
         figures.append(Figure(f"{preset}: {model} top-1 accuracy, log loss", None, text, mean(values), True))

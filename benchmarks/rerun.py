@@ -3,12 +3,12 @@
     python benchmarks/rerun.py [--archives DIR] [--sizes 1000 20000] [--json FILE]
 
 With DIR, which is as for benchmarks/real_photos.py, the vehicles preset runs once in a scratch clone and then again as
-`dvc exp run -S train.lr=...`: with the head that it ships, which is fitted whole and takes no notice of lr (its stages
+`dvc exp run -S train.lr=...`: with the head that it selects, which is fitted whole and takes no notice of lr (its stages
 run again all the same), and with a linear head, which is trained by it. The stages' own is what their scripts take when
 they are run alone, one after the other, and is to be the larger half; of that their starts, the interpreter and its
 imports, are what processes take that do no more. The rest of the wall is DVC. Each is the least of five rounds.
 
-Then, for each size, that many small drawn pictures go through the stages up to curate, and `dvc repro curate` with
+Then, for each size, that many small drawn images go through the stages up to curate, and `dvc repro curate` with
 nothing to do is held against `dvc status --with-deps curate`, which looks at the same stages, by turns.
 
 Prints required beside reached and exits 1 when a figure falls short. About ten minutes on two idle cores.
@@ -82,15 +82,15 @@ def least(clone: Path, *arguments: str) -> float:
     return min(timed(clone, sys.executable, *arguments)[0] for _ in range(ROUNDS))
 
 
-def no_op(clone: Path, pictures: int) -> Figure:
-    growth.drawn_clone(clone, pictures)
+def no_op(clone: Path, images: int) -> Figure:
+    growth.drawn_clone(clone, images)
     real_photos.repro(clone, "curate")
     commands = (("status", "--with-deps", "curate"), ("repro", "curate"))
     walls = [[dvc(clone, *command)[0] for command in commands] for _ in range(ROUNDS)]
     status, repro = (min(column) for column in zip(*walls, strict=True))
     ratio = repro / status
     text = f"{ratio:.2f} ({repro:.1f} s)"
-    return Figure(f"nothing to do, {pictures} pictures: over status", f"<= {NO_OP}", text, ratio, ratio <= NO_OP)
+    return Figure(f"nothing to do, {images} images: over status", f"<= {NO_OP}", text, ratio, ratio <= NO_OP)
 
 
 def dvc(clone: Path, *arguments: str) -> tuple[float, str]:

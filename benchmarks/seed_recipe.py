@@ -9,7 +9,7 @@ beside it the project's own head on the same split by group. A training serves e
 scored. About fifteen minutes on two idle cores.
 
 A claim is the recipe's accuracy on its own test set at the epoch that it chooses. The honest figure is that of the same
-training on the split by group, tested on correctly prepared pictures at the epoch that is best on validation; of the
+training on the split by group, tested on correctly prepared images at the epoch that is best on validation; of the
 faults only a drifting backbone changes it, since the others bend the measurement and not the model.
 
 Prints required beside reached and exits 1 when a figure falls short.
@@ -51,7 +51,7 @@ PLATEAU_FACTOR = 0.2
 PLATEAU_PATIENCE = 10
 DROPOUT = 0.2  # before the last layer, as torchvision's MobileNetV2 has it
 # Its faults.
-RAW = "test pictures not normalised"
+RAW = "test images not normalised"
 DRIFT = "frozen backbone in train mode"
 BY_FILE = "each file drawn alone, copies and all"
 ON_TEST = "epoch chosen on the test set"
@@ -65,7 +65,7 @@ Curve = list[dict[tuple[str, bool], float]]  # an epoch each: (split, is normali
 
 
 class Part(NamedTuple):
-    """One split. rows: of the pictures, (n,) int64, a row twice where two files hold it. targets: (n,) int64."""
+    """One split. rows: of the images, (n,) int64, a row twice where two files hold it. targets: (n,) int64."""
 
     rows: np.ndarray
     targets: np.ndarray
@@ -82,7 +82,7 @@ class Task(NamedTuple):
 
 
 class Features(Protocol):
-    """Rows of pictures to (n, D) float32, in a training step and in a test."""
+    """Rows of images to (n, D) float32, in a training step and in a test."""
 
     def in_training(self, rows: torch.Tensor) -> torch.Tensor: ...
 
@@ -90,7 +90,7 @@ class Features(Protocol):
 
 
 class Drifting:
-    """A trunk whose weights are frozen but whose BatchNorm layers train: a step's batch makes its own statistics, and
+    """A backbone whose weights are frozen but whose BatchNorm layers train: a step's batch makes its own statistics, and
     they move those that tests use."""
 
     def __init__(self, weights: Path, pixels: np.ndarray) -> None:
@@ -113,11 +113,11 @@ class Drifting:
 
 
 class Frozen:
-    """The same trunk before it has drifted, for good: one pass over all pictures for each way to prepare them."""
+    """The same backbone before it has drifted, for good: one pass over all images for each way to prepare them."""
 
-    def __init__(self, trunk: Drifting) -> None:
-        rows = torch.arange(len(trunk.pixels))
-        self.x = {is_normalised: trunk.in_test(rows, is_normalised=is_normalised) for is_normalised in (True, False)}
+    def __init__(self, backbone: Drifting) -> None:
+        rows = torch.arange(len(backbone.pixels))
+        self.x = {is_normalised: backbone.in_test(rows, is_normalised=is_normalised) for is_normalised in (True, False)}
 
     def in_training(self, rows: torch.Tensor) -> torch.Tensor:
         return self.in_test(rows, is_normalised=True)
@@ -143,7 +143,7 @@ def main() -> None:
 
 
 def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -> list[Figure]:
-    """The recipe's claims and our own figure on the curated pictures of the clone."""
+    """The recipe's claims and our own figure on the curated images of the clone."""
     index, samples = load_index(clone / "data/merge/index.csv"), load_samples(clone / "data/curate")
     values = real_photos.read_params(clone)
     fractions, settings = values["curate"]["fractions"], heads.TrainSettings.from_params(values["train"])
@@ -164,12 +164,12 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
 
 
 def decoded(paths: Sequence[Path]) -> np.ndarray:
-    """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: pictures that the merge wrote."""
+    """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: images that the merge wrote."""
     return np.concatenate([load_transformed(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
-    """Split -> its pictures. rows: of the pictures, in the order of samples."""
+    """Split -> its images. rows: of the images, in the order of samples."""
     return {split: Part(np.asarray(rows)[samples.rows(split)], samples.targets(split)) for split in SPLITS}
 
 
@@ -192,7 +192,7 @@ def curves(tasks: Mapping[tuple[int, bool], Task]) -> dict[tuple[int, bool, bool
 
 
 def drift(task: Task) -> Curve:
-    """The curve of a trunk that starts anew and drifts."""
+    """The curve of a backbone that starts anew and drifts."""
     return fit(Drifting(task.weights, task.pixels), task.parts, epochs=task.epochs, seed=task.seed)
 
 

@@ -7,9 +7,9 @@ backbones) and study, each as a process of its own, imports and all; once with o
 as the recipe has it, and once with the preset's three.
 
 The recipe trains an ensemble of a frozen ResNet-50 and MobileNetV2 (1024 features of each, then layers of 1024 and 512)
-on every picture in every epoch, for each of 4 pairs. That would take hours, so it is multiplied out: the training step
-(fp32, eager, 224 px, batches of 8) is measured on 128 pictures that are in memory already, in seconds of a core, as if
-all cores shared them without loss, and taken times the train pictures, 15 epochs and 4 pairs. Its passes for
+on every image in every epoch, for each of 4 pairs. That would take hours, so it is multiplied out: the training step
+(fp32, eager, 224 px, batches of 8) is measured on 128 images that are in memory already, in seconds of a core, as if
+all cores shared them without loss, and taken times the train images, 15 epochs and 4 pairs. Its passes for
 accuracy, its reading of files and the dearer batches of 4 are left out. All this favours the recipe.
 
 Prints required beside reached and exits 1 when a figure falls short. About four minutes on two idle cores.
@@ -35,12 +35,12 @@ from tandem.seeding import one_thread
 from tandem.tables.samples import load_samples
 
 PAIRS, EPOCHS = 4, 15
-BATCH_SIZE, SIZE_PX, NUM_PICTURES = 8, 224, 128
+BATCH_SIZE, SIZE_PX, NUM_IMAGES = 8, 224, 128
 REQUIRED = 1_000  # times
 
 
 class Ensemble(nn.Module):
-    """The recipe's feature ensemble. Its trunks take no gradient, but run as in training."""
+    """The recipe's feature ensemble. Its backbones take no gradient, but run as in training."""
 
     def __init__(self, num_classes: int) -> None:
         super().__init__()
@@ -77,10 +77,10 @@ def main() -> None:
         features = sum(cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
         study = {seeds: studied(clone, seeds) for seeds in (1, 3)}
         samples = load_samples(clone / "data/curate")
-    step = picture_cost(len(samples.class_names))
+    step = image_cost(len(samples.class_names))
     recipe = step * len(samples.rows("train")) * EPOCHS * PAIRS
     figures = [
-        Figure("recipe: a training step, ms a picture", None, f"{1000 * step:.1f}", step, True),
+        Figure("recipe: a training step, ms an image", None, f"{1000 * step:.1f}", step, True),
         Figure(f"recipe: x {len(samples.rows('train'))} x {EPOCHS} x {PAIRS}, s", None, f"{recipe:.0f}", recipe, True),
         Figure("ours: features of both backbones, s", None, f"{features:.1f}", features, True),
     ]
@@ -97,11 +97,11 @@ def studied(clone: Path, seeds: int) -> float:
     return cost(clone, "study").seconds
 
 
-def picture_cost(num_classes: int) -> float:
-    """Seconds of a training step over its pictures, were it spread over all cores without loss."""
+def image_cost(num_classes: int) -> float:
+    """Seconds of a training step over its images, were it spread over all cores without loss."""
     generator = torch.Generator().manual_seed(0)
-    x = torch.randn(NUM_PICTURES, 3, SIZE_PX, SIZE_PX, generator=generator)
-    targets = torch.randint(num_classes, (NUM_PICTURES,), generator=generator)
+    x = torch.randn(NUM_IMAGES, 3, SIZE_PX, SIZE_PX, generator=generator)
+    targets = torch.randint(num_classes, (NUM_IMAGES,), generator=generator)
     net = Ensemble(num_classes).train()
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=0.001)
     with one_thread():
@@ -110,7 +110,7 @@ def picture_cost(num_classes: int) -> float:
             optimizer.zero_grad()
             functional.cross_entropy(net(batch), target).backward()
             optimizer.step()
-    return (time.process_time() - started) / NUM_PICTURES / (os.cpu_count() or 1)
+    return (time.process_time() - started) / NUM_IMAGES / (os.cpu_count() or 1)
 
 
 if __name__ == "__main__":

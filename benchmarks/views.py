@@ -1,10 +1,10 @@
-"""What further views of each picture are worth, and what they cost.
+"""What further views of each image are worth, and what they cost.
 
     python benchmarks/views.py --archives DIR [--seeds 10] [--json FILE]
 
 DIR holds the vehicles archives (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. They are curated
-once in a scratch clone, with ten views of each picture (extract.views: 10); the head of the preset is then trained on
-the first k of them for each seed of the split, and scored on its test pictures. Nothing is required: the table is what
+once in a scratch clone, with ten views of each image (extract.views: 10); the head of the preset is then trained on
+the first k of them for each seed of the split, and scored on its test images. Nothing is required: the table is what
 the default of one view was chosen by. About five minutes on two idle cores.
 """
 

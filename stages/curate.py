@@ -1,4 +1,4 @@
-"""Copies, groups, splits and the gate. Reads data/merge, data/extract/<curate.backbone>, data/review/decisions.csv;
+"""Copies, groups, splits and the leakage check. Reads data/merge, data/extract/<curate.backbone>, data/review/decisions.csv;
 writes data/curate, metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's database.
 """
 
@@ -39,7 +39,7 @@ def main() -> None:
         index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset
     )
     curation.save_curated(curated, Path("data/curate"))
-    across = {"highest": float(nearest.max(initial=-1)), "pictures": threshold.histogram(nearest)}
+    across = {"highest": float(nearest.max(initial=-1)), "images": threshold.histogram(nearest)}
     write_json(Path("metrics/curate.json"), curated.counts | {"nearest_across_splits": across, "brain": brain.counts()})
 
 

@@ -1,4 +1,4 @@
-"""The ensembles over all backbones, and which one is shipped.
+"""The ensembles over all backbones, and which one is selected.
 
 Reads data/finetune, data/train, data/study, data/curate; writes data/ensemble and metrics/ensemble.json.
 """

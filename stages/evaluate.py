@@ -1,6 +1,6 @@
 """Score every model on test, once.
 
-Reads data/train, data/ensemble, data/curate, data/merge; writes metrics/evaluate.json; of the shipped ensemble
+Reads data/train, data/ensemble, data/curate, data/merge; writes metrics/evaluate.json; of the selected ensemble
 metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of all models metrics/curves.csv.
 """
 
@@ -18,16 +18,16 @@ from tandem.tables.samples import load_samples
 def main() -> None:
     params, samples = read_params(), load_samples(Path("data/curate"))
     ensemble, settings = (
-        read_json(Path("data/ensemble/shipped.json")),
+        read_json(Path("data/ensemble/selected.json")),
         evaluation.Settings.from_params(params["evaluate"]),
     )
     folders = {name: Path("data/train") / name for name in params["backbones"]}
     folders |= {kind: Path("data/ensemble") / kind for kind in ensemble["kinds"]}
     paths = {name: folder / "logits.npz" for name, folder in folders.items()}
     values = logits.load_logits_of(paths, ids=samples.ids, class_names=samples.class_names)
-    own = values[ensemble["shipped"]]
+    own = values[ensemble["selected"]]
     sides = load_index(Path("data/merge/index.csv")).min_sides
-    chosen = {"shipped": ensemble["shipped"], "singles": list(params["backbones"])}
+    chosen = {"selected": ensemble["selected"], "singles": list(params["backbones"])}
     report = evaluation.report(values, samples, **chosen, split="test", min_sides=sides, settings=settings)
     write_json(Path("metrics/evaluate.json"), report)
     write_table(Path("metrics/confusion.csv"), evaluation.predictions(own, samples, split="test"))

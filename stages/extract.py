@@ -1,4 +1,4 @@
-"""A feature row for each view of a picture, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
+"""A feature row for each view of an image, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""One index of all sources' pictures. Reads data/download/files; writes data/merge and metrics/merge.json."""
+"""One index of all sources' images. Reads data/download/files; writes data/merge and metrics/merge.json."""
 
 from pathlib import Path
 

@@ -1,7 +1,7 @@
 """The models again on other splits of the same groups: how much the scores of one split say.
 
 Reads data/extract, data/curate; writes metrics/resplit.csv and metrics/resplit.json. Of the frozen backbones alone: a
-fine-tuned one has seen the labels of pictures that are test ones of another split.
+fine-tuned one has seen the labels of images that are test ones of another split.
 """
 
 from dataclasses import asdict

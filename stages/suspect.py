@@ -1,4 +1,4 @@
-"""Pictures whose label is likely wrong, listed for a person. Reads data/extract, data/curate, data/merge/index.csv;
+"""Images whose label is likely wrong, listed for a person. Reads data/extract, data/curate, data/merge/index.csv;
 writes metrics/suspect.json and metrics/suspect.csv.
 """
 

@@ -1,7 +1,7 @@
 """A head on one backbone's features, chosen and calibrated on validation, and logits out of fold for train.
 
 Reads data/finetune/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
-Seconds for a thousand pictures.
+Seconds for a thousand images.
 """
 
 import sys

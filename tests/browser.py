@@ -15,7 +15,7 @@ needs_browser = pytest.mark.skipif(
 
 @contextmanager
 def opened(url):
-    """A page with the App, its pictures loaded."""
+    """A page with the App, its images loaded."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -33,12 +33,12 @@ def opened(url):
 
 
 def num_loaded(page):
-    """How many pictures the grid shows."""
+    """How many images the grid shows."""
     return page.locator('[data-cy="looker"] canvas[canvas-loaded="true"]').count()
 
 
 def tag(page, number, word):
-    """Select the picture at a place of the grid and give it a sample tag."""
+    """Select the image at a place of the grid and give it a sample tag."""
     looker = page.locator('[data-cy="looker"]').nth(number)
     looker.hover(position={"x": 30, "y": 40})
     looker.locator('[data-cy="looker-checkbox-"]').click(force=True)
@@ -54,7 +54,7 @@ def tag(page, number, word):
 
 
 def relabel(page, number, class_names):
-    """Open the picture at a place of the grid and choose the class after its own; both classes."""
+    """Open the image at a place of the grid and choose the class after its own; both classes."""
     page.locator('[data-cy="looker"]').nth(number).click(position={"x": 60, "y": 60})
     page.locator('[data-cy="annotate"]').click()
     page.wait_for_timeout(2000)

@@ -21,8 +21,8 @@ OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own las
 FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
 
 
-def picture(label, number):
-    """(48, 48, 3) uint8: a bright shape on coarse coloured noise, drawn with integers alone, the same everywhere."""
+def image(label, number):
+    """(48, 48, 3) uint8: a bright shape on coarse colored noise, drawn with integers alone, the same everywhere."""
     rng = np.random.default_rng([*label.encode(), number])
     pixels = np.kron(rng.integers(0, 160, (6, 6, 3)), np.ones((8, 8, 1), dtype=int))
     y, x = np.mgrid[:SIDE_PX, :SIDE_PX] - rng.integers(16, 32, (2, 1, 1))
@@ -37,21 +37,21 @@ def save(pixels, path):
 
 
 def draw_sources(root, *, per_label):
-    """Folder `web` and zip `exports` of drawn pictures, and `more`, which nothing uses yet.
+    """Folder `web` and zip `exports` of drawn images, and `more`, which nothing uses yet.
 
     Planted: `exports` has the file of web/disc/0 and a near copy of web/disc/1, `web` an ignored label and a file
-    that is no picture.
+    that is no image.
     """
     for label, other in LABELS.items():
         for number in range(per_label):
-            save(picture(label, number), root / "web" / label / f"{number}.png")
-            save(picture(label, 100 + number), root / "exports" / other / f"{number}.png")
+            save(image(label, number), root / "web" / label / f"{number}.png")
+            save(image(label, 100 + number), root / "exports" / other / f"{number}.png")
             if number < 2:
-                save(picture(label, 200 + number), root / "more" / label / f"{number}.png")
+                save(image(label, 200 + number), root / "more" / label / f"{number}.png")
     shutil.copyfile(root / "web" / "disc" / "0.png", root / "exports" / "disco" / "same.png")
-    save(picture("disc", 1) // 4 * 4, root / "exports" / "disco" / "near.png")
-    save(picture("blot", 0), root / "web" / "blot" / "0.png")
-    (root / "web" / "disc" / "broken.png").write_bytes(b"this is no picture")
+    save(image("disc", 1) // 4 * 4, root / "exports" / "disco" / "near.png")
+    save(image("blot", 0), root / "web" / "blot" / "0.png")
+    (root / "web" / "disc" / "broken.png").write_bytes(b"this is no image")
     with zipfile.ZipFile(root / "exports.zip", "w") as archive:
         for path in sorted((root / "exports").rglob("*.png")):
             archive.write(path, path.relative_to(root / "exports"))
@@ -192,10 +192,10 @@ def tiny_params(sources):
         "by_source": {},
     }
     params["backbones"] = {"mobilenet_v2": {"weights": "random"}, "squeezenet1_1": {"weights": "random"}}
-    params["extract"] |= {"size_px": 32, "engine": "reference"}  # of so few pictures the fastest
+    params["extract"] |= {"size_px": 32, "engine": "reference"}  # of so few images the fastest
     params["curate"] |= {
         "backbone": "mobilenet_v2",
-        "candidates": {"similarity": 0.999, "hash_bits": 24, "neighbours": 2},
+        "candidates": {"similarity": 0.999, "hash_bits": 24, "neighbors": 2},
         "correlation": 0.96,
         "hint": {"similarity": 0.99, "hash_bits": 40},
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},

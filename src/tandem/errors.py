@@ -8,7 +8,7 @@ PipelineError            everything below: one clear message, no traceback
 +-- ReviewError          FiftyOne or its database does not start
 +-- DataError            the data itself is wrong
     +-- UnknownLabel     a label maps to no class and is not ignored
-    +-- BrokenImage      one file is not a picture that can be used
+    +-- BrokenImage      one file is not an image that can be used
     +-- LeakySplit       copies lie on two sides of a split, or a class is missing from one
 
 A message says what was found, where, and what to do. `PipelineError` is caught once, in
@@ -49,7 +49,7 @@ class UnknownLabelError(DataError):
 
 
 class CorruptImageError(DataError):
-    """A file that is not a usable picture; `reason` is one word for the counts."""
+    """A file that is not a usable image; `reason` is one word for the counts."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -57,4 +57,4 @@ class CorruptImageError(DataError):
 
 
 class LeakageError(DataError):
-    """A split that shares pictures with another one, or lacks a class."""
+    """A split that shares images with another one, or lacks a class."""

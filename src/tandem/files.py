@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-csv.field_size_limit(2**31 - 1)  # one blank picture can have thousands of origins in a cell; csv stops at 128 KiB
+csv.field_size_limit(2**31 - 1)  # one blank image can have thousands of origins in a cell; csv stops at 128 KiB
 
 
 @contextmanager

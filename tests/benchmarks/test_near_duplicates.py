@@ -1,4 +1,4 @@
-"""The benchmark of near duplicates on drawn pictures: its transformations, its scores and its rule for true copies."""
+"""The benchmark of near duplicates on drawn images: its transformations, its scores and its rule for true copies."""
 
 import random
 
@@ -11,12 +11,12 @@ from tandem.features.backbones.random_init import dead_leaves
 
 
 def drawn(seed, *, width=200, height=150):
-    """A textured picture."""
+    """A textured image."""
     square = dead_leaves(1, size_px=256, seed=seed)[0]
     return Image.fromarray(square).resize((width, height))
 
 
-def grey(image):
+def gray(image):
     return np.asarray(image.convert("L"), dtype=float)
 
 
@@ -31,7 +31,7 @@ def rng():
 
 
 def test_the_transformations_that_keep_the_size_change_the_pixels(image, rng):
-    for name in ("re-encoded, quality 30", "rotated 5-15 degrees", "greyed", "brightness 0.6/1.4", "blurred"):
+    for name in ("re-encoded, quality 30", "rotated 5-15 degrees", "grayed", "brightness 0.6/1.4", "blurred"):
         changed = bench.TRANSFORMS[name](image, rng)
         assert changed.size == image.size, name
         assert changed.tobytes() != image.tobytes(), name
@@ -66,22 +66,22 @@ def test_a_rotation_is_by_5_to_15_degrees_either_way(rng):
     bar.paste("white", (95, 0, 106, 201))
     angles = []
     for _ in range(30):
-        y, x = np.nonzero(grey(bench.rotated(bar, rng))[40:161] > 128)
+        y, x = np.nonzero(gray(bench.rotated(bar, rng))[40:161] > 128)
         angles.append(np.degrees(np.arctan(np.polyfit(y, x, 1)[0])))
     assert all(4 <= abs(angle) <= 16 for angle in angles)
     assert min(angles) < 0 < max(angles)
 
 
-def test_grey_brightness_blur_and_quality_do_what_they_say(image, rng):
-    pixels = np.asarray(bench.greyed(image, rng))
+def test_gray_brightness_blur_and_quality_do_what_they_say(image, rng):
+    pixels = np.asarray(bench.grayed(image, rng))
     assert (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all()
     flat = Image.new("RGB", (8, 8), (100, 100, 100))
     assert {bench.brightened(flat, rng).getpixel((0, 0))[0] for _ in range(20)} == {60, 140}
-    assert np.abs(np.diff(grey(bench.blurred(image, rng)))).mean() < np.abs(np.diff(grey(image))).mean()
-    assert 0 < np.abs(grey(bench.reencoded(image, rng)) - grey(image)).mean() < 15
+    assert np.abs(np.diff(gray(bench.blurred(image, rng)))).mean() < np.abs(np.diff(gray(image))).mean()
+    assert 0 < np.abs(gray(bench.reencoded(image, rng)) - gray(image)).mean() < 15
 
 
-def test_frame_and_caption_leave_the_picture_whole(image, rng):
+def test_frame_and_caption_leave_the_image_whole(image, rng):
     framed = bench.letterboxed(image, rng)
     assert framed.size == (200, 200)
     assert framed.crop((0, 25, 200, 175)).tobytes() == image.tobytes()
@@ -89,16 +89,14 @@ def test_frame_and_caption_leave_the_picture_whole(image, rng):
     captioned = bench.captioned(image, rng)
     assert captioned.size == (200, 150 + 22)
     assert captioned.crop((0, 0, 200, 150)).tobytes() == image.tobytes()
-    assert grey(captioned)[150:].min() < 128 < grey(captioned)[150:].mean()
+    assert gray(captioned)[150:].min() < 128 < gray(captioned)[150:].mean()
 
 
 @pytest.fixture
-def pictures(tmp_path):
+def images(tmp_path):
     """Four originals, of which 0 and 2 are copied by every transformation: 4 and 5 are copies by the first of all."""
     names = range(4 + 2 * len(bench.TRANSFORMS))
-    return bench.Pictures(
-        [tmp_path / str(n) for n in names], 4, np.array([0, 1, 2, 3, *[0, 2] * len(bench.TRANSFORMS)])
-    )
+    return bench.Images([tmp_path / str(n) for n in names], 4, np.array([0, 1, 2, 3, *[0, 2] * len(bench.TRANSFORMS)]))
 
 
 def found(pairs):
@@ -108,15 +106,15 @@ def found(pairs):
     return {name: np.array(pairs) if name == names[0] else nothing for name in names}
 
 
-def test_rows_are_the_originals_and_one_transformations_copies(pictures):
+def test_rows_are_the_originals_and_one_transformations_copies(images):
     first, second, *_ = bench.TRANSFORMS
-    assert pictures.rows(first).tolist() == [0, 1, 2, 3, 4, 5]
-    assert pictures.rows(second).tolist() == [0, 1, 2, 3, 6, 7]
+    assert images.rows(first).tolist() == [0, 1, 2, 3, 4, 5]
+    assert images.rows(second).tolist() == [0, 1, 2, 3, 6, 7]
 
 
-def test_a_copy_counts_once_and_a_pair_of_other_originals_is_wrong(pictures):
+def test_a_copy_counts_once_and_a_pair_of_other_originals_is_wrong(images):
     nothing_natural = np.arange(4)
-    score = bench.score(found([[0, 4], [0, 5], [1, 3]]), pictures, nothing_natural)
+    score = bench.score(found([[0, 4], [0, 5], [1, 3]]), images, nothing_natural)
     first, *others = bench.TRANSFORMS
     assert score.recalls[first] == 0.5
     assert all(score.recalls[name] == 0 for name in others)
@@ -125,22 +123,22 @@ def test_a_copy_counts_once_and_a_pair_of_other_originals_is_wrong(pictures):
     assert score.precision == pytest.approx(1 / 3)
 
 
-def test_natural_copies_are_not_wrong_neither_are_their_copies(pictures):
+def test_natural_copies_are_not_wrong_neither_are_their_copies(images):
     one_and_three, zero_and_two = np.array([0, 1, 2, 1]), np.array([0, 1, 0, 3])
     pairs = found([[0, 4], [0, 5], [1, 3]])
-    assert bench.score(pairs, pictures, one_and_three).wrong == 1
-    assert bench.score(pairs, pictures, zero_and_two).wrong == 1
-    assert bench.score(pairs, pictures, np.array([0, 1, 0, 1])).wrong == 0
+    assert bench.score(pairs, images, one_and_three).wrong == 1
+    assert bench.score(pairs, images, zero_and_two).wrong == 1
+    assert bench.score(pairs, images, np.array([0, 1, 0, 1])).wrong == 0
 
 
-def test_nothing_found_is_no_recall_and_no_wrong_pair(pictures):
-    score = bench.score(found(np.zeros((0, 2), dtype=np.int64)), pictures, np.arange(4))
+def test_nothing_found_is_no_recall_and_no_wrong_pair(images):
+    score = bench.score(found(np.zeros((0, 2), dtype=np.int64)), images, np.arange(4))
     assert (score.recall, score.precision) == (0, 1)
 
 
-def test_pairs_of_originals_are_told_without_those_of_one(pictures):
+def test_pairs_of_originals_are_told_without_those_of_one(images):
     pairs = [np.array([[0, 4], [4, 5]]), np.array([[0, 2], [1, 5]])]
-    assert bench.between_originals(pictures, pairs).tolist() == [[0, 2], [1, 2]]
+    assert bench.between_originals(images, pairs).tolist() == [[0, 2], [1, 2]]
 
 
 def test_the_threshold_is_the_lowest_that_is_precise_enough():
@@ -153,11 +151,11 @@ def test_the_threshold_is_the_lowest_that_is_precise_enough():
     assert bench.best_threshold(np.array([0.8, 0.9]), np.array([True, False])) == 0.9
 
 
-def test_the_peer_in_hindsight_finds_planted_rows(pictures):
+def test_the_peer_in_hindsight_finds_planted_rows(images):
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(4, 64))[pictures.original_of]
-    run = bench.in_hindsight("planted", x, pictures, np.arange(4), floor=0.7, started=0.0)
-    score = bench.score(run.found, pictures, np.arange(4))
+    x = rng.normal(size=(4, 64))[images.original_of]
+    run = bench.in_hindsight("planted", x, images, np.arange(4), floor=0.7, started=0.0)
+    score = bench.score(run.found, images, np.arange(4))
     assert (score.recall, score.wrong) == (1, 0)
 
 
@@ -167,7 +165,7 @@ def test_brain_names_what_it_drops_after_the_nearest_kept():
     assert bench.to_nearest_kept(likeness, 0.75).tolist() == [[0, 1], [0, 3]]
 
 
-def test_natural_copies_are_told_from_other_pictures(tmp_path):
+def test_natural_copies_are_told_from_other_images(tmp_path):
     one = drawn(1, width=400, height=300)
     shown = [
         one,
@@ -177,12 +175,12 @@ def test_natural_copies_are_told_from_other_pictures(tmp_path):
         one.crop((30, 20, 390, 290)),
     ]
     paths = [tmp_path / f"{number}.jpg" for number in range(len(shown))]
-    for picture, path in zip(shown, paths, strict=True):
-        picture.save(path, quality=60)
+    for image, path in zip(shown, paths, strict=True):
+        image.save(path, quality=60)
     pairs = np.array([[0, 1], [0, 2], [0, 3], [0, 4], [1, 4]])
     assert bench.natural_copies(paths, pairs).tolist() == [[0, 2], [0, 3], [0, 4]]
 
 
-def test_neighbours_are_asked_about_once_and_only_where_alike():
+def test_neighbors_are_asked_about_once_and_only_where_alike():
     x = np.array([[1, 0, 0], [0.9, 0.1, 0], [0, 0, 1]])
     assert bench.nearest(x).tolist() == [[0, 1]]

@@ -1,4 +1,4 @@
-"""The recipe's claims by planted curves: which epoch is chosen, on which pictures, and what each fault adds."""
+"""The recipe's claims by planted curves: which epoch is chosen, on which images, and what each fault adds."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def test_our_own_head_is_required_to_reach_its_figure(accuracy: float, is_reache
     assert table(curves, [accuracy])[-1].is_reached == is_reached
 
 
-def test_pictures_are_normalised_as_the_weights_want_it_or_left_in_0_to_1() -> None:
+def test_images_are_normalised_as_the_weights_want_it_or_left_in_0_to_1() -> None:
     pixels = torch.from_numpy(np.full((1, 2, 2, 3), 255, np.uint8))
     assert seed_recipe._prepared(pixels, is_normalised=False).eq(1).all()
     normalised = seed_recipe._prepared(pixels, is_normalised=True)[0, :, 0, 0].tolist()

@@ -62,14 +62,14 @@ def test_a_review_is_for_this_machine_alone_unless_it_is_exposed_on_purpose(tmp_
     assert "there is nothing to review yet" in exposed.stderr
 
 
-def test_a_review_of_other_pictures_than_were_merged_is_refused(tmp_path):
+def test_a_review_of_other_images_than_were_merged_is_refused(tmp_path):
     curated(tmp_path)
     (tmp_path / "data/curate/samples.csv").write_text("id,label,source,group,split,note\n", encoding="utf-8")
     (tmp_path / "data/curate/classes.json").write_text("[]", encoding="utf-8")
     (tmp_path / "data/extract/mobilenet_v2").mkdir(parents=True)
     done = tandem(tmp_path, "review")
     assert done.returncode == 1
-    assert "data/curate is of other pictures than data/merge; run `dvc repro` first" in done.stderr
+    assert "data/curate is of other images than data/merge; run `dvc repro` first" in done.stderr
 
 
 def test_calibration_before_any_run_says_what_to_do(tmp_path):
@@ -79,7 +79,7 @@ def test_calibration_before_any_run_says_what_to_do(tmp_path):
 
 
 def curated(folder):
-    """The files of a run on two pictures."""
+    """The files of a run on two images."""
     shutil.copy(ROOT / "params.yaml", folder)
     origins = tuple((Origin("web", f"{name}.jpg", "car"),) for name in "ab")
     records = tuple(

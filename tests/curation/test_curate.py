@@ -1,4 +1,4 @@
-"""Planted copies, stems, clips and crops among pictures that have nothing in common."""
+"""Planted copies, stems, clips and crops among images that have nothing in common."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ BLANK = describe(Image.new("L", (64, 64)))
 DIM = 64
 CLASSES = ["car", "truck"]
 SETTINGS = Settings(
-    candidates=Candidates(similarity=0.99, hash_bits=40, neighbours=4),
+    candidates=Candidates(similarity=0.99, hash_bits=40, neighbors=4),
     correlation=0.95,
     hint=SimilarityThresholds(similarity=0.9, hash_bits=60),
     copies="one",
@@ -47,9 +47,9 @@ def some_hashes(seed: int) -> np.ndarray:
 
 
 def drawn(seed: int) -> Image.Image:
-    """A smooth picture of random colours."""
-    colours = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize((80, 80), Image.Resampling.BICUBIC)
+    """A smooth image of random colors."""
+    colors = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize((80, 80), Image.Resampling.BICUBIC)
 
 
 def turned_by(x: np.ndarray, similarity: float, seed: int = 999) -> np.ndarray:
@@ -62,7 +62,7 @@ def turned_by(x: np.ndarray, similarity: float, seed: int = 999) -> np.ndarray:
 
 @dataclass
 class Planted:
-    """Records with features and hashes; pictures of both classes that have nothing in common come first."""
+    """Records with features and hashes; images of both classes that have nothing in common come first."""
 
     records: list[ImageRecord] = field(default_factory=list)
     x: dict[str, np.ndarray] = field(default_factory=dict)
@@ -116,7 +116,7 @@ def by_id(curated: Curated) -> dict[str, Sample]:
 def test_strangers_are_all_used_each_in_a_group_of_its_own(planted: Planted) -> None:
     curated = planted.curate()
     assert all(sample.group == sample.id and sample.split in SPLITS for sample in curated.samples.samples)
-    assert curated.counts["groups"] == curated.counts["used"] == curated.counts["pictures"] == 80
+    assert curated.counts["groups"] == curated.counts["used"] == curated.counts["images"] == 80
     assert curated.counts["near_duplicate_pairs"] == curated.counts["sets_of_copies"] == 0
     assert curated.counts["largest_group"] == 1
 
@@ -140,7 +140,7 @@ def test_copies_by_features_join_and_the_largest_stays(planted: Planted) -> None
     assert {(found[id_].split, found[id_].note) for id_ in ("a1", "a3")} == {("", "copy of a2")}
     assert counts["near_duplicate_pairs"] == 3
     assert (counts["copies_left_out"], counts["sets_of_copies"], counts["largest_group"]) == (2, 1, 3)
-    assert (counts["used"], counts["pictures"]) == (81, 83)
+    assert (counts["used"], counts["images"]) == (81, 83)
 
 
 def test_copies_that_are_kept_together_lie_in_one_split(planted: Planted) -> None:
@@ -156,7 +156,7 @@ def test_copies_that_are_kept_together_lie_in_one_split(planted: Planted) -> Non
     assert curated.counts["used"] == 92
 
 
-def test_pictures_just_below_the_limits_are_no_copies(planted: Planted) -> None:
+def test_images_just_below_the_limits_are_no_copies(planted: Planted) -> None:
     x, hashes = some_features(500), some_hashes(500)
     nearly = hashes.copy()
     nearly[:, :6] ^= np.uint8(0xFF)  # 48 bits
@@ -175,7 +175,7 @@ def test_pictures_just_below_the_limits_are_no_copies(planted: Planted) -> None:
         lambda image: image.transpose(Image.Transpose.TRANSVERSE),
     ],
 )
-def test_turned_and_resized_pictures_join_by_hash(turn: Callable, planted: Planted) -> None:
+def test_turned_and_resized_images_join_by_hash(turn: Callable, planted: Planted) -> None:
     planted.add("a1", hashes=dihedral_phashes(drawn(1)))
     planted.add("a2", hashes=dihedral_phashes(turn(drawn(1))), side=300)
     planted.add("a3", hashes=dihedral_phashes(drawn(2)))
@@ -184,13 +184,13 @@ def test_turned_and_resized_pictures_join_by_hash(turn: Callable, planted: Plant
     assert found["a3"].group == "a3"
 
 
-def test_flat_pictures_are_no_copies_of_one_another_by_hash(planted: Planted) -> None:
+def test_flat_images_are_no_copies_of_one_another_by_hash(planted: Planted) -> None:
     for number in range(3):
         planted.add(f"a{number}", hashes=dihedral_phashes(Image.new("RGB", (80, 80), (number, 0, 0))))
     assert planted.curate().counts["groups"] == 83
 
 
-def test_a_stem_joins_pictures_that_agree_by_the_looser_limits_and_no_others(planted: Planted) -> None:
+def test_a_stem_joins_images_that_agree_by_the_looser_limits_and_no_others(planted: Planted) -> None:
     x = some_features(500)
     stem = ["stem:exports/car/image_9"]
     planted.add("a1", provenance_keys=stem, x=x, side=300)
@@ -213,13 +213,13 @@ def test_a_stem_of_another_class_or_source_is_another_stem(hint: str, planted: P
     assert curated.counts["stem_links"] == 0
 
 
-@pytest.mark.parametrize("hint", ["video:exports/clip", "picture:exports/train/1.jpg"])
-def test_frames_of_a_clip_and_crops_of_a_picture_share_a_split_whatever_their_pixels_say(
+@pytest.mark.parametrize("hint", ["video:exports/clip", "image:exports/train/1.jpg"])
+def test_frames_of_a_clip_and_crops_of_a_image_share_a_split_whatever_their_pixels_say(
     hint: str, planted: Planted
 ) -> None:
     x = some_features(500)
     for number, label in enumerate(["car", "truck", "car", "truck"]):
-        # alike as two pictures of one stem may be, which makes frames and crops no copies
+        # alike as two images of one stem may be, which makes frames and crops no copies
         planted.add(f"a{number}", label, source="exports", provenance_keys=[hint], x=turned_by(x, 0.95, seed=number))
     curated = planted.curate()
     frames = [by_id(curated)[f"a{number}"] for number in range(4)]
@@ -331,7 +331,7 @@ def with_links(links: list[tuple[int, int, str]]) -> Planted:
 
 
 def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
-    """The partition that all pairs of pictures give, one comparison at a time."""
+    """The partition that all pairs of images give, one comparison at a time."""
     groups = {id_: {id_} for id_ in planted.x}
     records = {record.id: record for record in planted.records}
     unit = {id_: x.astype(float) / np.linalg.norm(x) for id_, x in planted.x.items()}
@@ -377,7 +377,7 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_the_gate_passes(
 
 @settings(max_examples=10)
 @given(LINKS, st.lists(st.tuples(st.sampled_from("0z"), st.integers(0, 79), st.booleans()), min_size=16, max_size=16))
-def test_adding_a_fifth_of_pictures_moves_none_whose_group_stays(
+def test_adding_a_fifth_of_images_moves_none_whose_group_stays(
     links: list[tuple[int, int, str]], added: list[tuple[str, int, bool]]
 ) -> None:
     planted = with_links(links)
@@ -445,7 +445,7 @@ def test_strata_are_drawn_on_their_own() -> None:
             assert share == pytest.approx(0.6, abs=4 * (0.6 * 0.4 / 200) ** 0.5)
 
 
-def test_the_same_pictures_give_the_same_samples_and_another_seed_other_splits(planted: Planted) -> None:
+def test_the_same_images_give_the_same_samples_and_another_seed_other_splits(planted: Planted) -> None:
     one, again = planted.curate(), planted.curate()
     other = planted.curate(replace(SETTINGS, seed=1))
     assert one.samples == again.samples
@@ -458,12 +458,12 @@ def test_a_class_that_is_missing_from_a_split_is_an_error() -> None:
     for number in range(40):
         planted.add(f"{number:02}")
     planted.add("a", "truck")
-    with pytest.raises(LeakageError, match=r"no picture of truck in .*car: 40 pictures, truck: 1 pictures"):
+    with pytest.raises(LeakageError, match=r"no image of truck in .*car: 40 images, truck: 1 images"):
         planted.curate()
 
 
-def test_no_picture_at_all_is_an_error() -> None:
-    with pytest.raises(LeakageError, match="no picture of car in train"):
+def test_no_image_at_all_is_an_error() -> None:
+    with pytest.raises(LeakageError, match="no image of car in train"):
         curate(
             Index(()),
             x=np.zeros((0, DIM), dtype=np.float32),
@@ -476,16 +476,16 @@ def test_no_picture_at_all_is_an_error() -> None:
 
 
 def textured(seed: int) -> Image.Image:
-    """Blots of many sizes: a picture with points to hold on to."""
+    """Blots of many sizes: an image with points to hold on to."""
     rng = np.random.default_rng(seed)
-    image = Image.new("RGB", (160, 120), "grey")
+    image = Image.new("RGB", (160, 120), "gray")
     for _ in range(60):
         (x, y), (w, h) = rng.integers(-10, 150, 2), rng.integers(4, 40, 2)
         ImageDraw.Draw(image).ellipse([x, y, x + w, y + h], fill=tuple(rng.integers(0, 256, 3)))
     return image
 
 
-def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(planted: Planted) -> None:
+def test_neighbors_whose_pixels_agree_once_laid_over_one_another_are_copies(planted: Planted) -> None:
     turned = textured(1).rotate(12, Image.Resampling.BICUBIC)
     for id_, image, similarity in (("one", textured(1), 1.0), ("two", turned, 0.8), ("three", textured(2), 0.8)):
         planted.add(id_, side=200 if id_ == "one" else 100, x=turned_by(some_features(7777), similarity, len(id_)))
@@ -497,16 +497,16 @@ def test_neighbours_whose_pixels_agree_once_laid_over_one_another_are_copies(pla
     assert curated.counts["near_duplicate_pairs"] == 1
 
 
-def test_without_neighbours_only_near_pairs_are_looked_at(planted: Planted) -> None:
+def test_without_neighbors_only_near_pairs_are_looked_at(planted: Planted) -> None:
     for id_ in ("one", "two"):
         planted.add(id_, x=turned_by(some_features(7777), 0.8, len(id_) + ord(id_[0])))
         planted.sketches[id_] = describe(textured(1))
     assert planted.curate().counts["near_duplicate_pairs"] == 1
-    without = replace(SETTINGS, candidates=replace(SETTINGS.candidates, neighbours=0))
+    without = replace(SETTINGS, candidates=replace(SETTINGS.candidates, neighbors=0))
     assert planted.curate(without).counts["near_duplicate_pairs"] == 0
 
 
-def test_near_pictures_whose_pixels_do_not_agree_are_no_copies_and_are_told_apart(planted: Planted) -> None:
+def test_near_images_whose_pixels_do_not_agree_are_no_copies_and_are_told_apart(planted: Planted) -> None:
     for number, id_ in enumerate(("one", "two", "three")):
         planted.add(id_, x=turned_by(some_features(7777), 0.999, number))
         planted.sketches[id_] = describe(textured(min(number, 1)))
@@ -520,9 +520,9 @@ def test_near_pictures_whose_pixels_do_not_agree_are_no_copies_and_are_told_apar
     }
 
 
-def test_features_of_other_pictures_are_an_error(planted: Planted) -> None:
+def test_features_of_other_images_are_an_error(planted: Planted) -> None:
     index, x, hashes = planted.table()
-    with pytest.raises(DataError, match="80 pictures need as many features and hashes; got 79 and 80"):
+    with pytest.raises(DataError, match="80 images need as many features and hashes; got 79 and 80"):
         looks = {"x": x[1:], "hashes": hashes, "sketch_of": lambda row: BLANK}
         curate(index, **looks, class_names=CLASSES, settings=SETTINGS, decisions=Decisions(()))
 
@@ -530,7 +530,7 @@ def test_features_of_other_pictures_are_an_error(planted: Planted) -> None:
 def test_settings_come_from_the_parameters() -> None:
     section = {
         "backbone": "resnet50",
-        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbours": 4},
+        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbors": 4},
         "correlation": 0.95,
         "hint": {"similarity": 0.9, "hash_bits": 60},
         "copies": "one",
@@ -571,7 +571,7 @@ def test_a_class_that_a_person_gave_settles_a_conflict_and_two_classes_do_not(pl
     assert {note for _, note in told(both, "a1", "a2", "a3")} == {"conflict: copies are labelled car and truck"}
 
 
-def test_a_dropped_picture_is_left_out_with_its_copies(planted: Planted) -> None:
+def test_a_dropped_image_is_left_out_with_its_copies(planted: Planted) -> None:
     three_copies(planted)
     planted.add("b1")
     decisions = [Decision("a1", "drop", "", "logos"), Decision("b1", "drop")]
@@ -581,9 +581,7 @@ def test_a_dropped_picture_is_left_out_with_its_copies(planted: Planted) -> None
 
 
 @pytest.mark.parametrize("copies", ["one", "together"])
-def test_a_kept_picture_is_used_in_place_of_its_copies_and_in_spite_of_a_conflict(
-    copies: str, planted: Planted
-) -> None:
+def test_a_kept_image_is_used_in_place_of_its_copies_and_in_spite_of_a_conflict(copies: str, planted: Planted) -> None:
     three_copies(planted, ("car", "truck", "truck"))
     curated = planted.curate(replace(SETTINGS, copies=copies), decisions=[Decision("a1", "keep")])
     conflict = "conflict: copies are labelled car and truck"
@@ -626,7 +624,7 @@ def test_what_a_person_calls_copies_are_copies(planted: Planted) -> None:
     ]
 
 
-def test_decisions_about_pictures_that_are_gone_change_nothing_and_are_counted(planted: Planted) -> None:
+def test_decisions_about_images_that_are_gone_change_nothing_and_are_counted(planted: Planted) -> None:
     decisions = [Decision("zz", "drop"), Decision("zz", "copy", "car00"), Decision("yy", "not_copy", "zz")]
     curated = planted.curate(decisions=[*decisions, Decision("xx", "relabel", "truck")])
     assert curated.samples == planted.curate().samples

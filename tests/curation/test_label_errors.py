@@ -20,16 +20,16 @@ from tandem.tables.index import ImageRecord, Origin
 from tandem.tables.samples import Sample, Samples
 
 CLASSES = ("car", "motorcycle", "truck")
-SETTINGS = Settings(folds=5, neighbours=5, share=0.1, seed=0)
+SETTINGS = Settings(folds=5, neighbors=5, share=0.1, seed=0)
 SWAPPED = {3: "truck", 70: "car", 101: "motorcycle"}  # row -> the label that it was given
 ODD = 50
 
 
 def blobs(num=120, dim=32, seed=0):
-    """(num, dim) rows around three centres, in turn; those of ODD lie elsewhere."""
+    """(num, dim) rows around three centers, in turn; those of ODD lie elsewhere."""
     rng = np.random.default_rng(seed)
-    centres = 3 * rng.normal(size=(3, dim))
-    x = centres[np.arange(num) % 3] + rng.normal(size=(num, dim))
+    centers = 3 * rng.normal(size=(3, dim))
+    x = centers[np.arange(num) % 3] + rng.normal(size=(num, dim))
     x[ODD] = 3 * rng.normal(size=dim)
     return x.astype(np.float32)
 
@@ -69,10 +69,10 @@ def test_planted_wrong_labels_come_first_with_the_class_that_they_show(found):
         assert (told["rank"], told["source"], told["file"]) == (1, "web", f"{row}.jpg")
 
 
-def test_a_picture_like_none_of_its_class_is_odd(found):
+def test_a_image_like_none_of_its_class_is_odd(found):
     n = found.rows.tolist().index(ODD)
     members = [m for m, row in enumerate(found.rows.tolist()) if labelled().samples[row].label == CLASSES[ODD % 3]]
-    assert sum(found.odd[members] > found.odd[n]) <= 2  # pictures of other classes may be as odd
+    assert sum(found.odd[members] > found.odd[n]) <= 2  # images of other classes may be as odd
     told = {row["id"]: row["kind"] for row in list_issues(found, labelled(), records(), share=0.1)}
     assert f"{ODD:03}" in told
     assert "odd" in told.values()
@@ -88,7 +88,7 @@ def test_the_list_is_of_its_columns_and_of_the_share(found):
     assert kinds == sorted(kinds, key=("other_class", "odd").index)
 
 
-def test_pictures_that_are_left_out_are_not_judged(found):
+def test_images_that_are_left_out_are_not_judged(found):
     assert [row for row in found.rows.tolist() if row % 10 == 9] == []
     assert len(found.rows) == 108
 
@@ -97,17 +97,17 @@ def test_the_metrics_count_what_is_likely_wrong(found):
     rows = list_issues(found, labelled(), records(), share=0.1)
     told = label_error_summary(found, labelled(), rows)
     assert told["suspects"] == len(rows) == sum(entry["suspects"] for entry in told["classes"].values())
-    assert sum(entry["pictures"] for entry in told["classes"].values()) == 108
+    assert sum(entry["images"] for entry in told["classes"].values()) == 108
     assert sum(entry["likely_wrong"] for entry in told["classes"].values()) == pytest.approx(len(SWAPPED), abs=1)
     assert told["out_of_fold_top1_accuracy"] == pytest.approx(105 / 108, abs=0.02)
 
 
-def test_the_order_of_the_pictures_does_not_matter_where_folds_do_not(found):
+def test_the_order_of_the_images_does_not_matter_where_folds_do_not(found):
     again = find_label_issues([blobs()], labelled(), settings=SETTINGS)
     assert all(np.array_equal(getattr(found, name), getattr(again, name)) for name in ("probs", "odd", "rank"))
 
 
-def test_neighbours_are_those_of_a_loop(found):
+def test_neighbors_are_those_of_a_loop(found):
     x, samples = blobs().astype(float), labelled().samples
     unit = x / np.linalg.norm(x, axis=1, keepdims=True)
 
@@ -154,7 +154,7 @@ def test_no_group_lies_in_two_folds_and_classes_are_dealt_evenly(rows, num_folds
 
 def test_copies_across_groups_hide_nothing_and_in_one_group_no_probe_sees_them():
     x, samples = blobs(), labelled()
-    x[6] = x[3]  # the same picture with its right class, in the same group as the wrong one
+    x[6] = x[3]  # the same image with its right class, in the same group as the wrong one
     grouped = [*samples.samples]
     grouped[3] = Sample("003", "truck", "web", "group", "train")
     grouped[6] = Sample("006", "car", "web", "group", "train")
@@ -175,9 +175,7 @@ def test_a_class_of_one_group_alone_is_judged_without_an_error():
     assert found.probs[0, 1] == 0
     rows = list_issues(found, Samples(("car", "truck", "none"), tuple(samples)), records(60), share=0.1)
     assert (
-        label_error_summary(found, Samples(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"][
-            "pictures"
-        ]
+        label_error_summary(found, Samples(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"]["images"]
         == 0
     )
 

@@ -1,4 +1,4 @@
-"""The gate lets clean splits pass and names the first pair of a leak, by code of its own."""
+"""the leakage check lets clean splits pass and names the first pair of a leak, by code of its own."""
 
 import ast
 import inspect
@@ -11,7 +11,7 @@ from tandem.curation import leak_check
 from tandem.errors import LeakageError
 from tandem.images.hashing import dihedral_phashes
 
-IDS = [f"picture{row}" for row in range(90)]
+IDS = [f"image{row}" for row in range(90)]
 ROWS = {"train": np.arange(60), "val": np.arange(60, 75), "test": np.arange(75, 90)}
 LIMITS = {"similarity": 0.99, "hash_bits": 40}
 
@@ -27,9 +27,9 @@ def hashes() -> np.ndarray:
 
 
 def drawn(seed: int) -> Image.Image:
-    """A smooth picture of random colours."""
-    colours = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize((80, 80), Image.Resampling.BICUBIC)
+    """A smooth image of random colors."""
+    colors = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize((80, 80), Image.Resampling.BICUBIC)
 
 
 def test_the_gate_shares_no_code_with_what_it_watches() -> None:
@@ -50,15 +50,13 @@ def test_clean_splits_pass_with_the_highest_similarity_across_them(features: np.
 @pytest.mark.parametrize(("one", "other"), [(3, 62), (59, 89), (60, 80)])
 def test_a_near_copy_by_features_is_a_leak(one: int, other: int, features: np.ndarray, hashes: np.ndarray) -> None:
     features[other] = 2 * features[one] + 0.01
-    with pytest.raises(LeakageError, match=rf"1 near copies .* picture{one} and picture{other} \(cosine (1|0\.99)"):
+    with pytest.raises(LeakageError, match=rf"1 near copies .* image{one} and image{other} \(cosine (1|0\.99)"):
         leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
 
 
 def test_a_near_copy_by_hash_is_a_leak(features: np.ndarray, hashes: np.ndarray) -> None:
     hashes[70] = dihedral_phashes(drawn(5).resize((60, 60)))
-    with pytest.raises(
-        LeakageError, match=r"both train and val; .*: picture5 and picture70 \(\d+ of 256 hash bits <= 40"
-    ):
+    with pytest.raises(LeakageError, match=r"both train and val; .*: image5 and image70 \(\d+ of 256 hash bits <= 40"):
         leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
 
 
@@ -67,9 +65,7 @@ def test_a_near_copy_by_hash_is_a_leak(features: np.ndarray, hashes: np.ndarray)
 )
 def test_a_mirrored_or_turned_copy_is_a_leak(turn, features: np.ndarray, hashes: np.ndarray) -> None:
     hashes[70] = dihedral_phashes(turn(drawn(80)))
-    with pytest.raises(
-        LeakageError, match=r"1 near copies lie in both val and test; the first: picture70 and picture80"
-    ):
+    with pytest.raises(LeakageError, match=r"1 near copies lie in both val and test; the first: image70 and image80"):
         leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
 
 
@@ -80,9 +76,7 @@ def test_near_pairs_that_were_looked_at_and_are_different_are_no_leak_and_all_ot
     different = {(3, 70), (70, 80)}
     leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, different=different, **LIMITS)
     features[71] = features[70]  # behind a nearer one that was looked at
-    with pytest.raises(
-        LeakageError, match=r"1 near copies lie in both train and val; the first: picture3 and picture71"
-    ):
+    with pytest.raises(LeakageError, match=r"1 near copies lie in both train and val; the first: image3 and image71"):
         leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, different=different, **LIMITS)
 
 
@@ -91,18 +85,18 @@ def test_near_copies_inside_one_split_are_no_leak(features: np.ndarray, hashes: 
     leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
 
 
-def test_pictures_in_no_split_are_not_looked_at(features: np.ndarray, hashes: np.ndarray) -> None:
+def test_images_in_no_split_are_not_looked_at(features: np.ndarray, hashes: np.ndarray) -> None:
     features[89], hashes[89] = features[0], hashes[0]
     rows = {**ROWS, "test": np.arange(75, 89)}
     leak_check.check_leakage(IDS, rows, features=features, hashes=hashes, **LIMITS)
 
 
-def test_a_split_without_pictures_leaks_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
+def test_a_split_without_images_leaks_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
     rows = {"train": np.arange(90), "val": np.zeros(0, dtype=np.int64), "test": np.zeros(0, dtype=np.int64)}
     assert leak_check.check_leakage(IDS, rows, features=features, hashes=hashes, **LIMITS).max() == -1
 
 
-def test_the_hashes_of_flat_pictures_mean_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
+def test_the_hashes_of_flat_images_mean_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
     for row in (0, 61, 76):
         hashes[row] = dihedral_phashes(Image.new("RGB", (80, 80), (row, row, row)))
     leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
@@ -110,7 +104,7 @@ def test_the_hashes_of_flat_pictures_mean_nothing(features: np.ndarray, hashes: 
 
 def test_equal_features_are_a_leak_even_where_only_equal_ones_are(features: np.ndarray, hashes: np.ndarray) -> None:
     features[88] = 3 * features[20]
-    with pytest.raises(LeakageError, match="picture20 and picture88"):
+    with pytest.raises(LeakageError, match="image20 and image88"):
         leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, similarity=1.0, hash_bits=0)
 
 

@@ -36,27 +36,27 @@ def test_copies_of_test_files_in_train_are_worth_points_that_are_not_there():
     found = accuracy_by_split(*drawn(150, 4), draw)
     assert found["split_by_group"]["top1_accuracy"] == pytest.approx(0.5, abs=0.2)
     assert found["split_by_file"]["top1_accuracy"] > 0.85
-    assert found["split_by_file"]["test_pictures"] == pytest.approx(0.2 * 600, rel=0.3)
+    assert found["split_by_file"]["test_images"] == pytest.approx(0.2 * 600, rel=0.3)
 
 
 @pytest.mark.parametrize("note", ["conflict: copies are labelled car and truck", "dropped: logos"])
 def test_files_whose_class_nobody_knows_are_in_neither(note):
     found = accuracy_by_split(*drawn(60, 3, note=note), draw)
-    assert found["split_by_file"]["test_pictures"] == pytest.approx(0.2 * 60, rel=0.7)
+    assert found["split_by_file"]["test_images"] == pytest.approx(0.2 * 60, rel=0.7)
 
 
-def test_every_place_where_a_picture_was_found_is_a_file():
+def test_every_place_where_a_image_was_found_is_a_file():
     records, samples, x = drawn(60, 1)
     twice = [
         ImageRecord(r.id, r.label, r.file, 9, 9, (), (*r.origins, Origin("yard", f"{r.id}.jpg", "x"))) for r in records
     ]
     once, both = (
-        accuracy_by_split(each, samples, x, draw)["split_by_file"]["test_pictures"] for each in (records, twice)
+        accuracy_by_split(each, samples, x, draw)["split_by_file"]["test_images"] for each in (records, twice)
     )
     assert both > once
 
 
-def test_without_a_test_picture_there_is_no_accuracy():
+def test_without_a_test_image_there_is_no_accuracy():
     records, samples, x = drawn(10, 1)
     nobody = Samples(CLASSES, tuple(Sample(s.id, s.label, s.source, s.group, "train") for s in samples.samples))
     assert np.isnan(accuracy_by_split(records, nobody, x, lambda name: "train")["split_by_group"]["top1_accuracy"])

@@ -36,8 +36,8 @@ def as_dict(pairs: search.Pairs) -> dict[tuple[int, int], float]:
 
 def clustered(num_rows: int, dim: int, *, num_clusters: int, spread: float, seed: int = 0) -> np.ndarray:
     rng = np.random.default_rng(seed)
-    centres = rng.normal(size=(num_clusters, dim))
-    rows = centres[rng.integers(num_clusters, size=num_rows)] + spread * rng.normal(size=(num_rows, dim))
+    centers = rng.normal(size=(num_clusters, dim))
+    rows = centers[rng.integers(num_clusters, size=num_rows)] + spread * rng.normal(size=(num_rows, dim))
     return (rows * rng.uniform(0.1, 10, size=(num_rows, 1))).astype(np.float32)
 
 
@@ -276,7 +276,7 @@ def test_a_row_is_near_by_the_best_of_its_views():
 
 
 @pytest.mark.parametrize(("num_rows", "k", "pairs"), [(0, 3, 0), (1, 3, 0), (2, 0, 0), (2, 9, 1), (4, 9, 6)])
-def test_few_rows_have_few_neighbours(num_rows, k, pairs):
+def test_few_rows_have_few_neighbors(num_rows, k, pairs):
     x = np.random.default_rng(1).normal(size=(num_rows, 5)).astype(np.float32)
     assert knn_pairs(x, k=k).shape == (pairs, 2)
 

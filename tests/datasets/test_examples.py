@@ -1,4 +1,4 @@
-"""What planted items claim. Nothing is opened, so no picture needs to exist."""
+"""What planted items claim. Nothing is opened, so no image needs to exist."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def of(
     return collect_examples({source: SourceItems(Path("/nowhere"), items, boxes)}, labels())
 
 
-def test_a_labelled_picture_claims_its_class_and_keeps_the_sources_word() -> None:
+def test_a_labelled_image_claims_its_class_and_keeps_the_sources_word() -> None:
     assert of(Annotation("Carro/1.jpg", "Carro")) == ([Example("street", "Carro/1.jpg", "Carro", "car")], [])
 
 
@@ -65,8 +65,8 @@ def test_unknown_labels_of_all_sources_are_listed_at_once() -> None:
     with pytest.raises(UnknownLabelError) as caught:
         collect_examples(offers, labels())
     assert "2 unknown label(s)" in str(caught.value)
-    assert "yard has label 'lorry' (2 pictures)" in str(caught.value)
-    assert "street has label 'machine' (1 picture)" in str(caught.value)
+    assert "yard has label 'lorry' (2 images)" in str(caught.value)
+    assert "street has label 'machine' (1 image)" in str(caught.value)
 
 
 def test_boxes_need_a_word_on_how_to_read_them() -> None:
@@ -76,13 +76,13 @@ def test_boxes_need_a_word_on_how_to_read_them() -> None:
         of(Annotation("1.jpg", "car", LEFT))
 
 
-def test_a_picture_whose_boxes_are_of_one_class_is_claimed_whole() -> None:
+def test_a_image_whose_boxes_are_of_one_class_is_claimed_whole() -> None:
     found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "Carro", RIGHT), boxes=WHOLE)
     assert found == [Example("street", "1.jpg", "car", "car")]
     assert dropped == []
 
 
-def test_a_picture_whose_boxes_are_of_two_classes_claims_nothing() -> None:
+def test_a_image_whose_boxes_are_of_two_classes_claims_nothing() -> None:
     found, dropped = of(
         Annotation("1.jpg", "car", LEFT),
         Annotation("1.jpg", "caminhão", RIGHT),
@@ -93,13 +93,13 @@ def test_a_picture_whose_boxes_are_of_two_classes_claims_nothing() -> None:
     assert [(drop.path, drop.label, drop.reason) for drop in dropped] == [("1.jpg", "car, caminhão", "mixed_labels")]
 
 
-def test_an_ignored_box_makes_a_picture_mixed_too() -> None:
+def test_an_ignored_box_makes_a_image_mixed_too() -> None:
     found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "bus", RIGHT), boxes=WHOLE)
     assert found == []
     assert [(drop.label, drop.reason) for drop in dropped] == [("car, bus", "mixed_labels")]
 
 
-def test_a_picture_with_only_ignored_boxes_or_none_is_left_out_once() -> None:
+def test_a_image_with_only_ignored_boxes_or_none_is_left_out_once() -> None:
     items = (
         Annotation("1.jpg", "bus", LEFT),
         Annotation("1.jpg", "bus", RIGHT),
@@ -137,7 +137,7 @@ def test_a_margin_ends_at_the_border() -> None:
     assert found[1].box == pytest.approx((0.7, 0.725, 0.3, 0.275))
 
 
-def test_the_least_size_of_crops_does_not_bind_pictures_without_boxes() -> None:
+def test_the_least_size_of_crops_does_not_bind_images_without_boxes() -> None:
     found, _ = of(Annotation("car/1.jpg", "car"), boxes=CROP)
     assert found == [Example("street", "car/1.jpg", "car", "car")]
 
@@ -163,7 +163,7 @@ def test_frames_of_one_clip_share_it_whatever_their_class() -> None:
     ]
 
 
-def test_crops_share_the_picture_that_they_were_cut_from() -> None:
+def test_crops_share_the_image_that_they_were_cut_from() -> None:
     items = (
         Annotation("a/1.jpg", "car", LEFT),
         Annotation("a/1.jpg", "caminhão", RIGHT),
@@ -171,11 +171,11 @@ def test_crops_share_the_picture_that_they_were_cut_from() -> None:
     )
     found, _ = of(*items, boxes=CROP)
     assert [claim.provenance_keys for claim in found] == [
-        ("picture:street/a/1.jpg",),
-        ("picture:street/a/1.jpg",),
-        ("picture:street/b/1.jpg",),
+        ("image:street/a/1.jpg",),
+        ("image:street/a/1.jpg",),
+        ("image:street/b/1.jpg",),
     ]
 
 
-def test_a_plain_picture_has_no_hint() -> None:
+def test_a_plain_image_has_no_hint() -> None:
     assert of(Annotation("car/1.jpg", "car"))[0][0].provenance_keys == ()

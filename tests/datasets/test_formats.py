@@ -79,7 +79,7 @@ def test_a_split_is_never_a_label(tmp_path: Path, split: str) -> None:
     assert not class_folders.matches(tmp_path)
 
 
-def test_pictures_outside_class_folders_have_no_label(tmp_path: Path) -> None:
+def test_images_outside_class_folders_have_no_label(tmp_path: Path) -> None:
     plant(tmp_path, "top.jpg", "set/train/Car/1.jpg", "set/test/2.jpg", "seg_pred/seg_pred/3.jpg")
     assert labels(class_folders.items(tmp_path)) == {
         "seg_pred/seg_pred/3.jpg": "",
@@ -94,8 +94,8 @@ def test_one_class_alone_keeps_its_name(tmp_path: Path) -> None:
     assert set(labels(class_folders.items(tmp_path)).values()) == {"Car"}
 
 
-def test_names_decide_what_is_a_picture_and_contents_do_not(tmp_path: Path) -> None:
-    pictures = [
+def test_names_decide_what_is_a_image_and_contents_do_not(tmp_path: Path) -> None:
+    images = [
         f"Car/1.{suffix}"
         for suffix in ["jpg", "jpeg", "jpe", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "jfif", "JPG"]
     ]
@@ -111,12 +111,12 @@ def test_names_decide_what_is_a_picture_and_contents_do_not(tmp_path: Path) -> N
         "LICENSE",
         "Thumbs.db",
     ]
-    write(tmp_path, dict.fromkeys([*pictures, "Car/bare", *(f"Car/{name}" for name in papers)], "no picture"))
+    write(tmp_path, dict.fromkeys([*images, "Car/bare", *(f"Car/{name}" for name in papers)], "no image"))
     write(tmp_path, {"bare": "", "LICENSE": "", "test/bare": "", "__MACOSX/Car/1.jpg": ""})
-    assert [item.path for item in class_folders.items(tmp_path)] == sorted([*pictures, "Car/bare"])
+    assert [item.path for item in class_folders.items(tmp_path)] == sorted([*images, "Car/bare"])
 
 
-def test_yolo_yields_a_box_a_line_and_a_bare_item_for_pictures_without(tmp_path: Path) -> None:
+def test_yolo_yields_a_box_a_line_and_a_bare_item_for_images_without(tmp_path: Path) -> None:
     root = plant(tmp_path, *(f"train/images/{name}.jpg" for name in "abcd"))
     write(root, {"data.yaml": r"path: C:\Users//x y" + "\ntrain: ../elsewhere\nnc: 2\n" + NAMES})
     boxes = "1 0.5 0.5 0.5 0.25\n\n0 0.25 0.25 0.5 0.5\n1 0.5 0.5 0.5 0.25\n"
@@ -133,7 +133,7 @@ def test_yolo_yields_a_box_a_line_and_a_bare_item_for_pictures_without(tmp_path:
 
 @pytest.mark.parametrize("base", ["", "export/"])
 @pytest.mark.parametrize("names", ["names: [Bus, Car]", "names: {0: Bus, 1: Car}", "names:\n  '0': Bus\n  '1': Car\n"])
-def test_yolo_finds_pictures_beside_labels_in_both_orders(tmp_path: Path, base: str, names: str) -> None:
+def test_yolo_finds_images_beside_labels_in_both_orders(tmp_path: Path, base: str, names: str) -> None:
     root = plant(tmp_path, f"{base}images/val/a.jpg", f"{base}test/images/b.v2.jpg")
     line = "1 0.5 0.5 1 1"
     write(root, {f"{base}labels/val/a.txt": line, f"{base}test/labels/b.v2.txt": line, f"{base}data.yaml": names})
@@ -156,7 +156,7 @@ def test_yolo_finds_pictures_beside_labels_in_both_orders(tmp_path: Path, base: 
         ("0 1.3 0.5 0.4 0.5", None),
     ],
 )
-def test_yolo_lines_become_boxes_inside_the_picture(
+def test_yolo_lines_become_boxes_inside_the_image(
     tmp_path: Path, line: str, box: tuple[float, float, float, float] | None
 ) -> None:
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": line})
@@ -253,13 +253,13 @@ def test_coco_yields_a_box_an_annotation_in_shares_of_the_sides(tmp_path: Path) 
         ("a/b/x_annotations.coco.json", "a/images"),
     ],
 )
-def test_coco_pictures_are_found_where_exports_put_them(tmp_path: Path, json_path: str, folder: str) -> None:
+def test_coco_images_are_found_where_exports_put_them(tmp_path: Path, json_path: str, folder: str) -> None:
     plant(tmp_path, f"{folder}/a.jpg", f"{folder}/b.jpg")
     write(tmp_path, {json_path: b"\xef\xbb\xbf" + coco_json().encode()})
     assert {Path(item.path).parent.as_posix() for item in coco.items(tmp_path)} == {folder}
 
 
-def test_two_coco_files_of_the_same_pictures_are_joined(tmp_path: Path) -> None:
+def test_two_coco_files_of_the_same_images_are_joined(tmp_path: Path) -> None:
     plant(tmp_path, "images/a.jpg", "images/b.jpg")
     other = [{"id": 1, "image_id": 8, "category_id": 1, "bbox": [0, 0, 200, 100]}]
     write(tmp_path, {"annotations/1.json": coco_json(), "annotations/2.json": coco_json(annotations=other)})
@@ -278,8 +278,8 @@ NOTE = {"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}
     ("changes", "message"),
     [
         ({"annotations": [{**NOTE, "category_id": 9}]}, "annotation 5 has category 9, but known are 0 vehicles, 1 Bus"),
-        ({"annotations": [{**NOTE, "image_id": 99}]}, "annotation 5 is of picture 99, which the file does not list"),
-        ({"annotations": [{**NOTE, "bbox": [1, 2, 3]}]}, r"annotation 5 has box \[1, 2, 3\] in a picture of 200 x 100"),
+        ({"annotations": [{**NOTE, "image_id": 99}]}, "annotation 5 is of image 99, which the file does not list"),
+        ({"annotations": [{**NOTE, "bbox": [1, 2, 3]}]}, r"annotation 5 has box \[1, 2, 3\] in an image of 200 x 100"),
         ({"annotations": [{**NOTE, "bbox": None}]}, "annotation 5 has box None"),
         ({"annotations": [{**NOTE, "bbox": ["a", 0, 1, 1]}]}, r"has box \['a', 0, 1, 1\]"),
         (
@@ -288,8 +288,8 @@ NOTE = {"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}
         ),
         ({"images": ["a.jpg"]}, "images holds 'a.jpg', which lacks"),
         ({"categories": 4}, "is not a COCO file"),
-        ({"images": [{"id": 7, "file_name": "b.jpg", "width": 0, "height": 4}]}, "in a picture of 0 x 4 pixels"),
-        ({"images": [{"id": 7, "file_name": "b.jpg"}]}, "in a picture of None x None pixels"),
+        ({"images": [{"id": 7, "file_name": "b.jpg", "width": 0, "height": 4}]}, "in an image of 0 x 4 pixels"),
+        ({"images": [{"id": 7, "file_name": "b.jpg"}]}, "in an image of None x None pixels"),
     ],
 )
 def test_coco_files_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -307,14 +307,14 @@ def test_a_coco_file_that_is_cut_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "../outside.jpg", "/etc/hostname", ""])
-def test_missing_coco_pictures_are_counted_and_the_first_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_coco_images_are_counted_and_the_first_is_named(tmp_path: Path, name: str) -> None:
     root = plant(tmp_path / "root", "train/a.jpg")
     plant(tmp_path, "outside.jpg", "root/outside.jpg")
     images = [
         {"id": place, "file_name": file, "width": 8, "height": 4} for place, file in enumerate([name, "a.jpg", "x"])
     ]
     write(root, {"train/_annotations.coco.json": coco_json(images=images, annotations=[])})
-    with pytest.raises(DataError, match=f"names 2 of 3 pictures that are not there, the first is {name!r}"):
+    with pytest.raises(DataError, match=f"names 2 of 3 images that are not there, the first is {name!r}"):
         coco.items(root)
 
 

@@ -90,9 +90,9 @@ def test_one_error_lists_every_unknown_label_with_its_source_count_and_closest_k
         MAP.require_all(counts)
     lines = str(caught.value).splitlines()
     assert lines[0] == "3 unknown label(s):"
-    assert lines[1].startswith("  bikes has label 'Carros' (2 pictures); closest known: 'carro' (car)")
-    assert lines[2].startswith("  lorries has label 'Motto' (4 pictures); closest known: 'moto' (motorcycle)")
-    assert lines[3] == "  lorries has label 'zzz' (1 picture); closest known: none"
+    assert lines[1].startswith("  bikes has label 'Carros' (2 images); closest known: 'carro' (car)")
+    assert lines[2].startswith("  lorries has label 'Motto' (4 images); closest known: 'moto' (motorcycle)")
+    assert lines[3] == "  lorries has label 'zzz' (1 image); closest known: none"
     assert "labels.ignore" in lines[4]
     assert "labels.by_source" in lines[4]
     assert len(lines) == 5
@@ -101,7 +101,7 @@ def test_one_error_lists_every_unknown_label_with_its_source_count_and_closest_k
 def test_the_closest_known_label_may_be_an_ignored_one_or_the_sources_own() -> None:
     with pytest.raises(UnknownLabelError, match=r"closest known: 'bus' \(ignored\)"):
         MAP.require_all({("any", "buss"): 3})
-    with pytest.raises(UnknownLabelError, match=r"'bikee' \(1 picture\); closest known: 'bike' \(motorcycle\)"):
+    with pytest.raises(UnknownLabelError, match=r"'bikee' \(1 image\); closest known: 'bike' \(motorcycle\)"):
         MAP.require_all({("bikes", "bikee"): 1})
 
 

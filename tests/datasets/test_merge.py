@@ -1,4 +1,4 @@
-"""Merging of sources planted as files: small drawn pictures in class folders, and boxes stated as items."""
+"""Merging of sources planted as files: small drawn images in class folders, and boxes stated as items."""
 
 import hashlib
 import io
@@ -26,14 +26,14 @@ LIMITS = {"min_side_px": 8, "max_pixels": 1_000_000, "max_broken_share": 0.0, "w
 
 
 def drawn(number: int, *, width: int = 48, height: int = 36) -> Image.Image:
-    """Another picture for each number, of few colours, so that a palette holds it without loss."""
+    """Another image for each number, of few colors, so that a palette holds it without loss."""
     rng = np.random.default_rng(number)
-    picture = Image.new("RGB", (width, height), tuple(rng.integers(0, 256, 3).tolist()))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), tuple(rng.integers(0, 256, 3).tolist()))
+    draw = ImageDraw.Draw(image)
     for _ in range(6):
         x, y = int(rng.integers(width)), int(rng.integers(height))
         draw.rectangle((x, y, x + 12, y + 9), fill=tuple(rng.integers(0, 256, 3).tolist()))
-    return picture
+    return image
 
 
 def encoded(image: Image.Image, format: str = "PNG", **options: Any) -> bytes:
@@ -50,10 +50,8 @@ def plant(root: Path, contents: Mapping[str, bytes | Image.Image]) -> SourceItem
     return SourceItems(root, [Annotation(path, path.split("/")[0]) for path in contents], None)
 
 
-def boxed(
-    root: Path, pictures: Mapping[str, Image.Image], items: Sequence[Annotation], boxes: BoxPolicy
-) -> SourceItems:
-    return SourceItems(plant(root, pictures).root, items, boxes)
+def boxed(root: Path, images: Mapping[str, Image.Image], items: Sequence[Annotation], boxes: BoxPolicy) -> SourceItems:
+    return SourceItems(plant(root, images).root, items, boxes)
 
 
 def merge(tmp_path: Path, offers: Mapping[str, SourceItems], *, ignore: Sequence[str] = (), **changes: Any) -> Merged:
@@ -71,7 +69,7 @@ def stored(tmp_path: Path) -> list[str]:
     return sorted(path.name for path in (tmp_path / "images").iterdir())
 
 
-def test_every_picture_becomes_a_record_that_says_where_it_came_from(tmp_path: Path) -> None:
+def test_every_image_becomes_a_record_that_says_where_it_came_from(tmp_path: Path) -> None:
     offer = plant(
         tmp_path / "street", {"car/1.png": drawn(1), "carro/2.png": drawn(2, width=30), "truck/3.png": drawn(3)}
     )
@@ -91,25 +89,25 @@ def test_every_picture_becomes_a_record_that_says_where_it_came_from(tmp_path: P
 
 
 def test_hashes_stand_in_the_order_of_the_records(tmp_path: Path) -> None:
-    pictures = {pixel_id(drawn(number)): drawn(number) for number in range(5)}
-    offer = plant(tmp_path / "street", {f"car/{id_}.png": picture for id_, picture in pictures.items()})
+    images = {pixel_id(drawn(number)): drawn(number) for number in range(5)}
+    offer = plant(tmp_path / "street", {f"car/{id_}.png": image for id_, image in images.items()})
     merged = merge(tmp_path, {"street": offer})
-    assert merged.index.ids == sorted(pictures)
-    expected = np.stack([dihedral_phashes(pictures[id_]) for id_ in merged.index.ids])
+    assert merged.index.ids == sorted(images)
+    expected = np.stack([dihedral_phashes(images[id_]) for id_ in merged.index.ids])
     assert np.array_equal(merged.hashes, expected)
 
 
 def test_copies_of_bytes_and_of_pixels_become_one_record_with_all_origins(tmp_path: Path) -> None:
-    picture, other = drawn(1), drawn(2)
+    image, other = drawn(1), drawn(2)
     offers = {
-        "street": plant(tmp_path / "street", {"car/a.png": picture, "car/copy of a.png": picture, "car/b.png": other}),
+        "street": plant(tmp_path / "street", {"car/a.png": image, "car/copy of a.png": image, "car/b.png": other}),
         "yard": plant(
             tmp_path / "yard",
-            {"carro/a.webp": encoded(picture, "WEBP", lossless=True), "carro/a.bmp": encoded(picture, "BMP")},
+            {"carro/a.webp": encoded(image, "WEBP", lossless=True), "carro/a.bmp": encoded(image, "BMP")},
         ),
     }
     merged = merge(tmp_path, offers)
-    record = next(record for record in merged.index.records if record.id == pixel_id(picture))
+    record = next(record for record in merged.index.records if record.id == pixel_id(image))
     assert record.origins == (
         Origin("street", "car/a.png", "car"),
         Origin("street", "car/copy of a.png", "car"),
@@ -137,7 +135,7 @@ def test_a_record_has_the_hints_of_all_its_copies(tmp_path: Path) -> None:
     assert [record.provenance_keys for record in merged.index.records] == [("stem:street/car/a", "video:street/ride")]
 
 
-def test_one_picture_under_two_classes_is_set_aside_and_never_guessed(tmp_path: Path) -> None:
+def test_one_image_under_two_classes_is_set_aside_and_never_guessed(tmp_path: Path) -> None:
     disputed = drawn(1)
     offers = {
         "street": plant(tmp_path / "street", {"car/1.png": disputed, "car/1b.png": disputed, "car/2.png": drawn(2)}),
@@ -151,7 +149,7 @@ def test_one_picture_under_two_classes_is_set_aside_and_never_guessed(tmp_path: 
         ("yard", "caminhão/9.webp", "caminhão", "conflict"),
     ]
     name = f"{pixel_id(disputed)}.png"
-    assert {drop.detail for drop in merged.dropped} == {f"the same picture ({name}) is labelled car and truck"}
+    assert {drop.detail for drop in merged.dropped} == {f"the same image ({name}) is labelled car and truck"}
     assert name in stored(tmp_path), "a person may want to look at it"
 
 
@@ -167,8 +165,8 @@ def test_two_boxes_of_one_place_and_two_classes_are_a_conflict(tmp_path: Path) -
     assert len(merged.index.records) == 1
 
 
-def test_ignored_and_unlabelled_pictures_are_listed_and_not_opened(tmp_path: Path) -> None:
-    offer = plant(tmp_path / "street", {"car/1.png": drawn(1), "bus/2.png": b"no picture"})
+def test_ignored_and_unlabelled_images_are_listed_and_not_opened(tmp_path: Path) -> None:
+    offer = plant(tmp_path / "street", {"car/1.png": drawn(1), "bus/2.png": b"no image"})
     offer = SourceItems(offer.root, [*offer.items, Annotation("not there.png", "")], None)
     merged = merge(tmp_path, {"street": offer}, ignore=["bus"])
     assert [(drop.path, drop.reason) for drop in merged.dropped] == [
@@ -178,9 +176,9 @@ def test_ignored_and_unlabelled_pictures_are_listed_and_not_opened(tmp_path: Pat
     assert merged.num_files == 1
 
 
-def test_an_unknown_label_stops_the_merge_before_a_picture_is_read(tmp_path: Path) -> None:
-    offer = plant(tmp_path / "street", {"lorry/1.png": b"no picture"})
-    with pytest.raises(UnknownLabelError, match=r"street has label 'lorry' \(1 picture\)"):
+def test_an_unknown_label_stops_the_merge_before_a_image_is_read(tmp_path: Path) -> None:
+    offer = plant(tmp_path / "street", {"lorry/1.png": b"no image"})
+    with pytest.raises(UnknownLabelError, match=r"street has label 'lorry' \(1 image\)"):
         merge(tmp_path, {"street": offer})
     assert stored(tmp_path) == []
 
@@ -193,53 +191,53 @@ def test_boxes_without_a_word_on_them_stop_the_merge(tmp_path: Path) -> None:
         merge(tmp_path, {"yolo": offer})
 
 
-def test_crops_are_the_boxes_pixels_and_share_their_picture(tmp_path: Path) -> None:
-    picture = drawn(1, width=100, height=80)
+def test_crops_are_the_boxes_pixels_and_share_their_image(tmp_path: Path) -> None:
+    image = drawn(1, width=100, height=80)
     items = [
         Annotation("1.png", "car", Box(0.1, 0.25, 0.3, 0.5)),
         Annotation("1.png", "truck", Box(0.5, 0.5, 0.5, 0.5)),
     ]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.0, 8))})
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": image}, items, BoxPolicy("crop", 0.0, 8))})
     by_label = {record.label: record for record in merged.index.records}
-    assert by_label["car"].id == pixel_id(picture.crop((10, 20, 40, 60)))
-    assert by_label["truck"].id == pixel_id(picture.crop((50, 40, 100, 80)))
-    assert {record.provenance_keys for record in merged.index.records} == {("picture:yolo/1.png",)}
+    assert by_label["car"].id == pixel_id(image.crop((10, 20, 40, 60)))
+    assert by_label["truck"].id == pixel_id(image.crop((50, 40, 100, 80)))
+    assert {record.provenance_keys for record in merged.index.records} == {("image:yolo/1.png",)}
     assert (by_label["car"].width, by_label["car"].height) == (30, 40)
     assert merged.num_files == 1
 
 
 def test_a_crops_margin_is_clipped_at_the_border(tmp_path: Path) -> None:
-    picture = drawn(1, width=100, height=80)
+    image = drawn(1, width=100, height=80)
     items = [Annotation("1.png", "car", Box(0.0, 0.5, 0.2, 0.5)), Annotation("1.png", "truck", Box(0.4, 0.4, 0.2, 0.2))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.5, 8))})
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": image}, items, BoxPolicy("crop", 0.5, 8))})
     by_label = {record.label: record.id for record in merged.index.records}
-    assert by_label["car"] == pixel_id(picture.crop((0, 20, 30, 80)))
-    assert by_label["truck"] == pixel_id(picture.crop((30, 24, 70, 56)))
+    assert by_label["car"] == pixel_id(image.crop((0, 20, 30, 80)))
+    assert by_label["truck"] == pixel_id(image.crop((30, 24, 70, 56)))
 
 
 def test_a_crop_below_the_least_side_is_left_out_and_not_stored(tmp_path: Path) -> None:
-    picture = drawn(1, width=100, height=80)
+    image = drawn(1, width=100, height=80)
     items = [Annotation("1.png", "car", Box(0.0, 0.0, 0.5, 0.1)), Annotation("1.png", "car", Box(0.0, 0.0, 0.5, 0.11))]
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": picture}, items, BoxPolicy("crop", 0.0, 9))})
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", {"1.png": image}, items, BoxPolicy("crop", 0.0, 9))})
     assert [(drop.path, drop.reason, drop.detail) for drop in merged.dropped] == [
         ("1.png", "small_box", "the crop's shorter side is below 9 pixels")
     ]
-    assert stored(tmp_path) == [f"{pixel_id(picture.crop((0, 0, 50, 9)))}.png"]
+    assert stored(tmp_path) == [f"{pixel_id(image.crop((0, 0, 50, 9)))}.png"]
 
 
 def test_a_crop_of_less_than_a_pixel_is_the_pixel_that_it_touches(tmp_path: Path) -> None:
-    picture = Image.new("RGB", (10, 10), "white")
+    image = Image.new("RGB", (10, 10), "white")
     offer = boxed(
         tmp_path / "yolo",
-        {"1.png": picture},
+        {"1.png": image},
         [Annotation("1.png", "car", Box(0.99, 0.99, 0.01, 0.01))],
         BoxPolicy("crop", 0.0, 1),
     )
     assert merge(tmp_path, {"yolo": offer}).index.ids == [pixel_id(Image.new("RGB", (1, 1), "white"))]
 
 
-def test_boxes_lie_in_the_picture_as_a_person_sees_it(tmp_path: Path) -> None:
-    """Annotation tools show a picture upright, and so must the crop be cut."""
+def test_boxes_lie_in_the_image_as_a_person_sees_it(tmp_path: Path) -> None:
+    """Annotation tools show an image upright, and so must the crop be cut."""
     upright = drawn(1, width=40, height=60)
     exif = Image.Exif()
     exif[0x0112] = 6
@@ -249,7 +247,7 @@ def test_boxes_lie_in_the_picture_as_a_person_sees_it(tmp_path: Path) -> None:
     assert merge(tmp_path, {"yolo": offer}).index.ids == [pixel_id(upright.crop((0, 0, 20, 30)))]
 
 
-def test_a_detection_source_read_whole_keeps_pictures_of_one_class(tmp_path: Path) -> None:
+def test_a_detection_source_read_whole_keeps_images_of_one_class(tmp_path: Path) -> None:
     box, other = Box(0.0, 0.0, 0.5, 0.5), Box(0.5, 0.5, 0.5, 0.5)
     items = [
         Annotation("1.png", "car", box),
@@ -258,8 +256,8 @@ def test_a_detection_source_read_whole_keeps_pictures_of_one_class(tmp_path: Pat
         Annotation("2.png", "truck", other),
         Annotation("3.png", ""),
     ]
-    pictures = {f"{number}.png": drawn(number) for number in (1, 2, 3)}
-    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", pictures, items, BoxPolicy("whole", 0.0, 8))})
+    images = {f"{number}.png": drawn(number) for number in (1, 2, 3)}
+    merged = merge(tmp_path, {"yolo": boxed(tmp_path / "yolo", images, items, BoxPolicy("whole", 0.0, 8))})
     assert merged.index.ids == [pixel_id(drawn(1))]
     assert reasons(merged) == {"mixed_labels": 1, "unlabelled": 1}
 
@@ -331,14 +329,14 @@ def test_a_broken_file_with_many_boxes_is_one_broken_file(tmp_path: Path) -> Non
 
 def test_a_merge_that_leaves_nothing_says_where_all_went(tmp_path: Path) -> None:
     offer = plant(tmp_path / "street", {"bus/1.png": drawn(1), "car/2.png": drawn(2), "truck/2.png": drawn(2)})
-    with pytest.raises(DataError, match=r"no picture is left \(2 conflict, 1 ignored_label\)"):
+    with pytest.raises(DataError, match=r"no image is left \(2 conflict, 1 ignored_label\)"):
         merge(tmp_path, {"street": offer}, ignore=["bus"])
-    with pytest.raises(DataError, match=r"no picture is left \(none was found\)"):
+    with pytest.raises(DataError, match=r"no image is left \(none was found\)"):
         merge(tmp_path, {"street": SourceItems(tmp_path, [], None)})
 
 
 def many(tmp_path: Path) -> dict[str, SourceItems]:
-    """More pictures than are in work at once, some of them copies, conflicts and broken."""
+    """More images than are in work at once, some of them copies, conflicts and broken."""
     street: dict[str, Any] = {f"car/{number:03}.png": drawn(number) for number in range(70)}
     street |= {f"truck/{number:03}.bmp": encoded(drawn(number), "BMP") for number in range(60, 90)}
     street |= {f"car/{number:03}.jpg": encoded(drawn(number), "JPEG") for number in range(90, 120)}
@@ -373,7 +371,7 @@ def test_the_summary_counts_what_was_planted(tmp_path: Path) -> None:
         ),
     }
     assert merging.merge_summary(merge(tmp_path, offers, ignore=["bus"], max_broken_share=0.5)) == {
-        "pictures": 4,
+        "images": 4,
         "files": 7,
         "byte_copies": 1,
         "pixel_copies": 1,
@@ -391,22 +389,22 @@ def exif_of(orientation: int) -> Image.Exif:
 
 KINDS: dict[str, bytes] = {
     "plain.png": encoded(drawn(1)),
-    "grey.png": encoded(drawn(1).convert("L")),
+    "gray.png": encoded(drawn(1).convert("L")),
     "turned.png": encoded(drawn(1), exif=exif_of(6)),
     "turned.jpg": encoded(drawn(1), "JPEG", exif=exif_of(8)),
     "turned.webp": encoded(drawn(1), "WEBP", exif=exif_of(5)),
     "profile.jpg": encoded(drawn(1), "JPEG", icc_profile=b"a profile that nobody can read"),
-    "grey.jpg": encoded(drawn(1).convert("L"), "JPEG"),
+    "gray.jpg": encoded(drawn(1).convert("L"), "JPEG"),
     "cmyk.jpg": encoded(drawn(1).convert("CMYK"), "JPEG"),
     "cmyk.tif": encoded(drawn(1).convert("CMYK"), "TIFF"),
     "palette.png": encoded(drawn(1).quantize(16)),
     "palette, one clear.png": encoded(drawn(1).quantize(16), transparency=2),
     "palette, all half clear.png": encoded(drawn(1).quantize(16), transparency=bytes([128] * 16)),
-    "colour key.png": encoded(drawn(1), transparency=drawn(1).getpixel((0, 0))),
-    "grey key.png": encoded(drawn(1).convert("L"), transparency=drawn(1).convert("L").getpixel((0, 0))),
+    "color key.png": encoded(drawn(1), transparency=drawn(1).getpixel((0, 0))),
+    "gray key.png": encoded(drawn(1).convert("L"), transparency=drawn(1).convert("L").getpixel((0, 0))),
     "half clear.png": encoded(Image.merge("RGBA", [*drawn(1).split(), drawn(2).convert("L")])),
     "half clear.webp": encoded(Image.merge("RGBA", [*drawn(1).split(), drawn(2).convert("L")]), "WEBP"),
-    "grey and alpha.png": encoded(Image.merge("LA", [drawn(1).convert("L"), drawn(2).convert("L")])),
+    "gray and alpha.png": encoded(Image.merge("LA", [drawn(1).convert("L"), drawn(2).convert("L")])),
     "16 bit.png": encoded(Image.fromarray(np.arange(48 * 36, dtype=np.uint16).reshape(36, 48) * 37)),
     "float.tif": encoded(drawn(1).convert("F"), "TIFF"),
     "1 bit.png": encoded(drawn(1).convert("1")),
@@ -414,7 +412,7 @@ KINDS: dict[str, bytes] = {
     "moving.gif": encoded(drawn(1), "GIF", save_all=True, append_images=[drawn(2)]),
     "moving.webp": encoded(drawn(1), "WEBP", save_all=True, append_images=[drawn(2)]),
     "phone.jpg": encoded(drawn(1), "MPO", save_all=True, append_images=[drawn(2)]),
-    "picture.avif": encoded(drawn(1), "AVIF"),
+    "image.avif": encoded(drawn(1), "AVIF"),
 }
 
 
@@ -426,7 +424,7 @@ def test_the_stored_file_holds_the_pixels_of_the_records_id(tmp_path: Path, name
     again = decode(data, min_side_px=1, max_pixels=10_000)
     assert pixel_id(again.image) == record.id == pixel_id(decode(KINDS[name], min_side_px=1, max_pixels=10_000).image)
     assert again.image.size == (record.width, record.height)
-    assert record.file == f"{record.id}.{again.extension}", "plain RGB or grey, with the extension of its format"
+    assert record.file == f"{record.id}.{again.extension}", "plain RGB or gray, with the extension of its format"
     naive = Image.open(io.BytesIO(data)).convert("RGB")
     assert pixel_id(naive) == record.id, "and any other reader sees the same"
 

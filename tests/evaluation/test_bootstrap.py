@@ -151,7 +151,7 @@ def test_the_interval_is_between_the_shares_of_resamples_that_the_level_says() -
     assert [interval.high for interval in found.values()] == pytest.approx(high)
 
 
-def test_for_pictures_on_their_own_the_interval_of_accuracy_is_about_that_of_the_normal_distribution() -> None:
+def test_for_images_on_their_own_the_interval_of_accuracy_is_about_that_of_the_normal_distribution() -> None:
     right = np.arange(2000) % 5 != 0
     found = bootstrap.score_intervals(
         target=np.zeros(2000, int), probs=probs_of(right), groups=[*map(str, range(2000))]
@@ -160,18 +160,18 @@ def test_for_pictures_on_their_own_the_interval_of_accuracy_is_about_that_of_the
     assert astuple(found["top1_accuracy"]) == pytest.approx((0.8, 0.8 - half, 0.8 + half), abs=0.002)
 
 
-def test_intervals_over_groups_hold_the_truth_as_often_as_they_say_and_those_over_pictures_do_not() -> None:
-    rng, num_sets, held = np.random.default_rng(0), 300, {"groups": 0, "pictures": 0}
+def test_intervals_over_groups_hold_the_truth_as_often_as_they_say_and_those_over_images_do_not() -> None:
+    rng, num_sets, held = np.random.default_rng(0), 300, {"groups": 0, "images": 0}
     for seed in range(num_sets):
         members = np.repeat(np.arange(120), rng.integers(1, 7, size=120))
         probs = probs_of((rng.random(120) < 0.8)[members])  # a group is right or wrong as a whole
-        for kind, names in {"groups": members, "pictures": np.arange(len(members))}.items():
+        for kind, names in {"groups": members, "images": np.arange(len(members))}.items():
             found = bootstrap.score_intervals(
                 target=np.zeros(len(members), int), probs=probs, groups=[*map(str, names)], num_resamples=500, seed=seed
             )["top1_accuracy"]
             held[kind] += found.low <= 0.8 <= found.high
     assert 0.91 <= held["groups"] / num_sets <= 0.98
-    assert held["pictures"] / num_sets < 0.8
+    assert held["images"] / num_sets < 0.8
 
 
 def test_neither_the_order_of_rows_nor_a_second_run_changes_intervals() -> None:
@@ -198,7 +198,7 @@ def test_the_interval_of_a_single_group_is_a_point(num_rows: int) -> None:
         assert interval.low == interval.high == pytest.approx(interval.value)
 
 
-def test_thousands_of_pictures_do_not_need_all_resamples_in_memory_at_once() -> None:
+def test_thousands_of_images_do_not_need_all_resamples_in_memory_at_once() -> None:
     target, probs, _ = drawn(4, num_rows=20_000, num_groups=1)
     groups = [*map(str, range(20_000))]
     tracemalloc.start()

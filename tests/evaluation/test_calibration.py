@@ -1,4 +1,4 @@
-"""Calibration against a loop over pictures, scikit-learn, torch's own minimiser, and labels drawn from known odds."""
+"""Calibration against a loop over images, scikit-learn, torch's own minimiser, and labels drawn from known odds."""
 
 import math
 
@@ -83,7 +83,7 @@ def test_the_log_loss_does_not_rise_where_it_is_capped_either(logits: np.ndarray
     assert loss_at(found, logits, target) <= loss_at(1.0, logits, target)
 
 
-def test_one_wildly_wrong_picture_whose_cost_is_capped_does_not_make_the_others_worse() -> None:
+def test_one_wildly_wrong_image_whose_cost_is_capped_does_not_make_the_others_worse() -> None:
     logits = np.array([[2.0, 0.0]] * 20 + [[1000.0, 0.0]])
     target = np.array([0] * 20 + [1])
     assert calibration.fit_temperature(logits, target=target) == 1.0
@@ -146,7 +146,7 @@ def test_the_fitted_temperature_leaves_accuracy_and_makes_a_model_more_believabl
 
 
 def looped_error(target: np.ndarray, probs: np.ndarray, num_bins: int) -> float:
-    """Equation 3 of Guo et al. 2017, picture by picture."""
+    """Equation 3 of Guo et al. 2017, image by image."""
     total = 0.0
     for number in range(num_bins):
         confidences, rights = [], []
@@ -161,7 +161,7 @@ def looped_error(target: np.ndarray, probs: np.ndarray, num_bins: int) -> float:
 
 
 @given(LOGITS, st.integers(1, 20), st.data())
-def test_the_calibration_error_is_that_of_a_loop_over_pictures(
+def test_the_calibration_error_is_that_of_a_loop_over_images(
     logits: np.ndarray, num_bins: int, data: st.DataObject
 ) -> None:
     target, probs = targets_for(logits, data), metrics.softmax(logits / 20)
@@ -176,22 +176,22 @@ def test_bins_show_what_was_planted_and_leave_out_empty_ones() -> None:
     found = calibration.reliability(target=np.array([0, 1, 0, 1]), probs=probs, num_bins=4)
     # an edge belongs to the bin below it
     assert found == [
-        calibration.ReliabilityBin(0.25, 0.5, pictures=1, confidence=0.5, top1_accuracy=1.0),
-        calibration.ReliabilityBin(0.5, 0.75, pictures=1, confidence=0.75, top1_accuracy=0.0),
-        calibration.ReliabilityBin(0.75, 1.0, pictures=2, confidence=0.875, top1_accuracy=0.5),
+        calibration.ReliabilityBin(0.25, 0.5, images=1, confidence=0.5, top1_accuracy=1.0),
+        calibration.ReliabilityBin(0.5, 0.75, images=1, confidence=0.75, top1_accuracy=0.0),
+        calibration.ReliabilityBin(0.75, 1.0, images=2, confidence=0.875, top1_accuracy=0.5),
     ]
     error = calibration.expected_calibration_error(target=np.array([0, 1, 0, 1]), probs=probs, num_bins=4)
     assert error == (0.5 + 0.75 + 2 * 0.375) / 4
 
 
 @given(LOGITS, st.data())
-def test_every_picture_is_in_one_bin_which_holds_its_confidence(logits: np.ndarray, data: st.DataObject) -> None:
+def test_every_image_is_in_one_bin_which_holds_its_confidence(logits: np.ndarray, data: st.DataObject) -> None:
     target, probs = targets_for(logits, data), metrics.softmax(logits)
     found = calibration.reliability(target=target, probs=probs)
-    assert sum(own.pictures for own in found) == len(target)
-    assert all(own.low < own.confidence <= own.high + 1e-12 and own.pictures > 0 for own in found)
+    assert sum(own.images for own in found) == len(target)
+    assert all(own.low < own.confidence <= own.high + 1e-12 and own.images > 0 for own in found)
     assert [own.low for own in found] == sorted({own.low for own in found})
-    right = sum(own.pictures * own.top1_accuracy for own in found) / len(target)
+    right = sum(own.images * own.top1_accuracy for own in found) / len(target)
     assert right == pytest.approx(sklearn.metrics.accuracy_score(target, probs.argmax(axis=1)))
 
 

@@ -59,7 +59,7 @@ def test_the_numbers_of_each_class_are_those_of_scikit_learn(seed: int, num_clas
     assert list(found) == list(CLASSES)
     for name, *values in zip(CLASSES, *expected, strict=True):
         assert list(found[name].values()) == pytest.approx(values)
-        assert list(found[name]) == ["precision", "recall", "f1", "pictures"]
+        assert list(found[name]) == ["precision", "recall", "f1", "images"]
 
 
 def test_sources_are_scored_apart_and_add_up_to_the_whole() -> None:
@@ -72,15 +72,15 @@ def test_sources_are_scored_apart_and_add_up_to_the_whole() -> None:
             if (sample.split, sample.source) == ("test", source)
         ]
         right = [target == logits[row].argmax() for target, row in members]
-        assert found[source] == {"top1_accuracy": pytest.approx(sum(right) / len(right)), "pictures": len(right)}
-    right = sum(values["top1_accuracy"] * values["pictures"] for values in found.values())
-    pictures = sum(values["pictures"] for values in found.values())
+        assert found[source] == {"top1_accuracy": pytest.approx(sum(right) / len(right)), "images": len(right)}
+    right = sum(values["top1_accuracy"] * values["images"] for values in found.values())
+    images = sum(values["images"] for values in found.values())
     whole = scoring.score(logits, samples, split="test")["top1_accuracy"]
-    assert whole == pytest.approx(right / pictures)
-    assert pictures == len(samples.rows("test"))
+    assert whole == pytest.approx(right / images)
+    assert images == len(samples.rows("test"))
 
 
-def test_a_source_without_a_picture_in_the_split_is_not_named() -> None:
+def test_a_source_without_a_image_in_the_split_is_not_named() -> None:
     samples = Samples(CLASSES, (Sample("a", "car", "exports", "a", "test"), Sample("b", "car", "others", "b", "train")))
     assert list(evaluation.by_source(np.eye(4)[:2], samples, split="test")) == ["exports"]
 
@@ -93,9 +93,9 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
     right = logits[rows].argmax(1) == samples.targets("test")
     small, middle, large = sides[rows] < 128, sides[rows] == 128, sides[rows] == 600
     assert found == {
-        "0-127": {"top1_accuracy": pytest.approx(right[small].mean()), "pictures": small.sum()},
-        "128-255": {"top1_accuracy": pytest.approx(right[middle].mean()), "pictures": middle.sum()},
-        "512-": {"top1_accuracy": pytest.approx(right[large].mean()), "pictures": large.sum()},
+        "0-127": {"top1_accuracy": pytest.approx(right[small].mean()), "images": small.sum()},
+        "128-255": {"top1_accuracy": pytest.approx(right[middle].mean()), "images": middle.sum()},
+        "512-": {"top1_accuracy": pytest.approx(right[large].mean()), "images": large.sum()},
     }
 
 
@@ -129,7 +129,7 @@ def test_of_the_validation_rows_only_the_choice_of_the_best_single_and_of_the_th
     assert [key for key in before if before[key] != after[key]] == ["reject"]
 
 
-def test_the_report_has_the_shipped_model_in_full_and_the_scores_and_limits_of_all() -> None:
+def test_the_report_has_the_selected_model_in_full_and_the_scores_and_limits_of_all() -> None:
     (one, samples), (other, _) = drawn(0), drawn(1)
     report = reported({"one": one, "other": other}, samples, selected="other", singles=["one", "other"])
     target, probs = scoring.probs_of(other, samples, "test")
@@ -140,21 +140,21 @@ def test_the_report_has_the_shipped_model_in_full_and_the_scores_and_limits_of_a
         **scoring.score(other, samples, split="test"),
         "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
     }
-    chance = report["shipped"].pop("ece_by_chance")
+    chance = report["selected"].pop("ece_by_chance")
     assert 0 < chance["mean"] < chance["high"] < 1
-    assert report["shipped"] == {"model": "other", **report["models"]["other"]}
+    assert report["selected"] == {"model": "other", **report["models"]["other"]}
     assert report["classes"] == evaluation.by_class(other, samples, split="test")
     assert report["sources"] == evaluation.by_source(other, samples, split="test")
-    assert report["pictures"] == report["groups"] == len(samples.rows("test"))
+    assert report["images"] == report["groups"] == len(samples.rows("test"))
 
 
-def test_the_shipped_model_is_held_against_the_single_one_that_is_best_on_validation() -> None:
+def test_the_selected_model_is_held_against_the_single_one_that_is_best_on_validation() -> None:
     good, samples = drawn(0)
     targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
     good[samples.rows("val")] += 5 * np.eye(4, dtype=np.float32)[targets[samples.rows("val")]]
     bad, selected = drawn(1)[0], drawn(2)[0]
     report = reported({"bad": bad, "good": good, "both": selected}, samples, selected="both", singles=["bad", "good"])
-    found = report["shipped_minus_best_single"]
+    found = report["selected_minus_best_single"]
     assert found["single"] == "good"
     scores = [scoring.score(logits, samples, split="test") for logits in (selected, good)]
     for name in ("top1_accuracy", "log_loss"):
@@ -179,7 +179,7 @@ def test_the_threshold_is_chosen_on_validation_and_told_on_test() -> None:
 def test_the_tables_of_the_plots_are_those_of_test() -> None:
     logits, samples = drawn(0)
     rows = evaluation.reliability_table(logits, samples, split="test")
-    assert sum(row["pictures"] for row in rows) == len(samples.rows("test"))
+    assert sum(row["images"] for row in rows) == len(samples.rows("test"))
     assert evaluation.risk_coverage_table(logits, samples, split="test")[-1]["coverage"] == 1
 
 

@@ -32,10 +32,10 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def pictures(*, count: int = 3, seed: int = 0) -> torch.Tensor:
-    """(count, SIZE, SIZE, 3) uint8: smooth pictures of random colours."""
-    colours = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
-    large = [Image.fromarray(each).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for each in colours]
+def images(*, count: int = 3, seed: int = 0) -> torch.Tensor:
+    """(count, SIZE, SIZE, 3) uint8: smooth images of random colors."""
+    colors = np.random.default_rng(seed).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    large = [Image.fromarray(each).resize((SIZE, SIZE), Image.Resampling.BICUBIC) for each in colors]
     return torch.from_numpy(np.stack([np.asarray(image) for image in large]))
 
 
@@ -49,7 +49,7 @@ def last_layer(classifier: nn.Module) -> nn.Module:
 
 
 def classifier(name: str, *, num_classes: int = 1000, seed: int = 5, **options: object) -> nn.Module:
-    """torchvision's network with drawn weights and, in BatchNorm layers, the statistics of drawn pictures."""
+    """torchvision's network with drawn weights and, in BatchNorm layers, the statistics of drawn images."""
     with torch.random.fork_rng(devices=[]), torch.no_grad():
         torch.default_generator.manual_seed(seed)
         net = models.get_model(name, weights=None, num_classes=num_classes, **options).eval()
@@ -57,7 +57,7 @@ def classifier(name: str, *, num_classes: int = 1000, seed: int = 5, **options: 
         for layer in norms:
             layer.train().momentum = 1.0
         if norms:
-            net(as_input(pictures(count=4, seed=1)))
+            net(as_input(images(count=4, seed=1)))
     return net.eval()
 
 
@@ -72,7 +72,7 @@ def penultimate(net: nn.Module, pixels: torch.Tensor) -> torch.Tensor:
 
 
 def assert_close(found: torch.Tensor, expected: torch.Tensor) -> None:
-    """Equal but for rounding, measured by how much the rows of different pictures differ."""
+    """Equal but for rounding, measured by how much the rows of different images differ."""
     scale = float(expected.std(0).max())
     assert scale > 0.01 * float(expected.abs().max())
     assert torch.allclose(found / scale, expected / scale, rtol=1e-4, atol=1e-4)
@@ -114,13 +114,13 @@ def test_the_trunk_gives_what_the_classifier_s_last_layer_is_given_and_makes_its
     net = classifier(name)
     path, digest = saved(tmp_path / "weights.pth", net.state_dict())
     backbone = load(name, weights=path, digest=digest)
-    found, expected = backbone.net(pictures()), penultimate(net, pictures())
+    found, expected = backbone.net(images()), penultimate(net, images())
     assert backbone.dim == dim == found.shape[1]
     assert_close(found, expected)
     end = last_layer(net)
     if isinstance(end, nn.Linear):
         with torch.no_grad():
-            logits = net(as_input(pictures()))
+            logits = net(as_input(images()))
         assert_close(found @ end.weight.T + end.bias, logits)
 
 
@@ -152,15 +152,15 @@ def test_a_random_backbone_is_torchvision_s_up_to_its_last_map_of_a_quarter_of_t
     maps = [torch.zeros(0)]
     net.get_submodule(layer).register_forward_hook(lambda _layer, _inputs, output: maps.append(output))
     with torch.no_grad():
-        net(as_input(pictures()))
+        net(as_input(images()))
     side = SIZE // 4
     assert maps[-1].shape[2:] == (side, side)
     cells = maps[-1].unflatten(3, (4, side // 4)).unflatten(2, (4, side // 4)).mean((3, 5))
-    assert_close(backbone.net(pictures()), cells.flatten(1))
+    assert_close(backbone.net(images()), cells.flatten(1))
 
 
 def test_a_random_backbone_without_such_a_map_ends_where_a_trained_one_does() -> None:
-    assert_close(load("alexnet", seed=5).net(pictures()), penultimate(classifier("alexnet"), pictures()))
+    assert_close(load("alexnet", seed=5).net(images()), penultimate(classifier("alexnet"), images()))
 
 
 @pytest.mark.parametrize("with_side_classifiers", [True, False])
@@ -171,14 +171,14 @@ def test_googlenet_is_fed_as_its_imagenet_weights_expect_with_or_without_side_cl
         "googlenet", init_weights=False, transform_input=True, aux_logits=with_side_classifiers, num_classes=7
     )
     path, digest = saved(tmp_path / "weights.pth", net.state_dict())
-    found, expected = load("googlenet", weights=path, digest=digest).net(pictures()), penultimate(net, pictures())
+    found, expected = load("googlenet", weights=path, digest=digest).net(images()), penultimate(net, images())
     assert_close(found, expected)
 
 
 def test_a_fine_tuned_classifier_with_other_classes_loads(tmp_path: Path) -> None:
     net = classifier(SMALL, num_classes=3)
     path, digest = saved(tmp_path / "weights.pth", net.state_dict())
-    assert_close(load(SMALL, weights=path, digest=digest).net(pictures()), penultimate(net, pictures()))
+    assert_close(load(SMALL, weights=path, digest=digest).net(images()), penultimate(net, images()))
 
 
 def test_files_with_the_old_names_of_densenet_load(tmp_path: Path) -> None:
@@ -187,8 +187,8 @@ def test_files_with_the_old_names_of_densenet_load(tmp_path: Path) -> None:
     old = {re.sub(r"(layer\d+\.(?:norm|conv))([12]\.)", r"\1.\2", key): value for key, value in state.items()}
     assert old.keys() != net.state_dict().keys()
     path, digest = saved(tmp_path / "weights.pth", old)
-    found = load("densenet121", weights=path, digest=digest).net(pictures())
-    assert_close(found, penultimate(net, pictures()))
+    found = load("densenet121", weights=path, digest=digest).net(images())
+    assert_close(found, penultimate(net, images()))
 
 
 def test_files_with_the_old_names_of_vision_transformers_load() -> None:
@@ -208,7 +208,7 @@ def test_files_from_before_num_batches_tracked_load(tmp_path: Path) -> None:
     net = classifier(SMALL)
     old = {key: value for key, value in net.state_dict().items() if not key.endswith("num_batches_tracked")}
     path, digest = saved(tmp_path / "weights.pth", old)
-    assert_close(load(SMALL, weights=path, digest=digest).net(pictures()), penultimate(net, pictures()))
+    assert_close(load(SMALL, weights=path, digest=digest).net(images()), penultimate(net, images()))
 
 
 def test_a_backbone_is_frozen_and_in_eval_mode(random_backbone: Backbone) -> None:
@@ -218,18 +218,18 @@ def test_a_backbone_is_frozen_and_in_eval_mode(random_backbone: Backbone) -> Non
 
 def test_extraction_leaves_the_state_bit_identical(random_backbone: Backbone) -> None:
     before = {key: value.clone() for key, value in random_backbone.net.state_dict().items()}
-    random_backbone.net(pictures())
+    random_backbone.net(images())
     after = random_backbone.net.state_dict()
     assert before.keys() == after.keys()
     assert all(torch.equal(before[key], after[key]) for key in before)
 
 
-def test_statistics_are_finite_and_tell_pictures_apart(random_backbone: Backbone) -> None:
+def test_statistics_are_finite_and_tell_images_apart(random_backbone: Backbone) -> None:
     statistics = [value for key, value in random_backbone.net.state_dict().items() if "running" in key]
     assert len(statistics) == 20
     assert all(torch.isfinite(value).all() for value in statistics)
     assert not any(torch.equal(value, torch.ones_like(value)) for value in statistics)
-    features = random_backbone.net(pictures())
+    features = random_backbone.net(images())
     assert (features[0] - features[1]).norm() > 0.05 * features[0].norm()
 
 
@@ -281,14 +281,14 @@ def test_the_global_generators_are_left_alone(tmp_path: Path) -> None:
     assert (np.random.get_state()[1] == numpys).all()  # noqa: NPY002
 
 
-def test_drawn_pictures_depend_on_the_seed_alone_and_have_structure() -> None:
+def test_drawn_images_depend_on_the_seed_alone_and_have_structure() -> None:
     one, again, other = (dead_leaves(4, size_px=48, seed=seed) for seed in (0, 0, 1))
     assert (one == again).all()
     assert (one != other).any()
     assert (one.shape, one.dtype) == ((4, 48, 48, 3), np.uint8)
-    neighbours = np.corrcoef(one[:, :, 1:].ravel(), one[:, :, :-1].ravel())[0, 1]
-    assert 0.5 < neighbours < 0.999
-    assert (one == 0).mean() < 0.1  # discs cover all of a picture
+    neighbors = np.corrcoef(one[:, :, 1:].ravel(), one[:, :, :-1].ravel())[0, 1]
+    assert 0.5 < neighbors < 0.999
+    assert (one == 0).mean() < 0.1  # discs cover all of an image
 
 
 def test_the_backbones_on_offer_are_torchvision_s_classifiers() -> None:
@@ -302,9 +302,9 @@ def test_an_unknown_architecture_is_an_error_that_lists_what_there_is() -> None:
 
 
 @pytest.mark.parametrize("name", ["inception_v3", "vit_b_32"])
-def test_pictures_of_a_size_that_does_not_fit_are_an_error(name: str) -> None:
+def test_images_of_a_size_that_does_not_fit_are_an_error(name: str) -> None:
     with pytest.raises(
-        WeightsError, match=rf"{name} takes no pictures of 64 x 64 pixels \(.+\); change extract\.size_px"
+        WeightsError, match=rf"{name} takes no images of 64 x 64 pixels \(.+\); change extract\.size_px"
     ):
         load(name)
 

@@ -43,8 +43,8 @@ def backbone(request: pytest.FixtureRequest) -> Backbone:
     return backbones.load_backbone(request.param, weights="random", sha256=None, seed=0, size_px=SIZE)
 
 
-def pictures(number: int) -> np.ndarray:
-    """Drawn pictures, and after them a copy of each that is a little brighter."""
+def images(number: int) -> np.ndarray:
+    """Drawn images, and after them a copy of each that is a little brighter."""
     drawn = dead_leaves(number, size_px=SIZE, seed=1)
     return np.concatenate([drawn, (drawn * 0.9 + 20).astype(np.uint8)])
 
@@ -72,7 +72,7 @@ def pairs(rows: np.ndarray, similarity: float) -> set[tuple[int, int]]:
 
 
 def test_the_reference_is_a_forward_pass_in_fp32(backbone: Backbone) -> None:
-    x = pictures(6)
+    x = images(6)
     engine = engines.start_engine(backbone, engine="reference", size_px=SIZE, batch_size=3, device="cpu")
     rows = np.concatenate(list(engine.rows(iter(np.split(x, 4)))))
     assert engine.name == "torch float32"
@@ -81,7 +81,7 @@ def test_the_reference_is_a_forward_pass_in_fp32(backbone: Backbone) -> None:
 
 @needs_openvino
 def test_the_fastest_engine_gives_the_reference_s_rows_but_for_their_last_digits(backbone: Backbone) -> None:
-    x = pictures(20)
+    x = images(20)
     fast, exact = run(backbone, x), direct(x, backbone.net)
     assert fast.dtype == np.float32
     assert cosines(fast, exact).min() >= engines.MIN_COSINE
@@ -99,7 +99,7 @@ HERE = [
 @pytest.mark.parametrize("device", HERE)
 def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, name: str) -> None:
     backbone = backbones.load_backbone(name, weights="random", sha256=None, seed=0, size_px=SIZE, early_exit=False)
-    x = pictures(20)
+    x = images(20)
     exact, rows = direct(x, backbone.net), []
     for batch_size in (8, 8, 3, 64):
         engine = engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=batch_size, device=device)
@@ -108,7 +108,7 @@ def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, n
     assert cosines(rows[0], exact).min() >= engines.MIN_COSINE
     assert cosines(np.roll(rows[0], 1, axis=0), exact).min() < cosines(rows[0], exact).min()
     assert rows[0].tobytes() == rows[1].tobytes()
-    if device == "cuda":  # each pass is of as many pictures
+    if device == "cuda":  # each pass is of as many images
         assert {other.tobytes() for other in rows} == {rows[0].tobytes()}
     assert all(np.allclose(other, rows[0], rtol=1e-4, atol=1e-5) for other in rows)
 
@@ -117,7 +117,7 @@ def test_a_device_gives_the_reference_s_rows_whatever_the_batches(device: str, n
 def test_more_passes_than_are_in_flight_keep_their_order(device: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cuda, "_AREA_AT_ONCE", 4 * SIZE**2)
     backbone = backbones.load_backbone("resnet18", weights="random", sha256=None, seed=0, size_px=SIZE)
-    x = pictures(33)
+    x = images(33)
     exact = direct(x, backbone.net)
     engine = engines.start_engine(backbone, engine="auto", size_px=SIZE, batch_size=7, device=device)
     found = np.concatenate(list(engine.rows(np.split(x, range(7, len(x), 7)))))
@@ -136,7 +136,7 @@ def test_batches_of_any_size_are_taken_together_in_order(sizes: list[int]) -> No
 
 @needs_openvino
 def test_an_engine_switch_changes_no_set_of_near_pairs(backbone: Backbone) -> None:
-    x = pictures(20)
+    x = images(20)
     exact = direct(x, backbone.net)
     planted = {(number, number + 20) for number in range(20)}
     similarity = np.quantile(cosines(exact[:20], exact[20:]), 0.1) - 1e-3
@@ -147,7 +147,7 @@ def test_an_engine_switch_changes_no_set_of_near_pairs(backbone: Backbone) -> No
 
 @needs_openvino
 def test_the_size_of_batches_changes_no_byte(backbone: Backbone) -> None:
-    x = pictures(8)[:13]
+    x = images(8)[:13]
     assert run(backbone, x, batch_size=4).tobytes() == run(backbone, x, batch_size=16).tobytes()
 
 
@@ -174,7 +174,7 @@ def test_an_engine_far_from_the_reference_is_not_taken(backbone: Backbone, monke
 
 
 class Untraceable(nn.Module):
-    """Means of the colours, by a network that nothing can convert."""
+    """Means of the colors, by a network that nothing can convert."""
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         if torch.jit.is_tracing():
@@ -184,7 +184,7 @@ class Untraceable(nn.Module):
 
 def test_a_network_that_openvino_cannot_convert_runs_by_torch() -> None:
     backbone = Backbone("means", Untraceable(), 3, "")
-    assert np.allclose(run(backbone, pictures(3)), pictures(3).mean((1, 2)), rtol=1e-4)
+    assert np.allclose(run(backbone, images(3)), images(3).mean((1, 2)), rtol=1e-4)
 
 
 @pytest.mark.parametrize("device", ["cuda", "mps"])

@@ -1,4 +1,4 @@
-"""Rows against a direct forward pass, picture by picture."""
+"""Rows against a direct forward pass, image by image."""
 
 from collections.abc import Iterator
 from hashlib import sha256
@@ -37,14 +37,14 @@ def backbone() -> Backbone:
 
 
 def drawn(seed: int, size: tuple[int, int] = (80, 60), mode: str = "RGB") -> Image.Image:
-    """A smooth picture of random colours."""
-    colours = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
-    return Image.fromarray(colours).resize(size, Image.Resampling.BICUBIC).convert(mode)
+    """A smooth image of random colors."""
+    colors = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize(size, Image.Resampling.BICUBIC).convert(mode)
 
 
 @pytest.fixture
 def paths(tmp_path: Path) -> list[Path]:
-    """Eleven pictures of several sizes and modes, in an order that is not that of their names."""
+    """Eleven images of several sizes and modes, in an order that is not that of their names."""
     modes = ["RGB", "L", "RGBA", "P", "1", "CMYK", "LA", "RGB", "I;16", "RGB", "YCbCr"]
     found = []
     for number, mode in enumerate(modes):
@@ -63,7 +63,7 @@ def run(paths: list[Path], backbone: Backbone, **options: object) -> Iterator[np
 
 
 def direct(image: Image.Image, net: nn.Module) -> np.ndarray:
-    """The features of one picture, squashed, in a forward pass of its own."""
+    """The features of one image, squashed, in a forward pass of its own."""
     pixels = resize_image(np.array(image.convert("RGB")), size_px=SIZE, resize="squash")
     with torch.no_grad():
         return net(torch.from_numpy(pixels)[None])[0].numpy()
@@ -74,7 +74,7 @@ def cosines(one: np.ndarray, other: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize(("batch_size", "workers"), [(1, 1), (4, 2), (11, 3), (64, 1)])
-def test_rows_are_those_of_a_forward_pass_a_picture_in_the_order_of_the_paths(
+def test_rows_are_those_of_a_forward_pass_a_image_in_the_order_of_the_paths(
     batch_size: int, workers: int, backbone: Backbone, tmp_path: Path
 ) -> None:
     paths = [tmp_path / f"{97 * number % 11:02}.png" for number in range(11)]
@@ -107,13 +107,13 @@ def test_each_view_is_a_forward_pass_of_its_own_whatever_the_batches(
     assert np.abs(rows[:, 0] - rows[:, 1]).max() > 1e-2
 
 
-def test_pictures_of_all_modes_go_through_one_batch(paths: list[Path], backbone: Backbone) -> None:
+def test_images_of_all_modes_go_through_one_batch(paths: list[Path], backbone: Backbone) -> None:
     rows = np.concatenate(list(run(paths, backbone, batch_size=11)))
     assert rows.shape == (11, 1, backbone.dim)
     assert np.isfinite(rows).all()
 
 
-def test_the_same_pictures_give_the_same_bytes(paths: list[Path], backbone: Backbone) -> None:
+def test_the_same_images_give_the_same_bytes(paths: list[Path], backbone: Backbone) -> None:
     one, other = (np.concatenate(list(run(paths, backbone, workers=workers))) for workers in (1, 3))
     assert one.tobytes() == other.tobytes()
 

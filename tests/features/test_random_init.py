@@ -11,7 +11,7 @@ def test_the_seed_decides_every_pixel():
     assert not (one == other).all()
 
 
-def test_neighbours_are_alike_as_in_photographs_and_pictures_are_not():
-    pictures = dead_leaves(8, size_px=64, seed=0).astype(float)
-    steps = np.abs(np.diff(pictures, axis=2)).mean()
-    assert steps < 0.5 * np.abs(pictures - np.roll(pictures, 1, axis=0)).mean()
+def test_neighbors_are_alike_as_in_photographs_and_images_are_not():
+    images = dead_leaves(8, size_px=64, seed=0).astype(float)
+    steps = np.abs(np.diff(images, axis=2)).mean()
+    assert steps < 0.5 * np.abs(images - np.roll(images, 1, axis=0)).mean()

@@ -1,4 +1,4 @@
-"""Fine-tunes of tiny networks on tiny pictures: their start, what they learn, and that a kill changes nothing."""
+"""Fine-tunes of tiny networks on tiny images: their start, what they learn, and that a kill changes nothing."""
 
 import os
 import pickle
@@ -49,7 +49,7 @@ SETTINGS: dict[str, Any] = {
     "wise_alpha": 1.0,
     "probe_first": True,
     "mix": "none",
-    "augment": {"scale": 0.5, "flip": True, "colour": 0.2},
+    "augment": {"scale": 0.5, "flip": True, "color": 0.2},
     "size_px": SIZE,
     "precision": "float32",
     "seed": 0,
@@ -77,7 +77,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Stripes, upright for even numbers and level for odd ones, of random colours, width and place."""
+    """Stripes, upright for even numbers and level for odd ones, of random colors, width and place."""
     root, paths = tmp_path_factory.mktemp("images"), []
     for number in range(NUM):
         rng = np.random.default_rng(number)
@@ -142,7 +142,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(folder).as_posix(): path.read_bytes() for path in list_files(folder)}
 
 
-def test_without_a_thawed_layer_the_rows_are_those_of_the_extraction_to_the_byte(
+def test_without_a_unfreezeed_layer_the_rows_are_those_of_the_extraction_to_the_byte(
     images: list[Path], tmp_path: Path
 ) -> None:
     frozen = job(images, tmp_path, layers=0)
@@ -185,7 +185,7 @@ def test_the_tuned_trunk_and_head_are_kept_and_its_rows_are_what_it_gives(
     finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
     backbone = backbones.load_backbone(NAME, **weights_of(trained_weights), seed=0, size_px=SIZE)
     frozen = {key: value.clone() for key, value in backbone.net.state_dict().items()}
-    state = torch.load(tmp_path / "out" / "trunk.pt", weights_only=True)
+    state = torch.load(tmp_path / "out" / "backbone.pt", weights_only=True)
     assert {key.split(".")[1] for key in state if not torch.equal(state[key], frozen[key])} <= {"stage4", "conv5"}
     backbone.net.load_state_dict(state)
     with torch.inference_mode():
@@ -230,7 +230,7 @@ def test_without_a_share_of_the_tuned_weights_the_start_is_left_and_with_half_of
         root = tmp_path / str(alpha)
         tuned = job(images, root, layers=5, keep="last", epochs=1, wise_alpha=alpha)
         told[alpha] = finetuning.finetune(tuned, root / "out", recovery=root / "r")
-        states[alpha] = torch.load(root / "out" / "trunk.pt", weights_only=True)
+        states[alpha] = torch.load(root / "out" / "backbone.pt", weights_only=True)
     assert told[0.0]["val_loss"] == told[0.0]["start_val_loss"]
     key = next(key for key, value in states[1.0].items() if not torch.equal(value, states[0.0][key]))
     assert torch.allclose(states[0.5][key], (states[0.0][key] + states[1.0][key]) / 2, atol=1e-7)

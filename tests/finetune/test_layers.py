@@ -1,4 +1,4 @@
-"""Which layers a trunk has, that only thawed ones change, and how fast each may."""
+"""Which layers a backbone has, that only unfrozen ones change, and how fast each may."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from torch import nn
 from torchvision import models
 
 from tandem.features.backbones.backbone import FeatureExtractor
-from tandem.finetune import layers as thawing
+from tandem.finetune import layers as unfreezing
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,7 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(before)
 
 
-def trunk(name: str) -> FeatureExtractor:
+def backbone(name: str) -> FeatureExtractor:
     return FeatureExtractor(models.get_model(name, weights=None)).eval()
 
 
@@ -29,7 +29,7 @@ def tops(names: tuple[str, ...], depth: int) -> list[str]:
 
 
 def test_the_layers_of_a_resnet_are_torchvision_s() -> None:
-    layers = [tops(layer, 2) for layer in thawing.split_layers(trunk("resnet18"), size_px=64)]
+    layers = [tops(layer, 2) for layer in unfreezing.split_layers(backbone("resnet18"), size_px=64)]
     stem, *rest = layers
     assert stem == ["classifier.conv1", "classifier.bn1"]
     assert rest == [
@@ -41,15 +41,15 @@ def test_the_layers_of_a_resnet_are_torchvision_s() -> None:
 
 
 def test_the_layers_of_mobilenet_begin_where_its_maps_shrink() -> None:
-    layers = [tops(layer, 3) for layer in thawing.split_layers(trunk("mobilenet_v2"), size_px=64)]
+    layers = [tops(layer, 3) for layer in unfreezing.split_layers(backbone("mobilenet_v2"), size_px=64)]
     numbers = [[int(name.rsplit(".", 1)[1]) for name in layer if "features" in name] for layer in layers]
     assert numbers == [[0, 1], [2, 3], [4, 5, 6], [*range(7, 14)], [*range(14, 19)]]
 
 
 @pytest.mark.parametrize("name", ["squeezenet1_1", "densenet121", "convnext_tiny", "regnet_y_400mf", "efficientnet_b0"])
 def test_every_classifier_has_five_layers_that_share_nothing(name: str) -> None:
-    net = trunk(name)
-    layers = thawing.split_layers(net, size_px=64)
+    net = backbone(name)
+    layers = unfreezing.split_layers(net, size_px=64)
     assert len(layers) == 5
     assert all(layers)
     parameters = [id(p) for layer in layers for part in layer for p in net.get_submodule(part).parameters()]
@@ -58,18 +58,20 @@ def test_every_classifier_has_five_layers_that_share_nothing(name: str) -> None:
 
 
 def test_a_transformer_of_one_side_is_dealt_evenly() -> None:
-    layers = thawing.split_layers(trunk("vit_b_16"), size_px=224)
+    layers = unfreezing.split_layers(backbone("vit_b_16"), size_px=224)
     assert [len(layer) for layer in layers] == [3, 3, 3, 3, 3]
 
 
 @pytest.mark.parametrize("num_layers", [1, 3, 5])
-def test_gradients_flow_where_it_is_thawed_and_frozen_layers_stay_the_same_to_the_last_bit(num_layers: int) -> None:
-    net, head = trunk("mobilenet_v2"), nn.Linear(1000, 2)
-    thawed = thawing.unfreeze(net, num_layers, size_px=32)
-    names = [name for layer in thawing.split_layers(net, size_px=32)[-num_layers:] for name in layer]
+def test_gradients_flow_where_it_is_unfreezeed_and_frozen_layers_stay_the_same_to_the_last_bit(num_layers: int) -> None:
+    net, head = backbone("mobilenet_v2"), nn.Linear(1000, 2)
+    unfrozen = unfreezing.unfreeze(net, num_layers, size_px=32)
+    names = [name for layer in unfreezing.split_layers(net, size_px=32)[-num_layers:] for name in layer]
     before = {key: value.clone() for key, value in net.state_dict().items()}
-    optimizer = torch.optim.AdamW(thawing.parameter_groups(head, thawed, lr=0.1, layer_decay=0.9, weight_decay=0.1))
-    thawing.set_train_mode(net, thawed.modules)
+    optimizer = torch.optim.AdamW(
+        unfreezing.parameter_groups(head, unfrozen, lr=0.1, layer_decay=0.9, weight_decay=0.1)
+    )
+    unfreezing.set_train_mode(net, unfrozen.modules)
     head(net(torch.randint(0, 256, (4, 32, 32, 3), dtype=torch.uint8))).square().sum().backward()
     optimizer.step()
     changed = {key for key, value in net.state_dict().items() if not torch.equal(value, before[key])}
@@ -86,9 +88,9 @@ def test_gradients_flow_where_it_is_thawed_and_frozen_layers_stay_the_same_to_th
 
 
 def test_each_layer_below_is_slower_and_norms_and_biases_are_not_decayed() -> None:
-    net, head = trunk("resnet18"), nn.Linear(1000, 2)
-    thawed = thawing.unfreeze(net, 2, size_px=32)
-    groups = thawing.parameter_groups(head, thawed, lr=0.1, layer_decay=0.5, weight_decay=0.3)
+    net, head = backbone("resnet18"), nn.Linear(1000, 2)
+    unfrozen = unfreezing.unfreeze(net, 2, size_px=32)
+    groups = unfreezing.parameter_groups(head, unfrozen, lr=0.1, layer_decay=0.5, weight_decay=0.3)
     told = {id(p): (group["lr"], group["weight_decay"]) for group in groups for p in group["params"]}
     assert told[id(head.weight)] == (0.1, 0.3)
     assert told[id(head.bias)] == (0.1, 0.0)
@@ -101,11 +103,15 @@ def test_each_layer_below_is_slower_and_norms_and_biases_are_not_decayed() -> No
 
 def test_what_lies_between_is_a_weighted_mean_and_what_is_frozen_stays_to_the_last_bit() -> None:
     generator = torch.Generator().manual_seed(0)
-    start = {"thawed": torch.randn(50, generator=generator), "frozen": torch.randn(50, generator=generator)}
+    start = {"unfrozen": torch.randn(50, generator=generator), "frozen": torch.randn(50, generator=generator)}
     start["seen"] = torch.tensor(3)
-    tuned = {"thawed": torch.randn(50, generator=generator), "frozen": start["frozen"].clone(), "seen": torch.tensor(9)}
-    mixed = thawing.interpolate_weights(start, tuned, alpha=0.3)
-    assert torch.allclose(mixed["thawed"], 0.7 * start["thawed"] + 0.3 * tuned["thawed"], atol=1e-6)
+    tuned = {
+        "unfrozen": torch.randn(50, generator=generator),
+        "frozen": start["frozen"].clone(),
+        "seen": torch.tensor(9),
+    }
+    mixed = unfreezing.interpolate_weights(start, tuned, alpha=0.3)
+    assert torch.allclose(mixed["unfrozen"], 0.7 * start["unfrozen"] + 0.3 * tuned["unfrozen"], atol=1e-6)
     assert torch.equal(mixed["frozen"], start["frozen"])
     assert mixed["seen"] == 9
 
@@ -115,7 +121,7 @@ def test_the_lr_rises_in_a_line_and_falls_by_torch_s_cosine(epochs: int, warmup:
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     cosine = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, epochs - warmup))
     for epoch in range(epochs + 1):
-        share = thawing.warmup_cosine(epoch, epochs=epochs, warmup_epochs=warmup)
+        share = unfreezing.warmup_cosine(epoch, epochs=epochs, warmup_epochs=warmup)
         if epoch < warmup:
             assert share == pytest.approx(epoch / warmup)
         elif epochs > warmup:

@@ -10,7 +10,7 @@ from tandem.finetune.augment import rand_augment, rand_augment_ops
 SPACE = v2.RandAugment._AUGMENTATION_SPACE
 
 
-def pictures(count: int) -> torch.Tensor:
+def images(count: int) -> torch.Tensor:
     coarse = np.random.default_rng(0).integers(0, 256, (count, 3, 5, 7))
     return torch.from_numpy(np.kron(coarse, np.ones((1, 1, 8, 8), int)).astype(np.uint8))
 
@@ -23,7 +23,7 @@ def test_the_operations_are_those_of_torchvision() -> None:
 @pytest.mark.parametrize("sign", [-1, 1])
 def test_an_operation_is_what_torchvision_does_at_its_default_strength(name: str, sign: int) -> None:
     own = v2.RandAugment()
-    [image] = pictures(1)
+    [image] = images(1)
     magnitudes, is_signed = SPACE[name]
     values = magnitudes(own.num_magnitude_bins, *image.shape[1:])
     magnitude = 0.0 if values is None else float(values[own.magnitude]) * (sign if is_signed else 1)
@@ -32,10 +32,10 @@ def test_an_operation_is_what_torchvision_does_at_its_default_strength(name: str
     assert torch.equal(expected, image) == (name == "Identity")
 
 
-def test_the_seed_decides_and_each_picture_is_drawn_on_its_own() -> None:
-    same = pictures(1).expand(12, -1, -1, -1)
+def test_the_seed_decides_and_each_image_is_drawn_on_its_own() -> None:
+    same = images(1).expand(12, -1, -1, -1)
     one, again, other = (rand_augment(same, num_operations=2, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
-    assert len({picture.numpy().tobytes() for picture in one}) > 8
+    assert len({image.numpy().tobytes() for image in one}) > 8
     assert torch.equal(rand_augment(same, num_operations=0, rng=np.random.default_rng(0)), same)

@@ -49,8 +49,8 @@ class Pooled(nn.Module):
 def training() -> Trainer:
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(0)
-        trunk, head = Pooled(), nn.Linear(4, 2)
-    return Trainer(trunk, head, TrainableLayers((tuple(trunk.parameters()),), (trunk,)), SETTINGS)
+        backbone, head = Pooled(), nn.Linear(4, 2)
+    return Trainer(backbone, head, TrainableLayers((tuple(backbone.parameters()),), (backbone,)), SETTINGS)
 
 
 def batches(count: int) -> list[tuple[torch.Tensor, torch.Tensor]]:

@@ -25,11 +25,11 @@ def noise(width: int = 32, height: int = 20, *, seed: int = 0) -> Image.Image:
 
 
 def drawn(width: int, height: int) -> Image.Image:
-    picture = Image.new("RGB", (width, height), "khaki")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), "khaki")
+    draw = ImageDraw.Draw(image)
     draw.ellipse((width // 8, height // 5, width // 2, height // 2), "navy")
     draw.line((0, height, width, 0), "crimson", 5)
-    return picture
+    return image
 
 
 def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
@@ -63,7 +63,7 @@ def with_orientation(orientation: int) -> Image.Exif:
 
 
 def png(width: int, height: int, data: bytes) -> bytes:
-    """A colour PNG made by hand, of any size that it claims to have."""
+    """A color PNG made by hand, of any size that it claims to have."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
@@ -106,14 +106,14 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
     assert extension(data) == "png"
 
 
-def test_damaged_exif_costs_no_picture() -> None:
+def test_damaged_exif_costs_no_image() -> None:
     rational_as_text = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0"
     for exif in (rational_as_text, b"Exif\0\0junkjunkjunk"):
         data = encoded(noise(), "JPEG", exif=exif)
         assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-def test_a_turned_picture_carries_nothing_that_would_turn_it_again() -> None:
+def test_a_turned_image_carries_nothing_that_would_turn_it_again() -> None:
     once = decoded(encoded(noise(), "JPEG", exif=with_orientation(6)))
     assert once.info == {}
     assert same(decoded(encoded(once, "PNG")), once)
@@ -123,33 +123,33 @@ def test_half_transparent_red_over_white_is_pink() -> None:
     assert decoded(encoded(Image.new("RGBA", (9, 9), (255, 0, 0, 128)), "PNG")).getpixel((4, 4)) == (255, 127, 127)
 
 
-def test_transparency_shows_white_and_hides_the_colour_below() -> None:
-    picture = noise().convert("RGBA")
-    picture.paste((10, 20, 30, 0), (0, 0, 16, 20))
+def test_transparency_shows_white_and_hides_the_color_below() -> None:
+    image = noise().convert("RGBA")
+    image.paste((10, 20, 30, 0), (0, 0, 16, 20))
     expected = noise()
     expected.paste("white", (0, 0, 16, 20))
-    assert same(decoded(encoded(picture, "PNG")), expected)
-    assert same(decoded(encoded(picture, "WEBP", lossless=True)), expected)
+    assert same(decoded(encoded(image, "PNG")), expected)
+    assert same(decoded(encoded(image, "WEBP", lossless=True)), expected)
 
 
-def test_grey_with_transparency_shows_white() -> None:
-    picture = Image.new("LA", (10, 10), (40, 255))
-    picture.paste((40, 0), (0, 0, 5, 10))
-    found = decoded(encoded(picture, "PNG"))
+def test_gray_with_transparency_shows_white() -> None:
+    image = Image.new("LA", (10, 10), (40, 255))
+    image.paste((40, 0), (0, 0, 5, 10))
+    found = decoded(encoded(image, "PNG"))
     assert found.getpixel((0, 0)) == (255, 255, 255)
     assert found.getpixel((9, 9)) == (40, 40, 40)
 
 
 def palette() -> Image.Image:
-    picture = Image.new("P", (12, 12), 0)
-    picture.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])
-    picture.paste(1, (4, 0, 8, 12))
-    picture.paste(2, (8, 0, 12, 12))
-    return picture
+    image = Image.new("P", (12, 12), 0)
+    image.putpalette([200, 10, 10, 10, 200, 10, 10, 10, 200])
+    image.paste(1, (4, 0, 8, 12))
+    image.paste(2, (8, 0, 12, 12))
+    return image
 
 
 @pytest.mark.parametrize("format", ["PNG", "GIF", "BMP", "TIFF"])
-def test_a_palette_becomes_its_colours(format: str) -> None:
+def test_a_palette_becomes_its_colors(format: str) -> None:
     assert same(decoded(encoded(palette(), format)), palette().convert("RGB"))
 
 
@@ -166,17 +166,17 @@ def test_partly_transparent_entries_of_a_palette_are_mixed_with_white() -> None:
 
 
 @pytest.mark.parametrize(("mode", "key"), [("RGB", (1, 2, 3)), ("L", 7)])
-def test_a_colour_that_stands_for_transparent_shows_white(mode: str, key: Any) -> None:
-    picture = Image.new(mode, (10, 10), key)
-    picture.paste(200 if mode == "L" else (200, 200, 200), (5, 0, 10, 10))
-    data = encoded(picture, "PNG", transparency=key)
+def test_a_color_that_stands_for_transparent_shows_white(mode: str, key: Any) -> None:
+    image = Image.new(mode, (10, 10), key)
+    image.paste(200 if mode == "L" else (200, 200, 200), (5, 0, 10, 10))
+    data = encoded(image, "PNG", transparency=key)
     assert [decoded(data).getpixel((x, 5)) for x in (0, 9)] == [(255, 255, 255), (200, 200, 200)]
     assert extension(data) is None
 
 
-def test_cmyk_becomes_the_colours_that_pillow_makes_of_it() -> None:
-    picture = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
-    data = encoded(picture, "TIFF")
+def test_cmyk_becomes_the_colors_that_pillow_makes_of_it() -> None:
+    image = Image.new("CMYK", (16, 16), (0, 255, 255, 0))
+    data = encoded(image, "TIFF")
     assert decoded(data).getpixel((3, 3)) == (255, 0, 0)
     jpeg = encoded(noise().convert("CMYK"), "JPEG")
     assert same(decoded(jpeg), Image.open(io.BytesIO(jpeg)).convert("RGB"))
@@ -189,16 +189,16 @@ def test_16_bits_are_scaled_to_8_not_clipped(format: str) -> None:
     assert np.array_equal(found, np.repeat(expected[..., None], 3, axis=2))
 
 
-def test_floating_point_greys_reach_black_and_white() -> None:
-    greys = np.linspace(0, 1000, 256, dtype=np.float32).reshape(16, 16)
-    found = np.asarray(decoded(encoded(Image.fromarray(greys), "TIFF")))
+def test_floating_point_grays_reach_black_and_white() -> None:
+    grays = np.linspace(0, 1000, 256, dtype=np.float32).reshape(16, 16)
+    found = np.asarray(decoded(encoded(Image.fromarray(grays), "TIFF")))
     assert np.array_equal(found[..., 0].ravel(), np.arange(256))
 
 
-def test_a_floating_point_grey_that_is_no_number_is_black() -> None:
-    greys = np.full((16, 16), 0.5, np.float32)
-    greys[0, 0] = np.nan
-    found = decoded(encoded(Image.fromarray(greys), "TIFF"))
+def test_a_floating_point_gray_that_is_no_number_is_black() -> None:
+    grays = np.full((16, 16), 0.5, np.float32)
+    grays[0, 0] = np.nan
+    found = decoded(encoded(Image.fromarray(grays), "TIFF"))
     assert [found.getpixel((x, 0)) for x in (0, 1)] == [(0, 0, 0), (128, 128, 128)]
 
 
@@ -208,16 +208,16 @@ def test_one_bit_becomes_black_and_white(format: str) -> None:
     assert same(decoded(encoded(bits, format)), bits.convert("RGB"))
 
 
-def test_of_a_moving_picture_the_first_frame_is_taken() -> None:
+def test_of_a_moving_image_the_first_frame_is_taken() -> None:
     first, second = palette(), palette().rotate(90)
     assert same(decoded(encoded(first, "GIF", save_all=True, append_images=[second])), first.convert("RGB"))
-    colour, turned = noise(), noise(seed=1)
+    color, turned = noise(), noise(seed=1)
     for options in ({"format": "WEBP", "lossless": True}, {"format": "PNG"}):
-        assert same(decoded(encoded(colour, **options, save_all=True, append_images=[turned])), colour)
+        assert same(decoded(encoded(color, **options, save_all=True, append_images=[turned])), color)
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
-def test_a_picture_is_known_by_its_content(format: str) -> None:
+def test_a_image_is_known_by_its_content(format: str) -> None:
     data = encoded(noise(), format)
     assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
 
@@ -265,7 +265,7 @@ def test_an_empty_file_is_empty() -> None:
     "data",
     [
         b"<!DOCTYPE html><html><body>404 Not Found</body></html>",
-        b'{"error": "no such picture"}',
+        b'{"error": "no such image"}',
         b"%PDF-1.7\n" + bytes(500),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n",  # would start Ghostscript
         b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
@@ -273,14 +273,14 @@ def test_an_empty_file_is_empty() -> None:
         b"\xff\xd8",
     ],
 )
-def test_what_is_no_picture_says_so(data: bytes) -> None:
-    with pytest.raises(CorruptImageError, match=r"not a picture in a known format \(JPEG, PNG") as caught:
+def test_what_is_no_image_says_so(data: bytes) -> None:
+    with pytest.raises(CorruptImageError, match=r"not an image in a known format \(JPEG, PNG") as caught:
         decode.decode(data, **LIMITS)
     assert caught.value.reason == "not_an_image"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
-def test_a_picture_cut_off_half_way_is_truncated(format: str) -> None:
+def test_a_image_cut_off_half_way_is_truncated(format: str) -> None:
     data = encoded(noise(64, 64), format)
     with pytest.raises(CorruptImageError, match=r"ends early or is damaged \(.+\)") as caught:
         decode.decode(data[: len(data) // 2], **LIMITS)
@@ -313,7 +313,7 @@ def test_damage_of_any_kind_ends_in_one_kind_of_error() -> None:
     assert 200 < refused < 800
 
 
-def test_a_small_picture_is_refused_by_its_shorter_side() -> None:
+def test_a_small_image_is_refused_by_its_shorter_side() -> None:
     data = encoded(noise(40, 9), "PNG")
     assert decoded(data).size == (40, 9)
     with pytest.raises(CorruptImageError, match="40 x 9 pixels; the shorter side needs 10") as caught:
@@ -321,7 +321,7 @@ def test_a_small_picture_is_refused_by_its_shorter_side() -> None:
     assert caught.value.reason == "too_small"
 
 
-def test_a_large_picture_is_refused_by_its_pixels() -> None:
+def test_a_large_image_is_refused_by_its_pixels() -> None:
     data = encoded(noise(40, 25), "PNG")
     assert decode.decode(data, min_side_px=1, max_pixels=1000).image.size == (40, 25)
     with pytest.raises(CorruptImageError, match="40 x 25 pixels; at most 999 are allowed") as caught:
@@ -356,7 +356,7 @@ def test_one_differing_value_or_another_shape_makes_another_id() -> None:
     r, g, b = touched.getpixel((5, 5))  # type: ignore[misc]
     touched.putpixel((5, 5), (r, g, b ^ 1))
     flat = [Image.new("RGB", size) for size in ((6, 4), (4, 6), (24, 1), (12, 2))]
-    assert len({decode.pixel_id(picture) for picture in (noise(), touched, noise(seed=1), *flat)}) == 7
+    assert len({decode.pixel_id(image) for image in (noise(), touched, noise(seed=1), *flat)}) == 7
 
 
 def test_an_id_is_32_hex_digits() -> None:
@@ -364,13 +364,13 @@ def test_an_id_is_32_hex_digits() -> None:
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
-def test_an_upright_jpeg_of_plain_colours_is_plain(mode: str) -> None:
+def test_an_upright_jpeg_of_plain_colors_is_plain(mode: str) -> None:
     assert decode.is_plain_jpeg(encoded(drawn(40, 30).convert(mode), "JPEG"))
 
 
-def test_what_is_turned_or_of_other_colours_or_no_jpeg_is_not_plain() -> None:
+def test_what_is_turned_or_of_other_colors_or_no_jpeg_is_not_plain() -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
-    picture = drawn(40, 30)
-    others = [encoded(picture, "JPEG", exif=turned), encoded(picture.convert("CMYK"), "JPEG"), encoded(picture, "PNG")]
+    image = drawn(40, 30)
+    others = [encoded(image, "JPEG", exif=turned), encoded(image.convert("CMYK"), "JPEG"), encoded(image, "PNG")]
     assert [decode.is_plain_jpeg(data) for data in (*others, b"", b"\xff\xd8\xff")] == [False] * 5

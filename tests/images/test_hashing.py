@@ -22,12 +22,12 @@ TURNS = (
 
 def drawn(seed: int, *, width: int = 200, height: int = 150) -> Image.Image:
     rng = np.random.default_rng(seed)
-    picture = Image.fromarray(rng.integers(60, 120, (height, width, 3), dtype=np.uint8))
-    draw = ImageDraw.Draw(picture)
+    image = Image.fromarray(rng.integers(60, 120, (height, width, 3), dtype=np.uint8))
+    draw = ImageDraw.Draw(image)
     for _ in range(8):
         x, y = int(rng.integers(width)), int(rng.integers(height))
         draw.ellipse((x, y, x + width // 4, y + height // 3), fill=tuple(rng.integers(0, 256, 3).tolist()))
-    return picture
+    return image
 
 
 def bits(packed: np.ndarray) -> np.ndarray:
@@ -37,32 +37,32 @@ def bits(packed: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [(200, 150), (90, 240), (40, 40)])
 def test_every_row_is_imagehashs_phash_of_the_turned_thumbnail(seed: int, size: tuple[int, int]) -> None:
-    picture = drawn(seed, width=size[0], height=size[1])
-    found = hashing.dihedral_phashes(picture)
+    image = drawn(seed, width=size[0], height=size[1])
+    found = hashing.dihedral_phashes(image)
     assert (found.shape, found.dtype) == ((8, 32), np.uint8)
-    thumbnail = picture.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
+    thumbnail = image.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
     for row, turn in zip(found, TURNS, strict=True):
         turned = thumbnail if turn is None else thumbnail.transpose(turn)
         assert np.array_equal(bits(row), imagehash.phash(turned, hash_size=16).hash.ravel()), turn
 
 
-def test_the_first_row_is_imagehashs_phash_of_the_picture_itself() -> None:
+def test_the_first_row_is_imagehashs_phash_of_the_image_itself() -> None:
     assert np.array_equal(
         bits(hashing.dihedral_phashes(drawn(1))[0]), imagehash.phash(drawn(1), hash_size=16).hash.ravel()
     )
 
 
-def test_a_turned_picture_has_the_same_rows_in_another_order() -> None:
-    picture = drawn(3, width=160, height=160)
-    rows = {row.tobytes() for row in hashing.dihedral_phashes(picture)}
+def test_a_turned_image_has_the_same_rows_in_another_order() -> None:
+    image = drawn(3, width=160, height=160)
+    rows = {row.tobytes() for row in hashing.dihedral_phashes(image)}
     assert len(rows) == 8
     for turn in TURNS[1:]:
-        first = bits(hashing.dihedral_phashes(picture.transpose(turn))[0])
+        first = bits(hashing.dihedral_phashes(image.transpose(turn))[0])
         nearest = min(int((first != bits(np.frombuffer(row, np.uint8))).sum()) for row in rows)
-        assert nearest <= 4, "the thumbnail is rounded to whole greys on both ways"
+        assert nearest <= 4, "the thumbnail is rounded to whole grays on both ways"
 
 
-def test_a_smaller_and_recompressed_copy_is_near_and_another_picture_is_far() -> None:
+def test_a_smaller_and_recompressed_copy_is_near_and_another_image_is_far() -> None:
     one = bits(hashing.dihedral_phashes(drawn(1))[0])
     small = bits(hashing.dihedral_phashes(drawn(1).resize((120, 90)))[0])
     other = bits(hashing.dihedral_phashes(drawn(2))[0])
@@ -83,9 +83,9 @@ def test_the_ends_of_the_scale() -> None:
     assert [hashing.similarity_of_distance(count) for count in (0, 64, 128, 256)] == [1.0, 0.5, 0.0, -1.0]
 
 
-@pytest.mark.parametrize("colour", ["black", "white", "teal"])
-def test_a_flat_picture_is_like_nothing_not_even_itself(colour: str) -> None:
-    flat = hashing.dihedral_phashes(Image.new("RGB", (50, 50), colour))[:1]
+@pytest.mark.parametrize("color", ["black", "white", "teal"])
+def test_a_flat_image_is_like_nothing_not_even_itself(color: str) -> None:
+    flat = hashing.dihedral_phashes(Image.new("RGB", (50, 50), color))[:1]
     signs = hashing.as_signs(np.concatenate([flat, flat, hashing.dihedral_phashes(drawn(1))[:1]]))
     assert not signs[:2].any()
     assert (np.abs(signs[2]) == 1).all()

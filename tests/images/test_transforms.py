@@ -18,11 +18,11 @@ SIZES = [(400, 20), (20, 400), (256, 256), (300, 200), (641, 427), (33, 1999), (
 
 
 def drawn(width: int, height: int) -> Image.Image:
-    picture = Image.new("RGB", (width, height), "khaki")
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (width, height), "khaki")
+    draw = ImageDraw.Draw(image)
     draw.ellipse((width // 8, height // 5, width // 2, height // 2), "navy")
     draw.line((0, height, width, 0), "crimson", 5)
-    return picture
+    return image
 
 
 def encoded(image: Image.Image, format: str = "JPEG", **options: Any) -> bytes:
@@ -37,21 +37,21 @@ def turned(orientation: int) -> Image.Exif:
     return exif
 
 
-PICTURE = drawn(123, 77)
+IMAGE = drawn(123, 77)
 KINDS = {
-    "4:4:4": encoded(PICTURE, subsampling=0),
-    "4:2:2": encoded(PICTURE, subsampling=1),
-    "4:2:0": encoded(PICTURE, subsampling=2),
-    "progressive": encoded(PICTURE, progressive=True),
-    "stored as RGB": encoded(PICTURE, keep_rgb=True),
-    "grey": encoded(PICTURE.convert("L")),
-    "CMYK": encoded(PICTURE.convert("CMYK")),
-    "turned": encoded(PICTURE, exif=turned(6)),
-    "mirrored": encoded(PICTURE, exif=turned(2)),
-    "turned by XMP": encoded(PICTURE, xmp=b'<rdf:Description tiff:Orientation="6"/>'),
-    "two pictures": encoded(PICTURE, "MPO", save_all=True, append_images=[drawn(50, 60)]),
-    "transparent PNG": encoded(PICTURE.convert("LA"), "PNG"),
-    "WebP": encoded(PICTURE, "WEBP", lossless=True),
+    "4:4:4": encoded(IMAGE, subsampling=0),
+    "4:2:2": encoded(IMAGE, subsampling=1),
+    "4:2:0": encoded(IMAGE, subsampling=2),
+    "progressive": encoded(IMAGE, progressive=True),
+    "stored as RGB": encoded(IMAGE, keep_rgb=True),
+    "gray": encoded(IMAGE.convert("L")),
+    "CMYK": encoded(IMAGE.convert("CMYK")),
+    "turned": encoded(IMAGE, exif=turned(6)),
+    "mirrored": encoded(IMAGE, exif=turned(2)),
+    "turned by XMP": encoded(IMAGE, xmp=b'<rdf:Description tiff:Orientation="6"/>'),
+    "two images": encoded(IMAGE, "MPO", save_all=True, append_images=[drawn(50, 60)]),
+    "transparent PNG": encoded(IMAGE.convert("LA"), "PNG"),
+    "WebP": encoded(IMAGE, "WEBP", lossless=True),
 }
 
 
@@ -62,7 +62,7 @@ def test_the_pixels_are_those_that_the_merge_saw(kind: str) -> None:
 
 
 @pytest.mark.parametrize("num_bytes", [0, 200, 1000])
-def test_a_picture_that_ends_early_is_broken(num_bytes: int) -> None:
+def test_a_image_that_ends_early_is_broken(num_bytes: int) -> None:
     assert len(KINDS["4:4:4"]) > 1500
     with pytest.raises(CorruptImageError):
         inputs.load_transformed(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
@@ -71,7 +71,7 @@ def test_a_picture_that_ends_early_is_broken(num_bytes: int) -> None:
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("size_px", [32, 96, 224])
-def test_an_input_is_square_whatever_the_picture(resize: decode.Resize, size: tuple[int, int], size_px: int) -> None:
+def test_an_input_is_square_whatever_the_image(resize: decode.Resize, size: tuple[int, int], size_px: int) -> None:
     found = inputs.resize_image(np.array(drawn(*size)), size_px=size_px, resize=resize)
     assert found.shape == (size_px, size_px, 3)
     assert found.dtype == np.uint8
@@ -97,30 +97,30 @@ def test_a_crop_adds_no_border() -> None:
     assert (inputs.resize_image(red, size_px=64, resize="crop") == (255, 0, 0)).all()
 
 
-def test_a_squash_keeps_both_ends_of_a_long_picture() -> None:
-    picture = Image.new("RGB", (400, 20), "white")
-    picture.paste("red", (0, 0, 100, 20))
-    picture.paste("blue", (300, 0, 400, 20))
-    found = inputs.resize_image(np.array(picture), size_px=32, resize="squash")
+def test_a_squash_keeps_both_ends_of_a_long_image() -> None:
+    image = Image.new("RGB", (400, 20), "white")
+    image.paste("red", (0, 0, 100, 20))
+    image.paste("blue", (300, 0, 400, 20))
+    found = inputs.resize_image(np.array(image), size_px=32, resize="squash")
     assert found[16, 2].tolist() == [255, 0, 0]
     assert found[16, -3].tolist() == [0, 0, 255]
 
 
-def test_the_first_view_is_the_picture_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
-    picture = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
+def test_the_first_view_is_the_image_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
+    image = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
     seen = inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
     assert seen.shape == (10, 64, 64, 3)
     assert np.array_equal(seen[:1], inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash"))
     assert np.array_equal(seen[1], seen[0][:, ::-1])
-    height, width = picture.shape[:2]
-    corner = Image.fromarray(picture[: round(0.8 * height), : round(0.8 * width)])
+    height, width = image.shape[:2]
+    corner = Image.fromarray(image[: round(0.8 * height), : round(0.8 * width)])
     expected = np.asarray(corner.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
     assert np.abs(seen[4] - expected).max() <= 1  # Pillow rounds in between
     assert np.array_equal(seen[8], np.round(seen[0] * 0.75))
     assert len({each.tobytes() for each in seen}) == 10
 
 
-def test_a_picture_of_one_pixel_has_all_views() -> None:
+def test_a_image_of_one_pixel_has_all_views() -> None:
     one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
     assert inputs.load_transformed(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
 

@@ -17,7 +17,7 @@ def end_of(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-BAD_DATA = "def main():\n    raise DataError('picture 7 has no class; give it one')\nrun(main)\n"
+BAD_DATA = "def main():\n    raise DataError('image 7 has no class; give it one')\nrun(main)\n"
 
 
 def test_a_stage_that_ends_well_is_silent() -> None:
@@ -28,14 +28,14 @@ def test_a_stage_that_ends_well_is_silent() -> None:
 def test_an_error_for_people_is_one_message_and_exit_code_1() -> None:
     ended = end_of(BAD_DATA)
     assert (ended.returncode, ended.stdout) == (1, "")
-    assert ended.stderr == "error: picture 7 has no class; give it one\n"
+    assert ended.stderr == "error: image 7 has no class; give it one\n"
 
 
 def test_the_traceback_is_shown_when_asked_for() -> None:
     ended = end_of(BAD_DATA, TANDEM_TRACEBACK="1")
     assert ended.returncode == 1
     assert "Traceback (most recent call last)" in ended.stderr
-    assert "DataError: picture 7 has no class; give it one" in ended.stderr
+    assert "DataError: image 7 has no class; give it one" in ended.stderr
 
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT"])

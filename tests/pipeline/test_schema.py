@@ -45,14 +45,14 @@ GOOD: dict[str, Any] = {
     "extract": {"size_px": 224, "resize": "crop", "views": 2, "engine": "auto", "seed": 0},
     "curate": {
         "backbone": "resnet50",
-        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbours": 4},
+        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbors": 4},
         "correlation": 0.96,
         "hint": {"similarity": 0.95, "hash_bits": 80},
         "copies": "one",
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
         "seed": 0,
     },
-    "suspect": {"folds": 10, "neighbours": 20, "share": 0.05, "seed": 0},
+    "suspect": {"folds": 10, "neighbors": 20, "share": 0.05, "seed": 0},
     "finetune": {
         "lr": 0.001,
         "layer_decay": 1,
@@ -68,7 +68,7 @@ GOOD: dict[str, Any] = {
         "wise_alpha": 0.5,
         "probe_first": True,
         "mix": "none",
-        "augment": {"scale": 0.35, "flip": True, "colour": 0.2, "rand_operations": 2},
+        "augment": {"scale": 0.35, "flip": True, "color": 0.2, "rand_operations": 2},
         "size_px": 160,
         "precision": "auto",
         "seed": 0,
@@ -187,7 +187,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "train.trainable_backbone_layers",
             2,
-            "train.trainable_backbone_layers thaws 2 of 5 layers of mobilenet_v2, whose weights are random: take 0 "
+            "train.trainable_backbone_layers unfreezes 2 of 5 layers of mobilenet_v2, whose weights are random: take 0 "
             "(frozen) or 5 (trained from scratch), or give it trained weights",
         ),
         ("train.dropout", 1.0, "train.dropout is 1.0: Input should be less than 1"),
@@ -199,9 +199,9 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("extract.size_px", 16, "extract.size_px is 16: Input should be greater than or equal to 32"),
         ("extract.resize", "pad", "extract.resize is 'pad': Input should be 'squash' or 'crop'"),
         (
-            "curate.candidates.neighbours",
+            "curate.candidates.neighbors",
             -1,
-            "curate.candidates.neighbours is -1: Input should be greater than or",
+            "curate.candidates.neighbors is -1: Input should be greater than or",
         ),
         ("curate.correlation", 0.0, "curate.correlation is 0.0: Input should be greater than 0"),
         (

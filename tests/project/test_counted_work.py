@@ -71,14 +71,14 @@ def test_the_start_of_a_stage_imports_what_it_needs_and_nothing_heavy_beside_it(
 
 
 class Counting(nn.Module):
-    """Mean colours; counts its passes and the pictures in them."""
+    """Mean colors; counts its passes and the images in them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.pictures: list[int] = []
+        self.images: list[int] = []
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        self.pictures.append(len(pixels))
+        self.images.append(len(pixels))
         return pixels.float().mean((1, 2))
 
 
@@ -102,7 +102,7 @@ def paths(tmp_path: Path) -> Iterator[list[Path]]:
     Counted.reads.clear()
 
 
-def test_extraction_reads_and_computes_each_picture_once_in_whole_batches(paths: list[Path]) -> None:
+def test_extraction_reads_and_computes_each_image_once_in_whole_batches(paths: list[Path]) -> None:
     net = Counting()
     engine = engines.start_engine(
         Backbone("means", net, 3, ""), engine="reference", size_px=32, batch_size=4, device="cpu"
@@ -110,4 +110,4 @@ def test_extraction_reads_and_computes_each_picture_once_in_whole_batches(paths:
     rows = extract(paths, engine=engine, size_px=32, resize="squash", batch_size=4, workers=2, name="means")
     assert len(np.concatenate(list(rows))) == 11
     assert sorted(Counted.reads) == [path.name for path in paths]
-    assert net.pictures == [4, 4, 3]
+    assert net.images == [4, 4, 3]

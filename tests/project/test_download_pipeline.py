@@ -5,7 +5,7 @@ import zipfile
 
 import pytest
 
-from scratch_project import LABELS, make_clone, picture, save, tiny_params
+from scratch_project import LABELS, image, make_clone, save, tiny_params
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, Fault, Services
 from tandem.files import dir_sha256, read_json
 
@@ -14,13 +14,13 @@ DATASET, PROJECT = "somebody/shapes", "workshop/shapes-2"
 
 
 def drawn(folder, *, first, labels=tuple(LABELS)):
-    """Six drawn pictures a class as a zip of class folders, or a Roboflow export when they lie under train/."""
+    """Six drawn images a class as a zip of class folders, or a Roboflow export when they lie under train/."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for label in labels:
             for number in range(first, first + 6):
-                save(picture(label, number), folder / "picture.png")
-                archive.write(folder / "picture.png", f"train/{label}/{number}.png")
+                save(image(label, number), folder / "image.png")
+                archive.write(folder / "image.png", f"train/{label}/{number}.png")
         archive.writestr("README.dataset.txt", "License: CC BY 4.0\n")
         archive.writestr("README.roboflow.txt", "No image augmentation techniques were applied.\n")
     return content.getvalue()
@@ -116,7 +116,7 @@ def test_the_sources_can_be_looked_at_without_downloading(clone, services):
     asked = len(services.log)
     said = clone.run("tandem", "sources", "check").stdout
     assert "version 1 is there, 2 is the current one; " in said
-    assert "version 1 is there, 1 is the current one; 18 pictures" in said
+    assert "version 1 is there, 1 is the current one; 18 images" in said
     assert not [each for each in services.log[asked:] if "storage" in each.kind]
     offline = len(services.log)
     assert "not asked" in clone.run("tandem", "sources", "check", "--offline").stdout

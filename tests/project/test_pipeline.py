@@ -181,12 +181,12 @@ def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
     assert clone.repro().ran == {"check", "merge"}
 
 
-def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_thawed(clone):
+def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_unfrozen(clone):
     clone.change("finetune.lr", 0.01)
     assert clone.repro().ran == {"check"} | FINETUNES
 
 
-def test_a_thawed_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(clone):
+def test_a_unfreezeed_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(clone):
     settings = {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
     clone.change("finetune", clone.params()["finetune"] | settings)
     clone.change("train.trainable_backbone_layers", {OTHER: 5})
@@ -350,7 +350,7 @@ def test_what_dvc_itself_cannot_read_is_explained_by_the_command(clone):
 @pytest.mark.parametrize(
     ("key", "value", "stage", "message"),
     [
-        ("labels.ignore", [], "merge", "web has label 'blot' (1 picture)"),
+        ("labels.ignore", [], "merge", "web has label 'blot' (1 image)"),
         (
             "sources.web",
             {"kind": "roboflow", "roboflow": {"project": "a/b", "version": 1, "format": "folder"}, "format": "auto"},

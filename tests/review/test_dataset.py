@@ -30,10 +30,10 @@ SPLITS = ("train", "val", "test", "")
 
 
 def planted(folder):
-    """60 pictures in no order of name: per half 12 alone, a clique of 8, two pairs, two chains of 3; 4 byte copies.
+    """60 images in no order of name: per half 12 alone, a clique of 8, two pairs, two chains of 3; 4 byte copies.
 
-    The second half has the features of the first with the sign turned, so the mean is zero and centring changes
-    nothing. Neighbours in a chain are 0.08 apart and its ends 0.30.
+    The second half has the features of the first with the sign turned, so the mean is zero and centering changes
+    nothing. Neighbors in a chain are 0.08 apart and its ends 0.30.
     """
     axes = np.eye(40)
     rng = np.random.default_rng(7)
@@ -48,10 +48,10 @@ def planted(folder):
         Image.fromarray(np.full((8, 8, 3), 4 * i, dtype=np.uint8)).save(path)
     for first, second in ((20, 21), (22, 23), (50, 51), (50, 12)):
         paths[second].write_bytes(paths[first].read_bytes())
-    return [_picture(i, paths[i]) for i in order], features[order]
+    return [_image(i, paths[i]) for i in order], features[order]
 
 
-def _picture(i, path):
+def _image(i, path):
     split = SPLITS[i % 4]
     tags = () if split else ("copies", "blurred") if i % 8 == 3 else ("conflicts",)
     return ReviewImage(
@@ -60,15 +60,15 @@ def _picture(i, path):
 
 
 def _child(database_dir, folder, report_path):
-    pictures, features = planted(Path(folder))
+    images, features = planted(Path(folder))
     findings = review.replace_dataset(
-        name=NAME, database_dir=Path(database_dir), pictures=pictures, features=features, max_distance=MAX_DISTANCE
+        name=NAME, database_dir=Path(database_dir), images=images, features=features, max_distance=MAX_DISTANCE
     )
     report = {
         "num_exact_copies": findings.num_exact_copies,
         "num_near_duplicates": findings.num_near_duplicates,
         "near_duplicates": sorted(findings.near_duplicates),
-        "refused": _refused(Path(database_dir).with_name("other"), pictures, features),
+        "refused": _refused(Path(database_dir).with_name("other"), images, features),
         **_stored(),
     }
     Path(report_path).write_text(json.dumps(report))
@@ -77,11 +77,9 @@ def _child(database_dir, folder, report_path):
     sys.stdin.read()
 
 
-def _refused(database_dir, pictures, features):
+def _refused(database_dir, images, features):
     try:
-        review.replace_dataset(
-            name=NAME, database_dir=database_dir, pictures=pictures, features=features, max_distance=0.1
-        )
+        review.replace_dataset(name=NAME, database_dir=database_dir, images=images, features=features, max_distance=0.1)
     except ReviewError as error:
         return str(error)
 
@@ -145,7 +143,7 @@ def built(tmp_path_factory):
     shared, elsewhere = root / "shared", root / "elsewhere"
     for folder in ("0", "1"):
         (root / folder).mkdir()
-    # the same pictures, but each process writes its own files
+    # the same images, but each process writes its own files
     children = [Child(shared, root / folder, root / f"{folder}.json") for folder in ("0", "1")]
     try:
         reports = [child.report() for child in children]
@@ -178,11 +176,11 @@ def report(built):
 
 @pytest.fixture(scope="module")
 def expected(built):
-    """The planted pictures with distances by plain numpy over all pairs, float64, nothing of Brain's."""
-    pictures, features = planted(built["folder"])
+    """The planted images with distances by plain numpy over all pairs, float64, nothing of Brain's."""
+    images, features = planted(built["folder"])
     unit = features.astype(np.float64) / np.linalg.norm(features.astype(np.float64), axis=1, keepdims=True)
     distance = 1 - unit @ unit.T
-    return pictures, features, distance
+    return images, features, distance
 
 
 @pytest.mark.slow
@@ -211,19 +209,19 @@ def test_a_process_that_has_a_database_refuses_another_folder(built, report):
 
 @pytest.mark.slow
 def test_samples_stand_in_the_order_given_with_all_their_fields(report, expected):
-    pictures, samples = expected[0], report["samples"]
-    assert samples["content_id"] == [picture.id for picture in pictures]
-    assert samples["label.label"] == [picture.label for picture in pictures]
-    assert samples["source"] == [picture.source for picture in pictures]
-    assert samples["group_id"] == [picture.group for picture in pictures]
-    assert samples["split"] == [picture.split for picture in pictures]
-    assert samples["origins"] == [list(picture.origins) for picture in pictures]
-    assert samples["tags"] == [[word for word in (picture.split, *picture.tags) if word] for picture in pictures]
+    images, samples = expected[0], report["samples"]
+    assert samples["content_id"] == [image.id for image in images]
+    assert samples["label.label"] == [image.label for image in images]
+    assert samples["source"] == [image.source for image in images]
+    assert samples["group_id"] == [image.group for image in images]
+    assert samples["split"] == [image.split for image in images]
+    assert samples["origins"] == [list(image.origins) for image in images]
+    assert samples["tags"] == [[word for word in (image.split, *image.tags) if word] for image in images]
     assert report["is_persistent"]
 
 
 @pytest.mark.slow
-def test_views_hold_the_pictures_of_a_split_or_tag(report, expected):
+def test_views_hold_the_images_of_a_split_or_tag(report, expected):
     for word in review.SAVED_VIEWS:
         assert report["views"][word] == [p.id for p in expected[0] if word in (p.split, *p.tags)]
 
@@ -239,8 +237,8 @@ def test_brain_results_are_stored(report):
 @pytest.mark.slow
 def test_exact_copies_are_the_files_with_the_bytes_of_an_earlier_one(report, expected):
     by_bytes = {}
-    for picture in expected[0]:
-        by_bytes.setdefault(picture.path.read_bytes(), []).append(picture.id)
+    for image in expected[0]:
+        by_bytes.setdefault(image.path.read_bytes(), []).append(image.id)
     assert report["num_exact_copies"] == sum(len(ids) - 1 for ids in by_bytes.values()) == 4
     copy_of = {id: ids[0] for ids in by_bytes.values() if len(ids) > 1 for id in ids}
     assert _marks(report, "exact_copy_of") == copy_of
@@ -251,48 +249,48 @@ def test_exact_copies_are_the_files_with_the_bytes_of_an_earlier_one(report, exp
 def test_near_duplicates_are_those_that_a_greedy_pass_in_order_drops(report, expected):
     """The strongest claim that holds: the dropped set is equal, id for id.
 
-    A pass in order over all pairs drops a picture when one that it has kept is within max_distance. The number of
-    components minus N would not do: of a chain A-B-C Brain may keep A and C, which are no neighbours.
+    A pass in order over all pairs drops an image when one that it has kept is within max_distance. The number of
+    components minus N would not do: of a chain A-B-C Brain may keep A and C, which are no neighbors.
     """
-    pictures, _, distance = expected
+    images, _, distance = expected
     kept, dropped = [], set()
-    for row, picture in enumerate(pictures):
+    for row, image in enumerate(images):
         if kept and distance[row, kept].min() <= MAX_DISTANCE:
-            dropped.add(picture.id)
+            dropped.add(image.id)
         else:
             kept.append(row)
     assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
-    assert report["num_near_duplicates"] == len(report["near_duplicates"]) == len(pictures) - len(kept)
+    assert report["num_near_duplicates"] == len(report["near_duplicates"]) == len(images) - len(kept)
 
 
 @pytest.mark.slow
 def test_brain_drops_what_the_pipeline_s_own_search_links_and_nothing_else(report, expected):
     """The pairs of tandem.curation.duplicates.search on the same rows: a greedy pass along them drops what Brain drops, id for id.
 
-    The planted features have mean zero, so that Brain's centring changes no distance.
+    The planted features have mean zero, so that Brain's centering changes no distance.
     """
-    pictures, features, _ = expected
+    images, features, _ = expected
     pairs = radius_pairs(features, min_similarity=1 - MAX_DISTANCE)
     linked = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
     kept, dropped = [], set()
-    for row, picture in enumerate(pictures):
+    for row, image in enumerate(images):
         if any((earlier, row) in linked for earlier in kept):
-            dropped.add(picture.id)
+            dropped.add(image.id)
         else:
             kept.append(row)
     assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
-    component = components(len(pictures), first=pairs.first, second=pairs.second)
-    row_of = {picture.id: row for row, picture in enumerate(pictures)}
+    component = components(len(images), first=pairs.first, second=pairs.second)
+    row_of = {image.id: row for row, image in enumerate(images)}
     assert all(component[row_of[one]] == component[row_of[other]] for one, other in report["near_duplicates"])
-    by_bytes = Counter(picture.path.read_bytes() for picture in pictures)
+    by_bytes = Counter(image.path.read_bytes() for image in images)
     assert report["num_exact_copies"] == sum(count - 1 for count in by_bytes.values())
 
 
 @pytest.mark.slow
-def test_kept_and_duplicate_are_neighbours_and_of_one_component(report, expected):
-    """Neighbours by distances of our own: those that Brain hands out with its pairs are wrong."""
-    pictures, _, distance = expected
-    row_of = {picture.id: row for row, picture in enumerate(pictures)}
+def test_kept_and_duplicate_are_neighbors_and_of_one_component(report, expected):
+    """Neighbors by distances of our own: those that Brain hands out with its pairs are wrong."""
+    images, _, distance = expected
+    row_of = {image.id: row for row, image in enumerate(images)}
     num_components, component = connected_components(distance <= MAX_DISTANCE)
     for kept, duplicate in report["near_duplicates"]:
         assert distance[row_of[kept], row_of[duplicate]] <= MAX_DISTANCE
@@ -301,8 +299,8 @@ def test_kept_and_duplicate_are_neighbours_and_of_one_component(report, expected
     assert (num_components, sizes) == (34, {1: 24, 2: 4, 3: 4, 8: 2})
     named = {id for pair in report["near_duplicates"] for id in pair}
     sizes_by_row = np.bincount(component)[component]
-    pairs_and_cliques = {p.id for p, size in zip(pictures, sizes_by_row, strict=True) if size in (2, 8)}
-    alone = {p.id for p, size in zip(pictures, sizes_by_row, strict=True) if size == 1}
+    pairs_and_cliques = {p.id for p, size in zip(images, sizes_by_row, strict=True) if size in (2, 8)}
+    alone = {p.id for p, size in zip(images, sizes_by_row, strict=True) if size == 1}
     assert pairs_and_cliques <= named
     assert not alone & named
 
@@ -391,36 +389,34 @@ def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
         orphan.communicate(timeout=60)
 
 
-def _build_in_vain(tmp_path, pictures, features):
-    review.replace_dataset(
-        name=NAME, database_dir=tmp_path / "db", pictures=pictures, features=features, max_distance=0.1
-    )
+def _build_in_vain(tmp_path, images, features):
+    review.replace_dataset(name=NAME, database_dir=tmp_path / "db", images=images, features=features, max_distance=0.1)
 
 
 def test_features_of_another_number_of_rows_are_refused(tmp_path):
-    pictures, features = planted(tmp_path)
-    with pytest.raises(DataError, match=r"got 60 pictures and features of shape \(59, 40\)"):
-        _build_in_vain(tmp_path, pictures, features[1:])
+    images, features = planted(tmp_path)
+    with pytest.raises(DataError, match=r"got 60 images and features of shape \(59, 40\)"):
+        _build_in_vain(tmp_path, images, features[1:])
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path):
-    pictures, features = planted(tmp_path)
-    with pytest.raises(DataError, match=f"{pictures[0].id} occurs twice"):
-        _build_in_vain(tmp_path, [pictures[0], pictures[0], *pictures[2:]], features)
+    images, features = planted(tmp_path)
+    with pytest.raises(DataError, match=f"{images[0].id} occurs twice"):
+        _build_in_vain(tmp_path, [images[0], images[0], *images[2:]], features)
 
 
 def test_a_missing_file_is_named(tmp_path):
-    pictures, features = planted(tmp_path)
-    absent = replace(pictures[0], path=tmp_path / "absent.png")
+    images, features = planted(tmp_path)
+    absent = replace(images[0], path=tmp_path / "absent.png")
     with pytest.raises(DataError, match=r"there is no file .*absent\.png"):
-        _build_in_vain(tmp_path, [absent, *pictures[1:]], features)
+        _build_in_vain(tmp_path, [absent, *images[1:]], features)
 
 
 def test_a_database_folder_that_is_a_file_is_named(tmp_path):
-    pictures, features = planted(tmp_path)
+    images, features = planted(tmp_path)
     (tmp_path / "db").write_text("")
     with pytest.raises(ReviewError, match=f"cannot be in {tmp_path / 'db'}"):
-        _build_in_vain(tmp_path, pictures, features)
+        _build_in_vain(tmp_path, images, features)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What is written during a review, and what is shown beside the pictures."""
+"""What is written during a review, and what is shown beside the images."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ def recorder(tmp_path, answer=False, before=Decisions()):  # noqa: B008
         asked.append(question)
         return answer
 
-    return DecisionWriter(tmp_path / "decisions.csv", before, num_pictures=300, ask=ask), asked
+    return DecisionWriter(tmp_path / "decisions.csv", before, num_images=300, ask=ask), asked
 
 
 def test_decisions_are_written_when_they_change(tmp_path, capsys):
@@ -49,8 +49,8 @@ def test_very_many_are_asked_about_once_and_refused_ones_are_an_error_at_the_end
         held.record(lambda: drops(31))
     assert load_decisions(held.path) == drops(30)
     assert len(asked) == 1
-    assert "decisions about 31 of 300 pictures; a tag may have gone to a whole view" in capsys.readouterr().err
-    with pytest.raises(ReviewError, match=r"31 of 300 pictures.* Take them back, or say yes \(--yes\)"):
+    assert "decisions about 31 of 300 images; a tag may have gone to a whole view" in capsys.readouterr().err
+    with pytest.raises(ReviewError, match=r"31 of 300 images.* Take them back, or say yes \(--yes\)"):
         held.end()
     held.record(lambda: drops(4))
     assert held.end() == 4
@@ -77,8 +77,8 @@ def test_contradictions_are_told_once_and_are_an_error_at_the_end(tmp_path, caps
 
     for _ in range(2):
         held.record(contradicting)
-    assert capsys.readouterr().err.count("not written: picture a: drop contradicts keep") == 1
-    with pytest.raises(DataError, match="picture a: drop contradicts keep"):
+    assert capsys.readouterr().err.count("not written: image a: drop contradicts keep") == 1
+    with pytest.raises(DataError, match="image a: drop contradicts keep"):
         held.end()
 
 
@@ -98,5 +98,5 @@ def test_files_that_could_not_be_read_are_shown_where_they_lie(tmp_path):
     assert corrupt_files(dropped, tmp_path) == [((tmp_path / "web/half.jpg").absolute(), "car", "truncated")]
 
 
-def test_a_picture_is_taken_for_a_copy_of_its_pairs_or_of_its_group():
+def test_a_image_is_taken_for_a_copy_of_its_pairs_or_of_its_group():
     assert duplicates_of([{"first": "a", "second": "c"}], SAMPLES) == {"a": ["c"], "b": ["a"], "c": ["a"], "d": []}

@@ -74,15 +74,15 @@ WORDS = {
 }
 
 
-def pictures(seed):
+def images(seed):
     """1.4 MB that do not compress: a half is several of the pieces that come one by one."""
     return {f"train/apple/{number}.jpg": random.Random(f"{seed} {number}").randbytes(480_000) for number in range(3)}
 
 
 README = {"README.dataset.txt": b"License: MIT\n"}
-MEMBERS = pictures("good") | README
+MEMBERS = images("good") | README
 GOOD = zipped(MEMBERS)
-BETTER = zipped(pictures("better") | README)
+BETTER = zipped(images("better") | README)
 
 
 def holding(name):
@@ -109,7 +109,7 @@ def bomb():
 
 def swelling():
     """Few bytes to download, many to unpack, but no bomb."""
-    return zipped({"ones.jpg": b"1" * 6_000_000, **pictures("swelling")}, zipfile.ZIP_DEFLATED)
+    return zipped({"ones.jpg": b"1" * 6_000_000, **images("swelling")}, zipfile.ZIP_DEFLATED)
 
 
 def of_many():
@@ -532,7 +532,7 @@ ROWS = (
           archive=lambda: zipped({"a.jpg": b"1", "A.JPG": b"2"}), clean=ANOTHER),
     *both("bomb", "attempt", r"'zeros\.jpg' swells to .* times the archive's size", archive=bomb, clean=ANOTHER),
     *both("empty archive", "attempt", "holds no files", archive=lambda: zipped({}), clean=ANOTHER),
-    Row("roboflow", "no pictures", "attempt", r"the export holds no pictures \(1 files: data\.yaml\)",
+    Row("roboflow", "no images", "attempt", r"the export holds no images \(1 files: data\.yaml\)",
         archive=holding("data.yaml"), clean=ANOTHER),
     Row("roboflow", "packed over an unfinished download", "attempt", r"the export holds a roboflow\.zip",
         archive=holding("roboflow.zip"), clean=ANOTHER),

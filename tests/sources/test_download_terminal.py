@@ -25,10 +25,10 @@ downloading.download("web", source, folder=Path(folder), limits=Limits(wait_s=0.
 
 
 @pytest.fixture
-def services(zipped_pictures):
+def services(zipped_images):
     with Services() as services:
-        services.add_kaggle("a/b", version=1, archive=zipped_pictures)
-        services.add_roboflow("a/b", version=1, fmt="folder", archive=zipped_pictures)
+        services.add_kaggle("a/b", version=1, archive=zipped_images)
+        services.add_roboflow("a/b", version=1, fmt="folder", archive=zipped_images)
         for kind in ("kaggle", "roboflow"):
             services.faults.append(Fault(f"{kind}.storage", cut=0.5, times=1))
             services.faults.append(Fault(f"{kind}.storage", trickle=(400_000, 0.15)))
@@ -36,7 +36,7 @@ def services(zipped_pictures):
 
 
 @pytest.fixture
-def zipped_pictures(tmp_path):
+def zipped_images(tmp_path):
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.writestr("car/1.jpg", os.urandom(3_000_000))
     return tmp_path / "a.zip"

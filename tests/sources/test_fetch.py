@@ -307,7 +307,7 @@ def test_an_archive_that_stays_damaged_is_told_with_what_its_user_says(scratch):
     )
 
 
-@pytest.mark.parametrize("raised", [SourceError("it holds no pictures"), ZeroDivisionError("a mistake of ours")])
+@pytest.mark.parametrize("raised", [SourceError("it holds no images"), ZeroDivisionError("a mistake of ours")])
 def test_what_else_is_wrong_with_an_archive_is_raised_as_it_is_and_nothing_kept(scratch, raised):
     def use(path):
         raise raised

@@ -80,7 +80,7 @@ def standing_refusal(environ, project=REF):
     return refusal(roboflow.service_info, project=project, version=2, environ=environ)
 
 
-@pytest.mark.parametrize(("number", "size"), [(2, "1,234 pictures"), (10, "1 pictures"), (9, "size not stated")])
+@pytest.mark.parametrize(("number", "size"), [(2, "1,234 images"), (10, "1 images"), (9, "size not stated")])
 def test_the_standing_of_a_project_is_told_without_downloading_it(services, environ, number, size):
     assert service_info(environ | KEY, number) == ((2, 10), size, "")
     assert services.asked("roboflow.export", "roboflow.link", "roboflow.storage") == []
@@ -200,9 +200,9 @@ def test_a_project_without_versions_is_told_so(services, environ, tmp_path):
     )
 
 
-def test_an_export_without_pictures_is_refused(environ, tmp_path):
+def test_an_export_without_images_is_refused(environ, tmp_path):
     said = fetch_refusal(tmp_path, environ | KEY, format="coco")
-    assert said == "the export holds no pictures (1 files: 1.json); check the version and its format"
+    assert said == "the export holds no images (1 files: 1.json); check the version and its format"
 
 
 def test_an_export_that_was_packed_over_an_unfinished_one_is_refused(services, environ, tmp_path):

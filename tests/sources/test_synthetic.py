@@ -47,7 +47,7 @@ def truth(root):
 
 @pytest.fixture(scope="module")
 def upright(root, truth):
-    """Path to upright RGB picture for everything readable."""
+    """Path to upright RGB image for everything readable."""
     return {path: _upright(root / path) for path in truth["classes"]}
 
 
@@ -60,7 +60,7 @@ def _label(path: str) -> str:
     return LABELS[path.split("/")[-2]]
 
 
-def _pictures(root: Path, manner: str) -> list[str]:
+def _images(root: Path, manner: str) -> list[str]:
     return [
         path.relative_to(root).as_posix()
         for path in list_files(root / manner)
@@ -72,8 +72,8 @@ def _distance(a: Image.Image, b: Image.Image) -> int:
     return int(imagehash.phash(a, hash_size=16) - imagehash.phash(b, hash_size=16))
 
 
-def test_there_are_600_to_900_pictures_of_varied_sizes(root, upright):
-    num_files = sum(len(_pictures(root, manner)) for manner in ("kaggle", "roboflow"))
+def test_there_are_600_to_900_images_of_varied_sizes(root, upright):
+    num_files = sum(len(_images(root, manner)) for manner in ("kaggle", "roboflow"))
     assert 600 <= num_files <= 900
     scenes_as_drawn = [image.size for path, image in upright.items() if path.startswith("kaggle/")]
     assert all(96 <= side <= 200 for size in scenes_as_drawn for side in size)
@@ -117,7 +117,7 @@ def test_some_files_in_class_folders_have_the_extension_of_another_format(root, 
 
 
 def test_files_of_an_export_are_named_and_laid_out_as_one(root):
-    paths = _pictures(root, "roboflow")
+    paths = _images(root, "roboflow")
     assert {path.split("/")[1] for path in paths} == {"train", "valid", "test"}
     assert {path.split("/")[2] for path in paths} == {"carro", "Caminhao", "moto", "bicicleta"}
     matches = [EXPORTED.fullmatch(path.split("/")[3]) for path in paths]
@@ -129,15 +129,15 @@ def test_the_readmes_state_licence_versions_and_number_of_images(root):
     text = (root / "roboflow/README.roboflow.txt").read_text()
     assert "License: CC BY 4.0" in (root / "roboflow/README.dataset.txt").read_text()
     assert "augmentation was applied to create 3 versions of each source image" in text
-    assert f"The dataset includes {len(_pictures(root, 'roboflow'))} images." in text
+    assert f"The dataset includes {len(_images(root, 'roboflow'))} images." in text
 
 
 @pytest.mark.parametrize("manner", ["kaggle", "roboflow"])
-def test_truth_covers_each_picture_once(root, manner):
+def test_truth_covers_each_image_once(root, manner):
     own = read_json(root / manner / "truth.json")
     assert own["seed"] == SEED
     assert own["classes"].keys() == own["scenes"].keys()
-    assert sorted([*own["classes"], *own["broken"]]) == sorted(_pictures(root, manner))
+    assert sorted([*own["classes"], *own["broken"]]) == sorted(_images(root, manner))
     for pairs in (own[kind] for kind in PLANTED):
         assert all(any(path.startswith(f"{manner}/") for path in pair) for pair in pairs)
 
@@ -178,7 +178,7 @@ def test_versions_of_a_stem_show_one_scene_and_differ(truth):
     assert Counter(scattered)[3] > 5
 
 
-def test_augmentation_keeps_most_of_the_picture():
+def test_augmentation_keeps_most_of_the_image():
     image = Image.new("RGB", (150, 100), "grey")
     for number in range(50):
         width, height = random_augmentation(image, np.random.default_rng(number)).size
@@ -202,7 +202,7 @@ def test_labels_differ_from_the_true_class_where_truth_says_so_and_nowhere_else(
 @pytest.mark.parametrize("manner", ["kaggle", "roboflow"])
 def test_broken_files_are_few(root, truth, manner):
     broken = [path for path in truth["broken"] if path.startswith(f"{manner}/")]
-    assert 0 < len(broken) < 0.03 * len(_pictures(root, manner))
+    assert 0 < len(broken) < 0.03 * len(_images(root, manner))
 
 
 def test_broken_files_cannot_be_read(root, truth):

@@ -42,7 +42,7 @@ SETTINGS = report.Settings(draws=200, max_error=0.1, seed=0)
 
 @pytest.fixture(scope="module")
 def samples() -> Samples:
-    """Groups of two pictures, the last group left out."""
+    """Groups of two images, the last group left out."""
     rows = [Sample(f"{row:03}", CLASSES[row // 2 % 2], "drawn", f"g{row // 2}", "train") for row in range(118)]
     out = [Sample(f"{row:03}", "car", "drawn", "g59", "", "copy") for row in (118, 119)]
     return Samples(CLASSES, (*rows, *out))
@@ -95,7 +95,7 @@ def test_each_seed_is_trained_as_the_pipeline_trains_its_own_split(
         np.testing.assert_array_equal(each.logits["one"], direct.logits)
 
 
-def test_the_table_has_the_scores_of_scikit_learn_on_the_test_pictures_of_each_seed(repeats: list[SplitResult]) -> None:
+def test_the_table_has_the_scores_of_scikit_learn_on_the_test_images_of_each_seed(repeats: list[SplitResult]) -> None:
     rows = split_scores(repeats)
     assert len({(row.seed, row.model) for row in rows}) == len(rows) == 2 * 8
     for row in rows:
@@ -120,9 +120,9 @@ def test_the_summary_tells_mean_and_spread_and_one_difference_over_all_seeds(rep
         target, picked = each.samples.targets("test"), each.samples.rows("test")
         own, best = (each.logits[name][picked].argmax(1) == target for name in (each.selected, each.single))
         gains += (own.astype(int) - best).tolist()
-    assert told["shipped_minus_best_single"]["top1_accuracy"]["value"] == pytest.approx(np.mean(gains))
-    assert told["together"]["pictures"] == len(gains)
-    assert sum(told["shipped"]["kinds"].values()) == 2
+    assert told["selected_minus_best_single"]["top1_accuracy"]["value"] == pytest.approx(np.mean(gains))
+    assert told["together"]["images"] == len(gains)
+    assert sum(told["selected"]["kinds"].values()) == 2
 
 
 def test_without_a_repeat_there_is_nothing_to_tell() -> None:
@@ -130,7 +130,7 @@ def test_without_a_repeat_there_is_nothing_to_tell() -> None:
     assert split_scores([]) == []
 
 
-def test_pooled_rows_that_are_the_same_pictures_stand_by_their_groups(repeats: list[SplitResult]) -> None:
+def test_pooled_rows_that_are_the_same_images_stand_by_their_groups(repeats: list[SplitResult]) -> None:
     twice = [repeats[0], replace(repeats[0], seed=99)]
     once, both = (repeated_splits_summary(each, settings=SETTINGS)["together"] for each in (repeats[:1], twice))
     assert both["log_loss"] == pytest.approx(once["log_loss"])  # limits are no narrower for rows that are repeated

@@ -49,7 +49,7 @@ def test_the_same_decision_twice_is_one():
     )
 
 
-def test_decisions_about_pictures_that_are_gone_are_told_and_counted():
+def test_decisions_about_images_that_are_gone_are_told_and_counted():
     found = Decisions(ALL)
     assert found.gone("abcde") == (Decision("d", "copy", "f"),)
     assert found.gone("abcdef") == ()
@@ -59,11 +59,11 @@ def test_decisions_about_pictures_that_are_gone_are_told_and_counted():
 @pytest.mark.parametrize(
     ("one", "other", "message"),
     [
-        (("a", "relabel", "car", "x"), ("a", "relabel", "bus"), "picture a: relabel bus contradicts relabel car (x)"),
-        (("a", "drop", "", "bad"), ("a", "keep"), "picture a: drop (bad) contradicts keep; leave one"),
-        (("a", "relabel", "car"), ("a", "drop"), "picture a: drop contradicts relabel car"),
-        (("a", "copy", "b"), ("b", "not_copy", "a", "no"), "picture a and b: copy b contradicts not_copy b (no)"),
-        (("a", "drop", "", "x"), ("a", "drop", "", "y"), "picture a: drop (x) stands there twice"),
+        (("a", "relabel", "car", "x"), ("a", "relabel", "bus"), "image a: relabel bus contradicts relabel car (x)"),
+        (("a", "drop", "", "bad"), ("a", "keep"), "image a: drop (bad) contradicts keep; leave one"),
+        (("a", "relabel", "car"), ("a", "drop"), "image a: drop contradicts relabel car"),
+        (("a", "copy", "b"), ("b", "not_copy", "a", "no"), "image a and b: copy b contradicts not_copy b (no)"),
+        (("a", "drop", "", "x"), ("a", "drop", "", "y"), "image a: drop (x) stands there twice"),
     ],
 )  # fmt: skip
 def test_contradictions_are_errors_that_name_both(one, other, message):
@@ -72,7 +72,7 @@ def test_contradictions_are_errors_that_name_both(one, other, message):
             Decisions(tuple(Decision(*words) for words in order))
 
 
-def test_a_picture_can_be_kept_and_relabelled():
+def test_a_image_can_be_kept_and_relabelled():
     found = Decisions((Decision("a", "keep"), Decision("a", "relabel", "car")))
     assert (found.kept, found.labels) == ({"a"}, {"a": "car"})
 
@@ -80,11 +80,11 @@ def test_a_picture_can_be_kept_and_relabelled():
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("a", "burn"), "picture a: 'burn' is no decision; there are relabel, drop, keep, copy, not_copy"),
-        (("a", "relabel"), "picture a: relabel: its value must be a class"),
-        (("a", "copy", "a"), "picture a: copy a: its value must be another picture's id"),
-        (("a", "keep", "car"), "picture a: keep car: its value must be none"),
-        (("", "keep"), "picture (none): keep"),
+        (("a", "burn"), "image a: 'burn' is no decision; there are relabel, drop, keep, copy, not_copy"),
+        (("a", "relabel"), "image a: relabel: its value must be a class"),
+        (("a", "copy", "a"), "image a: copy a: its value must be another image's id"),
+        (("a", "keep", "car"), "image a: keep car: its value must be none"),
+        (("", "keep"), "image (none): keep"),
     ],
 )
 def test_what_is_no_decision_is_an_error(words, message):
@@ -95,7 +95,7 @@ def test_what_is_no_decision_is_an_error(words, message):
 def test_an_error_in_a_file_names_the_file(tmp_path):
     path = tmp_path / "decisions.csv"
     path.write_text("id,action,value,reason\na,burn,,\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"decisions.csv: picture a: 'burn' is no decision"):
+    with pytest.raises(DataError, match=r"decisions.csv: image a: 'burn' is no decision"):
         load_decisions(path)
 
 
@@ -109,5 +109,5 @@ def test_other_columns_are_an_error_that_names_the_line(text, tmp_path):
 
 def test_an_unknown_class_is_an_error_that_names_those_there_are():
     require_classes(Decisions(ALL), ["car", "truck"])
-    with pytest.raises(DataError, match=r"gives picture b the class 'truck'; there are car, bus"):
+    with pytest.raises(DataError, match=r"gives image b the class 'truck'; there are car, bus"):
         require_classes(Decisions(ALL), ["car", "bus"])

@@ -40,7 +40,7 @@ def test_rows_written_in_batches_come_back_as_a_memory_map(tmp_path: Path) -> No
     assert not found.x.flags.writeable
 
 
-def test_the_first_of_several_views_is_the_row_of_the_picture(tmp_path: Path) -> None:
+def test_the_first_of_several_views_is_the_row_of_the_image(tmp_path: Path) -> None:
     views = np.stack([X, X + 1], axis=1)
     write_features(tmp_path / "resnet50", ids=IDS, dim=3, views=2, batches=in_batches(views, 4, 1), meta=META)
     found = load_features(tmp_path / "resnet50", ids=IDS)
@@ -64,13 +64,13 @@ def test_the_file_is_what_numpy_itself_would_write(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sizes", "told"),
     [
-        ((2, 2), "the backbone gave 4 feature rows for 5 pictures"),
-        ((), "the backbone gave 0 feature rows for 5 pictures"),
+        ((2, 2), "the backbone gave 4 feature rows for 5 images"),
+        ((), "the backbone gave 0 feature rows for 5 images"),
         ((3, 3), r"a batch of shape \(3, 1, 3\) after 3 rows; at most 2 of 1 x 3 values are expected"),
         ((5, 1), r"a batch of shape \(1, 1, 3\) after 5 rows; at most 0 of 1 x 3 values are expected"),
     ],
 )
-def test_another_number_of_rows_than_pictures_is_refused(tmp_path: Path, sizes: tuple[int, ...], told: str) -> None:
+def test_another_number_of_rows_than_images_is_refused(tmp_path: Path, sizes: tuple[int, ...], told: str) -> None:
     with pytest.raises(DataError, match=told):
         write(tmp_path / "resnet50", in_batches(np.concatenate([X, X]), *sizes))
     assert left_behind(tmp_path) == []
@@ -85,10 +85,10 @@ def test_rows_of_another_width_are_refused_and_not_stretched(tmp_path: Path, sha
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_value_that_is_not_finite_names_its_picture_and_leaves_nothing_behind(tmp_path: Path, value: float) -> None:
+def test_a_value_that_is_not_finite_names_its_image_and_leaves_nothing_behind(tmp_path: Path, value: float) -> None:
     x = X.copy()
     x[3, 1] = value
-    with pytest.raises(DataError, match="not finite for picture d"):
+    with pytest.raises(DataError, match="not finite for image d"):
         write(tmp_path / "resnet50", in_batches(x, 2, 2, 1))
     assert left_behind(tmp_path) == []
 
@@ -120,9 +120,9 @@ def test_features_have_one_row_a_unique_id(ids: tuple[str, ...], shape: tuple[in
 
 
 @pytest.mark.parametrize("ids", [["a", "b", "c", "e", "d"], ["a", "b", "c", "d"], ["a", "b", "c", "d", "x"]])
-def test_rows_of_other_pictures_are_refused(tmp_path: Path, ids: list[str]) -> None:
+def test_rows_of_other_images_are_refused(tmp_path: Path, ids: list[str]) -> None:
     write(tmp_path / "resnet50", in_batches(X, 5))
-    told = f"features of resnet50 hold 5 pictures in another order or number than the {len(ids)} of the index"
+    told = f"features of resnet50 hold 5 images in another order or number than the {len(ids)} of the index"
     with pytest.raises(DataError, match=told):
         load_features(tmp_path / "resnet50", ids=ids)
     with pytest.raises(DataError, match=told):

@@ -1,4 +1,4 @@
-"""The index of pictures: what it refuses, and that it comes back from disk as it went."""
+"""The index of images: what it refuses, and that it comes back from disk as it went."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -32,8 +32,8 @@ def test_an_index_comes_back_from_disk(tmp_path: Path) -> None:
     assert load_index(tmp_path / "index.csv") == index
 
 
-def test_an_index_of_a_picture_with_thousands_of_origins_comes_back(tmp_path: Path) -> None:
-    origins = tuple(Origin("street", f"car/blank picture {number}.jpg", "car") for number in range(5000))
+def test_an_index_of_a_image_with_thousands_of_origins_comes_back(tmp_path: Path) -> None:
+    origins = tuple(Origin("street", f"car/blank image {number}.jpg", "car") for number in range(5000))
     save_index(Index((record("a", origins=origins),)), tmp_path / "index.csv")
     assert load_index(tmp_path / "index.csv").records[0].origins == origins
 

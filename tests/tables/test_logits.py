@@ -57,9 +57,9 @@ def test_all_files_are_read_by_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"ids": ("a", "c", "b")}, {"names": ("caminhão", "car")}])
-def test_logits_of_other_pictures_or_classes_are_refused(tmp_path: Path, changes: dict[str, tuple[str, ...]]) -> None:
+def test_logits_of_other_images_or_classes_are_refused(tmp_path: Path, changes: dict[str, tuple[str, ...]]) -> None:
     paths = {"good": save(tmp_path / "good.npz"), "bad": save(tmp_path / "bad.npz", **changes)}  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=r"bad\.npz holds logits of other pictures or classes; run the stage"):
+    with pytest.raises(DataError, match=r"bad\.npz holds logits of other images or classes; run the stage"):
         load_logits_of(paths, ids=IDS, class_names=NAMES)
 
 
@@ -74,9 +74,9 @@ def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_
 
 
 @pytest.mark.parametrize(("ids", "names"), [(("a", "c", "b"), NAMES), (IDS, ("car", "truck"))])
-def test_a_library_of_other_pictures_or_classes_is_refused(
+def test_a_library_of_other_images_or_classes_is_refused(
     ids: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
 ) -> None:
     save_model_library({"one": VALUES}, ids=IDS, class_names=NAMES, path=tmp_path / "library.npz")
-    with pytest.raises(DataError, match=r"library.npz holds logits of other pictures or classes; run the stage"):
+    with pytest.raises(DataError, match=r"library.npz holds logits of other images or classes; run the stage"):
         load_model_library(tmp_path / "library.npz", ids=ids, class_names=names)

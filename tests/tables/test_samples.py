@@ -38,7 +38,7 @@ def test_targets_are_indices_into_the_class_names() -> None:
     assert PLANTED.targets("val").dtype == np.int64
 
 
-def test_a_split_without_pictures_has_empty_rows_and_targets() -> None:
+def test_a_split_without_images_has_empty_rows_and_targets() -> None:
     empty = Samples(NAMES, ())
     assert empty.rows("val").shape == empty.targets("val").shape == (0,)
     assert empty.rows("val").dtype == empty.targets("val").dtype == np.int64
@@ -60,12 +60,12 @@ def one(**changes: str) -> Sample:
 
 
 def test_a_class_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(DataError, match="picture abc has class 'lorry', not one of truck, car"):
+    with pytest.raises(DataError, match="image abc has class 'lorry', not one of truck, car"):
         Samples(NAMES, (one(label="lorry"),))
 
 
 def test_a_split_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(DataError, match="picture abc has split 'tets', not one of train, val, test"):
+    with pytest.raises(DataError, match="image abc has split 'tets', not one of train, val, test"):
         Samples(NAMES, (one(split="tets"),))
 
 

@@ -67,47 +67,43 @@ def test_classes_that_are_in_every_split_pass() -> None:
 def test_a_class_that_is_missing_from_a_split_is_an_error_with_the_class_the_split_and_the_counts() -> None:
     labels = ["car", "car", "car", "truck", "truck", "truck"]
     splits = ["train", "val", "test", "train", "train", ""]
-    with pytest.raises(
-        LeakageError, match=r"no picture of truck in val; truck in test \(car: 3 .*, truck: 2 pictures\)"
-    ):
+    with pytest.raises(LeakageError, match=r"no image of truck in val; truck in test \(car: 3 .*, truck: 2 images\)"):
         require_every_class(labels, splits, class_names=["car", "truck"])
 
 
-def test_a_class_without_any_picture_is_named() -> None:
-    with pytest.raises(
-        LeakageError, match=r"bus in train; bus in val; bus in test .*bus: 0 pictures.*curate\.fractions"
-    ):
+def test_a_class_without_any_image_is_named() -> None:
+    with pytest.raises(LeakageError, match=r"bus in train; bus in val; bus in test .*bus: 0 images.*curate\.fractions"):
         require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])
 
 
 SHARES = st.tuples(*[st.floats(0.05, 1)] * 3).map(
     lambda parts: dict(zip(SPLITS, (part / sum(parts) for part in parts), strict=True))
 )
-PICTURES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truck"])), min_size=1, max_size=40)
+IMAGES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truck"])), min_size=1, max_size=40)
 
 
-@given(PICTURES, SHARES, st.integers(0, 9))
+@given(IMAGES, SHARES, st.integers(0, 9))
 def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a_clear_error(
-    pictures: list[tuple[str, str]], shares: dict[str, float], seed: int
+    images: list[tuple[str, str]], shares: dict[str, float], seed: int
 ) -> None:
-    splits = [assign_split(group, fractions=shares, seed=seed) for group, _ in pictures]
-    assert len({(group, split) for (group, _), split in zip(pictures, splits, strict=True)}) == len(dict(pictures))
-    labels = [label for _, label in pictures]
+    splits = [assign_split(group, fractions=shares, seed=seed) for group, _ in images]
+    assert len({(group, split) for (group, _), split in zip(images, splits, strict=True)}) == len(dict(images))
+    labels = [label for _, label in images]
     there = set(zip(labels, splits, strict=True))
     missing = [f"{name} in {split}" for name in ("car", "truck") for split in SPLITS if (name, split) not in there]
     if missing:
-        with pytest.raises(LeakageError, match=f"no picture of {'; '.join(missing)} "):
+        with pytest.raises(LeakageError, match=f"no image of {'; '.join(missing)} "):
             require_every_class(labels, splits, class_names=["car", "truck"])
     else:
         require_every_class(labels, splits, class_names=["car", "truck"])
 
 
-@given(PICTURES, PICTURES, SHARES, st.randoms(use_true_random=False))
-def test_neither_the_order_of_pictures_nor_others_that_are_added_nor_their_classes_move_any(
-    pictures: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
+@given(IMAGES, IMAGES, SHARES, st.randoms(use_true_random=False))
+def test_neither_the_order_of_images_nor_others_that_are_added_nor_their_classes_move_any(
+    images: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
 ) -> None:
-    before = {group: assign_split(group, fractions=shares, seed=0) for group, _ in pictures}
-    more = [(group, "truck") for group, _ in pictures] + added
+    before = {group: assign_split(group, fractions=shares, seed=0) for group, _ in images}
+    more = [(group, "truck") for group, _ in images] + added
     rng.shuffle(more)
     after = {group: assign_split(group, fractions=shares, seed=0) for group, _ in more}
     assert {group: after[group] for group in before} == before

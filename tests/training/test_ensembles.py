@@ -215,7 +215,7 @@ def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() 
         losses[kind] = sum(parts) / len(rows)
     assert {kind: made.held_out.mean() for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
     found = ensembling.ensemble_summary(ensembles, samples, selected="b")
-    assert found["shipped"] == "b"
+    assert found["selected"] == "b"
     assert found["weights"] == {kind: {kind: 1.0} for kind in models}
     for kind, scores in found["val"].items():
         assert scores["held_out_log_loss"] == pytest.approx(losses[kind], abs=1e-4)
@@ -232,7 +232,7 @@ def test_of_several_best_ones_the_first_is_taken() -> None:
 
 
 @pytest.mark.parametrize(("times", "chosen"), [(1.9, "mean"), (2.1, "stack")])
-def test_a_simpler_kind_is_shipped_unless_it_is_worse_by_more_than_two_standard_errors(
+def test_a_simpler_kind_is_selected_unless_it_is_worse_by_more_than_two_standard_errors(
     times: float, chosen: str
 ) -> None:
     _, samples = planted()
@@ -288,8 +288,8 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
     heads = {"feature": "head.pt", "logit": "head.npz"}
     trained = {f"{kind}/{file}" for kind in heads for file in ("curves.csv", heads[kind], "logits.npz")}
     means = {f"{kind}/{file}" for kind in ("mean", "weighted", "greedy") for file in ("logits.npz", "weights.json")}
-    assert digests[0].keys() == trained | means | {"stack/head.npz", "stack/logits.npz", "shipped.json"}
-    assert read_json(tmp_path / "one" / "shipped.json") == {"shipped": "logit", "kinds": KINDS}
+    assert digests[0].keys() == trained | means | {"stack/head.npz", "stack/logits.npz", "selected.json"}
+    assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": KINDS}
     for kind, ensemble in made.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")
         assert saved.ids == tuple(samples.ids)

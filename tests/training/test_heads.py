@@ -422,7 +422,7 @@ def test_a_class_that_is_missing_from_a_split_is_an_error(split: str) -> None:
         replace(sample, split="test") if sample.label == "truck" and sample.split == split else sample
         for sample in samples.samples
     ]
-    with pytest.raises(LeakageError, match=f"no picture of truck in {split} "):
+    with pytest.raises(LeakageError, match=f"no image of truck in {split} "):
         heads.train_head(x, Samples(CLASSES, tuple(rows)), settings=SETTINGS, name="blobs")
 
 

@@ -23,8 +23,8 @@ _NEXT = """
 where to look next
   metrics/                 all numbers; `dvc metrics show`, and after a change `dvc metrics diff`
   data/merge/dropped.csv   what was left out, and why
-  data/curate/samples.csv  group and split of each picture
-  metrics/suspect.csv      labels that are likely wrong; `tandem review` opens the pictures
+  data/curate/samples.csv  group and split of each image
+  metrics/suspect.csv      labels that are likely wrong; `tandem review` opens the images
   dvc plots show           curves, confusion, the study (a page that needs no network)
   dvc exp run -S train.lr=0.01 && dvc exp show
 (`source .venv/bin/activate` puts these commands on your path)"""
@@ -83,9 +83,9 @@ def review(
     address: Annotated[str, typer.Option(help="Where the App listens.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=1, max=65535)] = 5151,
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that others can reach.")] = False,
-    yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many pictures, too.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many images, too.")] = False,
 ) -> None:
-    """Look at the pictures in the FiftyOne App and decide: labels, copies, what is dropped or kept. Ctrl-C ends it."""
+    """Look at the images in the FiftyOne App and decide: labels, copies, what is dropped or kept. Ctrl-C ends it."""
     # Here, and not at the top: FiftyOne takes seconds to import.
     from tandem.cli import review as cli_review
 

@@ -37,7 +37,7 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
             raise DataError(f"there is nothing to review yet ({path} is missing); run `dvc repro` first")
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
     if index.ids != samples.ids:
-        raise DataError("data/curate is of other pictures than data/merge; run `dvc repro` first")
+        raise DataError("data/curate is of other images than data/merge; run `dvc repro` first")
     for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
         signal.signal(number, signal.default_int_handler)
     pairs = read_csv(_CURATE / "pairs.csv")
@@ -77,7 +77,7 @@ def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
 
 
 def _duplicate_sets(samples: Samples, pairs: list[dict[str, str]]) -> list[frozenset[str]]:
-    """Groups of two pictures or more."""
+    """Groups of two images or more."""
     row_of = {id_: row for row, id_ in enumerate(samples.ids)}
     groups = [row_of[sample.group] for sample in samples.samples]
     first = [*groups, *(row_of[row["first"]] for row in pairs)]

@@ -1,13 +1,13 @@
 """From an index and one backbone's features to groups, splits and what is left out.
 
-Three kinds of links join pictures. Copies: candidates whose pixels agree (tandem.curation.duplicates.find), and what a person decided.
-Stems: pictures that Roboflow exported from one source image carry one stem, but a stem is no identity
-(uploads called `Image_9` exist in many sets), so a stem joins two pictures only inside one source and class
+Three kinds of links join images. Copies: candidates whose pixels agree (tandem.curation.duplicates.find), and what a person decided.
+Stems: images that Roboflow exported from one source image carry one stem, but a stem is no identity
+(uploads called `Image_9` exist in many sets), so a stem joins two images only inside one source and class
 and only where they are near by the looser hint thresholds. Videos and parents of crops: frames of one
-clip and crops of one picture share a scene whatever their pixels say, so they always join.
+clip and crops of one image share a scene whatever their pixels say, so they always join.
 The first two make copies; all three make groups, and a group never lies in two splits.
 
-A person's decisions (tandem.tables.decisions) go before all else. A class or a drop holds for all copies of the picture.
+A person's decisions (tandem.tables.decisions) go before all else. A class or a drop holds for all copies of the image.
 """
 
 from collections import Counter, defaultdict
@@ -43,9 +43,9 @@ _MAX_GROUPS_LISTED = 20  # groups in the metrics
 
 @dataclass(frozen=True)
 class Settings:
-    """candidates: pairs to look at. correlation: least of a copy's pixels. hint: when pictures of one stem are copies.
+    """candidates: pairs to look at. correlation: least of a copy's pixels. hint: when images of one stem are copies.
 
-    copies: keep "one" picture of a set of copies (the largest), or all "together" in one split.
+    copies: keep "one" image of a set of copies (the largest), or all "together" in one split.
     fractions: share of the groups in each split.
     """
 
@@ -90,7 +90,7 @@ def curate(
     """
     if not len(index.records) == len(x) == len(hashes):
         raise DataError(
-            f"{len(index.records)} pictures need as many features and hashes; got {len(x)} and {len(hashes)}; "
+            f"{len(index.records)} images need as many features and hashes; got {len(x)} and {len(hashes)}; "
             "run the merge and extract stages again"
         )
     row_of = {id_: row for row, id_ in enumerate(index.ids)}
@@ -146,9 +146,9 @@ def _same_stem_pairs(
 
 
 def _same_scene_pairs(records: Sequence[ImageRecord]) -> np.ndarray:
-    """(L, 2) row pairs that chain the frames of a clip or the crops of a picture."""
+    """(L, 2) row pairs that chain the frames of a clip or the crops of an image."""
     links = [np.zeros((0, 2), dtype=np.int64)]
-    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _rows_sharing(records, "video:", "picture:")]
+    links += [np.stack([rows[:-1], rows[1:]], axis=1) for rows in _rows_sharing(records, "video:", "image:")]
     return np.concatenate(links)
 
 
@@ -163,7 +163,7 @@ def _rows_sharing(records: Sequence[ImageRecord], *kinds: str) -> Iterable[np.nd
 
 
 def _relabeled(records: Sequence[ImageRecord], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[ImageRecord]:
-    """The records with the classes that a person gave; one that was given to a picture holds for all its copies."""
+    """The records with the classes that a person gave; one that was given to an image holds for all its copies."""
     decided = defaultdict(set)
     for record, first in zip(records, copy_of.tolist(), strict=True):
         if record.id in labels:
@@ -223,7 +223,7 @@ def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
     )
     source_names = sorted({sample.source for sample in samples.samples})
     return {
-        "pictures": len(samples.samples),
+        "images": len(samples.samples),
         "used": len(kept),
         "copies_left_out": sum(sample.note.startswith("copy") for sample in samples.samples),
         "conflicts_left_out": sum(sample.note.startswith("conflict") for sample in samples.samples),
@@ -236,7 +236,7 @@ def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
 
 
 def _pairs_of(pairs: Collection[tuple[str, str]], row_of: Mapping[str, int]) -> np.ndarray:
-    """(L, 2) rows of pairs of ids, smaller first, sorted; pairs of which one picture is gone are left out."""
+    """(L, 2) rows of pairs of ids, smaller first, sorted; pairs of which one image is gone are left out."""
     rows = [sorted((row_of[one], row_of[other])) for one, other in pairs if one in row_of and other in row_of]
     return np.array(sorted(rows), dtype=np.int64).reshape(-1, 2)
 

@@ -9,12 +9,12 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import breadth_first_order, minimum_spanning_tree
 
 _MOST_CUTS = 500  # tried in a group of several classes, the weakest first
-_SMALLEST = 10  # pictures; a smaller group is never too large, however few pictures there are
+_SMALLEST = 10  # images; a smaller group is never too large, however few images there are
 
 
 @dataclass(frozen=True)
 class Group:
-    """size: of all its pictures. classes: pictures of each. weakest: rows, smaller first, of its weakest link.
+    """size: of all its images. classes: images of each. weakest: rows, smaller first, of its weakest link.
 
     strength: of that link, in [0, 1]. parts: sizes of what the link joins. crossing: links between these parts, of
     which `weakest` is the strongest; with all of them gone the group falls apart.
@@ -31,9 +31,9 @@ class Group:
 def oversized_or_mixed(
     group_of: np.ndarray, links: np.ndarray, strengths: np.ndarray, labels: Sequence[str], *, max_share: float = 0.02
 ) -> list[Group]:
-    """Groups of more than max_share of all pictures (and more than 10), and those of several classes; largest first.
+    """Groups of more than max_share of all images (and more than 10), and those of several classes; largest first.
 
-    group_of: (N,) a number for each picture, the same for those that the links (L, 2) connect. strengths: (L,). The
+    group_of: (N,) a number for each image, the same for those that the links (L, 2) connect. strengths: (L,). The
     weakest link is that of the maximum spanning tree: of all ways to cut the group in two, it is the one whose
     strongest link is weakest. Of several classes: the tree link that parts the classes best, of equals the weakest.
     """
@@ -91,5 +91,5 @@ def _part(num_rows: int, tree: np.ndarray, edge: int) -> np.ndarray:
 
 
 def _purity(classes: np.ndarray, part: np.ndarray) -> int:
-    """How many pictures are of the most frequent class of their part."""
+    """How many images are of the most frequent class of their part."""
     return sum(int(np.unique(side, return_counts=True)[1].max()) for side in (classes[part], classes[~part]))

@@ -1,9 +1,9 @@
-"""Which labels the pictures themselves do not bear out. Suspects are listed for a person; nothing is left out.
+"""Which labels the images themselves do not bear out. Suspects are listed for a person; nothing is left out.
 
-A label can be wrong in two ways. The picture shows another class: a linear probe that has seen neither it nor its
+A label can be wrong in two ways. The image shows another class: a linear probe that has seen neither it nor its
 group gives its label little probability (self-confidence of confident learning: Northcutt, Jiang, Chuang, 2021), and it
-lies nearer to pictures of another class than to those of its own. Or it shows none of the classes: it is odd, far
-from all pictures of its own. Each way is a score in [0, 1], the share of its class that is less suspicious, and so the
+lies nearer to images of another class than to those of its own. Or it shows none of the classes: it is odd, far
+from all images of its own. Each way is a score in [0, 1], the share of its class that is less suspicious, and so the
 scores mean the same for every class and backbone. The two lists are dealt alternately into one rank.
 """
 
@@ -19,24 +19,24 @@ from tandem.tables.splits import stratified_group_folds
 
 ISSUE_COLUMNS = ("id", "label", "kind", "suggested", "suspicion", "rank", "self_confidence", "source", "file")
 _REPEATS = 3  # dealings into folds, whose mean steadies the probabilities
-# of the score for another class, the rest is the neighbours': measured on photographs and on the sample
+# of the score for another class, the rest is the neighbors': measured on photographs and on the sample
 _PROBE_WEIGHT = 0.15
 _BLOCK = 1024
 
 
 @dataclass(frozen=True)
 class Settings:
-    """folds: of groups, for the probe. neighbours: in each class. share: of each class, listed by either score."""
+    """folds: of groups, for the probe. neighbors: in each class. share: of each class, listed by either score."""
 
     folds: int
-    neighbours: int
+    neighbors: int
     share: float
     seed: int
 
 
 @dataclass(frozen=True)
 class LabelIssues:
-    """Of the n pictures that are used; rows (n,): where they stand in the samples.
+    """Of the n images that are used; rows (n,): where they stand in the samples.
 
     probs: (n, C) out-of-fold. other_class, odd: (n,) scores in [0, 1]. rank: (n,) from 1 within the class.
     """
@@ -49,14 +49,14 @@ class LabelIssues:
 
 
 def find_label_issues(features: Sequence[np.ndarray], samples: Samples, *, settings: Settings) -> LabelIssues:
-    """Scores of all pictures that are used. features: (N, D) of each backbone, rows in the order of samples."""
+    """Scores of all images that are used. features: (N, D) of each backbone, rows in the order of samples."""
     used = np.array([row for row, sample in enumerate(samples.samples) if sample.split], dtype=np.int64)
     targets = np.array([samples.class_names.index(samples.samples[row].label) for row in used])
     groups = np.unique([samples.samples[row].group for row in used], return_inverse=True)[1]
     parts = [np.asarray(x, dtype=np.float32)[used] for x in features]
     num_classes = len(samples.class_names)
     probs = np.mean([_out_of_fold(x, targets, groups, num_classes, settings) for x in parts], axis=0)
-    own, other = np.mean([_class_similarities(x, targets, groups, settings.neighbours) for x in parts], axis=0)
+    own, other = np.mean([_class_similarities(x, targets, groups, settings.neighbors) for x in parts], axis=0)
     doubted = _percentile(1 - probs[np.arange(len(used)), targets], targets)
     other_class = (1 - _PROBE_WEIGHT) * _percentile(other - own, targets) + _PROBE_WEIGHT * doubted
     odd = _percentile(-own, targets)
@@ -95,9 +95,9 @@ def list_issues(
 def label_error_summary(
     found: LabelIssues, samples: Samples, rows: Sequence[Mapping[str, object]]
 ) -> dict[str, object]:
-    """For the metrics: out-of-fold top-1 accuracy, and by class its pictures, suspects, and likely wrong labels.
+    """For the metrics: out-of-fold top-1 accuracy, and by class its images, suspects, and likely wrong labels.
 
-    Likely wrong: pictures whose probability of another class reaches that class's mean self-confidence, off the
+    Likely wrong: images whose probability of another class reaches that class's mean self-confidence, off the
     diagonal of the confident joint (Northcutt, Jiang, Chuang, 2021).
     """
     targets = np.array([samples.class_names.index(samples.samples[row].label) for row in found.rows])
@@ -112,7 +112,7 @@ def label_error_summary(
         "suspects": len(rows),
         "classes": {
             name: {
-                "pictures": int((targets == number).sum()),
+                "images": int((targets == number).sum()),
                 "suspects": sum(row["label"] == name for row in rows),
                 "likely_wrong": int(((targets == number) & (claimed != number)).sum()),
             }
@@ -124,7 +124,7 @@ def label_error_summary(
 def _out_of_fold(
     x: np.ndarray, targets: np.ndarray, groups: np.ndarray, num_classes: int, settings: Settings
 ) -> np.ndarray:
-    """(n, C) probabilities by probes that have seen no picture of the row's group, the mean of all repeats."""
+    """(n, C) probabilities by probes that have seen no image of the row's group, the mean of all repeats."""
     total = np.zeros((len(x), num_classes))
     for repeat in range(_REPEATS):
         fold_of = stratified_group_folds(targets, groups, num_folds=settings.folds, seed=settings.seed + repeat)
@@ -164,7 +164,7 @@ def _mean_of_highest(cosines: np.ndarray, k: int) -> np.ndarray:
 
 
 def _percentile(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
-    """(n,) in [0, 1): share of the pictures of the same class whose value is lower."""
+    """(n,) in [0, 1): share of the images of the same class whose value is lower."""
     result = np.zeros(len(values))
     for number in np.unique(targets):
         rows = targets == number

@@ -1,8 +1,8 @@
-"""The gate: no picture has a near copy in another split.
+"""the leakage check: no image has a near copy in another split.
 
 It shares no code with what found the duplicates and made the splits (`tandem.curation.duplicates.search`, `tandem.tables.splits`):
 distances come from scikit-learn in float64 and bits are counted with XOR, so that a mistake there is seen here.
-Pictures of different things can be near. Each such pair must have been looked at: it is named to the gate.
+Images of different things can be near. Each such pair must have been looked at: it is named to the leakage check.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -14,7 +14,7 @@ from sklearn.metrics import pairwise_distances_chunked
 from tandem.errors import LeakageError
 
 _ROUNDING = 1e-12  # of float64: equal rows may lie this far apart
-_MIN_SET_BITS = 96  # a flat picture's hash means nothing; see tandem.images.hashing
+_MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _BLOCK = 256
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own 1024 takes as long
 
@@ -29,10 +29,10 @@ def check_leakage(
     hash_bits: int,
     different: Collection[tuple[int, int]] = (),
 ) -> np.ndarray:
-    """(n,) each picture's highest cosine to one of another split; raises LeakySplit at a near pair across splits.
+    """(n,) each image's highest cosine to one of another split; raises LeakySplit at a near pair across splits.
 
-    rows: split -> row numbers; the result holds their pictures in this order, -1 where other splits are empty.
-    features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright picture. different: near pairs of rows,
+    rows: split -> row numbers; the result holds their images in this order, -1 where other splits are empty.
+    features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright image. different: near pairs of rows,
     smaller first, that were looked at and show different things.
     """
     nearest = {split: np.full(len(numbers), -1.0) for split, numbers in rows.items()}

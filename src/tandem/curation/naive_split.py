@@ -55,9 +55,9 @@ def _accuracy(
         np.array([row for row, split in drawn if split == wanted], dtype=np.int64) for wanted in ("train", "test")
     )
     if not len(train) or not len(test):
-        return {"top1_accuracy": float("nan"), "test_pictures": len(test)}
+        return {"top1_accuracy": float("nan"), "test_images": len(test)}
     predicted = probe(x[train], targets[train], x[test], num_classes=num_classes).argmax(axis=1)
-    return {"top1_accuracy": float((predicted == targets[test]).mean()), "test_pictures": len(test)}
+    return {"top1_accuracy": float((predicted == targets[test]).mean()), "test_images": len(test)}
 
 
 def _files(record: ImageRecord) -> set[str]:

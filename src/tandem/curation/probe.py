@@ -1,6 +1,6 @@
 """A linear probe: multinomial logistic regression on standardised feature rows, in seconds and without a seed.
 
-For questions about the data, such as which labels its pictures do not bear out; models are trained by tandem.training.heads.
+For questions about the data, such as which labels its images do not bear out; models are trained by tandem.training.heads.
 """
 
 import numpy as np

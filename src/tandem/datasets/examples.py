@@ -1,4 +1,4 @@
-"""What sources claim: this picture, or this box of it, is of that class. Nothing is opened here."""
+"""What sources claim: this image, or this box of it, is of that class. Nothing is opened here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ from tandem.tables.index import Excluded
 
 @dataclass(frozen=True)
 class BoxPolicy:
-    """How a detection source is read. use: "whole" pictures (all boxes of one class) or a "crop" a box.
+    """How a detection source is read. use: "whole" images (all boxes of one class) or a "crop" a box.
 
     margin: share of the box's sides added on each side. min_side_px: smaller crops are left out.
     """
@@ -35,7 +35,7 @@ class SourceItems:
 
 
 class Example(NamedTuple):
-    """box: None for a whole picture; else the crop, margin included, in shares of width and height.
+    """box: None for a whole image; else the crop, margin included, in shares of width and height.
 
     min_side_px: a crop with a shorter side is not used.
     """
@@ -49,12 +49,12 @@ class Example(NamedTuple):
 
     @property
     def provenance_keys(self) -> tuple[str, ...]:
-        """Names that this picture may share with others of its kind (see tandem.datasets.filenames)."""
+        """Names that this image may share with others of its kind (see tandem.datasets.filenames)."""
         name = self.path.rsplit("/", 1)[-1]
         stem, video = filenames.stem(name), filenames.video(name)
         found = [f"stem:{self.source}/{self.class_name}/{stem}"] if stem else []
         found += [f"video:{self.source}/{video}"] if video else []
-        return (*found, f"picture:{self.source}/{self.path}") if self.box else tuple(found)
+        return (*found, f"image:{self.source}/{self.path}") if self.box else tuple(found)
 
 
 def collect_examples(offers: Mapping[str, SourceItems], labels: LabelMap) -> tuple[list[Example], list[Excluded]]:
@@ -98,14 +98,14 @@ def _example(source: str, item: Annotation, labels: LabelMap, boxes: BoxPolicy |
 
 
 def _whole_images(source: str, items: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
-    """One claim a picture; a picture whose boxes are of several classes (ignored ones count) claims nothing."""
+    """One claim an image; an image whose boxes are of several classes (ignored ones count) claims nothing."""
     boxes: dict[str, dict[str, None]] = defaultdict(dict)
     for item in items:
         boxes[item.path][item.label] = None
     for path, names in boxes.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
-            yield Excluded(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one picture")
+            yield Excluded(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one image")
         else:
             yield _example(source, Annotation(path, next(iter(names))), labels)
 

@@ -1,4 +1,4 @@
-"""Names that pictures of one origin share. Hints, never proofs: pixels decide what is a copy.
+"""Names that images of one origin share. Hints, never proofs: pixels decide what is a copy.
 
 Roboflow exports `<stem>_<extension>.rf.<id>.<extension>`, where all augmented copies of one upload share the stem
 and the id tells them apart (32 hex digits in older exports, 20 letters and digits in newer ones). No Roboflow page

@@ -1,4 +1,4 @@
-"""Claimed files to pictures: every file's bytes decoded once, every picture stored once."""
+"""Claimed files to images: every file's bytes decoded once, every image stored once."""
 
 import io
 from collections import defaultdict
@@ -19,14 +19,14 @@ from tandem.files import sha256
 from tandem.images.decode import decode, pixel_id
 from tandem.images.hashing import dihedral_phashes
 
-_AHEAD = 64  # pictures that may wait, encoded, to be written
+_AHEAD = 64  # images that may wait, encoded, to be written
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
 class StoredImage(NamedTuple):
-    """A decoded picture or crop and the name of its file. hashes: (8, 32) uint8."""
+    """A decoded image or crop and the name of its file. hashes: (8, 32) uint8."""
 
     id: str
     file: str
@@ -59,7 +59,7 @@ class IngestResult:
 
     @property
     def num_pixel_duplicates(self) -> int:
-        """Pictures of other bytes but with the pixels of an earlier one."""
+        """Images of other bytes but with the pixels of an earlier one."""
         views = [view for found in self.found.values() if isinstance(found, dict) for view in found.values()]
         return len(views) - len({view.id for view in views})
 
@@ -94,7 +94,7 @@ def ingest(
 
     found: dict[str, dict[Box | None, StoredImage] | CorruptImageError] = {}
     stored: dict[str, StoredImage] = {}
-    results = tqdm(_in_order(decoded, list(wanted), workers), "merge", len(wanted), unit="picture", disable=None)
+    results = tqdm(_in_order(decoded, list(wanted), workers), "merge", len(wanted), unit="image", disable=None)
     for digest, result in zip(wanted, results, strict=True):
         found[digest] = result if isinstance(result, CorruptImageError) else _store(result, stored, images_dir)
     return IngestResult(digests, found)
@@ -125,7 +125,7 @@ def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | N
 def _store(
     encoded: Mapping[Box | None, _Encoded], stored: dict[str, StoredImage], images_dir: Path
 ) -> dict[Box | None, StoredImage]:
-    """Write each picture whose pixels are new; the first file that holds them gives the bytes."""
+    """Write each image whose pixels are new; the first file that holds them gives the bytes."""
     for view, data in encoded.values():
         if stored.setdefault(view.id, view) is view:
             (images_dir / view.file).write_bytes(data)

@@ -50,8 +50,8 @@ class LabelMap:
         known = {**self.common, **self.by_source.get(source, {})}
         closest = difflib.get_close_matches(normalize_label(label), list(known), n=3, cutoff=0.5)
         names = ", ".join(f"{name!r} ({known[name] or 'ignored'})" for name in closest)
-        pictures = "picture" if count == 1 else "pictures"
-        return f"{source} has label {label!r} ({count} {pictures}); closest known: {names or 'none'}"
+        images = "image" if count == 1 else "images"
+        return f"{source} has label {label!r} ({count} {images}); closest known: {names or 'none'}"
 
 
 def label_map(

@@ -27,7 +27,7 @@ CORRUPT_REASONS = ("empty", "not_an_image", "too_large", "too_small", "truncated
 class Merged:
     """hashes: (N, 8, 32) uint8, row i of record i. num_files: files opened.
 
-    num_byte_copies: files whose bytes an earlier file has. num_pixel_copies: pictures of other bytes
+    num_byte_copies: files whose bytes an earlier file has. num_pixel_copies: images of other bytes
     but with the pixels of an earlier one.
     """
 
@@ -49,10 +49,10 @@ def merge(
     max_broken_share: float,
     workers: int,
 ) -> Merged:
-    """Write the pictures to `images_dir`, conflicting ones too; return the index and all that was left out.
+    """Write the images to `images_dir`, conflicting ones too; return the index and all that was left out.
 
     Raises UnknownLabel for labels without a class, DataError when more than `max_broken_share` of the
-    files are broken or no picture is left.
+    files are broken or no image is left.
     """
     found, dropped = collect_examples(offered, labels)
     roots = {name: offer.root for name, offer in offered.items()}
@@ -64,7 +64,7 @@ def merge(
     left_out = [*dropped, *broken, *conflicts]
     if not records:
         reasons = _reasons(left_out) or "none was found"
-        raise DataError(f"no picture is left ({reasons}); look at labels and at the sources' folders")
+        raise DataError(f"no image is left ({reasons}); look at labels and at the sources' folders")
     remove_others(images_dir, {view.id for _, view in good})  # crops were written before they were found too small
     hashes = {view.id: view.hashes for _, view in good}
     return Merged(
@@ -93,7 +93,7 @@ def merge_summary(merged: Merged) -> dict[str, object]:
     """Counts for the metrics: records by class and source, copies, and what was dropped by reason."""
     records = merged.index.records
     return {
-        "pictures": len(records),
+        "images": len(records),
         "files": merged.num_files,
         "byte_copies": merged.num_byte_duplicates,
         "pixel_copies": merged.num_pixel_duplicates,
@@ -140,7 +140,7 @@ def _collapse(good: Iterable[tuple[Example, StoredImage]]) -> tuple[list[ImageRe
     for _, group in sorted(same.items()):
         class_names = sorted({claim.class_name for claim, _ in group})
         if len(class_names) > 1:
-            detail = f"the same picture ({group[0][1].file}) is labelled {' and '.join(class_names)}"
+            detail = f"the same image ({group[0][1].file}) is labelled {' and '.join(class_names)}"
             conflicts += [_excluded(claim, "conflict", detail) for claim, _ in group]
         else:
             records.append(_record(group))

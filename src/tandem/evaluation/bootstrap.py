@@ -1,8 +1,8 @@
-"""How far scores may be off by the chance of which pictures were drawn: a bootstrap over groups.
+"""How far scores may be off by the chance of which images were drawn: a bootstrap over groups.
 
-Pictures of one group are alike, so a model is right or wrong about them together. Whole groups are drawn with
-replacement, never single pictures (Davison & Hinkley 1997, section 3.8; Field & Welsh 2007): intervals that take such
-pictures for independent are too narrow.
+Images of one group are alike, so a model is right or wrong about them together. Whole groups are drawn with
+replacement, never single images (Davison & Hinkley 1997, section 3.8; Field & Welsh 2007): intervals that take such
+images for independent are too narrow.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -44,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """How many pictures only one of two models has right, and how probable such a split is of models alike."""
+    """How many images only one of two models has right, and how probable such a split is of models alike."""
 
     only_first_right: int
     only_second_right: int
@@ -152,9 +152,9 @@ def paired_difference(
 
 
 def mcnemar(*, target: np.ndarray, predicted: np.ndarray, other_predicted: np.ndarray) -> McNemar:
-    """The exact two-sided test of McNemar 1947 on the pictures, each (n,) class indices, that one of two has right.
+    """The exact two-sided test of McNemar 1947 on the images, each (n,) class indices, that one of two has right.
 
-    It takes pictures for independent: with groups of many pictures its p value is too small; see paired_difference.
+    It takes images for independent: with groups of many images its p value is too small; see paired_difference.
     """
     right, other_right = predicted == target, other_predicted == target
     first, second = int((right & ~other_right).sum()), int((other_right & ~right).sum())

@@ -14,11 +14,11 @@ _MAX_STEPS = 100
 
 @dataclass(frozen=True)
 class ReliabilityBin:
-    """The pictures whose top prob lies in (low, high]: how many, the mean of that prob, and the share that is right."""
+    """The images whose top prob lies in (low, high]: how many, the mean of that prob, and the share that is right."""
 
     low: float
     high: float
-    pictures: int
+    images: int
     confidence: float
     top1_accuracy: float
 
@@ -71,7 +71,7 @@ def apply_temperature(logits: np.ndarray, temperature: float) -> np.ndarray:
 
 
 def reliability(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) -> list[ReliabilityBin]:
-    """The bins of equal width that have a picture, lowest first: the reliability diagram of Guo et al. 2017.
+    """The bins of equal width that have an image, lowest first: the reliability diagram of Guo et al. 2017.
 
     target: (n,) class indices. probs: (n, C). A calibrated model has a top1_accuracy near to the confidence in each.
     """
@@ -87,14 +87,14 @@ def reliability(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) ->
 
 
 def expected_calibration_error(*, target: np.ndarray, probs: np.ndarray, num_bins: int = 15) -> float:
-    """Mean over pictures of the gap between confidence and top-1 accuracy of their bin, in [0, 1]; nan without rows.
+    """Mean over images of the gap between confidence and top-1 accuracy of their bin, in [0, 1]; nan without rows.
 
-    Equation 3 of Guo et al. 2017. Never below 0 by chance: with few pictures a calibrated model too has some.
+    Equation 3 of Guo et al. 2017. Never below 0 by chance: with few images a calibrated model too has some.
     """
     if not len(target):
         return float("nan")
     bins = reliability(target=target, probs=probs, num_bins=num_bins)
-    return sum(own.pictures * abs(own.top1_accuracy - own.confidence) for own in bins) / len(target)
+    return sum(own.images * abs(own.top1_accuracy - own.confidence) for own in bins) / len(target)
 
 
 def ece_under_calibration(
@@ -102,14 +102,14 @@ def ece_under_calibration(
 ) -> np.ndarray:
     """(num_draws,) the expected calibration errors that probs (n, C) would have by chance if they were calibrated.
 
-    Whether a picture is right is drawn by its own top prob (consistency resampling, Bröcker & Smith 2007); ids: (n,) of
-    pictures, and one that stands in several rows is drawn once for all of them.
+    Whether an image is right is drawn by its own top prob (consistency resampling, Bröcker & Smith 2007); ids: (n,) of
+    images, and one that stands in several rows is drawn once for all of them.
     """
-    top, picture = probs.max(axis=1), np.unique(np.asarray(ids), return_inverse=True)[1]
+    top, image = probs.max(axis=1), np.unique(np.asarray(ids), return_inverse=True)[1]
     bins = np.searchsorted(np.arange(1, num_bins) / num_bins, top, side="left")
-    rng, count, errors = np.random.default_rng(seed), int(picture.max(initial=-1)) + 1, np.zeros(num_resamples)
+    rng, count, errors = np.random.default_rng(seed), int(image.max(initial=-1)) + 1, np.zeros(num_resamples)
     for number in range(num_resamples):
-        right = rng.random(count)[picture] < top
+        right = rng.random(count)[image] < top
         errors[number] = np.abs(np.bincount(bins, weights=right - top)).sum() / len(top)
     return errors
 

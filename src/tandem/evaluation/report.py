@@ -83,23 +83,23 @@ def ece_expected_if_calibrated(probs: np.ndarray, ids: Sequence[str], *, setting
 
 
 def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
-    """Class -> precision, recall, f1 and its number of pictures in the split."""
+    """Class -> precision, recall, f1 and its number of images in the split."""
     target, predicted = samples.targets(split), logits[samples.rows(split)].argmax(axis=1)
     table = confusion(target=target, predicted=predicted, num_classes=len(samples.class_names))
     values = zip(samples.class_names, *precision_recall_f1(table), table.sum(axis=1), strict=True)
     return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "pictures": int(count)}
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(count)}
         for name, precision, recall, f1, count in values
     }
 
 
 def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
-    """Source -> top-1 accuracy and number of pictures in the split."""
+    """Source -> top-1 accuracy and number of images in the split."""
     rows, target = samples.rows(split), samples.targets(split)
     right = logits[rows].argmax(axis=1) == target
     sources = np.array([samples.samples[row].source for row in rows])
     return {
-        name: {"top1_accuracy": float(right[sources == name].mean()), "pictures": int((sources == name).sum())}
+        name: {"top1_accuracy": float(right[sources == name].mean()), "images": int((sources == name).sum())}
         for name in sorted(set(sources.tolist()))
     }
 
@@ -107,14 +107,14 @@ def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, 
 def by_min_side(
     logits: np.ndarray, samples: Samples, *, split: str, min_sides: np.ndarray
 ) -> dict[str, dict[str, float]]:
-    """Range of the shorter side in px -> top-1 accuracy and number of pictures in the split. short_sides: (N,)."""
+    """Range of the shorter side in px -> top-1 accuracy and number of images in the split. short_sides: (N,)."""
     rows = samples.rows(split)
     right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), min_sides[rows], {}
     for low, high in pairwise([*_SIZES, np.inf]):
         inside = (sides >= low) & (sides < high)
         if inside.any():
             name = f"{low}-{high - 1}" if high < np.inf else f"{low}-"
-            found[name] = {"top1_accuracy": float(right[inside].mean()), "pictures": int(inside.sum())}
+            found[name] = {"top1_accuracy": float(right[inside].mean()), "images": int(inside.sum())}
     return found
 
 
@@ -129,21 +129,21 @@ def report(
     settings: Settings,
 ) -> dict[str, object]:
     """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
-    one that the shipped model is held against. short_sides: (N,) px.
+    one that the selected model is held against. short_sides: (N,) px.
     """
     own, best = logits[selected], best_on_val({name: logits[name] for name in singles}, samples)
     models = {
         name: score_with_intervals(values, samples, split=split, settings=settings) for name, values in logits.items()
     }
     return {
-        "shipped": {
+        "selected": {
             "model": selected,
             **models[selected],
             "ece_by_chance": ece_expected_if_calibrated(
                 probs_of(own, samples, split)[1], _ids(samples, split), settings=settings
             ),
         },
-        "shipped_minus_best_single": {
+        "selected_minus_best_single": {
             "single": best,
             **compare(own, logits[best], samples, split=split, settings=settings),
         },
@@ -152,7 +152,7 @@ def report(
         "classes": by_class(own, samples, split=split),
         "sources": by_source(own, samples, split=split),
         "sizes": by_min_side(own, samples, split=split, min_sides=min_sides),
-        "pictures": len(samples.rows(split)),
+        "images": len(samples.rows(split)),
         "groups": len(set(samples.groups(split))),
     }
 
@@ -170,7 +170,7 @@ def risk_coverage_table(logits: np.ndarray, samples: Samples, *, split: str) -> 
 
 
 def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, str]]:
-    """One dict a picture of the split: id, actual and predicted class name, for the confusion plot."""
+    """One dict an image of the split: id, actual and predicted class name, for the confusion plot."""
     names: Sequence[str] = samples.class_names
     return [
         {"id": samples.samples[row].id, "actual": samples.samples[row].label, "predicted": names[logits[row].argmax()]}

@@ -1,4 +1,4 @@
-"""Leaving a picture to a person where the model is not sure: what is gained, and from which confidence on."""
+"""Leaving an image to a person where the model is not sure: what is gained, and from which confidence on."""
 
 from dataclasses import dataclass
 

@@ -7,30 +7,30 @@ _COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss
 
 
 def format_results(evaluation: Mapping[str, Any]) -> str:
-    """The scores on test of each model, top-1 accuracy with its 95 % limits; the shipped one is marked and compared.
+    """The scores on test of each model, top-1 accuracy with its 95 % limits; the selected one is marked and compared.
 
     evaluation: metrics/evaluate.json as the evaluate stage writes it.
     """
-    selected = evaluation["shipped"]["model"]
+    selected = evaluation["selected"]["model"]
     rows = [
-        (f"{name} (shipped)" if name == selected else name, *(_cell(scores, key) for key in _COLUMNS))
+        (f"{name} (selected)" if name == selected else name, *(_cell(scores, key) for key in _COLUMNS))
         for name, scores in evaluation["models"].items()
     ]
-    heading = f"test: {evaluation['pictures']} pictures"
+    heading = f"test: {evaluation['images']} images"
     lines = _aligned([(heading, *_COLUMNS.values()), *rows])
-    return f"{lines}\n\n{_comparison(selected, evaluation['shipped_minus_best_single'])}"
+    return f"{lines}\n\n{_comparison(selected, evaluation['selected_minus_best_single'])}"
 
 
 def format_spread(resplit: Mapping[str, Any]) -> str:
-    """What would be shipped on each of several splits: mean and range of its top-1 accuracy; "" without any.
+    """What would be selected on each of several splits: mean and range of its top-1 accuracy; "" without any.
 
     resplit: metrics/resplit.json as the resplit stage writes it.
     """
     if not resplit["seeds"]:
         return ""
-    own = resplit["shipped"]["top1_accuracy"]
+    own = resplit["selected"]["top1_accuracy"]
     return (
-        f"what is shipped, on {len(resplit['seeds'])} splits: top-1 accuracy {own['mean']:.3f} "
+        f"what is selected, on {len(resplit['seeds'])} splits: top-1 accuracy {own['mean']:.3f} "
         f"({own['low']:.3f}-{own['high']:.3f})"
     )
 

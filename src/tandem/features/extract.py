@@ -1,4 +1,4 @@
-"""Pictures to feature rows: one pass of an engine, decoding ahead of it, in constant memory."""
+"""Images to feature rows: one pass of an engine, decoding ahead of it, in constant memory."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -14,8 +14,8 @@ from tandem.images.decode import Resize
 from tandem.images.transforms import fill_transformed
 
 _BATCHES_AHEAD = 4
-_AHEAD_A_WORKER = 16  # pictures, where that is more
-_A_TASK = 8  # pictures: one each, handing them over took a fifth of the time of sixteen threads
+_AHEAD_A_WORKER = 16  # images, where that is more
+_A_TASK = 8  # images: one each, handing them over took a fifth of the time of sixteen threads
 
 
 def extract(
@@ -29,13 +29,13 @@ def extract(
     workers: int,
     name: str,
 ) -> Iterator[np.ndarray]:
-    """Yield (n, views, dim) float32 rows in the order of paths, a few at a time. paths: pictures that the merge wrote.
+    """Yield (n, views, dim) float32 rows in the order of paths, a few at a time. paths: images that the merge wrote.
 
-    At most a few batches of decoded pictures are held at once, however many paths there are. name: of the backbone.
+    At most a few batches of decoded images are held at once, however many paths there are. name: of the backbone.
     """
     batches = iter_batches(paths, size_px=size_px, resize=resize, views=views, batch_size=batch_size, workers=workers)
     left: list[np.ndarray] = []
-    with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="picture", disable=None) as bar:
+    with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="image", disable=None) as bar:
         for rows in engine.rows(batches):
             left += list(rows)
             whole = len(left) // views
@@ -50,7 +50,7 @@ def iter_batches(
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead.
 
-    views: see tandem.images.transforms; those of one picture follow one another, and are in one batch.
+    views: see tandem.images.transforms; those of one image follow one another, and are in one batch.
     """
     count = max(1, batch_size // views)
     num_ahead = max(_BATCHES_AHEAD, -(-_AHEAD_A_WORKER * workers // batch_size))
@@ -70,7 +70,7 @@ def iter_batches(
 def _read(paths: Sequence[Path], out: np.ndarray, resize: Resize) -> None:
     for path, seen in zip(paths, out, strict=True):
         try:
-            # the merge has refused what is too small or too large; here every picture is taken
+            # the merge has refused what is too small or too large; here every image is taken
             fill_transformed(path.read_bytes(), seen, resize=resize)
         except (OSError, CorruptImageError) as error:
             raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None

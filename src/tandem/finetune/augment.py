@@ -1,4 +1,4 @@
-"""Pictures of a batch varied at random, all at once on tensors: crop, flip, colour, and mixes of two pictures."""
+"""Images of a batch varied at random, all at once on tensors: crop, flip, color, and mixes of two images."""
 
 import math
 from collections.abc import Callable
@@ -14,25 +14,25 @@ from torchvision.transforms.v2 import functional as operations
 Mix = Literal["none", "mixup", "cutmix"]
 _RATIOS = (3 / 4, 4 / 3)  # of a crop's sides, as torchvision's RandomResizedCrop
 _MIXUP_ALPHA = 0.2  # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; CutMix draws evenly
-_GREY = (0.299, 0.587, 0.114)  # ITU-R 601
+_GRAY = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
 @dataclass(frozen=True)
 class Augment:
     """scale: least share of the area that a crop keeps. flip: mirrored or not, evenly.
 
-    colour: brightness, contrast and saturation are each multiplied by a factor within 1 +- colour. rand_operations: of
+    color: brightness, contrast and saturation are each multiplied by a factor within 1 +- color. rand_operations: of
     RandAugment, before all that.
     """
 
     scale: float
     flip: bool
-    colour: float
+    color: float
     rand_operations: int = 0
 
 
 def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
-    """(n, H, W, 3) uint8 to (n, size_px, size_px, 3) float32 in 0..255; each picture is drawn on its own."""
+    """(n, H, W, 3) uint8 to (n, size_px, size_px, 3) float32 in 0..255; each image is drawn on its own."""
     images = pixels.permute(0, 3, 1, 2)
     if settings.rand_operations:
         images = rand_augment(images, num_operations=settings.rand_operations, rng=rng)
@@ -40,14 +40,14 @@ def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.ra
     boxes = _to_device_of(_boxes(len(images), settings, rng), images)
     grid = functional.affine_grid(boxes, [len(images), 3, size_px, size_px], align_corners=False)
     cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    varied = _color_jittered(cropped, settings.colour, rng)
+    varied = _color_jittered(cropped, settings.color, rng)
     return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
 
 
 def mix(
     pixels: torch.Tensor, targets: torch.Tensor, *, kind: Mix, rng: np.random.Generator
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Each picture mixed with another of the batch, and its target (n, C) by the same share. pixels: (n, H, W, 3)."""
+    """Each image mixed with another of the batch, and its target (n, C) by the same share. pixels: (n, H, W, 3)."""
     if kind == "none":
         return pixels, targets
     other = _to_device_of(torch.from_numpy(rng.permutation(len(pixels))), pixels)
@@ -64,7 +64,7 @@ def mix(
 
 
 def _boxes(count: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
-    """(count, 2, 3) affine maps from the crop's [-1, 1] to the picture's, mirrored where so drawn."""
+    """(count, 2, 3) affine maps from the crop's [-1, 1] to the image's, mirrored where so drawn."""
     area = rng.uniform(settings.scale, 1, count)
     ratio = np.exp(rng.uniform(np.log(_RATIOS[0]), np.log(_RATIOS[1]), count))
     width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
@@ -81,12 +81,12 @@ def _color_jittered(images: torch.Tensor, strength: float, rng: np.random.Genera
         return images
     drawn = rng.uniform(1 - strength, 1 + strength, (3, len(images), 1, 1, 1)).astype(np.float32)
     brightness, contrast, saturation = _to_device_of(torch.from_numpy(drawn), images)
-    weights = _to_device_of(torch.tensor(_GREY).view(1, 3, 1, 1), images)
+    weights = _to_device_of(torch.tensor(_GRAY).view(1, 3, 1, 1), images)
     images = images * brightness
     level = (images * weights).sum(1, keepdim=True).mean((2, 3), keepdim=True)
     images = level + (images - level) * contrast
-    grey = (images * weights).sum(1, keepdim=True)
-    return (grey + (images - grey) * saturation).clamp(0, 255)
+    gray = (images * weights).sum(1, keepdim=True)
+    return (gray + (images - gray) * saturation).clamp(0, 255)
 
 
 def _to_device_of(small: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
@@ -102,7 +102,7 @@ _FACTOR = 0.9 * _STRENGTH  # brightness and the like are multiplied by 1 plus or
 _BITS = round(8 - 4 * _STRENGTH)
 _THRESHOLD = 255 * (1 - _STRENGTH)
 
-_Operation = Callable[[torch.Tensor, int], torch.Tensor]  # a picture (3, H, W) uint8 and 1 or -1
+_Operation = Callable[[torch.Tensor, int], torch.Tensor]  # an image (3, H, W) uint8 and 1 or -1
 
 
 def _translated(image: torch.Tensor, sign: int, *, x: float = 0, y: float = 0) -> torch.Tensor:
@@ -133,7 +133,7 @@ rand_augment_ops: dict[str, _Operation] = {
 
 
 def rand_augment(images: torch.Tensor, *, num_operations: int, rng: np.random.Generator) -> torch.Tensor:
-    """(n, 3, H, W) uint8, each picture after so many operations of its own, drawn with replacement."""
+    """(n, 3, H, W) uint8, each image after so many operations of its own, drawn with replacement."""
     kinds = list(rand_augment_ops.values())
     varied = []
     for image in images:

@@ -1,6 +1,6 @@
 """Features of a backbone for the models: its frozen ones as they are, or those of a fine-tuned copy of it.
 
-Without a thawed layer nothing is computed and no torch is loaded.
+Without a unfrozen layer nothing is computed and no torch is loaded.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from tandem.training.loggers import EpochLogger, ignore_epoch
 def finetune(
     job: FinetuneJob, folder: Path, *, recovery: Path, on_epoch: EpochLogger = ignore_epoch
 ) -> dict[str, float]:
-    """Write `folder` (rows.npy, ids.txt, meta.json; trunk.pt, head.pt and curves.csv if tuned); what there is to tell.
+    """Write `folder` (rows.npy, ids.txt, meta.json; backbone.pt, head.pt and curves.csv if tuned); what there is to tell.
 
     recovery: where the state of a training lies that was killed, and its scratch. on_epoch: see pixel_descent.fit.
     """

@@ -11,7 +11,7 @@ from tandem.tables.samples import Samples
 
 @dataclass(frozen=True)
 class FinetuneJob:
-    """What is fine-tuned. num_layers: thawed ones, 0 to 5. images: one path a picture, in the order of samples.
+    """What is fine-tuned. num_layers: unfrozen ones, 0 to 5. images: one path an image, in the order of samples.
 
     extracted: the folder of the frozen features. weights: of the backbone: weights, sha256. settings: of the section
     `finetune`. balance, folds: of `train`. runtime: workers, batch_size, device.
@@ -59,7 +59,7 @@ class FinetuneJob:
 
 
 def trainable_layers_of(trainable: int | Mapping[str, int], name: str) -> int:
-    """How many layers of a backbone are thawed: the same number for all, or by name, where a missing one is frozen."""
+    """How many layers of a backbone are unfrozen: the same number for all, or by name, where a missing one is frozen."""
     if isinstance(trainable, int):
         return trainable
     return trainable.get(name, 0)

@@ -1,4 +1,4 @@
-"""A trunk in five layers, from its input to its end, of which the last k are thawed. Any classifier of torchvision.
+"""A backbone in five layers, from its input to its end, of which the last k are unfrozen. Any classifier of torchvision.
 
 A layer is what gives maps of one side: each begins where the side shrinks. For ResNet these are torchvision's own five
 (conv1, layer1 ... layer4), for MobileNetV2 its blocks 0-1, 2-3, 4-6, 7-13 and 14-18. More sides than five: the first
@@ -22,7 +22,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @dataclass(frozen=True)
 class TrainableLayers:
-    """layers: the parameters of each thawed layer, the trunk's last one first. modules: what is put in train mode."""
+    """layers: the parameters of each unfrozen layer, the backbone's last one first. modules: what is put in train mode."""
 
     layers: tuple[tuple[nn.Parameter, ...], ...]
     modules: tuple[nn.Module, ...]
@@ -45,7 +45,7 @@ def split_layers(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]
 
 
 def unfreeze(net: nn.Module, num_layers: int, *, size_px: int) -> TrainableLayers:
-    """Thaw the last `num_layers` (1 to 5) layers; all else stays as it is, to the last bit. Five thaw everything."""
+    """Unfreeze the last `num_layers` (1 to 5) layers; all else stays as it is, to the last bit. Five unfreeze everything."""
     net.requires_grad_(False).eval()
     names = split_layers(net, size_px=size_px)[::-1][:num_layers]
     modules = [[net.get_submodule(name) for name in layer] for layer in names]
@@ -60,14 +60,14 @@ def unfreeze(net: nn.Module, num_layers: int, *, size_px: int) -> TrainableLayer
 
 
 def parameter_groups(
-    head: nn.Module, thawed: TrainableLayers, *, lr: float, layer_decay: float, weight_decay: float
+    head: nn.Module, unfrozen: TrainableLayers, *, lr: float, layer_decay: float, weight_decay: float
 ) -> list[dict[str, Any]]:
     """Groups for an optimizer: the head has `lr`, each layer below `layer_decay` times that of the one above it.
 
     Norms and biases, which have one axis, are not decayed.
     """
     groups = []
-    for depth, part in enumerate([tuple(head.parameters()), *thawed.layers]):
+    for depth, part in enumerate([tuple(head.parameters()), *unfrozen.layers]):
         for decays in (True, False):
             parameters = [parameter for parameter in part if (parameter.ndim > 1) == decays]
             own = {"lr": lr * layer_decay**depth, "weight_decay": weight_decay if decays else 0.0}
@@ -102,7 +102,7 @@ def _sides(net: nn.Module, *, size_px: int) -> dict[str, int | None]:
 
     def hook(name: str) -> Any:
         def record(_module: nn.Module, _inputs: object, output: object) -> None:
-            # height or width of NCHW, width of NHWC: the pictures are square
+            # height or width of NCHW, width of NHWC: the images are square
             found[name] = output.shape[2] if isinstance(output, torch.Tensor) and output.ndim == 4 else None
 
         return record

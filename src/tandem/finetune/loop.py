@@ -1,4 +1,4 @@
-"""Fit the thawed layers of a trunk and its head to pictures by AdamW; the averaged weights of one epoch are kept.
+"""Fit the unfrozen layers of a backbone and its head to images by AdamW; the averaged weights of one epoch are kept.
 
 Each epoch draws from (seed, epoch) alone, so one that goes on after a kill ends with the same bytes as an unbroken one.
 """
@@ -96,25 +96,25 @@ def fit_images(
     return LoaderWait(time.perf_counter() - started, waited, num_steps)
 
 
-def score_images(model: nn.Module, pictures: ImageSet, device: torch.device) -> tuple[float, float]:
+def score_images(model: nn.Module, images: ImageSet, device: torch.device) -> tuple[float, float]:
     """Log loss in nats at the best temperature and top-1 accuracy, in eval mode and float32, as extraction does.
 
-    What is shipped is calibrated; without, smoothed labels would look worse than they are.
+    What is selected is calibrated; without, smoothed labels would look worse than they are.
     """
     model.eval()
     with torch.inference_mode():
-        parts = (np.array(pictures.pixels[start : start + 32]) for start in range(0, len(pictures.pixels), 32))
+        parts = (np.array(images.pixels[start : start + 32]) for start in range(0, len(images.pixels), 32))
         logits = torch.cat([model(to_device(part, device)).float() for part in parts]).cpu()
-    temperature = fit_temperature(logits.numpy(), target=pictures.targets.numpy())
-    loss = functional.cross_entropy(logits / temperature, pictures.targets).item()
-    return loss, (logits.argmax(1) == pictures.targets).float().mean().item()
+    temperature = fit_temperature(logits.numpy(), target=images.targets.numpy())
+    loss = functional.cross_entropy(logits / temperature, images.targets).item()
+    return loss, (logits.argmax(1) == images.targets).float().mean().item()
 
 
 def stepper(training: Trainer, targets: torch.Tensor, device: torch.device) -> _Step:
     """training.step for the whole training; on CUDA replayed.
 
-    Launching its kernels one by one took five times as long as computing them: ResNet-50, 32 pictures of 96 px, came to
-    1,100 pictures a second on an H200, and replayed to 6,000.
+    Launching its kernels one by one took five times as long as computing them: ResNet-50, 32 images of 96 px, came to
+    1,100 images a second on an H200, and replayed to 6,000.
     """
     settings = training.settings
     weight = None
@@ -130,7 +130,7 @@ def _train_epoch(
 ) -> tuple[float, float, float, int]:
     """Mean loss, top-1 accuracy, seconds that were waited for batches, and steps."""
     settings = training.settings
-    set_train_mode(training.model, [training.model[1], *training.thawed.modules])
+    set_train_mode(training.model, [training.model[1], *training.unfrozen.modules])
     order = _full_batches(train.targets, settings, number)
     fed = Prefetcher(_batches_of(train, order, settings, number, device), device)
     total_loss, num_right = torch.zeros((), device=device), torch.zeros((), device=device)
@@ -157,7 +157,7 @@ def _batches_of(
 
 
 def _full_batches(targets: torch.Tensor, settings: FinetuneSettings, number: int) -> list[torch.Tensor]:
-    """The batches of an epoch, without a smaller last one if there are others: BatchNorm cannot do with one picture."""
+    """The batches of an epoch, without a smaller last one if there are others: BatchNorm cannot do with one image."""
     generator = torch.Generator().manual_seed(_seed(settings, number))
     drawn = list(batches(targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator))
     return [batch for batch in drawn if len(batch) == settings.batch_size] or drawn

@@ -18,11 +18,11 @@ from tandem.training.loggers import Epoch
 
 @dataclass(frozen=True)
 class FinetuneSettings:
-    """lr: of the head at its highest, see thawing.parameter_groups. size_px: of the crops that are trained on.
+    """lr: of the head at its highest, see unfreezing.parameter_groups. size_px: of the crops that are trained on.
 
     keep: the epoch of lowest validation loss, or the last. patience: of keeping the best, epochs without a lower loss.
     warmup_epochs: lr rises, then falls by a cosine. ema_decay: of the averaged weights, a step. clip_norm: longest
-    gradient. wise_alpha: see thawing.between. mix, augment: see augmentation. precision: "auto" is bfloat16 where there
+    gradient. wise_alpha: see unfreezing.between. mix, augment: see augmentation. precision: "auto" is bfloat16 where there
     are units for it. balance: see progress.Settings.
     """
 
@@ -50,12 +50,14 @@ class FinetuneSettings:
 class Trainer:
     """What changes from step to step: weights, their average, the optimizer, the curve, the weights kept so far."""
 
-    def __init__(self, trunk: nn.Module, head: nn.Module, thawed: TrainableLayers, settings: FinetuneSettings) -> None:
-        self.model = nn.Sequential(trunk, head)
+    def __init__(
+        self, backbone: nn.Module, head: nn.Module, unfrozen: TrainableLayers, settings: FinetuneSettings
+    ) -> None:
+        self.model = nn.Sequential(backbone, head)
         self.start = copy.deepcopy(self.model.state_dict())
-        self.thawed, self.settings = thawed, settings
+        self.unfrozen, self.settings = unfrozen, settings
         groups = parameter_groups(
-            head, thawed, lr=settings.lr, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay
+            head, unfrozen, lr=settings.lr, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay
         )
         self.rates = [group["lr"] for group in groups]
         self.optimizer = torch.optim.AdamW(groups, fused=True)
@@ -83,9 +85,9 @@ class Trainer:
         self, pixels: torch.Tensor, targets: torch.Tensor, *, weight: torch.Tensor | None, is_half: bool
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """One step of the optimizer and the average: the loss before it, and the share that was right."""
-        trunk, head = self.model
+        backbone, head = self.model
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=is_half):
-            features = trunk(pixels)
+            features = backbone(pixels)
         logits = head(features.float())
         loss = functional.cross_entropy(logits, targets, weight=weight, label_smoothing=self.settings.label_smoothing)
         self.optimizer.zero_grad()

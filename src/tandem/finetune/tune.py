@@ -1,4 +1,4 @@
-"""Fine-tune the last layers of a backbone on pictures, and write what the tuned one makes of every picture."""
+"""Fine-tune the last layers of a backbone on images, and write what the tuned one makes of every image."""
 
 import hashlib
 import json
@@ -17,7 +17,7 @@ from tandem.features.backbones.backbone import RANDOM, Backbone
 from tandem.features.engines import engine as engines
 from tandem.files import atomic_dir, atomic_file, sha256, write_table
 from tandem.finetune import checkpoints
-from tandem.finetune import layers as thawing
+from tandem.finetune import layers as unfreezing
 from tandem.finetune.augment import Augment
 from tandem.finetune.job import FinetuneJob
 from tandem.finetune.loop import ImageSet, fit_images
@@ -30,7 +30,7 @@ from tandem.training import logistic, networks
 from tandem.training.loggers import EpochLogger, ignore_epoch
 
 _STATE = 2  # of what a killed training left: one of another layout is not gone on with
-_CACHED_SHARE = 8 / 7  # side of a cached picture over that of a crop, as of torchvision's 256 and 224
+_CACHED_SHARE = 8 / 7  # side of a cached image over that of a crop, as of torchvision's 256 and 224
 
 
 def settings_of(job: FinetuneJob) -> FinetuneSettings:
@@ -41,15 +41,15 @@ def settings_of(job: FinetuneJob) -> FinetuneSettings:
 def tune(
     job: FinetuneJob, folder: Path, *, recovery_dir: Path, on_epoch: EpochLogger = ignore_epoch
 ) -> dict[str, float]:
-    """Write rows.npy, ids.txt, meta.json, trunk.pt, head.pt and curves.csv; the kept epoch and its scores."""
+    """Write rows.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples, settings = job.samples, settings_of(job)
     parts = [sample.split for sample in samples.samples]
     require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
     device = engines.select_device(job.runtime["device"])
     backbone, head = start_trainer(job, settings)
     scratch = checkpoints.checkpoint_dir(recovery_dir, checkpoint_key(job, backbone, device=device))
-    thawed = thawing.unfreeze(backbone.net, job.num_layers, size_px=job.size_px)
-    training = Trainer(backbone.net, head, thawed, settings)
+    unfrozen = unfreezing.unfreeze(backbone.net, job.num_layers, size_px=job.size_px)
+    training = Trainer(backbone.net, head, unfrozen, settings)
     train, val = load_images(job, settings, scratch)
     fit_images(training, train=train, val=val, device=device, scratch=scratch, name=job.name, on_epoch=on_epoch)
     _write(job, training, backbone, folder)
@@ -126,13 +126,13 @@ def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
 
 
 def _write(job: FinetuneJob, training: Trainer, frozen: Backbone, folder: Path) -> None:
-    trunk, head = training.model
-    tuned = Backbone(job.name, trunk.requires_grad_(False), frozen.dim, backbones.state_digest(trunk))
+    net, head = training.model
+    tuned = Backbone(job.name, net.requires_grad_(False), frozen.dim, backbones.state_digest(net))
     origin = {"backbone": job.name, "weights": job.weights["weights"], "weights_sha256": tuned.digest}
     meta = {**origin, **_transform(job), "trainable_backbone_layers": job.num_layers}
     with atomic_dir(folder) as temporary:
         _write_rows(job, tuned, temporary, meta)
-        for stem, module in {"trunk": trunk, "head": head}.items():
+        for stem, module in {"backbone": net, "head": head}.items():
             with atomic_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
                 torch.save({key: value.cpu() for key, value in module.state_dict().items()}, file)
         write_table(temporary / "curves.csv", [asdict(epoch) for epoch in training.curve])

@@ -17,7 +17,7 @@ Resize = Literal["squash", "crop"]
 Image.MAX_IMAGE_PIXELS = None
 
 _FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # Pillow knows more, EPS by running Ghostscript
-_EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second picture
+_EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second image
 _ORIENTATION_TAG = 0x0112
 _TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -38,7 +38,7 @@ _DAMAGE = (
 
 
 class Decoded(NamedTuple):
-    """image: upright RGB. extension: set when the bytes themselves hold these pixels as plain RGB or grey."""
+    """image: upright RGB. extension: set when the bytes themselves hold these pixels as plain RGB or gray."""
 
     image: Image.Image
     extension: str | None
@@ -54,7 +54,7 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        raise CorruptImageError("not_an_image", f"not a picture in a known format ({', '.join(_FORMATS)})") from None
+        raise CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)})") from None
     except _DAMAGE as error:
         raise _truncated(error) from None
     width, height = image.size
@@ -74,7 +74,7 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Whether the picture is a JPEG in RGB or grey that stands upright as it is; False of what cannot be told."""
+    """Whether the image is a JPEG in RGB or gray that stands upright as it is; False of what cannot be told."""
     if _is_bare_jpeg(data):
         return True
     try:
@@ -106,7 +106,7 @@ def pixel_id(image: Image.Image) -> str:
 
 
 def _truncated(error: Exception) -> CorruptImageError:
-    return CorruptImageError("truncated", f"the picture's data ends early or is damaged ({error})")
+    return CorruptImageError("truncated", f"the image's data ends early or is damaged ({error})")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -120,7 +120,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
-    grey = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    top = 65535.0 if image.mode.startswith("I") else max(float(grey.max()), 1.0)
-    return Image.fromarray((np.clip(grey / top, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+    """Gray of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
+    gray = np.nan_to_num(np.asarray(image, dtype=np.float32))
+    top = 65535.0 if image.mode.startswith("I") else max(float(gray.max()), 1.0)
+    return Image.fromarray((np.clip(gray / top, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")

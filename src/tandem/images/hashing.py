@@ -1,8 +1,8 @@
-"""A perceptual hash of 256 bits in the eight orientations of a picture.
+"""A perceptual hash of 256 bits in the eight orientations of an image.
 
 The hash is the classic DCT hash ("pHash"; the same bits as imagehash.phash(hash_size=16) of the
 64 x 64 thumbnail): the sign, against their median, of the 16 x 16 lowest DCT coefficients of the
-grey picture. Mirroring a picture flips the sign of its odd coefficients and transposing it
+gray image. Mirroring an image flips the sign of its odd coefficients and transposing it
 transposes them, so one transform gives all eight orientations.
 """
 
@@ -14,13 +14,13 @@ NUM_BITS = 256
 NUM_ORIENTATIONS = 8
 _THUMBNAIL_PX = 64
 _SIDE = 16
-_MIN_SET_BITS = 96  # half of the bits lie above the median unless most coefficients are equal: a flat picture
+_MIN_SET_BITS = 96  # half of the bits lie above the median unless most coefficients are equal: a flat image
 
 
 def dihedral_phashes(image: Image.Image) -> np.ndarray:
-    """(8, 32) uint8: the packed hash of the picture as it is (row 0), mirrored and turned in all ways."""
-    grey = image.convert("L").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
-    pixels = np.asarray(grey, dtype=np.float64)
+    """(8, 32) uint8: the packed hash of the image as it is (row 0), mirrored and turned in all ways."""
+    gray = image.convert("L").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
+    pixels = np.asarray(gray, dtype=np.float64)
     low = dct(dct(pixels, axis=0), axis=1)[:_SIDE, :_SIDE]
     odd = np.where(np.arange(_SIDE) % 2 == 1, -1.0, 1.0)
     mirrored = [low, low * odd[None, :], low * odd[:, None], low * odd[:, None] * odd[None, :]]
@@ -30,7 +30,7 @@ def dihedral_phashes(image: Image.Image) -> np.ndarray:
 
 
 def as_signs(hashes: np.ndarray) -> np.ndarray:
-    """(N, 32) packed bits to (N, 256) float32 of +-1, all 0 for a flat picture (its bits mean nothing).
+    """(N, 32) packed bits to (N, 256) float32 of +-1, all 0 for a flat image (its bits mean nothing).
 
     The cosine of two rows is then 1 - 2 * differing bits / 256, and 0 where a row is flat.
     """

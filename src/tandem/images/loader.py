@@ -1,4 +1,4 @@
-"""Decoded pictures of one size on disk, for trainings that see each picture many times: a memory map of uint8."""
+"""Decoded images of one size on disk, for trainings that see each image many times: a memory map of uint8."""
 
 from collections.abc import Iterable
 from pathlib import Path

@@ -18,14 +18,14 @@ _CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep
 
 
 class TtaView(NamedTuple):
-    """How a picture is looked at. box: left, top, right, bottom as shares of its sides. brightness: a factor."""
+    """How an image is looked at. box: left, top, right, bottom as shares of its sides. brightness: a factor."""
 
     box: tuple[float, float, float, float] = (0, 0, 1, 1)
     is_mirrored: bool = False
     brightness: float = 1.0
 
 
-# The picture itself first; of k views the first k are taken.
+# The image itself first; of k views the first k are taken.
 TTA_VIEWS = (
     TtaView(),
     TtaView(is_mirrored=True),
@@ -41,7 +41,7 @@ TTA_VIEWS = (
 
 
 def load_transformed(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
-    """(views, size_px, size_px, 3) uint8 of a picture of any size. Raises BrokenImage as images.decode does."""
+    """(views, size_px, size_px, 3) uint8 of an image of any size. Raises BrokenImage as images.decode does."""
     out = np.empty((views, size_px, size_px, 3), np.uint8)
     fill_transformed(data, out, resize=resize)
     return out

@@ -40,7 +40,7 @@ class Section(BaseModel):
 
 
 class Sample(Section):
-    """The embedded pictures, drawn from a seed."""
+    """The embedded images, drawn from a seed."""
 
     manner: Literal["kaggle", "roboflow"]
     seed: Seed
@@ -107,7 +107,7 @@ class Boxes(Section):
 
 
 class Source(Section):
-    """Where pictures come from; the key named like the kind says which."""
+    """Where images come from; the key named like the kind says which."""
 
     kind: Literal["sample", "archive", "kaggle", "roboflow"]
     sample: Sample | None = None
@@ -126,16 +126,16 @@ class Source(Section):
 
 
 class Augment(Section):
-    """How far the pictures of a fine-tune are varied."""
+    """How far the images of a fine-tune are varied."""
 
     scale: Annotated[float, Field(gt=0, le=1)]
     flip: bool
-    colour: Annotated[float, Field(ge=0, lt=1)]
+    color: Annotated[float, Field(ge=0, lt=1)]
     rand_operations: Annotated[int, Field(ge=0, le=10)]
 
 
 class Finetune(Section):
-    """How thawed layers are trained."""
+    """How unfrozen layers are trained."""
 
     lr: Positive
     layer_decay: Annotated[float, Field(gt=0, le=1)]
@@ -208,7 +208,7 @@ class Labels(Section):
 
 
 class Merge(Section):
-    """Which pictures are refused, and how many may be."""
+    """Which images are refused, and how many may be."""
 
     min_side_px: Count
     max_pixels: Count
@@ -243,16 +243,16 @@ class Extract(Section):
 
 
 class Nearness(Section):
-    """When two pictures are near: least cosine, most differing bits of 256."""
+    """When two images are near: least cosine, most differing bits of 256."""
 
     similarity: Annotated[float, Field(gt=0, le=1)]
     hash_bits: Annotated[int, Field(ge=0, le=127)]
 
 
 class Candidates(Nearness):
-    """Pairs to look at: those that are near, and each picture with its nearest."""
+    """Pairs to look at: those that are near, and each image with its nearest."""
 
-    neighbours: Annotated[int, Field(ge=0, le=100)]
+    neighbors: Annotated[int, Field(ge=0, le=100)]
 
 
 class Fractions(Section):
@@ -286,13 +286,13 @@ class Suspect(Section):
     """How wrong labels are sought."""
 
     folds: Annotated[int, Field(ge=2, le=100)]
-    neighbours: Annotated[int, Field(ge=1, le=1000)]
+    neighbors: Annotated[int, Field(ge=1, le=1000)]
     share: Annotated[float, Field(gt=0, le=0.5)]
     seed: Seed
 
 
 class Ensemble(Section):
-    """Which ensemble is shipped, and the dropout and width of the feature ensemble."""
+    """Which ensemble is selected, and the dropout and width of the feature ensemble."""
 
     kind: Literal["best", "mean", "weighted", "greedy", "stack", "logit", "feature"]
     dropout: Annotated[float, Field(ge=0, lt=1)]
@@ -361,9 +361,9 @@ class Params(Section):
         return self
 
     @model_validator(mode="after")
-    def _layers_can_be_thawed(self) -> Self:
-        thawed = self.train.trainable_backbone_layers
-        by_name = dict.fromkeys(self.backbones, thawed) if isinstance(thawed, int) else thawed
+    def _layers_can_be_unfrozen(self) -> Self:
+        unfrozen = self.train.trainable_backbone_layers
+        by_name = dict.fromkeys(self.backbones, unfrozen) if isinstance(unfrozen, int) else unfrozen
         for name, layers in by_name.items():
             if name not in self.backbones:
                 raise ValueError(
@@ -371,7 +371,7 @@ class Params(Section):
                 )
             if 0 < layers < 5 and self.backbones[name].weights == "random":
                 raise ValueError(
-                    f"train.trainable_backbone_layers thaws {layers} of 5 layers of {name}, whose weights are random: "
+                    f"train.trainable_backbone_layers unfreezes {layers} of 5 layers of {name}, whose weights are random: "
                     "take 0 (frozen) or 5 (trained from scratch), or give it trained weights"
                 )
         return self

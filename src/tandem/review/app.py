@@ -1,4 +1,4 @@
-"""The FiftyOne App on a dataset: what a reviewer needs beside the pictures, and what they did."""
+"""The FiftyOne App on a dataset: what a reviewer needs beside the images, and what they did."""
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,7 +15,7 @@ _MOST_RADIO = 5  # classes to choose from by one click
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one model says of a picture. confidence: the probability, in [0, 1]."""
+    """What one model says of an image. confidence: the probability, in [0, 1]."""
 
     label: str
     confidence: float
@@ -23,10 +23,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Overlays:
-    """What is shown beside the pictures, by content hash.
+    """What is shown beside the images, by content hash.
 
     tags: added to those there are. suspicion: with kind, in [0, 1]. copies: ids of sets of copies. guesses: model -> id
-    -> Guess. broken: file, its label and why it was left out, for files that are no pictures of the dataset.
+    -> Guess. broken: file, its label and why it was left out, for files that are no images of the dataset.
     """
 
     class_names: Sequence[str]

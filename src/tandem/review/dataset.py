@@ -1,4 +1,4 @@
-"""Shows pictures, groups and splits in FiftyOne, and asks its Brain for a second opinion on duplicates.
+"""Shows images, groups and splits in FiftyOne, and asks its Brain for a second opinion on duplicates.
 
 The database is scratch: every build makes its dataset anew from the arguments.
 """
@@ -24,7 +24,7 @@ _WORKING_MB = 64  # of distances at a time; scikit-learn's own is 1024
 class ReviewImage:
     """One record to show. id: content hash, unique. path: absolute. split: "train", "val", "test" or "".
 
-    tags are free words; pictures tagged with a word of VIEWS are in the saved view of that name.
+    tags are free words; images tagged with a word of VIEWS are in the saved view of that name.
     """
 
     id: str
@@ -41,8 +41,8 @@ class ReviewImage:
 class BrainFindings:
     """What Brain found: files that are byte for byte an earlier one, and near duplicates as (kept id, duplicate id).
 
-    Brain goes through the pictures in order and drops whatever is near to one that it keeps. It then names for
-    each duplicate the nearest kept picture, but by embeddings that it has centred anew on the kept ones: now and
+    Brain goes through the images in order and drops whatever is near to one that it keeps. It then names for
+    each duplicate the nearest kept image, but by embeddings that it has centerd anew on the kept ones: now and
     then that is not the nearest, or is farther than max_distance (5 of 545 pairs of one random set).
     """
 
@@ -56,69 +56,69 @@ class BrainFindings:
 
 
 def replace_dataset(
-    *, name: str, database_dir: Path, pictures: Sequence[ReviewImage], features: np.ndarray, max_distance: float
+    *, name: str, database_dir: Path, images: Sequence[ReviewImage], features: np.ndarray, max_distance: float
 ) -> BrainFindings:
-    """Replace the dataset `name` by these pictures, in this order, with Brain's results stored beside them.
+    """Replace the dataset `name` by these images, in this order, with Brain's results stored beside them.
 
-    features: (N, D) float32 with N, D >= 2; row i belongs to pictures[i]. max_distance: cosine distance in [0, 2]
+    features: (N, D) float32 with N, D >= 2; row i belongs to images[i]. max_distance: cosine distance in [0, 2]
     of features from which the mean of all N has been taken, as Brain does; so it depends on the set and is no
-    threshold on raw cosine. Put pictures to be kept first: of near duplicates Brain keeps the earliest.
+    threshold on raw cosine. Put images to be kept first: of near duplicates Brain keeps the earliest.
 
     Fields: content_id, label, source, group_id, split, origins, features; exact_copy_of and near_duplicate_of hold
-    the content_id that is kept, also on the kept picture itself. Views: VIEWS, exact_copies, near_duplicates.
+    the content_id that is kept, also on the kept image itself. Views: VIEWS, exact_copies, near_duplicates.
     Brain keys: features (similarity), pca. Run: near_duplicates, with max_distance. A database that
     FIFTYONE_DATABASE_URI names goes before database_dir.
     Raises DataError for input that cannot be shown, ReviewError when FiftyOne or its database does not start.
     """
-    _require_showable(pictures, features)
+    _require_showable(images, features)
     with database.open_database(database_dir) as fiftyone:
-        return build_dataset(fiftyone, name=name, pictures=pictures, features=features, max_distance=max_distance)[1]
+        return build_dataset(fiftyone, name=name, images=images, features=features, max_distance=max_distance)[1]
 
 
 def build_dataset(
-    fiftyone: Any, *, name: str, pictures: Sequence[ReviewImage], features: np.ndarray, max_distance: float
+    fiftyone: Any, *, name: str, images: Sequence[ReviewImage], features: np.ndarray, max_distance: float
 ) -> tuple[Any, BrainFindings]:
     """The dataset that build makes, in a database that tandem.review.database has opened, and what Brain found."""
-    _require_showable(pictures, features)
-    dataset = _fill(fiftyone, name, pictures, np.asarray(features, dtype=np.float32))
+    _require_showable(images, features)
+    dataset = _fill(fiftyone, name, images, np.asarray(features, dtype=np.float32))
     return dataset, _ask_brain(fiftyone, dataset, max_distance)
 
 
-def _require_showable(pictures: Sequence[ReviewImage], features: np.ndarray) -> None:
-    if features.ndim != 2 or len(features) != len(pictures) or min(features.shape) < 2:
+def _require_showable(images: Sequence[ReviewImage], features: np.ndarray) -> None:
+    if features.ndim != 2 or len(features) != len(images) or min(features.shape) < 2:
         raise DataError(
-            f"review needs two pictures or more and one row of features, two columns or more, for each; "
-            f"got {len(pictures)} pictures and features of shape {features.shape}"
+            f"review needs two images or more and one row of features, two columns or more, for each; "
+            f"got {len(images)} images and features of shape {features.shape}"
         )
     seen: set[str] = set()
-    for picture in pictures:
-        if picture.id in seen:
-            raise DataError(f"review needs unique ids; {picture.id} occurs twice")
-        if not picture.path.is_file():
-            raise DataError(f"picture {picture.id} cannot be shown: there is no file {picture.path}")
-        seen.add(picture.id)
+    for image in images:
+        if image.id in seen:
+            raise DataError(f"review needs unique ids; {image.id} occurs twice")
+        if not image.path.is_file():
+            raise DataError(f"image {image.id} cannot be shown: there is no file {image.path}")
+        seen.add(image.id)
 
 
-def _fill(fiftyone: Any, name: str, pictures: Sequence[ReviewImage], features: np.ndarray) -> Any:
+def _fill(fiftyone: Any, name: str, images: Sequence[ReviewImage], features: np.ndarray) -> Any:
     dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
     dataset.add_sample_field("origins", fiftyone.ListField, subfield=fiftyone.StringField)
-    samples = (_sample(fiftyone, picture, row) for picture, row in zip(pictures, features, strict=True))
-    dataset.add_samples(samples, num_samples=len(pictures))
+    samples = (_sample(fiftyone, image, row) for image, row in zip(images, features, strict=True))
+    dataset.add_samples(samples, num_samples=len(images))
     for word in SAVED_VIEWS:
         dataset.save_view(word, dataset.match_tags(word))
     return dataset
 
 
-def _sample(fiftyone: Any, picture: ReviewImage, row: np.ndarray) -> Any:
+def _sample(fiftyone: Any, image: ReviewImage, row: np.ndarray) -> Any:
     return fiftyone.Sample(
-        filepath=str(picture.path),
-        tags=[word for word in dict.fromkeys((picture.split, *picture.tags)) if word],
-        content_id=picture.id,
-        label=fiftyone.Classification(label=picture.label),
-        source=picture.source,
-        group_id=picture.group,
-        split=picture.split,
-        origins=list(picture.origins),
+        filepath=str(image.path),
+        tags=[word for word in dict.fromkeys((image.split, *image.tags)) if word],
+        content_id=image.id,
+        label=fiftyone.Classification(label=image.label),
+        source=image.source,
+        group_id=image.group,
+        split=image.split,
+        origins=list(image.origins),
         features=row,
     )
 
@@ -161,20 +161,20 @@ _TAGS = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("d
 def build_review_dataset(
     index: Index, samples: Samples, *, features: np.ndarray, images_dir: Path, database_dir: Path, max_distance: float
 ) -> BrainFindings:
-    """Rebuild the dataset: pictures that are used first, so that Brain keeps them and calls the others copies.
+    """Rebuild the dataset: images that are used first, so that Brain keeps them and calls the others copies.
 
     features: (N, D), rows in the order of index and samples. max_distance: see tandem.review.dataset.
     """
     with database.open_database(database_dir) as fiftyone:
         shown, rows = review_images(index, samples, images_dir)
-        given = {"pictures": shown, "features": features[rows], "max_distance": max_distance}
+        given = {"images": shown, "features": features[rows], "max_distance": max_distance}
         return build_dataset(fiftyone, name=DATASET, **given)[1]
 
 
 def review_images(
     index: Index, samples: Samples, images_dir: Path, decisions: Decisions | None = None
 ) -> tuple[list[ReviewImage], np.ndarray]:
-    """The pictures to show, those that are used first, and their rows in the index.
+    """The images to show, those that are used first, and their rows in the index.
 
     decisions: their classes are shown, and their tags; None: the classes that curation gave.
     """

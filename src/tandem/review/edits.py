@@ -13,7 +13,7 @@ _REASON = "reviewed"
 
 @dataclass(frozen=True)
 class SampleEdit:
-    """A picture as the App has it. label: "" where it was deleted. tags: of the sample."""
+    """An image as the App has it. label: "" where it was deleted. tags: of the sample."""
 
     label: str
     tags: frozenset[str]
@@ -27,10 +27,10 @@ def decisions_from_edits(
     copies: Mapping[str, Sequence[str]],
     class_names: Sequence[str],
 ) -> Decisions:
-    """The decisions of pictures as they are shown now; those of pairs, and of pictures not shown, as they were before.
+    """The decisions of images as they are shown now; those of pairs, and of images not shown, as they were before.
 
     labels: id -> the class that its source gave it. copies: id -> ids of what it is taken for a copy of. Raises
-    DataError for a class that there is not, a tag that names no picture, and contradictions.
+    DataError for a class that there is not, a tag that names no image, and contradictions.
     """
     found = {_key(each): each for each in before.decisions if len(each.ids) == 2 or each.id not in shown}
     reasons = {_key(each): each.reason for each in before.decisions}
@@ -44,7 +44,7 @@ def decisions_from_edits(
 
 
 def num_changed(before: Decisions, now: Decisions) -> int:
-    """How many pictures the decisions that differ are about."""
+    """How many images the decisions that differ are about."""
     return len({id_ for each in set(before.decisions) ^ set(now.decisions) for id_ in each.ids})
 
 
@@ -55,11 +55,11 @@ def _key(decision: Decision) -> tuple[str, str, str]:
 def _actions(
     id_: str, shown: Mapping[str, SampleEdit], label: str, copies: Sequence[str], class_names: Sequence[str]
 ) -> Iterator[tuple[str, str]]:
-    """(action, value) of one picture."""
+    """(action, value) of one image."""
     now = shown[id_]
     if now.label not in ("", label):
         if now.label not in class_names:
-            raise DataError(f"picture {id_} was given the class {now.label!r}; there are {', '.join(class_names)}")
+            raise DataError(f"image {id_} was given the class {now.label!r}; there are {', '.join(class_names)}")
         yield "relabel", now.label
     yield from ((action, "") for action in ("drop", "keep") if action in now.tags)
     if NOT_DUPLICATE in now.tags:
@@ -69,5 +69,5 @@ def _actions(
             start = tag.removeprefix(COPY_OF).strip()
             others = [other for other in shown if start and other.startswith(start) and other != id_]
             if len(others) != 1:
-                raise DataError(f"picture {id_} is tagged {tag!r}; {len(others)} other pictures have such a content_id")
+                raise DataError(f"image {id_} is tagged {tag!r}; {len(others)} other images have such a content_id")
             yield "copy", others[0]

@@ -19,7 +19,7 @@ from tandem.tables.index import Index
 from tandem.tables.samples import Samples
 
 _POLL_S = 1.0
-_FEW, _SHARE = 20, 0.1  # pictures that one review may touch without a question, or of all pictures
+_FEW, _SHARE = 20, 0.1  # images that one review may touch without a question, or of all images
 _BROKEN = ("empty", "not_an_image", "truncated")
 
 
@@ -50,7 +50,7 @@ def run_session(
 ) -> int:
     """Open the App and write decisions to their file whenever they change, until Ctrl-C; how many there are then.
 
-    ask: whether to go on, when a review touches more pictures than is plausible. Raises ReviewError when it ends with
+    ask: whether to go on, when a review touches more images than is plausible. Raises ReviewError when it ends with
     decisions that were not written, DataError when they contradict one another.
     """
     before = load_decisions(decisions_path)
@@ -58,7 +58,7 @@ def run_session(
     class_names = material.samples.class_names
     with database.open_database(database_dir, wait=False) as fiftyone:
         shown, rows = review.review_images(material.index, material.samples, material.images_dir, before)
-        given = {"pictures": shown, "features": material.x[rows], "max_distance": material.max_distance}
+        given = {"images": shown, "features": material.x[rows], "max_distance": material.max_distance}
         dataset = review.build_dataset(fiftyone, name=review.DATASET, **given)[0]
         app.add_views(fiftyone, dataset, material.extras)
 
@@ -68,7 +68,7 @@ def run_session(
 
         with app.launch_app(fiftyone, dataset, address=address, port=port) as url:
             _say(f"the App is at {url} - Ctrl-C ends it; decisions go to {decisions_path}")
-            recorder = DecisionWriter(decisions_path, before, num_pictures=len(labels), ask=ask)
+            recorder = DecisionWriter(decisions_path, before, num_images=len(labels), ask=ask)
             try:
                 while True:
                     time.sleep(_POLL_S)
@@ -80,10 +80,10 @@ def run_session(
 class DecisionWriter:
     """Writes decisions when they change, unless they contradict one another or are implausibly many."""
 
-    def __init__(self, path: Path, before: Decisions, *, num_pictures: int, ask: Callable[[str], bool]) -> None:
+    def __init__(self, path: Path, before: Decisions, *, num_images: int, ask: Callable[[str], bool]) -> None:
         self.path, self.before, self.saved = path, before, before
-        self.num_pictures, self.ask = num_pictures, ask
-        self.allowed = max(_FEW, int(_SHARE * num_pictures))
+        self.num_images, self.ask = num_images, ask
+        self.allowed = max(_FEW, int(_SHARE * num_images))
         self.problem: DataError | ReviewError | None = None
 
     def record(self, now: Callable[[], Decisions]) -> None:
@@ -112,17 +112,17 @@ class DecisionWriter:
         number = num_changed(self.before, found)
         if found == self.saved or number <= self.allowed:
             return
-        what = f"decisions about {number} of {self.num_pictures} pictures; a tag may have gone to a whole view"
+        what = f"decisions about {number} of {self.num_images} images; a tag may have gone to a whole view"
         error = ReviewError(f"{what}. Take them back, or say yes (--yes)")
         if str(error) == told or not self.ask(what):
             raise error
-        self.allowed = self.num_pictures
+        self.allowed = self.num_images
 
 
 def predictions_of(
     logits: Mapping[str, np.ndarray], samples: Samples, *, splits: Sequence[str]
 ) -> dict[str, dict[str, Prediction]]:
-    """Model -> id -> what it says, of the pictures of these splits. logits: model -> (N, C)."""
+    """Model -> id -> what it says, of the images of these splits. logits: model -> (N, C)."""
     rows = [row for split in splits for row in samples.rows(split).tolist()]
     probs = {model: softmax(values) for model, values in logits.items()}
     return {

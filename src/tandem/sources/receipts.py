@@ -40,7 +40,7 @@ class Receipt:
 
     what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the files as
     unpacked, but for those named in volatile. num_bytes, num_files: as unpacked. licence: as the files or
-    the service state it, or "not stated". augmentation: versions of each picture that an export states, None where it
+    the service state it, or "not stated". augmentation: versions of each image that an export states, None where it
     states none. fetched_at: UTC, ISO 8601 in seconds.
     """
 
@@ -96,7 +96,7 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def augmentation_as_stated(folder: Path) -> int | None:
-    """How many versions of each source picture a Roboflow export says it holds: 1 for none but the picture itself."""
+    """How many versions of each source image a Roboflow export says it holds: 1 for none but the image itself."""
     for path in (path for path in files.list_files(folder) if path.name == "README.roboflow.txt"):
         text = path.read_text("utf-8", errors="replace")
         if found := re.search(r"applied to create (\d+) versions? of each source image", text):

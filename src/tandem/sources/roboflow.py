@@ -49,7 +49,7 @@ def fetch(
     def publish(archive: Path) -> None:
         with files.atomic_dir(target) as folder:
             unpack(archive, folder)
-            _require_pictures(folder)
+            _require_images(folder)
             _require_digest(folder, tree_sha256)
 
     task = _task(who, {"do": "download", "project": project, "version": version, "format": format})
@@ -70,7 +70,7 @@ def service_info(*, project: str, version: int, limits: Limits, environ: Mapping
     """What Roboflow has under "workspace/project", without downloading it. Raises SourceError."""
     answer = _ask(project, limits, environ)
     num_images = answer["num_images"].get(str(version))
-    size = "size not stated" if num_images is None else f"{num_images:,} pictures"
+    size = "size not stated" if num_images is None else f"{num_images:,} images"
     return ServiceInfo(tuple(answer["versions"]), size, licence="")
 
 
@@ -118,16 +118,14 @@ def _offers_told(
     )
 
 
-def _require_pictures(folder: Path) -> None:
+def _require_images(folder: Path) -> None:
     names = [path.name for path in files.list_files(folder)]
     if ARCHIVE in names:
         raise SourceError(f"the export holds a {ARCHIVE}: it was packed over an unfinished download; export it again")
     known = Image.registered_extensions()
     if not any(Path(name).suffix.lower() in known for name in names):
         shown = ", ".join(names[:5])
-        raise SourceError(
-            f"the export holds no pictures ({len(names)} files: {shown}); check the version and its format"
-        )
+        raise SourceError(f"the export holds no images ({len(names)} files: {shown}); check the version and its format")
 
 
 def _require_digest(folder: Path, expected: str | None) -> None:

@@ -1,7 +1,7 @@
 """The models trained anew on other splits of the same groups: how much the scores of one split say.
 
-Scores on the test pictures of other splits are to be read, not to choose by: those pictures are in train or validation
-of the split that models are shipped from, and the other way round.
+Scores on the test images of other splits are to be read, not to choose by: those images are in train or validation
+of the split that models are selected from, and the other way round.
 """
 
 from collections import Counter
@@ -37,7 +37,7 @@ class SplitResult:
 
 
 def reassign_splits(samples: Samples, *, fractions: Mapping[str, float], seed: int) -> Samples:
-    """The same pictures with each group drawn by another seed; what was left out stays out."""
+    """The same images with each group drawn by another seed; what was left out stays out."""
     drawn = (
         replace(sample, split=assign_split(sample.group, fractions=fractions, seed=seed)) if sample.split else sample
         for sample in samples.samples
@@ -56,8 +56,8 @@ def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: 
     found = dict(islice(whole, seeds))
     if len(found) < seeds:
         raise LeakageError(
-            f"of {_TRIES * seeds} split seeds from {first} on only {len(found)} put a picture of every class in every "
-            f"split, and evaluate.seeds asks for {seeds}; add pictures of the rarest class, or take fewer seeds"
+            f"of {_TRIES * seeds} split seeds from {first} on only {len(found)} put an image of every class in every "
+            f"split, and evaluate.seeds asks for {seeds}; add images of the rarest class, or take fewer seeds"
         )
     return found
 
@@ -98,7 +98,7 @@ def run_split(
 
 @dataclass(frozen=True)
 class SplitScores:
-    """One model on the test pictures of one split. is_shipped: it is the one that would be shipped."""
+    """One model on the test images of one split. is_selected: it is the one that would be selected."""
 
     seed: int
     model: str
@@ -124,14 +124,14 @@ def split_scores(repeats: Sequence[SplitResult]) -> list[SplitScores]:
 
 
 def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.Settings) -> dict[str, object]:
-    """Mean and spread over seeds of each model's scores, and of what would be shipped; that one on all rows together.
+    """Mean and spread over seeds of each model's scores, and of what would be selected; that one on all rows together.
 
-    Together: the test pictures of all seeds, limits by a bootstrap over groups. Without repeats there are no scores.
+    Together: the test images of all seeds, limits by a bootstrap over groups. Without repeats there are no scores.
     """
     if not repeats:
         return {"seeds": []}
     rows = split_scores(repeats)
-    selected, single = ([getattr(each, what) for each in repeats] for what in ("shipped", "single"))
+    selected, single = ([getattr(each, what) for each in repeats] for what in ("selected", "single"))
     together, best = _pooled(repeats, selected), _pooled(repeats, single)
     target, probs, groups = together.target, together.probs, together.groups
     knobs = {"num_draws": settings.draws, "seed": settings.seed}
@@ -139,11 +139,11 @@ def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.
     limits = intervals.score_intervals(target=target, probs=probs, groups=groups, **knobs)
     return {
         "seeds": [each.seed for each in repeats],
-        "shipped": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
+        "selected": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
         "models": {model: _spread([row for row in rows if row.model == model]) for model in repeats[0].logits},
-        "shipped_minus_best_single": {name: asdict(each) for name, each in difference.items()},
+        "selected_minus_best_single": {name: asdict(each) for name, each in difference.items()},
         "together": {
-            "pictures": len(together.target),
+            "images": len(together.target),
             **{name: asdict(limit) for name, limit in limits.items()},
             "ece_by_chance": report.ece_expected_if_calibrated(together.probs, together.ids, settings=settings),
         },

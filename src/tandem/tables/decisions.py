@@ -1,4 +1,4 @@
-"""What a person decided about pictures: a small table in git, keyed by the pictures' content hashes.
+"""What a person decided about images: a small table in git, keyed by the images' content hashes.
 
     id,action,value,reason
     0c1f...,relabel,truck,a pickup
@@ -40,7 +40,7 @@ class Decision:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The picture, or both of a pair."""
+        """The image, or both of a pair."""
         return (self.id, self.value) if self.action in _PAIR_ACTIONS else (self.id,)
 
 
@@ -52,7 +52,7 @@ class Decisions:
 
     def __post_init__(self) -> None:
         found = sorted({_ordered(decision) for decision in self.decisions})
-        by_ids = attrgetter("ids")  # what two decisions can contradict each other about: a picture, or a pair
+        by_ids = attrgetter("ids")  # what two decisions can contradict each other about: an image, or a pair
         for _, about in groupby(sorted(found, key=by_ids), key=by_ids):
             for one, other in combinations(about, 2):
                 _require_agreement(one, other)
@@ -60,17 +60,17 @@ class Decisions:
 
     @property
     def labels(self) -> dict[str, str]:
-        """Id -> the class that the picture was given."""
+        """Id -> the class that the image was given."""
         return {each.id: each.value for each in self._of("relabel")}
 
     @property
     def drops(self) -> dict[str, str]:
-        """Id -> why the picture was dropped."""
+        """Id -> why the image was dropped."""
         return {each.id: each.reason for each in self._of("drop")}
 
     @property
     def kept(self) -> frozenset[str]:
-        """Ids of pictures that are used whatever else is said of them."""
+        """Ids of images that are used whatever else is said of them."""
         return frozenset(each.id for each in self._of("keep"))
 
     @property
@@ -84,16 +84,16 @@ class Decisions:
         return frozenset((each.id, each.value) for each in self._of("not_copy"))
 
     def tags(self, id_: str) -> tuple[str, ...]:
-        """What was decided of the picture alone, as tags: "drop", "keep"."""
+        """What was decided of the image alone, as tags: "drop", "keep"."""
         return tuple(each.action for each in self._of("drop") + self._of("keep") if each.id == id_)
 
     def gone(self, ids: Iterable[str]) -> tuple[Decision, ...]:
-        """Decisions about pictures that are not among these."""
+        """Decisions about images that are not among these."""
         there = set(ids)
         return tuple(each for each in self.decisions if not there.issuperset(each.ids))
 
     def counts(self, ids: Iterable[str]) -> dict[str, int]:
-        """How many there are of each action, and how many are about pictures that are gone, for the metrics."""
+        """How many there are of each action, and how many are about images that are gone, for the metrics."""
         by_action = Counter(each.action for each in self.decisions)
         return {**{action: by_action[action] for action in ACTIONS}, "gone": len(self.gone(ids))}
 
@@ -118,16 +118,16 @@ def load_decisions(path: Path) -> Decisions:
 
 
 def save_decisions(decisions: Decisions, path: Path) -> None:
-    """Write the table, sorted by picture; a header alone where nothing was decided."""
+    """Write the table, sorted by image; a header alone where nothing was decided."""
     write_csv(path, [field.name for field in fields(Decision)], [asdict(each) for each in decisions.decisions])
 
 
 def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:
-    """Raise DataError where a picture was given a class that there is not."""
+    """Raise DataError where an image was given a class that there is not."""
     for id_, label in decisions.labels.items():
         if label not in class_names:
             raise DataError(
-                f"data/review/decisions.csv gives picture {id_} the class {label!r}; there are {', '.join(class_names)}"
+                f"data/review/decisions.csv gives image {id_} the class {label!r}; there are {', '.join(class_names)}"
             )
 
 
@@ -135,12 +135,12 @@ def _ordered(decision: Decision) -> Decision:
     """The decision with the smaller id of a pair first. Raises DataError for what is no decision."""
     takes_value = decision.action in ("relabel", *_PAIR_ACTIONS)
     if decision.action not in ACTIONS:
-        raise DataError(f"picture {decision.id}: {decision.action!r} is no decision; there are {', '.join(ACTIONS)}")
+        raise DataError(f"image {decision.id}: {decision.action!r} is no decision; there are {', '.join(ACTIONS)}")
     if not decision.id or takes_value != bool(decision.value) or decision.id == decision.value:
-        wanted = {"relabel": "a class", **dict.fromkeys(_PAIR_ACTIONS, "another picture's id")}.get(
+        wanted = {"relabel": "a class", **dict.fromkeys(_PAIR_ACTIONS, "another image's id")}.get(
             decision.action, "none"
         )
-        raise DataError(f"picture {decision.id or '(none)'}: {decision}: its value must be {wanted}")
+        raise DataError(f"image {decision.id or '(none)'}: {decision}: its value must be {wanted}")
     if decision.action in _PAIR_ACTIONS and decision.value < decision.id:
         return Decision(decision.value, decision.action, decision.id, decision.reason)
     return decision
@@ -148,7 +148,7 @@ def _ordered(decision: Decision) -> Decision:
 
 def _require_agreement(one: Decision, other: Decision) -> None:
     if one.action == other.action and one.value == other.value:
-        raise DataError(f"picture {one.id}: {one} stands there twice, the second as {other}; leave one")
+        raise DataError(f"image {one.id}: {one} stands there twice, the second as {other}; leave one")
     if one.action == other.action or {one.action, other.action} in _CONTRARY:
         pair = f" and {one.value}" if one.action in _PAIR_ACTIONS else ""
-        raise DataError(f"picture {one.id}{pair}: {one} contradicts {other}; leave one of them")
+        raise DataError(f"image {one.id}{pair}: {one} contradicts {other}; leave one of them")

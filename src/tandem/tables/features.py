@@ -16,7 +16,7 @@ from tandem.files import atomic_dir, read_json, write_json, write_text
 class Features:
     """ids: N, unique. views: (N, k, D) float32, pooled, not L2-normalised, finite. meta: how they were made.
 
-    The first view is the picture itself.
+    The first view is the image itself.
     """
 
     ids: tuple[str, ...]
@@ -27,20 +27,20 @@ class Features:
         num_unique = len(set(self.ids))
         if self.views.ndim != 3 or not num_unique == len(self.ids) == len(self.views):
             raise DataError(
-                f"features need the views of one picture per unique id; got {len(self.ids)} ids, {num_unique} of them "
+                f"features need the views of one image per unique id; got {len(self.ids)} ids, {num_unique} of them "
                 f"unique, and shape {self.views.shape}; run the extract stage again"
             )
 
     @property
     def x(self) -> np.ndarray:
-        """(N, D) the rows of the pictures themselves."""
+        """(N, D) the rows of the images themselves."""
         return self.views[:, 0]
 
     def require_ids(self, ids: Sequence[str]) -> None:
         """Raise DataError unless the rows are those of `ids`, in that order."""
         if list(self.ids) != list(ids):
             raise DataError(
-                f"features of {self.meta.get('backbone')} hold {len(self.ids)} pictures in another order or number "
+                f"features of {self.meta.get('backbone')} hold {len(self.ids)} images in another order or number "
                 f"than the {len(ids)} of the index; run the extract stage again"
             )
 
@@ -63,7 +63,7 @@ def write_features(
                 file.write(batch.astype("<f4").tobytes())
                 done += len(batch)
         if done != len(ids):
-            raise DataError(f"the backbone gave {done} feature rows for {len(ids)} pictures")
+            raise DataError(f"the backbone gave {done} feature rows for {len(ids)} images")
         write_text(temporary / "ids.txt", "".join(f"{id_}\n" for id_ in ids))
         write_json(temporary / "meta.json", meta)
 
@@ -77,7 +77,7 @@ def _require_shape(batch: np.ndarray, *, shape: tuple[int, int], done: int, ids:
         )
     finite = np.isfinite(batch).all(axis=(1, 2))
     if not finite.all():
-        raise DataError(f"the backbone gave a value that is not finite for picture {ids[done + int(finite.argmin())]}")
+        raise DataError(f"the backbone gave a value that is not finite for image {ids[done + int(finite.argmin())]}")
 
 
 def load_features(folder: Path, *, ids: Sequence[str]) -> Features:

@@ -1,4 +1,4 @@
-"""The index of merged pictures: one record a picture, checked when built and when read."""
+"""The index of merged images: one record an image, checked when built and when read."""
 
 import json
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from tandem.files import read_csv, write_csv
 
 
 class Origin(NamedTuple):
-    """A file, or one box of it, in which a picture was found. label: as the source wrote it."""
+    """A file, or one box of it, in which an image was found. label: as the source wrote it."""
 
     source: str
     path: str
@@ -23,12 +23,12 @@ class Origin(NamedTuple):
 
 @dataclass(frozen=True)
 class ImageRecord:
-    """One picture that is used.
+    """One image that is used.
 
     id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder.
-    width, height: pixels, upright. hints: names that pictures share which may belong together
-    ("stem:...", "video:...", "picture:..."). origins: every place where these pixels were found;
-    the first one gives the picture its source.
+    width, height: pixels, upright. hints: names that images share which may belong together
+    ("stem:...", "video:...", "image:..."). origins: every place where these pixels were found;
+    the first one gives the image its source.
     """
 
     id: str
@@ -41,13 +41,13 @@ class ImageRecord:
 
     @property
     def source(self) -> str:
-        """The source in which the picture was found first."""
+        """The source in which the image was found first."""
         return self.origins[0].source
 
 
 @dataclass(frozen=True)
 class Excluded:
-    """One picture or box that is not used. reason: one word, for the counts; detail: for people."""
+    """One image or box that is not used. reason: one word, for the counts; detail: for people."""
 
     source: str
     path: str
@@ -79,7 +79,7 @@ class Index:
 
     @property
     def min_sides(self) -> np.ndarray:
-        """(N,) length in px of the shorter side of each picture."""
+        """(N,) length in px of the shorter side of each image."""
         return np.array([min(record.width, record.height) for record in self.records], dtype=np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Logits of one model for every picture, beside the ids and class names that give them meaning."""
+"""Logits of one model for every image, beside the ids and class names that give them meaning."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ def load_logits(path: Path) -> Logits:
 def save_model_library(
     library: Mapping[str, np.ndarray], *, ids: Sequence[str], class_names: Sequence[str], path: Path
 ) -> None:
-    """Write the logits (N, C) of many models of the same pictures as one .npz, whole or not at all."""
+    """Write the logits (N, C) of many models of the same images as one .npz, whole or not at all."""
     values = np.stack([np.asarray(part, np.float32) for part in library.values()])
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez(
@@ -74,4 +74,4 @@ def _require(
     class_names: Sequence[str],
 ) -> None:
     if list(found_ids) != list(ids) or list(found_names) != list(class_names):
-        raise DataError(f"{path} holds logits of other pictures or classes; run the stage that wrote it again")
+        raise DataError(f"{path} holds logits of other images or classes; run the stage that wrote it again")

@@ -1,4 +1,4 @@
-"""What curation decides of each picture: its group, its split, or why it is left out."""
+"""What curation decides of each image: its group, its split, or why it is left out."""
 
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +13,7 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """One picture. split: one of SPLITS, or "" when it is left out; note then says why."""
+    """One image. split: one of SPLITS, or "" when it is left out; note then says why."""
 
     id: str
     label: str
@@ -25,7 +25,7 @@ class Sample:
 
 @dataclass(frozen=True)
 class Samples:
-    """All pictures in the order of the index. No group lies in two splits."""
+    """All images in the order of the index. No group lies in two splits."""
 
     class_names: tuple[str, ...]
     samples: tuple[Sample, ...]
@@ -35,10 +35,10 @@ class Samples:
         for sample in self.samples:
             if sample.label not in self.class_names:
                 raise DataError(
-                    f"picture {sample.id} has class {sample.label!r}, not one of {', '.join(self.class_names)}"
+                    f"image {sample.id} has class {sample.label!r}, not one of {', '.join(self.class_names)}"
                 )
             if sample.split not in ("", *SPLITS):
-                raise DataError(f"picture {sample.id} has split {sample.split!r}, not one of {', '.join(SPLITS)}")
+                raise DataError(f"image {sample.id} has split {sample.split!r}, not one of {', '.join(SPLITS)}")
             if sample.split and split_of.setdefault(sample.group, sample.split) != sample.split:
                 raise DataError(f"group {sample.group} is in two splits: {split_of[sample.group]} and {sample.split}")
 
@@ -56,11 +56,11 @@ class Samples:
         return np.array([indices[self.samples[row].label] for row in self.rows(split)], dtype=np.int64)
 
     def groups(self, split: str) -> list[str]:
-        """The group of each picture of a split, in the order of rows(split)."""
+        """The group of each image of a split, in the order of rows(split)."""
         return [self.samples[row].group for row in self.rows(split).tolist()]
 
     def without(self, rows: np.ndarray) -> "Samples":
-        """The same pictures in the same order, these rows in no split."""
+        """The same images in the same order, these rows in no split."""
         out = set(rows.tolist())
         return Samples(
             self.class_names,
@@ -69,7 +69,7 @@ class Samples:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all pictures in order."""
+        """The ids of all images in order."""
         return [sample.id for sample in self.samples]
 
 

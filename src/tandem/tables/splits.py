@@ -1,8 +1,8 @@
 """Which split a group belongs to: a hash of its name and a seed decides, and nothing else.
 
-So a split is stable: pictures that are added never move a group that stays as it is, and a corrected label moves
+So a split is stable: images that are added never move a group that stays as it is, and a corrected label moves
 none. Each group is drawn on its own, so the fractions hold for every class and every source alike, but on average
-and not to the picture: a rule that looked at how many are in a split already would have to move some later. A class
+and not to the image: a rule that looked at how many are in a split already would have to move some later. A class
 that is missing from a split is an error.
 """
 
@@ -28,15 +28,15 @@ def assign_split(group: str, *, fractions: Mapping[str, float], seed: int) -> st
 
 
 def require_every_class(labels: Sequence[str], splits: Sequence[str], *, class_names: Sequence[str]) -> None:
-    """Raise LeakySplit when a class has no picture in one of SPLITS. labels, splits: one a picture."""
+    """Raise LeakySplit when a class has no image in one of SPLITS. labels, splits: one an image."""
     counts = Counter(zip(labels, splits, strict=True))
     missing = [f"{name} in {split}" for name in class_names for split in SPLITS if not counts[name, split]]
     if missing:
         totals = Counter(label for label, split in zip(labels, splits, strict=True) if split)
-        have = ", ".join(f"{name}: {totals[name]} pictures" for name in class_names)
+        have = ", ".join(f"{name}: {totals[name]} images" for name in class_names)
         raise LeakageError(
-            f"no picture of {'; '.join(missing)} ({have}); "
-            "add pictures of the class, give the split a larger share (curate.fractions), or take another curate.seed"
+            f"no image of {'; '.join(missing)} ({have}); "
+            "add images of the class, give the split a larger share (curate.fractions), or take another curate.seed"
         )
 
 

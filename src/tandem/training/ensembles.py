@@ -1,6 +1,6 @@
 """Combine several models: weighted means of their probs, linear layers on their logits, or a network on their features.
 
-Which one is shipped is decided on validation. Weights and temperatures are fitted there too, so a kind is judged by
+Which one is selected is decided on validation. Weights and temperatures are fitted there too, so a kind is judged by
 what it reaches on folds of validation that it was not fitted to.
 """
 
@@ -33,7 +33,7 @@ _Weigh = Callable[[np.ndarray], np.ndarray]
 
 @dataclass(frozen=True)
 class Ensemble:
-    """logits: (N, C) float32 for all pictures, calibrated on validation.
+    """logits: (N, C) float32 for all images, calibrated on validation.
 
     held_out: (n,) log loss of each validation row, by weights and temperature fitted to other folds. weights: model ->
     share of its probs, for a weighted mean. trained: None for that.
@@ -160,7 +160,7 @@ def from_trained(trained: Trained, samples: Samples) -> Ensemble:
 
 
 def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: Path, *, selected: str) -> None:
-    """Write `folder`, whole or not at all: <kind>/ with logits and weights or what was trained, and shipped.json."""
+    """Write `folder`, whole or not at all: <kind>/ with logits and weights or what was trained, and selected.json."""
     with atomic_dir(folder) as temporary:
         for kind, made in ensembles.items():
             if made.trained:
@@ -169,13 +169,13 @@ def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: 
                 table = Logits(tuple(samples.ids), samples.class_names, made.logits)
                 save_logits(table, temporary / kind / "logits.npz")
                 write_json(temporary / kind / "weights.json", made.weights)
-        write_json(temporary / "shipped.json", {"shipped": selected, "kinds": list(ensembles)})
+        write_json(temporary / "selected.json", {"selected": selected, "kinds": list(ensembles)})
 
 
 def ensemble_summary(ensembles: Mapping[str, Ensemble], samples: Samples, *, selected: str) -> dict[str, object]:
-    """Which one is shipped, the scores of each on validation, and the weights of the means."""
+    """Which one is selected, the scores of each on validation, and the weights of the means."""
     return {
-        "shipped": selected,
+        "selected": selected,
         "val": {
             kind: {
                 **score(made.logits, samples, split="val"),

@@ -29,13 +29,13 @@ __all__ = [
     "HeadTask",
     "TrainSettings",
     "Trained",
+    "as_float32",
     "fit_linear",
     "fit_network",
-    "save_head",
     "head_summary",
-    "as_float32",
-    "train_head",
+    "save_head",
     "train_all",
+    "train_head",
     "train_with_folds",
 ]
 
@@ -230,7 +230,7 @@ def _chosen(
 
 
 def _part(task: HeadTask, split: str) -> linear_fit.LinearRows:
-    """The rows of a split in the table of the task, each of k views a row with its picture's target."""
+    """The rows of a split in the table of the task, each of k views a row with its image's target."""
     num_views = _num_views(task.x)
     rows = task.samples.rows(split)[:, None] * num_views + np.arange(num_views)
     targets = task.samples.targets(split).repeat(num_views)

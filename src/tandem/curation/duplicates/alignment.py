@@ -1,8 +1,8 @@
-"""Whether two pictures show the same: one is laid over the other, and their pixels are compared.
+"""Whether two images show the same: one is laid over the other, and their pixels are compared.
 
-Local features are matched, an affine map is fitted to the matches, one picture is warped onto the other, and what
-overlaps is correlated. This sees through a crop, a turn, a mirror image, a frame, a caption, blur, grey, another size
-or brightness; it tells two pictures of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
+Local features are matched, an affine map is fitted to the matches, one image is warped onto the other, and what
+overlaps is correlated. This sees through a crop, a turn, a mirror image, a frame, a caption, blur, gray, another size
+or brightness; it tells two images of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,37 +16,37 @@ from PIL import Image
 
 SIDE_PX = 128
 NUM_POINTS = 100
-_CONTRAST = 0.02  # half of OpenCV's default: a blurred picture has few points above that
+_CONTRAST = 0.02  # half of OpenCV's default: a blurred image has few points above that
 _RATIO = 0.8  # of the distances to the best and to the second best match (Lowe, 2004)
 _MIN_MATCHES = 6
 _MAX_ERROR_PX = 2.0
 _MAX_TRIALS = 300  # of RANSAC
 _SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
-_MIN_OVERLAP = 0.25  # of the smaller picture
+_MIN_OVERLAP = 0.25  # of the smaller image
 _BLUR_PX = 1.0
-_CLIPPED = (4, 250)  # greys beyond are black or white by exposure, and say nothing of what was there
+_CLIPPED = (4, 250)  # grays beyond are black or white by exposure, and say nothing of what was there
 _MIN_OPEN = 0.3  # of the overlap; where less is left between black and white, all of it is compared
-_FLAT = 1.0  # deviation of greys below which a picture shows nothing
+_FLAT = 1.0  # deviation of grays below which an image shows nothing
 _NUM_KEPT = 4096  # sketches in memory, some 65 KB each
-# A mirrored picture's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
+# A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
-cv2.setNumThreads(1)  # pictures this small take longer on several threads, and on a busy machine much longer
+cv2.setNumThreads(1)  # images this small take longer on several threads, and on a busy machine much longer
 
 
 class Keypoints(NamedTuple):
-    """grey: (h, w) uint8, the longer side SIDE_PX. points: (K, 2) float32, x and y in px.
+    """gray: (h, w) uint8, the longer side SIDE_PX. points: (K, 2) float32, x and y in px.
 
     descriptors: (K, 128) float32, unit rows: square roots of L1-normalised SIFT (Arandjelovic and Zisserman, 2012).
     """
 
-    grey: np.ndarray
+    gray: np.ndarray
     points: np.ndarray
     descriptors: np.ndarray
 
 
 def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
-    """The sketch of the picture at `paths[row]`, for each row that is asked for; the last ones are kept."""
+    """The sketch of the image at `paths[row]`, for each row that is asked for; the last ones are kept."""
 
     @lru_cache(_NUM_KEPT)
     def read(row: int) -> Keypoints:
@@ -58,25 +58,25 @@ def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
 
 
 def describe(image: Image.Image) -> Keypoints:
-    """What is kept of a picture to compare it by. About 5 ms."""
+    """What is kept of an image to compare it by. About 5 ms."""
     scale = SIDE_PX / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    grey = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
-    found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(grey, None)
+    gray = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
+    found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(gray, None)
     points = np.array([point.pt for point in found[:NUM_POINTS]], dtype=np.float32).reshape(-1, 2)
     raw = np.zeros((0, 128), dtype=np.float32) if rows is None else rows[:NUM_POINTS]
-    return Keypoints(grey, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))
+    return Keypoints(gray, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))
 
 
 def mirrored(one: Keypoints) -> Keypoints:
-    """The sketch of the picture's mirror image, without looking for its points again."""
+    """The sketch of the image's mirror image, without looking for its points again."""
     points = one.points.copy()
-    points[:, 0] = one.grey.shape[1] - 1 - points[:, 0]
-    return Keypoints(np.ascontiguousarray(one.grey[:, ::-1]), points, one.descriptors[:, _MIRRORED])
+    points[:, 0] = one.gray.shape[1] - 1 - points[:, 0]
+    return Keypoints(np.ascontiguousarray(one.gray[:, ::-1]), points, one.descriptors[:, _MIRRORED])
 
 
 def correlation(one: Keypoints, other: Keypoints) -> float:
-    """Pearson's correlation of the pixels in [-1, 1] where the pictures overlap, in the better of both mirrorings.
+    """Pearson's correlation of the pixels in [-1, 1] where the images overlap, in the better of both mirrorings.
 
     0 where no map from one to the other is found, or where its overlap is too small.
     """
@@ -98,7 +98,7 @@ def _correlation(one: Keypoints, other: Keypoints) -> float:
     )
     if affine is None or inliers.sum() < _MIN_MATCHES:
         return 0.0
-    return _warped(one.grey, other.grey, affine)
+    return _warped(one.gray, other.gray, affine)
 
 
 def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,17 +116,17 @@ def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
 
 
 def correlation_unaligned(one: Keypoints, other: Keypoints) -> float:
-    """Pearson's correlation of the whole pictures in [-1, 1], stretched to one size, in the best of all orientations.
+    """Pearson's correlation of the whole images in [-1, 1], stretched to one size, in the best of all orientations.
 
     1 where both are flat: nothing tells them apart.
     """
-    size = other.grey.shape[1], other.grey.shape[0]
-    greys = [one.grey, one.grey[:, ::-1]]
-    if min(grey.std() for grey in (one.grey, other.grey)) < _FLAT:
-        return float(max(grey.std() for grey in (one.grey, other.grey)) < _FLAT)
-    turned = [np.rot90(grey, quarter) for grey in greys for quarter in range(4)]
-    laid = [cv2.resize(np.ascontiguousarray(grey), size, interpolation=cv2.INTER_AREA) for grey in turned]
-    return max(_pearson(grey, other.grey, np.ones(other.grey.shape, dtype=bool)) for grey in laid)
+    size = other.gray.shape[1], other.gray.shape[0]
+    grays = [one.gray, one.gray[:, ::-1]]
+    if min(gray.std() for gray in (one.gray, other.gray)) < _FLAT:
+        return float(max(gray.std() for gray in (one.gray, other.gray)) < _FLAT)
+    turned = [np.rot90(gray, quarter) for gray in grays for quarter in range(4)]
+    laid = [cv2.resize(np.ascontiguousarray(gray), size, interpolation=cv2.INTER_AREA) for gray in turned]
+    return max(_pearson(gray, other.gray, np.ones(other.gray.shape, dtype=bool)) for gray in laid)
 
 
 def _warped(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
@@ -140,10 +140,10 @@ def _warped(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
 
 
 def _pearson(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
-    """Of two greys of one size, where `inside` is true, both are smoothed and neither is black or white."""
-    smooth = [cv2.GaussianBlur(grey, (0, 0), _BLUR_PX) for grey in (one, other)]
-    is_open = inside & np.logical_and(*((_CLIPPED[0] < grey) & (grey < _CLIPPED[1]) for grey in smooth))
+    """Of two grays of one size, where `inside` is true, both are smoothed and neither is black or white."""
+    smooth = [cv2.GaussianBlur(gray, (0, 0), _BLUR_PX) for gray in (one, other)]
+    is_open = inside & np.logical_and(*((_CLIPPED[0] < gray) & (gray < _CLIPPED[1]) for gray in smooth))
     shown = is_open if is_open.sum() >= _MIN_OPEN * inside.sum() else inside
-    x, y = (grey[shown].astype(np.float64) for grey in smooth)
+    x, y = (gray[shown].astype(np.float64) for gray in smooth)
     spread = x.std() * y.std()
     return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0

@@ -1,8 +1,8 @@
-"""Which pictures are copies of one another: candidates are found, and each pair is laid over one another and looked at.
+"""Which images are copies of one another: candidates are found, and each pair is laid over one another and looked at.
 
-Candidates are pairs that are near by features or by perceptual hash in any orientation, and each picture with its
-nearest by either: a crop, a frame or a blur moves features and hash far, but seldom past other pictures. What decides
-is one number, the correlation of the pixels once one picture lies over the other (tandem.curation.duplicates.alignment).
+Candidates are pairs that are near by features or by perceptual hash in any orientation, and each image with its
+nearest by either: a crop, a frame or a blur moves features and hash far, but seldom past other images. What decides
+is one number, the correlation of the pixels once one image lies over the other (tandem.curation.duplicates.alignment).
 """
 
 from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ _COLUMNS = ["first", "second", "similarity", "correlation"]
 
 @dataclass(frozen=True)
 class SimilarityThresholds:
-    """When two pictures are near. similarity: least cosine of features. hash_bits: most differing bits of 256."""
+    """When two images are near. similarity: least cosine of features. hash_bits: most differing bits of 256."""
 
     similarity: float
     hash_bits: int
@@ -33,11 +33,11 @@ class SimilarityThresholds:
 
 @dataclass(frozen=True)
 class Candidates:
-    """Which pairs are looked at: those that are near, and each picture with the `neighbours` nearest to it."""
+    """Which pairs are looked at: those that are near, and each image with the `neighbors` nearest to it."""
 
     similarity: float
     hash_bits: int
-    neighbours: int
+    neighbors: int
 
     @property
     def nearness(self) -> SimilarityThresholds:
@@ -70,16 +70,16 @@ def verify_candidates(
 ) -> ScoredPairs:
     """All candidates with their correlation. x: (N, D) features. hashes: (N, 8, 32). sketch_of: row -> Sketch.
 
-    Pictures that are near are also compared as they are, in all orientations: some have no points to align them by.
+    Images that are near are also compared as they are, in all orientations: some have no points to align them by.
     """
     near = similar_pairs(x, hashes, nearness=candidates.nearness)
-    nearest = _knn_pairs(x, hashes, candidates.neighbours)
+    nearest = _knn_pairs(x, hashes, candidates.neighbors)
     first, second = np.concatenate([near.first, nearest[:, 0]]), np.concatenate([near.second, nearest[:, 1]])
     pairs = unique_pairs(first, second, cosines(x, first, second))
     is_near = set(zip(near.first.tolist(), near.second.tolist(), strict=True))
     rows = list(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
     correlation = []
-    for i, j in tqdm(rows, "lay pictures over one another", unit="pair", disable=None):
+    for i, j in tqdm(rows, "lay images over one another", unit="pair", disable=None):
         value = alignment.correlation(keypoints_of(i), keypoints_of(j))
         if (i, j) in is_near:
             value = max(value, alignment.correlation_unaligned(keypoints_of(i), keypoints_of(j)))
@@ -115,10 +115,10 @@ def save_pairs(looked: ScoredPairs, ids: Sequence[str], path: Path) -> None:
     write_csv(path, _COLUMNS, [dict(zip(_COLUMNS, (ids[i], ids[j], *rest), strict=True)) for i, j, *rest in rows])
 
 
-def _knn_pairs(x: np.ndarray, hashes: np.ndarray, neighbours: int) -> np.ndarray:
+def _knn_pairs(x: np.ndarray, hashes: np.ndarray, neighbors: int) -> np.ndarray:
     signs = _signs(hashes)
-    by_hash = knn_pairs(signs[0], views=signs[1:], k=min(_NUM_HASH_NEIGHBORS, neighbours))
-    return np.concatenate([knn_pairs(x, k=neighbours), by_hash])
+    by_hash = knn_pairs(signs[0], views=signs[1:], k=min(_NUM_HASH_NEIGHBORS, neighbors))
+    return np.concatenate([knn_pairs(x, k=neighbors), by_hash])
 
 
 def _signs(hashes: np.ndarray) -> list[np.ndarray]:

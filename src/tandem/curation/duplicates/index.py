@@ -1,6 +1,6 @@
 """An approximate index of rows by cosine, for more rows than are compared with all others in a bearable time.
 
-Rows are put into the list of the nearest of `_LISTS_A_ROOT` x sqrt(N) centres (faiss, inverted lists), and a row is
+Rows are put into the list of the nearest of `_LISTS_A_ROOT` x sqrt(N) centers (faiss, inverted lists), and a row is
 compared with those of the lists nearest to it: about N ** 1.5 products instead of N ** 2. What lies in another list is
 missed; how much that is, benchmarks/exact_search.py measures.
 """
@@ -16,7 +16,7 @@ HALF = 1e-3  # float16 changes the cosine of two rows by less
 _LISTS_A_ROOT = 2
 _LISTS_SEARCHED = 16  # at least
 _COLUMNS_SEARCHED = 16_384  # of short rows, such as hashes, more lists are searched: measured, they lie more scattered
-_FITTED_A_LIST = 40  # rows that each centre is fitted to; faiss warns below 39
+_FITTED_A_LIST = 40  # rows that each center is fitted to; faiss warns below 39
 _ITERATIONS = 8  # of k-means
 
 
@@ -49,7 +49,7 @@ def blocks_of(num_rows: int) -> list[slice]:
 class AnnIndex:
     """Rows (N, D) of length 1, held as float16; rows that are not finite are near to nothing.
 
-    blocks: the rows in order, in blocks (n, D). sample: rows (S, D) of all of them, which centres are fitted to.
+    blocks: the rows in order, in blocks (n, D). sample: rows (S, D) of all of them, which centers are fitted to.
     """
 
     def __init__(self, blocks: Iterable[np.ndarray], *, sample: np.ndarray) -> None:
@@ -58,8 +58,8 @@ class AnnIndex:
         num_lists = max(1, len(sample) // _FITTED_A_LIST)
         dim, inner_product = sample.shape[1], faiss.METRIC_INNER_PRODUCT
         half = faiss.ScalarQuantizer.QT_fp16
-        self._centres = faiss.IndexFlatIP(dim)
-        self._index: Any = faiss.IndexIVFScalarQuantizer(self._centres, dim, num_lists, half, inner_product, False)
+        self._centers = faiss.IndexFlatIP(dim)
+        self._index: Any = faiss.IndexIVFScalarQuantizer(self._centers, dim, num_lists, half, inner_product, False)
         self._index.cp.niter, self._index.cp.spherical = _ITERATIONS, True
         self._index.nprobe = max(_LISTS_SEARCHED, _COLUMNS_SEARCHED // dim)
         self._index.train(_finite(sample))
@@ -82,7 +82,7 @@ class AnnIndex:
 
 
 def build_index(rows: UnitRows) -> AnnIndex:
-    """An index of all rows, its centres fitted to a part of them from all over."""
+    """An index of all rows, its centers fitted to a part of them from all over."""
     step = max(1, int(len(rows) ** 0.5 / (_FITTED_A_LIST * _LISTS_A_ROOT)))
     return AnnIndex(rows.blocks(), sample=rows[::step])
 

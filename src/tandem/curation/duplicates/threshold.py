@@ -1,6 +1,6 @@
-"""Where the threshold between copies and other pictures may lie, from the pairs that curation has looked at.
+"""Where the threshold between copies and other images may lie, from the pairs that curation has looked at.
 
-The correlations of copies bunch up below 1, those of other pictures spread out far below; the best threshold lies where
+The correlations of copies bunch up below 1, those of other images spread out far below; the best threshold lies where
 hardly any pair does, so that a little more or less of it decides nothing.
 """
 
@@ -52,7 +52,7 @@ def histogram(values: np.ndarray) -> dict[str, int]:
 def format_suggestion(rows: Sequence[Mapping[str, str]], names: Mapping[str, str], *, correlation: float) -> str:
     """For a terminal: the histogram, the suggestion beside the threshold in use, and the pairs that it hangs on.
 
-    rows: first, second and correlation of pairs, as tandem.curation.duplicates.find saves them. names: id -> what people call a picture.
+    rows: first, second and correlation of pairs, as tandem.curation.duplicates.find saves them. names: id -> what people call an image.
     """
     values = np.array([float(row["correlation"]) for row in rows])
     suggested = suggest_threshold(values)

@@ -1,4 +1,4 @@
-"""What every format module yields: labelled pictures or labelled boxes of pictures, unopened."""
+"""What every format module yields: labelled images or labelled boxes of images, unopened."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -7,7 +7,7 @@ from tandem.errors import DataError
 
 
 class Box(NamedTuple):
-    """A rectangle in shares of the picture's width and height, origin at the top left.
+    """A rectangle in shares of the image's width and height, origin at the top left.
 
     All four lie in [0, 1] once a format has clipped them; width and height are > 0.
     """
@@ -20,10 +20,10 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True)
 class Annotation:
-    """One labelled picture, or one labelled box of a picture, as a source offers it.
+    """One labelled image, or one labelled box of an image, as a source offers it.
 
     path: POSIX path relative to the source's folder. label: as the source wrote it; "" when the
-    source names none (a detection picture without boxes). box: None for a whole picture.
+    source names none (a detection image without boxes). box: None for a whole image.
     """
 
     path: str

@@ -1,4 +1,4 @@
-"""Pictures in folders named after their labels, split folders anywhere above or below. Roboflow's `folder` too."""
+"""Images in folders named after their labels, split folders anywhere above or below. Roboflow's `folder` too."""
 
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -30,15 +30,15 @@ class _Place(NamedTuple):
 
 
 def matches(root: Path) -> bool:
-    """Whether at least one picture lies in a folder that is no split."""
+    """Whether at least one image lies in a folder that is no split."""
     return any(item.label for item in items(root))
 
 
 def items(root: Path) -> list[Annotation]:
-    """One item a picture, by path. Label: the nearest folder above it that is no split, "" where there is none.
+    """One item an image, by path. Label: the nearest folder above it that is no split, "" where there is none.
 
-    A folder with class folders below it does not lend its name to the pictures of its splits: in `set/train/car/1.jpg`
-    and `set/test/2.jpg` the second has no label. A file without extension is taken for a picture inside a class
+    A folder with class folders below it does not lend its name to the images of its splits: in `set/train/car/1.jpg`
+    and `set/test/2.jpg` the second has no label. A file without extension is taken for an image inside a class
     folder only. Nothing is opened.
     """
     places = [place for path in files.list_files(root) if (place := _place(path.relative_to(root).as_posix()))]
@@ -49,7 +49,7 @@ def items(root: Path) -> list[Annotation]:
 
 
 def _place(path: str) -> _Place | None:
-    """None for what is no picture by its name."""
+    """None for what is no image by its name."""
     pure = PurePosixPath(path)
     suffix = pure.suffix.lower()
     if pure.name.startswith(".") or "__MACOSX" in pure.parts or pure.name.lower() in _PAPERS:

@@ -1,4 +1,4 @@
-"""COCO detection exports: JSON files with `images`, `annotations` and `categories`, beside or above the pictures."""
+"""COCO detection exports: JSON files with `images`, `annotations` and `categories`, beside or above the images."""
 
 import json
 from collections import defaultdict
@@ -24,17 +24,17 @@ def matches(root: Path) -> bool:
 
 
 def items(root: Path) -> list[Annotation]:
-    """One item a box, one with label "" for a picture without boxes; by path, then box. Pictures stay unopened.
+    """One item a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
 
-    A picture is looked for beside its JSON file and one folder up: as named, below `images`, and below the folder
-    that the JSON file is named after (`instances_val2017.json`: `val2017`). Boxes are clipped to the picture; what is
-    then empty is left out. Raises DataError for files that are not COCO, ids that lead nowhere and missing pictures.
+    An image is looked for beside its JSON file and one folder up: as named, below `images`, and below the folder
+    that the JSON file is named after (`instances_val2017.json`: `val2017`). Boxes are clipped to the image; what is
+    then empty is left out. Raises DataError for files that are not COCO, ids that lead nowhere and missing images.
     """
     boxes: dict[str, _Boxes] = defaultdict(set)
     for path in _annotation_files(root):
-        for picture, found in _of_file(root, path).items():
-            boxes[picture] |= found
-    return [item for picture in sorted(boxes) for item in _of_picture(picture, boxes[picture])]
+        for image, found in _of_file(root, path).items():
+            boxes[image] |= found
+    return [item for image in sorted(boxes) for item in _of_image(image, boxes[image])]
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
@@ -48,7 +48,7 @@ def _annotation_files(root: Path) -> Iterator[Path]:
             yield path
 
 
-def _of_picture(path: str, boxes: _Boxes) -> list[Annotation]:
+def _of_image(path: str, boxes: _Boxes) -> list[Annotation]:
     return [Annotation(path, label, box) for box, label in sorted(boxes)] or [Annotation(path, "")]
 
 
@@ -61,7 +61,7 @@ def _of_file(root: Path, path: Path) -> dict[str, _Boxes]:
         image_id, label_id = annotation["image_id"], annotation["category_id"]
         where = f"{path}: annotation {annotation.get('id')}"
         if image_id not in by_id:
-            raise DataError(f"{where} is of picture {image_id!r}, which the file does not list; correct or remove it")
+            raise DataError(f"{where} is of image {image_id!r}, which the file does not list; correct or remove it")
         if label_id not in labels:
             known = ", ".join(f"{key} {name}" for key, name in labels.items())
             raise DataError(f"{where} has category {label_id!r}, but known are {known}; correct one of them")
@@ -78,21 +78,21 @@ def _by_path(
     missing = []
     for image_id, image in by_id.items():
         name = str(image["file_name"])
-        picture = _picture(root, path, name)
-        if picture:
-            found[picture] |= boxes[image_id]
+        image_path = _image(root, path, name)
+        if image_path:
+            found[image_path] |= boxes[image_id]
         else:
             missing.append(name)
     if missing:
         raise DataError(
-            f"{path} names {len(missing)} of {len(by_id)} pictures that are not there, the first is {missing[0]!r}; "
+            f"{path} names {len(missing)} of {len(by_id)} images that are not there, the first is {missing[0]!r}; "
             "get the source again, or correct its JSON file"
         )
     return found
 
 
-def _picture(root: Path, path: Path, name: str) -> str | None:
-    """The picture's POSIX path relative to the root; None when it is missing or would lie outside."""
+def _image(root: Path, path: Path, name: str) -> str | None:
+    """The image's POSIX path relative to the root; None when it is missing or would lie outside."""
     if name.startswith("/") or ".." in name.split("/"):
         return None
     near, split = (path.parent, path.parent.parent), path.stem.removeprefix("instances_")
@@ -123,4 +123,4 @@ def _box(where: str, bbox: object, image: Mapping[str, Any]) -> Box | None:
         return clipped(left=x / across, top=y / down, right=(x + width) / across, bottom=(y + height) / down)
     except (TypeError, ValueError, KeyError, ZeroDivisionError):
         size = f"{image.get('width')!r} x {image.get('height')!r}"
-        raise DataError(f"{where} has box {bbox!r} in a picture of {size} pixels; correct or remove it") from None
+        raise DataError(f"{where} has box {bbox!r} in an image of {size} pixels; correct or remove it") from None

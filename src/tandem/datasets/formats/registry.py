@@ -23,7 +23,7 @@ class Format(Protocol):
         ...
 
 
-# In the order of looking: a detection export also looks like folders of pictures.
+# In the order of looking: a detection export also looks like folders of images.
 FORMATS: Mapping[str, Format] = {
     yolo.NAME: yolo,
     coco.NAME: coco,

@@ -1,4 +1,4 @@
-"""YOLO detection exports: a `data.yaml` with the names, pictures below `images`, boxes in text files below `labels`."""
+"""YOLO detection exports: a `data.yaml` with the names, images below `images`, boxes in text files below `labels`."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -25,22 +25,22 @@ class _Names(NamedTuple):
 
 
 def matches(root: Path) -> bool:
-    """Whether a data.yaml lies in the folder, or in its only subfolder, with pictures below some `images`."""
-    return _data_yaml(root) is not None and any(_pictures(root))
+    """Whether a data.yaml lies in the folder, or in its only subfolder, with images below some `images`."""
+    return _data_yaml(root) is not None and any(_images(root))
 
 
 def items(root: Path) -> list[Annotation]:
-    """One item a box, one with label "" for a picture without boxes; by path, then box. Pictures stay unopened.
+    """One item a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
 
-    Where data.yaml says the pictures lie is not read: exports carry paths of other machines. Boxes are clipped to
-    the picture; what is then empty is left out. Raises DataError for a data.yaml without names and for a label line
+    Where data.yaml says the images lie is not read: exports carry paths of other machines. Boxes are clipped to
+    the image; what is then empty is left out. Raises DataError for a data.yaml without names and for a label line
     that is no box or polygon, or of an unknown class.
     """
     data_yaml = _data_yaml(root)
     if data_yaml is None:
         raise DataError(f"{root} has no data.yaml, as YOLO exports have; correct the source's format")
     names = _names(data_yaml)
-    return [item for path in _pictures(root) for item in _of_picture(root, path, names)]
+    return [item for path in _images(root) for item in _of_image(root, path, names)]
 
 
 def bases(root: Path) -> list[Path]:
@@ -50,7 +50,7 @@ def bases(root: Path) -> list[Path]:
 
 
 def clipped(*, left: float, top: float, right: float, bottom: float) -> Box | None:
-    """The part of a box, in shares of the picture's sides, that lies in the picture; None for no part."""
+    """The part of a box, in shares of the image's sides, that lies in the image; None for no part."""
     left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in (left, top, right, bottom))
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
 
@@ -75,16 +75,16 @@ def _names(path: Path) -> _Names:
     return _Names(path, by_index, has_keypoints="kpt_shape" in value)
 
 
-def _pictures(root: Path) -> Iterator[str]:
+def _images(root: Path) -> Iterator[str]:
     """Relative POSIX paths, sorted."""
     for path in files.list_files(root):
         inside = path.relative_to(root)
-        is_picture = inside.suffix.lower() in IMAGE_SUFFIXES and not inside.name.startswith(".")
-        if is_picture and "images" in inside.parts[:-1]:
+        is_image = inside.suffix.lower() in IMAGE_SUFFIXES and not inside.name.startswith(".")
+        if is_image and "images" in inside.parts[:-1]:
             yield inside.as_posix()
 
 
-def _of_picture(root: Path, path: str, names: _Names) -> list[Annotation]:
+def _of_image(root: Path, path: str, names: _Names) -> list[Annotation]:
     labels_path = root / _labels_path(path)
     if not labels_path.is_file():
         return [Annotation(path, "")]
@@ -127,7 +127,7 @@ def _label(where: str, index: float, names: _Names) -> str:
 
 
 def _box(where: str, values: list[float], has_keypoints: bool) -> Box | None:
-    """Of a box line (centre, size, perhaps a confidence), or around a polygon's points."""
+    """Of a box line (center, size, perhaps a confidence), or around a polygon's points."""
     if len(values) in (4, 5) or (has_keypoints and len(values) > 5):
         x, y, width, height = values[:4]
         return clipped(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)

@@ -2,10 +2,10 @@
 
 With trained weights the features are what the last layer would see. Random weights need two things to say
 anything:
-- BatchNorm statistics that fit what passes through. They are gathered in one pass over drawn pictures
+- BatchNorm statistics that fit what passes through. They are gathered in one pass over drawn images
   (tandem.features.backbones.random_init), never over the data set. The backbone is thus a fixed function of its name and seed: no test
-  picture has shaped it, and adding pictures changes no feature.
-- An early end. Random layers keep what a picture shows for a few steps and then scramble it. So a random backbone
+  image has shaped it, and adding images changes no feature.
+- An early end. Random layers keep what an image shows for a few steps and then scramble it. So a random backbone
   ends at its last map of a quarter of the input's side, averaged over a 4 x 4 grid, where it has such a map.
 """
 
@@ -33,7 +33,7 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 RANDOM = "random"
 _RANDOM_GRID = 4
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
-_NUM_LEAVES_PICTURES = 64
+_NUM_LEAVES_IMAGES = 64
 # side classifiers exist in training only, ImageNet weights expect another input scale, own initial weights are slow
 _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
@@ -128,7 +128,7 @@ def _dim(net: FeatureExtractor, *, name: str, size_px: int) -> int:
             return net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
         raise WeightsError(
-            f"{name} takes no pictures of {size_px} x {size_px} pixels ({first_line(error)}); change extract.size_px"
+            f"{name} takes no images of {size_px} x {size_px} pixels ({first_line(error)}); change extract.size_px"
         ) from None
 
 
@@ -223,7 +223,7 @@ def _is_map(x: object) -> bool:
 
 
 def _gather_statistics(net: FeatureExtractor, *, seed: int, size_px: int) -> None:
-    """Give every BatchNorm layer the mean and variance of what drawn pictures send through it."""
+    """Give every BatchNorm layer the mean and variance of what drawn images send through it."""
     norms = [layer for layer in net.modules() if isinstance(layer, nn.modules.batchnorm._BatchNorm)]
     if not norms:
         return
@@ -234,7 +234,7 @@ def _gather_statistics(net: FeatureExtractor, *, seed: int, size_px: int) -> Non
         norm.train()
     # on one thread, so that the statistics are the same to the last bit on machines of any size
     with torch.inference_mode(), one_thread():
-        for batch in torch.from_numpy(dead_leaves(_NUM_LEAVES_PICTURES, size_px=size_px, seed=seed)).split(16):
+        for batch in torch.from_numpy(dead_leaves(_NUM_LEAVES_IMAGES, size_px=size_px, seed=seed)).split(16):
             net(batch)
     for norm, momentum in zip(norms, moving, strict=True):
         norm.momentum = momentum  # a training's statistics follow its weights

@@ -1,4 +1,4 @@
-"""Pictures to rows on CUDA: in half precision, as a CUDA graph over as many as fill the device, fewer padded.
+"""Images to rows on CUDA: in half precision, as a CUDA graph over as many as fill the device, fewer padded.
 
 All passes are alike, so a row's bytes do not depend on batches. Measured on an H200 with 16 cores:
 
@@ -18,7 +18,7 @@ from torch import nn
 
 from tandem.features.cuda_graph import WARM_UP, GraphedCallable
 
-_AREA_AT_ONCE = 256 * 224**2  # pixels of the pictures that fill a GPU
+_AREA_AT_ONCE = 256 * 224**2  # pixels of the images that fill a GPU
 _IN_FLIGHT = 3  # replays: one computes, one waits, the pixels of one are gathered
 _Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
@@ -39,7 +39,7 @@ class _PinnedBuffer:
 
 
 def full_batch_size(size_px: int) -> int:
-    """How many pictures a pass is of."""
+    """How many images a pass is of."""
     return max(1, _AREA_AT_ONCE // size_px**2)
 
 
@@ -83,7 +83,7 @@ def fp16_embedder(net: nn.Module, device: torch.device, *, size_px: int) -> _Row
 
 
 def rebatch(batches: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
-    """The same pictures in lists of arrays that hold `count` in all, the last one fewer."""
+    """The same images in lists of arrays that hold `count` in all, the last one fewer."""
     parts, room = list[np.ndarray](), count
     for batch in batches:
         while len(batch):

@@ -23,11 +23,11 @@ from tandem.features.engines import cuda
 
 EngineChoice = Literal["auto", "reference"]
 MIN_COSINE = 0.99  # of an engine's rows to those of fp32, else fp32 is taken
-_NUM_TRIED = 8  # drawn pictures
+_NUM_TRIED = 8  # drawn images
 _SHORT_SUM = 32  # products a value of a convolution; the rounding of so few does not average out
 _TWICE = 3  # convolutions of short sums, from the pixels on
-_AT_ONCE = 4  # pictures that OpenVINO computes on one core: the maps of more leave its cache
-_IN_FLIGHT = 2  # requests a stream, so that none is idle while this thread waits for pictures or for its turn
+_AT_ONCE = 4  # images that OpenVINO computes on one core: the maps of more leave its cache
+_IN_FLIGHT = 2  # requests a stream, so that none is idle while this thread waits for images or for its turn
 _Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
@@ -46,7 +46,7 @@ def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batc
     """The engine for `device` (auto, cpu, cuda or mps); ParamsError where torch does not find that.
 
     "reference" computes in fp32 by torch. "auto" takes what is fastest on this machine, as long as its rows of drawn
-    pictures have a cosine of at least MIN_COSINE to the reference's. batch_size: the largest that will come.
+    images have a cosine of at least MIN_COSINE to the reference's. batch_size: the largest that will come.
     """
     target = select_device(device)
     reference = _torch(backbone.net, target)

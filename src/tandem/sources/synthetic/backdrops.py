@@ -9,7 +9,7 @@ from tandem.sources.synthetic.shapes import Colour, shade
 
 
 def backdrop(rng: np.random.Generator, width: int, height: int) -> Image.Image:
-    """RGB picture of width x height px: two graded grounds, things in rows upon the horizon, and cloudy texture."""
+    """RGB image of width x height px: two graded grounds, things in rows upon the horizon, and cloudy texture."""
     horizon = int(height * rng.uniform(0.15, 0.8))
     image = Image.fromarray(_graded(rng, width, height, horizon))
     draw = ImageDraw.Draw(image)
@@ -32,7 +32,7 @@ def clouds(rng: np.random.Generator, width: int, height: int) -> np.ndarray:
 
 
 def cover(image: Image.Image, rng: np.random.Generator) -> None:
-    """Draw up to three things over an RGB picture: poles, bushes, rails, in place."""
+    """Draw up to three things over an RGB image: poles, bushes, rails, in place."""
     draw = ImageDraw.Draw(image)
     things = (_pole, _bush, _rail)
     for _ in range(rng.integers(0, 4)):

@@ -48,7 +48,7 @@ def content(scene: Scene, copy: FileCopy, *, seed: int) -> bytes:
 
 def random_augmentation(image: Image.Image, rng: np.random.Generator) -> Image.Image:
     """Lighter or darker or turned; also up to two of: mirrored, cropped to 0.81 of the area or more, grey."""
-    # mirroring and greying alone would give two versions of one picture the same bytes
+    # mirroring and greying alone would give two versions of one image the same bytes
     extras = rng.choice(["mirror", "crop", "grey"], rng.integers(0, 3), replace=False, p=[0.5, 0.4, 0.1])
     chosen = [rng.choice(["light", "turn"]), *extras]
     if "turn" in chosen:

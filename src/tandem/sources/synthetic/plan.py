@@ -20,7 +20,7 @@ _ROBOFLOW: dict[str, ClassName] = {
 _NUM_SCENES = {"kaggle": 122, "roboflow": 42, "Bus": 40, "bicicleta": 12}
 _FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabelled": 900}  # scene numbers that only one source draws
 _NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # copies that cross from one source to the other, per class
-_NUM_VERSIONS = 3  # of each picture in the Roboflow manner
+_NUM_VERSIONS = 3  # of each image in the Roboflow manner
 _MODES: tuple[Form, ...] = ("RGBA", "RGBA", "P", "P transparent", "CMYK", "CMYK", "I;16", "exif", "exif", "exif")
 _FAULTS: dict[str, tuple[Form, ...]] = {
     "Car": ("truncated", "not_an_image"),
@@ -139,7 +139,7 @@ def _roboflow_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, lis
 
 
 def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
-    """Image_9 stands for a picture in each of two classes; IMG_0030 for two pictures of one class."""
+    """Image_9 stands for an image in each of two classes; IMG_0030 for two images of one class."""
     if folder in ("carro", "Caminhao") and number == 12:
         return "Image_9"
     if folder == "moto" and number in (30, 31):
@@ -164,7 +164,7 @@ def _rf_id(rng: np.random.Generator) -> str:
 
 
 def labelled(files: Mapping[Style, Sequence[Planned]]) -> list[Planned]:
-    """The files of both sources whose pictures can be read."""
+    """The files of both sources whose images can be read."""
     return [file for manner in files.values() for file in manner if file.copy.form not in CORRUPT_NAMES]
 
 

@@ -36,7 +36,7 @@ class Scene(NamedTuple):
 
 
 def render(scene: Scene, *, seed: int) -> Image.Image:
-    """RGB picture with sides of 96 to 200 px; the same scene and seed give the same pixels."""
+    """RGB image with sides of 96 to 200 px; the same scene and seed give the same pixels."""
     rng = np.random.default_rng([seed, get_args(ClassName).index(scene.class_name), scene.number])
     width = int(rng.integers(_MIN_SIDE_PX + 16, _MAX_SIDE_PX + 1))
     height = int(np.clip(width * rng.uniform(0.6, 1.1), _MIN_SIDE_PX, _MAX_SIDE_PX))
@@ -54,7 +54,7 @@ def _vehicle(class_name: ClassName, rng: np.random.Generator) -> list[Shape]:
 
 
 def _placed(shapes: list[Shape], rng: np.random.Generator, width: int, height: int) -> list[Shape]:
-    """The shapes in pixels, y down: mirrored or not, tilted, scaled to a part of the picture, put somewhere."""
+    """The shapes in pixels, y down: mirrored or not, tilted, scaled to a part of the image, put somewhere."""
     tilt, facing = rng.uniform(-0.08, 0.08), rng.choice([-1.0, 1.0])
     turn = np.array([[facing, rng.uniform(-0.06, 0.06)], [facing * tilt, -1.0]])
     corners = np.concatenate([shape.points for shape in shapes]) @ turn.T
