@@ -9,13 +9,15 @@ cache, and come back from there when they are named again.
 from pathlib import Path
 
 from tandem.files import remove_others
-from tandem.pipeline import code, run, schema
+from tandem.pipeline import run
+from tandem.pipeline.code import write_listings
 from tandem.pipeline.params import read_params
+from tandem.pipeline.schema import check_params
 
 
 def main() -> None:
     params = read_params()
-    schema.check_params(params)
+    check_params(params)
     remove_others(Path("data/download/files"), params["sources"])
     remove_others(Path("data/download/receipts"), params["sources"])
     remove_others(Path("data/download/partial"), params["sources"])
@@ -24,7 +26,7 @@ def main() -> None:
     remove_others(Path("metrics/finetune"), params["backbones"])
     remove_others(Path("data/train"), params["backbones"])
     remove_others(Path("metrics/train"), params["backbones"])
-    code.write_listings(Path("stages"), Path("data/check/code"), root=Path())
+    write_listings(Path("stages"), Path("data/check/code"), root=Path())
 
 
 if __name__ == "__main__":

@@ -1,46 +1,65 @@
-"""Copies, groups, splits and the leakage check. Reads data/merge, data/extract/<curate.backbone>, data/review/decisions.csv;
-writes data/curate, metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's database.
+"""Near duplicates, groups, splits and the leakage check.
+
+Reads data/merge, data/extract/<curate.backbone>, data/review/decisions.csv; writes data/curate, metrics/curate.json
+and, as scratch that can be rebuilt at any time, FiftyOne's database.
 """
 
 from pathlib import Path
 
 import numpy as np
 
-from tandem.curation import curate as curation
-from tandem.curation import leak_check
-from tandem.curation.duplicates import alignment, threshold
+from tandem.curation.curate import curate, curate_summary, save_curated
+from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.leak_check import check_leakage
+from tandem.curation.settings import CurateSettings
 from tandem.files import read_json, write_json
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
-from tandem.review import dataset as reviewing
-from tandem.tables import decisions
+from tandem.pipeline.params import read_params, section
+from tandem.review.dataset import build_review_dataset
+from tandem.tables.decisions import load_decisions, require_classes
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 
 
 def main() -> None:
-    params = read_params()["curate"]
-    merge, settings = Path("data/merge"), curation.Settings.from_params(params)
-    index, hashes = load_index(merge / "index.csv"), np.load(merge / "hashes.npy")
-    x = load_features(Path("data/extract") / params["backbone"], ids=index.ids).x
-    class_names = read_json(merge / "classes.json")
-    decided = decisions.load_decisions(Path("data/review/decisions.csv"))
-    decisions.require_classes(decided, class_names)
-    images = [merge / "images" / record.file for record in index.records]
-    given = {"class_names": class_names, "settings": settings, "decisions": decided}
-    # the sketches that the reader keeps go with it
-    curated = curation.curate(index, x=x, hashes=hashes, keypoints_of=alignment.keypoints_reader(images), **given)
-    split, near = curated.samples.rows_by_split(), vars(settings.candidates.nearness)
-    nearest = leak_check.check_leakage(
-        index.ids, split, features=x, hashes=hashes, different=curated.different.row_pairs, **near
+    settings = section(read_params(), "curate", CurateSettings)
+    index = load_index(Path("data/merge/index.csv"))
+    hashes = np.load("data/merge/hashes.npy")
+    class_names = read_json(Path("data/merge/classes.json"))
+    features = load_features(Path("data/extract") / settings.backbone, ids=index.ids).x
+    decisions = load_decisions(Path("data/review/decisions.csv"))
+    require_classes(decisions, class_names)
+
+    curated = curate(
+        index,
+        features=features,
+        hashes=hashes,
+        # the keypoints that the reader keeps are freed with it
+        keypoints_of=keypoints_reader(index.paths(Path("data/merge/images"))),
+        class_names=class_names,
+        settings=settings,
+        decisions=decisions,
     )
-    dataset = {"images_dir": merge / "images", "database_dir": Path(".fiftyone/db")}
-    brain = reviewing.build_review_dataset(
-        index, curated.samples, features=x, max_distance=1 - near["similarity"], **dataset
+    similarities = check_leakage(
+        index.ids,
+        curated.samples.rows_by_split(),
+        features=features,
+        hashes=hashes,
+        min_similarity=settings.candidates.min_similarity,
+        max_hash_distance=settings.candidates.max_hash_distance,
+        verified=curated.rejected.row_pairs,
     )
-    curation.save_curated(curated, Path("data/curate"))
-    across = {"highest": float(nearest.max(initial=-1)), "images": threshold.histogram(nearest)}
-    write_json(Path("metrics/curate.json"), curated.counts | {"nearest_across_splits": across, "brain": brain.counts()})
+    brain = build_review_dataset(
+        index,
+        curated.samples,
+        features=features,
+        images_dir=Path("data/merge/images"),
+        database_dir=Path(".fiftyone/db"),
+        max_distance=1 - settings.candidates.min_similarity,
+    )
+
+    save_curated(curated, Path("data/curate"))
+    write_json(Path("metrics/curate.json"), curate_summary(curated, similarities, brain.counts()))
 
 
 if __name__ == "__main__":

@@ -7,14 +7,16 @@ under way, and a part that a later run can go on with, lies in data/download/par
 import sys
 from pathlib import Path
 
-from tandem.pipeline import run as running
-from tandem.pipeline.params import read_params
-from tandem.sources import download as downloading
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params, section
+from tandem.sources.download import download
+from tandem.sources.settings import Source
 
 
 def main(name: str) -> None:
-    downloading.download(name, read_params()["sources"][name], folder=Path("data/download"))
+    source = section(read_params(), f"sources.{name}", Source)
+    download(name, source, folder=Path("data/download"))
 
 
 if __name__ == "__main__":
-    running.run(main, *sys.argv[1:])
+    run.run(main, *sys.argv[1:])

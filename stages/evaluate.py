@@ -6,35 +6,47 @@ metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of al
 
 from pathlib import Path
 
-from tandem.evaluation import report as evaluation
-from tandem.files import read_json, write_json, write_table
+from tandem.evaluation.report import (
+    model_folders,
+    predictions,
+    reliability_table,
+    report,
+    risk_coverage_table,
+    training_curves,
+)
+from tandem.evaluation.settings import EvaluateSettings
+from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
-from tandem.tables import logits
+from tandem.pipeline.params import read_params, section
 from tandem.tables.index import load_index
+from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import load_samples
 
 
 def main() -> None:
-    params, samples = read_params(), load_samples(Path("data/curate"))
-    ensemble, settings = (
-        read_json(Path("data/ensemble/selected.json")),
-        evaluation.Settings.from_params(params["evaluate"]),
+    params = read_params()
+    samples = load_samples(Path("data/curate"))
+    ensembles = read_json(Path("data/ensemble/selected.json"))
+    selected = ensembles["selected"]
+    folders = model_folders({Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]})
+    logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)
+
+    scores = report(
+        logits,
+        samples,
+        selected=selected,
+        singles=list(params["backbones"]),
+        split="test",
+        min_sides=load_index(Path("data/merge/index.csv")).min_sides,
+        settings=section(params, "evaluate", EvaluateSettings),
     )
-    folders = {name: Path("data/train") / name for name in params["backbones"]}
-    folders |= {kind: Path("data/ensemble") / kind for kind in ensemble["kinds"]}
-    paths = {name: folder / "logits.npz" for name, folder in folders.items()}
-    values = logits.load_logits_of(paths, ids=samples.ids, class_names=samples.class_names)
-    own = values[ensemble["selected"]]
-    sides = load_index(Path("data/merge/index.csv")).min_sides
-    chosen = {"selected": ensemble["selected"], "singles": list(params["backbones"])}
-    report = evaluation.report(values, samples, **chosen, split="test", min_sides=sides, settings=settings)
-    write_json(Path("metrics/evaluate.json"), report)
-    write_table(Path("metrics/confusion.csv"), evaluation.predictions(own, samples, split="test"))
-    write_table(Path("metrics/reliability.csv"), evaluation.reliability_table(own, samples, split="test"))
-    write_table(Path("metrics/risk_coverage.csv"), evaluation.risk_coverage_table(own, samples, split="test"))
-    curves = evaluation.curves({name: folder / "curves.csv" for name, folder in folders.items()})
-    write_table(Path("metrics/curves.csv"), curves)
+
+    own = logits[selected]
+    write_json(Path("metrics/evaluate.json"), scores)
+    write_csv(Path("metrics/confusion.csv"), predictions(own, samples, split="test"))
+    write_csv(Path("metrics/reliability.csv"), reliability_table(own, samples, split="test"))
+    write_csv(Path("metrics/risk_coverage.csv"), risk_coverage_table(own, samples, split="test"))
+    write_csv(Path("metrics/curves.csv"), training_curves(folders))
 
 
 if __name__ == "__main__":

@@ -1,37 +1,50 @@
-"""A feature row for each view of an image, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
+"""The features of every image, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
 
 import sys
 from pathlib import Path
 
-from tandem.features import extract as extraction
-from tandem.features.backbones import backbone as backbones
-from tandem.features.engines import engine as engines
+from tandem.features.backbones.backbone import load_backbone
+from tandem.features.engines.engine import start_engine
+from tandem.features.extract import describe, extract
+from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import write_features
 from tandem.tables.index import load_index
 
 
 def main(name: str) -> None:
     params = read_params()
-    own, runtime = params["extract"], params["runtime"]
-    transform = {key: own[key] for key in ("size_px", "resize", "views")}
-    weights = {"sha256": None, **params["backbones"][name]}
-    backbone = backbones.load_backbone(name, **weights, seed=own["seed"], size_px=own["size_px"])
-    batch = {"batch_size": runtime["batch_size"]}
-    engine = engines.start_engine(
-        backbone, engine=own["engine"], size_px=own["size_px"], device=runtime["device"], **batch
-    )
+    weights = section(params, f"backbones.{name}", BackboneSettings)
+    settings = section(params, "extract", ExtractSettings)
+    runtime = section(params, "runtime", RuntimeSettings)
     index = load_index(Path("data/merge/index.csv"))
-    images = [Path("data/merge/images") / record.file for record in index.records]
-    made = {"backbone": name, "weights": weights["weights"], "weights_sha256": backbone.digest, "engine": engine.name}
+
+    backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px)
+    engine = start_engine(
+        backbone,
+        engine=settings.engine,
+        size_px=settings.size_px,
+        batch_size=runtime.batch_size,
+        device=runtime.device,
+    )
+    features = extract(
+        index.paths(Path("data/merge/images")),
+        engine=engine,
+        settings=settings,
+        batch_size=runtime.batch_size,
+        workers=runtime.workers,
+        name=name,
+    )
+
     write_features(
         Path("data/extract") / name,
         ids=index.ids,
         dim=backbone.dim,
-        views=own["views"],
-        batches=extraction.extract(images, engine=engine, name=name, workers=runtime["workers"], **batch, **transform),
-        meta={**made, **transform},
+        tta_views=settings.tta_views,
+        batches=features,
+        meta=describe(backbone, weights, settings, engine=engine),
     )
 
 

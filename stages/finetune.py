@@ -2,30 +2,52 @@
 
 Reads data/merge, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
 metrics/finetune/<backbone>.json.
-A fine-tune that was killed goes on from its last epoch, whose state lies in .tandem/recovery.
+A fine-tune that was killed goes on from its last epoch, whose state lies in .tandem/checkpoints.
 """
 
 import sys
 from pathlib import Path
 
+from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import write_json
-from tandem.finetune import finetune as finetuning
-from tandem.finetune import job as jobs
+from tandem.finetune.finetune import finetune
+from tandem.finetune.job import FinetuneJob
+from tandem.finetune.settings import FinetuneSettings
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
-from tandem.training import loggers
+from tandem.training.loggers import open_logger
+from tandem.training.settings import TrainSettings
 
 
 def main(name: str) -> None:
-    params, recovery = read_params(), Path(".tandem/recovery") / name
-    images = [Path("data/merge/images") / record.file for record in load_index(Path("data/merge/index.csv")).records]
-    samples, extracted = load_samples(Path("data/curate")), Path("data/extract") / name
-    job = jobs.FinetuneJob.from_params(name, params, samples, images=images, extracted=extracted)
-    with loggers.open_logger(params["runtime"]["log"], Path(".tandem/log/finetune")) as track:
-        told = finetuning.finetune(job, Path("data/finetune") / name, recovery=recovery, on_epoch=track(name))
-    write_json(Path(f"metrics/finetune/{name}.json"), told)
+    params = read_params()
+    runtime = section(params, "runtime", RuntimeSettings)
+    job = FinetuneJob(
+        name=name,
+        samples=load_samples(Path("data/curate")),
+        images=load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images")),
+        extracted=Path("data/extract") / name,
+        backbone=section(params, f"backbones.{name}", BackboneSettings),
+        extract=section(params, "extract", ExtractSettings),
+        finetune=section(params, "finetune", FinetuneSettings),
+        train=section(params, "train", TrainSettings),
+        device=runtime.device,
+        workers=runtime.workers,
+        batch_size=runtime.batch_size,
+    )
+
+    with open_logger(runtime.logger, Path(".tandem/log/finetune")) as logger:
+        summary = finetune(
+            job,
+            Path("data/finetune") / name,
+            checkpoints_dir=Path(".tandem/checkpoints") / name,
+            on_epoch=logger(name),
+        )
+
+    write_json(Path(f"metrics/finetune/{name}.json"), summary)
 
 
 if __name__ == "__main__":

@@ -2,32 +2,29 @@
 
 from pathlib import Path
 
-import numpy as np
-
-from tandem.datasets import labels
-from tandem.datasets import merge as merging
+from tandem.datasets.labels import label_map
+from tandem.datasets.merge import merge, merge_summary, read_sources, save_merged
+from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.files import atomic_dir, write_json
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
-from tandem.tables.index import save_excluded, save_index
+from tandem.pipeline.params import read_params, section, sections
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.sources.settings import Source
 
 
 def main() -> None:
     params = read_params()
+    sources = read_sources(sections(params, "sources", Source), downloads=Path("data/download/files"))
+    labels = label_map(section(params, "labels", LabelSettings))
+    settings = section(params, "merge", MergeSettings)
+    workers = section(params, "runtime", RuntimeSettings).workers
+
     with atomic_dir(Path("data/merge")) as folder:
-        (folder / "images").mkdir()
-        merged = merging.merge(
-            merging.read_sources(params["sources"], downloads=Path("data/download/files")),
-            labels=labels.label_map(**params["labels"]),
-            images_dir=folder / "images",
-            workers=params["runtime"]["workers"],
-            **params["merge"],
-        )
-        save_index(merged.index, folder / "index.csv")
-        save_excluded(merged.dropped, folder / "dropped.csv")
-        write_json(folder / "classes.json", list(params["labels"]["classes"]))
-        np.save(folder / "hashes.npy", merged.hashes)
-    write_json(Path("metrics/merge.json"), merging.merge_summary(merged))
+        images_dir = folder / "images"
+        merged = merge(sources, labels, settings, images_dir=images_dir, workers=workers)
+        save_merged(merged, folder)
+
+    write_json(Path("metrics/merge.json"), merge_summary(merged))
 
 
 if __name__ == "__main__":

@@ -3,37 +3,43 @@
 Reads data/finetune, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 
-from tandem.files import write_json, write_table
-from tandem.pipeline import run as running
-from tandem.pipeline.params import read_params
-from tandem.studies import grid as studying
-from tandem.tables import features, logits
+from tandem.files import write_json
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.studies.grid import save_runs, study, study_summary
+from tandem.studies.settings import StudySettings
+from tandem.tables.features import load_features_of
+from tandem.tables.logits import save_model_library
 from tandem.tables.samples import load_samples
-from tandem.training import heads
+from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
 def main() -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    # the grid varies lr and batch size; those of train play no part
-    free = {"lr": params["study"]["lr"][0], "batch_size": params["study"]["batch_size"][0]}
-    found = studying.study(
-        features.load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids),
-        samples=samples,
-        grid=studying.StudyGrid(**params["study"]),
-        settings=heads.TrainSettings.from_params({**params["train"], **free}),
-        ensemble_dropout=params["ensemble"]["dropout"],
-        width=params["ensemble"]["width"],
-        workers=params["runtime"]["workers"],
+    features = load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids)
+
+    found = study(
+        features,
+        samples,
+        grid=section(params, "study", StudySettings),
+        train=section(params, "train", TrainSettings),
+        ensemble=section(params, "ensemble", EnsembleSettings),
+        workers=section(params, "runtime", RuntimeSettings).workers,
     )
-    of = {"ids": samples.ids, "class_names": samples.class_names}
-    logits.save_model_library(found.library, **of, path=Path("data/study/library.npz"))
-    write_table(Path("metrics/study.csv"), [asdict(run) for run in found.runs])
-    write_json(Path("metrics/study.json"), studying.study_summary(found.runs))
+
+    save_model_library(
+        found.library,
+        ids=samples.ids,
+        class_names=samples.class_names,
+        path=Path("data/study/library.npz"),
+    )
+    save_runs(found.runs, Path("metrics/study.csv"))
+    write_json(Path("metrics/study.json"), study_summary(found.runs))
 
 
 if __name__ == "__main__":
-    running.run(main)
+    run.run(main)

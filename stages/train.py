@@ -1,4 +1,4 @@
-"""A head on one backbone's features, chosen and calibrated on validation, and logits out of fold for train.
+"""A head on one backbone's features, chosen and calibrated on validation, and out-of-fold logits for train.
 
 Reads data/finetune/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
 Seconds for a thousand images.
@@ -9,22 +9,34 @@ from pathlib import Path
 
 from tandem.files import write_json
 from tandem.pipeline import run
-from tandem.pipeline.params import read_params
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples
-from tandem.training import heads, loggers
+from tandem.training.heads import (
+    HeadTask,
+    as_float32,
+    head_summary,
+    save_head,
+    train_with_folds,
+)
+from tandem.training.loggers import open_logger
+from tandem.training.settings import TrainSettings
 
 
 def main(name: str) -> None:
     params = read_params()
+    settings = section(params, "train", TrainSettings)
+    runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(Path("data/curate"))
-    x = load_features(Path("data/finetune") / name, ids=samples.ids).views
-    settings = heads.TrainSettings.from_params(params["train"])
-    with loggers.open_logger(params["runtime"]["log"], Path(".tandem/log/train")) as track:
-        task = heads.HeadTask(heads.as_float32(x), samples, settings, name, track(name))
-        trained, out_of_fold = heads.train_with_folds(task)
-    heads.save_head(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
-    write_json(Path(f"metrics/train/{name}.json"), heads.head_summary(trained, samples))
+    features = as_float32(load_features(Path("data/finetune") / name, ids=samples.ids).tta_views)
+
+    with open_logger(runtime.logger, Path(".tandem/log/train")) as logger:
+        task = HeadTask(features, samples, settings, name, logger(name))
+        trained, out_of_fold = train_with_folds(task)
+
+    save_head(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
+    write_json(Path(f"metrics/train/{name}.json"), head_summary(trained, samples))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -69,18 +69,13 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
-def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Mapping[str, object]]) -> None:
-    """Write a table with a header line, floats rounded to 6 digits."""
+def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None) -> None:
+    """Write a table with a header line, floats rounded to 6 digits. columns: None is the keys of the first row."""
     text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(_round_floats(row) for row in rows)
     write_text(path, text.getvalue())
-
-
-def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """write_csv of one row or more, whose keys are the columns."""
-    write_csv(path, list(rows[0]), rows)
 
 
 def read_csv(path: Path) -> list[dict[str, str]]:

@@ -6,25 +6,29 @@ from typing import Annotated
 
 import typer
 
+from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.evaluation import summary
 from tandem.files import read_csv, read_json
 from tandem.pipeline import run as running
 from tandem.pipeline import schema
-from tandem.pipeline.params import read_params
+from tandem.pipeline.params import read_params, section, sections
 from tandem.review import mongod
+from tandem.sources.settings import Source
 from tandem.tables.index import load_index
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
 sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
 app.add_typer(sources, name="sources")
+duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
+app.add_typer(duplicates, name="duplicates")
 
 _NEXT = """
 where to look next
   metrics/                 all numbers; `dvc metrics show`, and after a change `dvc metrics diff`
-  data/merge/dropped.csv   what was left out, and why
+  data/merge/excluded.csv  what was excluded, and why
   data/curate/samples.csv  group and split of each image
-  metrics/suspect.csv      labels that are likely wrong; `tandem review` opens the images
+  metrics/label_errors.csv labels that are likely wrong; `tandem review` opens the images
   dvc plots show           curves, confusion, the study (a page that needs no network)
   dvc exp run -S train.lr=0.01 && dvc exp show
 (`source .venv/bin/activate` puts these commands on your path)"""
@@ -42,7 +46,7 @@ def check() -> None:
 
     def main() -> None:
         schema.check_params(read_params())
-        typer.echo("params.yaml is good")
+        typer.echo("params.yaml is valid")
 
     running.run(main)
 
@@ -55,25 +59,27 @@ def show_results() -> None:
         path = Path("metrics/evaluate.json")
         if not path.is_file():
             raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
-        other = Path("metrics/resplit.json")
+        other = Path("metrics/repeated_splits.json")
         spread = summary.format_spread(read_json(other)) if other.is_file() else ""
         typer.echo("\n" + "\n".join(part for part in (summary.format_results(read_json(path)), spread, _NEXT) if part))
 
     running.run(main)
 
 
-@app.command()
-def calibrate() -> None:
-    """Show how the candidates for copies correlate, and suggest a threshold (curate.correlation)."""
-    from tandem.curation.duplicates import threshold as calibrating
+@duplicates.command(name="threshold")
+def suggest_threshold() -> None:
+    """Show how the candidates for near duplicates correlate, and suggest a threshold (curate.min_correlation)."""
+    from tandem.curation.duplicates import threshold
 
     def main() -> None:
-        index, looked = Path("data/merge/index.csv"), [Path("data/curate/pairs.csv"), Path("data/curate/different.csv")]
-        if missing := [str(path) for path in (index, *looked) if not path.is_file()]:
-            raise DataError(f"no pairs were looked at yet ({missing[0]} is missing); run `dvc repro curate` first")
+        index = Path("data/merge/index.csv")
+        scored = [Path("data/curate/near_duplicates.csv"), Path("data/curate/rejected_pairs.csv")]
+        if missing := [str(path) for path in (index, *scored) if not path.is_file()]:
+            raise DataError(f"no pairs were verified yet ({missing[0]} is missing); run `dvc repro curate` first")
         names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
-        rows = [row for path in looked for row in read_csv(path)]
-        typer.echo(calibrating.format_suggestion(rows, names, correlation=read_params()["curate"]["correlation"]))
+        rows = [row for path in scored for row in read_csv(path)]
+        settings = section(read_params(), "curate", CurateSettings)
+        typer.echo(threshold.format_suggestion(rows, names, correlation=settings.min_correlation))
 
     running.run(main)
 
@@ -109,7 +115,7 @@ def check_sources(
         limits = Limits(silence_s=20, grace_s=20, total_s=120)
         findings = [
             inspecting.check_source(name, source, limits=limits, environ=os.environ, is_online=not offline)
-            for name, source in params["sources"].items()
+            for name, source in sections(params, "sources", Source).items()
         ]
         typer.echo(inspecting.format_statuses(findings))
         if bad := [each.name for each in findings if not each.is_good]:

@@ -8,9 +8,10 @@ import numpy as np
 import typer
 
 from tandem.curation.duplicates.search import components
+from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
-from tandem.pipeline.params import read_params
+from tandem.pipeline.params import read_params, section
 from tandem.review import session
 from tandem.review.app import Overlays
 from tandem.tables import logits
@@ -20,7 +21,7 @@ from tandem.tables.samples import Samples, load_samples
 
 LOCAL = ("127.0.0.1", "localhost", "::1")
 DECISIONS = Path("data/review/decisions.csv")
-_MERGE, _CURATE, _SUSPECTS = Path("data/merge"), Path("data/curate"), Path("metrics/suspect.csv")
+_MERGE, _CURATE, _LABEL_ERRORS = Path("data/merge"), Path("data/curate"), Path("metrics/label_errors.csv")
 
 
 def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
@@ -30,9 +31,9 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
         if not is_exposed:
             raise ReviewError(f"{warning}; leave --address away, or add --expose if that is what you want")
         typer.echo(f"warning: {warning}", err=True)
-    params = read_params()
-    folder = Path("data/extract") / params["curate"]["backbone"]
-    for path in (_MERGE / "index.csv", _CURATE / "samples.csv", _CURATE / "pairs.csv", folder):
+    settings = section(read_params(), "curate", CurateSettings)
+    folder = Path("data/extract") / settings.backbone
+    for path in (_MERGE / "index.csv", _CURATE / "samples.csv", _CURATE / "near_duplicates.csv", folder):
         if not path.exists():
             raise DataError(f"there is nothing to review yet ({path} is missing); run `dvc repro` first")
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
@@ -40,15 +41,15 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
         raise DataError("data/curate is of other images than data/merge; run `dvc repro` first")
     for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
         signal.signal(number, signal.default_int_handler)
-    pairs = read_csv(_CURATE / "pairs.csv")
+    pairs = read_csv(_CURATE / "near_duplicates.csv")
     material = session.ReviewInputs(
         index,
         samples,
         _overlays(samples, pairs),
         x=np.asarray(load_features(folder, ids=index.ids).x),
         images_dir=_MERGE / "images",
-        max_distance=1 - params["curate"]["candidates"]["similarity"],
-        copies=session.duplicates_of(pairs, samples),
+        max_distance=1 - settings.candidates.min_similarity,
+        duplicates=session.duplicates_of(pairs, samples),
     )
     written = session.run_session(
         material,
@@ -65,14 +66,14 @@ def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
     found = Path("data/train").glob("*/logits.npz"), Path("data/ensemble").glob("*/logits.npz")
     tables = {path.parent.name: logits.load_logits(path) for paths in found for path in sorted(paths)}
     values = {name: table.values for name, table in tables.items() if list(table.ids) == samples.ids}
-    suspects = read_csv(_SUSPECTS) if _SUSPECTS.is_file() else []
-    dropped = read_csv(_MERGE / "dropped.csv") if (_MERGE / "dropped.csv").is_file() else []
+    suspects = read_csv(_LABEL_ERRORS) if _LABEL_ERRORS.is_file() else []
+    dropped = read_csv(_MERGE / "excluded.csv") if (_MERGE / "excluded.csv").is_file() else []
     return Overlays(
         class_names=samples.class_names,
-        suspicion={row["id"]: (float(row["suspicion"]), row["kind"]) for row in suspects},
-        copies=_duplicate_sets(samples, pairs),
-        guesses=session.predictions_of(values, samples, splits=("val", "test")),
-        broken=session.corrupt_files(dropped, Path("data/download/files")),
+        issues={row["id"]: (float(row["issue_score"]), row["kind"]) for row in suspects},
+        duplicates=_duplicate_sets(samples, pairs),
+        predictions=session.predictions_of(values, samples, splits=("val", "test")),
+        corrupt=session.corrupt_files(dropped, Path("data/download/files")),
     )
 
 

@@ -15,22 +15,21 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
 
 import numpy as np
 
 from tandem.curation import groups, naive_split
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.find import (
-    Candidates,
     ScoredPairs,
-    SimilarityThresholds,
     save_pairs,
     similar_pairs,
     verify_candidates,
 )
 from tandem.curation.duplicates.search import components
+from tandem.curation.duplicates.threshold import histogram
 from tandem.curation.naive_split import AssignSplit
+from tandem.curation.settings import CurateSettings, SimilarityThresholds
 from tandem.errors import DataError
 from tandem.files import atomic_dir
 from tandem.tables.decisions import Decisions
@@ -42,91 +41,84 @@ _MAX_GROUPS_LISTED = 20  # groups in the metrics
 
 
 @dataclass(frozen=True)
-class Settings:
-    """candidates: pairs to look at. correlation: least of a copy's pixels. hint: when images of one stem are copies.
-
-    copies: keep "one" image of a set of copies (the largest), or all "together" in one split.
-    fractions: share of the groups in each split.
-    """
-
-    candidates: Candidates
-    correlation: float
-    hint: SimilarityThresholds
-    copies: Literal["one", "together"]
-    fractions: Mapping[str, float]
-    seed: int
-
-    @classmethod
-    def from_params(cls, section: Mapping[str, Any]) -> Self:
-        """From `curate` of the parameters, without its backbone."""
-        values = {key: value for key, value in section.items() if key != "backbone"}
-        parts: dict[str, Callable[..., Any]] = {"candidates": Candidates, "hint": SimilarityThresholds}
-        return cls(**{**values, **{key: part(**values[key]) for key, part in parts.items()}})
-
-
-@dataclass(frozen=True)
 class Curated:
-    """copies: near duplicates, by row of the index. different: the other candidates. counts: for the metrics."""
+    """near_duplicates, rejected: the candidates that are, and those that are not, by row of the index. counts: for the metrics."""
 
     samples: Samples
-    copies: ScoredPairs
-    different: ScoredPairs
+    near_duplicates: ScoredPairs
+    rejected: ScoredPairs
     counts: dict[str, object]
 
 
 def curate(
     index: Index,
     *,
-    x: np.ndarray,
+    features: np.ndarray,
     hashes: np.ndarray,
     keypoints_of: Callable[[int], Keypoints],
     class_names: Sequence[str],
-    settings: Settings,
+    settings: CurateSettings,
     decisions: Decisions,
 ) -> Curated:
-    """Group, choose and split. x: (N, D) features, hashes: (N, 8, 32), sketch_of: row -> Sketch, in the index's order.
+    """Group, choose and split. features: (N, D), hashes: (N, 8, 32), sketch_of: row -> Sketch, in the index's order.
 
     Copies under several classes are all left out. Raises LeakySplit when a class is missing from a split.
     """
-    if not len(index.records) == len(x) == len(hashes):
+    num_images, records = len(index.records), index.records
+    if not num_images == len(features) == len(hashes):
         raise DataError(
-            f"{len(index.records)} images need as many features and hashes; got {len(x)} and {len(hashes)}; "
+            f"{num_images} images need as many features and hashes; got {len(features)} and {len(hashes)}; "
             "run the merge and extract stages again"
         )
     row_of = {id_: row for row, id_ in enumerate(index.ids)}
-    apart = _pairs_of(decisions.not_duplicates, row_of)
-    looked = verify_candidates(x, hashes, keypoints_of, candidates=settings.candidates)
-    is_copy = (looked.correlation >= settings.correlation) & ~_is_among(looked.pairs.rows, apart, len(x))
-    copies, different = looked.where(is_copy), looked.where(~is_copy)
-    stems = _same_stem_pairs(index.records, x, hashes, settings.hint)
-    stems = stems[~_is_among(stems, apart, len(x))]
-    links = np.concatenate([copies.pairs.rows, stems, _pairs_of(decisions.copies, row_of)])
-    strengths = np.concatenate([copies.correlation, np.ones(len(links) - len(copies.correlation))])
-    copy_of = _merge_components(np.arange(len(x)), links)
-    group_of = _merge_components(copy_of, _same_scene_pairs(index.records))
-    records = _relabeled(index.records, copy_of, decisions.labels)
-    notes = _exclusion_reasons(records, copy_of, settings.copies, decisions)
-    draw = partial(assign_split, fractions=settings.fractions, seed=settings.seed)
-    samples = Samples(tuple(class_names), tuple(_samples(records, group_of, notes, draw)))
-    splits = [sample.split for sample in samples.samples]
-    require_every_class([record.label for record in records], splits, class_names=class_names)
-    found = {"candidate_pairs": len(looked.correlation), "near_duplicate_pairs": len(copies.correlation)}
-    counts = {**found, "stem_links": len(stems), **_counts(samples, copy_of)}
-    suspicious = groups.oversized_or_mixed(copy_of, links, strengths, [record.label for record in records])
-    counts["groups_to_look_at"] = [_as_dict(group, index.ids) for group in suspicious[:_MAX_GROUPS_LISTED]]
-    counts |= {
-        **naive_split.leaked_pairs(records, copy_of, draw),
-        "accuracy": naive_split.accuracy_by_split(records, samples, x, draw),
+    not_duplicates = _pairs_of(decisions.not_duplicates, row_of)
+    scored = verify_candidates(features, hashes, keypoints_of, candidates=settings.candidates)
+    is_rejected = (scored.correlation < settings.min_correlation) | _is_among(
+        scored.pairs.rows, not_duplicates, num_images
+    )
+    near_duplicates, rejected = scored.where(~is_rejected), scored.where(is_rejected)
+    same_stem = _same_stem_pairs(records, features, hashes, settings.same_stem)
+    same_stem = same_stem[~_is_among(same_stem, not_duplicates, num_images)]
+    links = np.concatenate([near_duplicates.pairs.rows, same_stem, _pairs_of(decisions.duplicates, row_of)])
+    strengths = np.concatenate([near_duplicates.correlation, np.ones(len(links) - len(near_duplicates.correlation))])
+    duplicate_of = _merge_components(np.arange(num_images), links)
+    group_of = _merge_components(duplicate_of, _same_scene_pairs(records))
+    records = tuple(_relabeled(records, duplicate_of, decisions.labels))
+    reasons = _exclusion_reasons(records, duplicate_of, settings.duplicates, decisions)
+    assign = partial(assign_split, fractions=settings.fractions.by_split(), seed=settings.seed)
+    samples = Samples(tuple(class_names), tuple(_samples(records, group_of, reasons, assign)))
+    labels, splits = [record.label for record in records], [sample.split for sample in samples.samples]
+    require_every_class(labels, splits, class_names=class_names)
+    to_review = groups.oversized_or_mixed(duplicate_of, links, strengths, labels)[:_MAX_GROUPS_LISTED]
+    counts = {
+        "candidate_pairs": len(scored.correlation),
+        "near_duplicate_pairs": len(near_duplicates.correlation),
+        "same_stem_pairs": len(same_stem),
+        **_counts(samples, duplicate_of),
+        "groups_to_review": [_as_dict(group, index.ids) for group in to_review],
+        **naive_split.leaked_pairs(records, duplicate_of, assign),
+        "accuracy": naive_split.accuracy_by_split(records, samples, features, assign),
+        "decisions": decisions.counts(index.ids),
     }
-    return Curated(samples, copies, different, counts | {"decisions": decisions.counts(index.ids)})
+    return Curated(samples, near_duplicates, rejected, counts)
+
+
+def curate_summary(curated: Curated, similarities: np.ndarray, brain: Mapping[str, int]) -> dict[str, object]:
+    """For the metrics. similarities: (n,) each image's highest cosine to another split. brain: FiftyOne's counts."""
+    return {
+        **curated.counts,
+        "max_cross_split_similarity": float(similarities.max(initial=-1)),
+        "cross_split_similarities": histogram(similarities),
+        "brain": dict(brain),
+    }
 
 
 def save_curated(curated: Curated, folder: Path) -> None:
-    """Write `folder`, whole or not at all: samples, pairs.csv (copies) and different.csv (the other candidates)."""
+    """Write `folder`, whole or not at all: samples, near_duplicates.csv and rejected_pairs.csv (the other candidates)."""
     with atomic_dir(folder) as temporary:
         save_samples(curated.samples, temporary)
-        save_pairs(curated.copies, curated.samples.ids, temporary / "pairs.csv")
-        save_pairs(curated.different, curated.samples.ids, temporary / "different.csv")
+        save_pairs(curated.near_duplicates, curated.samples.ids, temporary / "near_duplicates.csv")
+        save_pairs(curated.rejected, curated.samples.ids, temporary / "rejected_pairs.csv")
 
 
 def _merge_components(of: np.ndarray, links: np.ndarray) -> np.ndarray:
@@ -136,12 +128,12 @@ def _merge_components(of: np.ndarray, links: np.ndarray) -> np.ndarray:
 
 
 def _same_stem_pairs(
-    records: Sequence[ImageRecord], x: np.ndarray, hashes: np.ndarray, hint: SimilarityThresholds
+    records: Sequence[ImageRecord], x: np.ndarray, hashes: np.ndarray, thresholds: SimilarityThresholds
 ) -> np.ndarray:
     """(L, 2) row pairs that share a stem and agree by their pixels."""
     links = [np.zeros((0, 2), dtype=np.int64)]
     for rows in _rows_sharing(records, "stem:"):
-        links.append(rows[similar_pairs(x[rows], hashes[rows], nearness=hint).rows])
+        links.append(rows[similar_pairs(x[rows], hashes[rows], thresholds=thresholds).rows])
     return np.concatenate(links)
 
 
@@ -162,27 +154,29 @@ def _rows_sharing(records: Sequence[ImageRecord], *kinds: str) -> Iterable[np.nd
     return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]
 
 
-def _relabeled(records: Sequence[ImageRecord], copy_of: np.ndarray, labels: Mapping[str, str]) -> list[ImageRecord]:
+def _relabeled(
+    records: Sequence[ImageRecord], duplicate_of: np.ndarray, labels: Mapping[str, str]
+) -> list[ImageRecord]:
     """The records with the classes that a person gave; one that was given to an image holds for all its copies."""
     decided = defaultdict(set)
-    for record, first in zip(records, copy_of.tolist(), strict=True):
+    for record, first in zip(records, duplicate_of.tolist(), strict=True):
         if record.id in labels:
             decided[first].add(labels[record.id])
     return [
         replace(
             record, label=labels.get(record.id) or (min(named) if len(named := decided[first]) == 1 else record.label)
         )
-        for record, first in zip(records, copy_of.tolist(), strict=True)
+        for record, first in zip(records, duplicate_of.tolist(), strict=True)
     ]
 
 
 def _exclusion_reasons(
-    records: Sequence[ImageRecord], copy_of: np.ndarray, copies: str, decisions: Decisions
+    records: Sequence[ImageRecord], duplicate_of: np.ndarray, duplicates: str, decisions: Decisions
 ) -> list[str]:
     """Why each record is left out, or ""."""
     notes = {}
     members = defaultdict(list)
-    for record, first in zip(records, copy_of.tolist(), strict=True):
+    for record, first in zip(records, duplicate_of.tolist(), strict=True):
         members[first].append(record)
     for group in members.values():
         dropped = [decisions.drops[record.id] for record in group if record.id in decisions.drops]
@@ -195,9 +189,11 @@ def _exclusion_reasons(
             if dropped:
                 notes[record.id] = f"dropped: {dropped[0]}"
             elif len(class_names) > 1 or record.label not in class_names:
-                notes[record.id] = f"conflict: copies are labelled {' and '.join(sorted({r.label for r in group}))}"
-            elif copies == "one" and record is not best:
-                notes[record.id] = f"copy of {best.id}"
+                notes[record.id] = (
+                    f"conflict: near duplicates are labelled {' and '.join(sorted({r.label for r in group}))}"
+                )
+            elif duplicates == "keep_one" and record is not best:
+                notes[record.id] = f"duplicate of {best.id}"
     return [notes.get(record.id, "") for record in records]
 
 
@@ -215,7 +211,7 @@ def _as_dict(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
     return {**asdict(group), "weakest": [ids[row] for row in group.weakest]}
 
 
-def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
+def _counts(samples: Samples, duplicate_of: np.ndarray) -> dict[str, object]:
     kept = [sample for sample in samples.samples if sample.split]
     classes, sources = (
         {split: Counter(getattr(sample, name) for sample in kept if sample.split == split) for split in SPLITS}
@@ -225,11 +221,11 @@ def _counts(samples: Samples, copy_of: np.ndarray) -> dict[str, object]:
     return {
         "images": len(samples.samples),
         "used": len(kept),
-        "copies_left_out": sum(sample.note.startswith("copy") for sample in samples.samples),
-        "conflicts_left_out": sum(sample.note.startswith("conflict") for sample in samples.samples),
+        "duplicates_excluded": sum(sample.exclusion_reason.startswith("duplicate") for sample in samples.samples),
+        "conflicts_excluded": sum(sample.exclusion_reason.startswith("conflict") for sample in samples.samples),
         "groups": len({sample.group for sample in samples.samples}),
         "largest_group": max(Counter(sample.group for sample in samples.samples).values()),
-        "sets_of_copies": int((np.bincount(copy_of) > 1).sum()),
+        "duplicate_sets": int((np.bincount(duplicate_of) > 1).sum()),
         "splits": {split: {name: counts[name] for name in samples.class_names} for split, counts in classes.items()},
         "sources": {split: {name: counts[name] for name in source_names} for split, counts in sources.items()},
     }

@@ -2,7 +2,7 @@
 
 A label can be wrong in two ways. The image shows another class: a linear probe that has seen neither it nor its
 group gives its label little probability (self-confidence of confident learning: Northcutt, Jiang, Chuang, 2021), and it
-lies nearer to images of another class than to those of its own. Or it shows none of the classes: it is odd, far
+lies nearer to images of another class than to those of its own. Or it shows none of the classes: it is outlier, far
 from all images of its own. Each way is a score in [0, 1], the share of its class that is less suspicious, and so the
 scores mean the same for every class and backbone. The two lists are dealt alternately into one rank.
 """
@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.curation.probe import probe
-from tandem.tables.index import ImageRecord
+from tandem.curation.settings import LabelErrorSettings
+from tandem.tables.index import Index
 from tandem.tables.samples import Samples
 from tandem.tables.splits import stratified_group_folds
 
-ISSUE_COLUMNS = ("id", "label", "kind", "suggested", "suspicion", "rank", "self_confidence", "source", "file")
+ISSUE_COLUMNS = ("id", "label", "kind", "suggested_label", "issue_score", "rank", "self_confidence", "source", "file")
 _REPEATS = 3  # dealings into folds, whose mean steadies the probabilities
 # of the score for another class, the rest is the neighbors': measured on photographs and on the sample
 _PROBE_WEIGHT = 0.15
@@ -25,57 +26,48 @@ _BLOCK = 1024
 
 
 @dataclass(frozen=True)
-class Settings:
-    """folds: of groups, for the probe. neighbors: in each class. share: of each class, listed by either score."""
-
-    folds: int
-    neighbors: int
-    share: float
-    seed: int
-
-
-@dataclass(frozen=True)
 class LabelIssues:
     """Of the n images that are used; rows (n,): where they stand in the samples.
 
-    probs: (n, C) out-of-fold. other_class, odd: (n,) scores in [0, 1]. rank: (n,) from 1 within the class.
+    probs: (n, C) out-of-fold. mislabeled, outlier: (n,) scores in [0, 1]. rank: (n,) from 1 within the class.
     """
 
     rows: np.ndarray
     probs: np.ndarray
-    other_class: np.ndarray
-    odd: np.ndarray
+    mislabeled: np.ndarray
+    outlier: np.ndarray
     rank: np.ndarray
 
 
-def find_label_issues(features: Sequence[np.ndarray], samples: Samples, *, settings: Settings) -> LabelIssues:
-    """Scores of all images that are used. features: (N, D) of each backbone, rows in the order of samples."""
+def find_label_issues(
+    features: Mapping[str, np.ndarray], samples: Samples, *, settings: LabelErrorSettings
+) -> LabelIssues:
+    """Scores of all images that are used. features: backbone -> (N, k, D), of whose
+    TTA views the first counts, rows in the order of samples."""
     used = np.array([row for row, sample in enumerate(samples.samples) if sample.split], dtype=np.int64)
     targets = np.array([samples.class_names.index(samples.samples[row].label) for row in used])
     groups = np.unique([samples.samples[row].group for row in used], return_inverse=True)[1]
-    parts = [np.asarray(x, dtype=np.float32)[used] for x in features]
+    parts = [np.asarray(views[used, 0], dtype=np.float32) for views in features.values()]
     num_classes = len(samples.class_names)
     probs = np.mean([_out_of_fold(x, targets, groups, num_classes, settings) for x in parts], axis=0)
-    own, other = np.mean([_class_similarities(x, targets, groups, settings.neighbors) for x in parts], axis=0)
+    own, other = np.mean([_class_similarities(x, targets, groups, settings.num_neighbors) for x in parts], axis=0)
     doubted = _percentile(1 - probs[np.arange(len(used)), targets], targets)
-    other_class = (1 - _PROBE_WEIGHT) * _percentile(other - own, targets) + _PROBE_WEIGHT * doubted
-    odd = _percentile(-own, targets)
-    return LabelIssues(used, probs, other_class, odd, _ranks(other_class, odd, targets))
+    mislabeled = (1 - _PROBE_WEIGHT) * _percentile(other - own, targets) + _PROBE_WEIGHT * doubted
+    outlier = _percentile(-own, targets)
+    return LabelIssues(used, probs, mislabeled, outlier, _ranks(mislabeled, outlier, targets))
 
 
-def list_issues(
-    found: LabelIssues, samples: Samples, records: Sequence[ImageRecord], *, share: float
-) -> list[dict[str, object]]:
+def list_issues(found: LabelIssues, samples: Samples, index: Index, *, fraction: float) -> list[dict[str, object]]:
     """One dict of COLUMNS for each suspect, those of another class first, the most suspicious first.
 
-    kind: "other_class" or "odd". suggested: the likeliest other class. share: see Settings.
+    kind: "mislabeled" or "outlier". suggested: the likeliest other class. fraction: see LabelErrorSettings.
     """
     targets = np.array([samples.class_names.index(samples.samples[row].label) for row in found.rows])
-    tops = {kind: _percentile(getattr(found, kind), targets) >= 1 - share for kind in ("other_class", "odd")}
+    tops = {kind: _percentile(getattr(found, kind), targets) >= 1 - fraction for kind in ("mislabeled", "outlier")}
     rows = []
-    for n in np.flatnonzero(tops["other_class"] | tops["odd"]).tolist():
-        sample, record = samples.samples[found.rows[n]], records[found.rows[n]]
-        kind = "other_class" if tops["other_class"][n] else "odd"
+    for n in np.flatnonzero(tops["mislabeled"] | tops["outlier"]).tolist():
+        sample, record = samples.samples[found.rows[n]], index.records[found.rows[n]]
+        kind = "mislabeled" if tops["mislabeled"][n] else "outlier"
         others = np.where(np.arange(len(samples.class_names)) == targets[n], -1, found.probs[n])
         values = (
             sample.id,
@@ -89,7 +81,7 @@ def list_issues(
             record.origins[0].path,
         )
         rows.append(dict(zip(ISSUE_COLUMNS, values, strict=True)))
-    return sorted(rows, key=lambda row: (row["kind"] == "odd", -float(str(row["suspicion"])), row["id"]))
+    return sorted(rows, key=lambda row: (row["kind"] == "outlier", -float(str(row["issue_score"])), row["id"]))
 
 
 def label_error_summary(
@@ -107,14 +99,16 @@ def label_error_summary(
     thresholds[present] = [own[targets == number].mean() for number in present]
     confident = np.where(found.probs >= thresholds, found.probs, -1)
     claimed = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), targets)
+    is_issue = claimed != targets
     return {
         "out_of_fold_top1_accuracy": float((found.probs.argmax(axis=1) == targets).mean()),
-        "suspects": len(rows),
+        "label_issues": int(is_issue.sum()),
+        "listed": len(rows),
         "classes": {
             name: {
-                "images": int((targets == number).sum()),
-                "suspects": sum(row["label"] == name for row in rows),
-                "likely_wrong": int(((targets == number) & (claimed != number)).sum()),
+                "support": int((targets == number).sum()),
+                "listed": sum(row["label"] == name for row in rows),
+                "label_issues": int(((targets == number) & is_issue).sum()),
             }
             for number, name in enumerate(samples.class_names)
         },
@@ -122,7 +116,7 @@ def label_error_summary(
 
 
 def _out_of_fold(
-    x: np.ndarray, targets: np.ndarray, groups: np.ndarray, num_classes: int, settings: Settings
+    x: np.ndarray, targets: np.ndarray, groups: np.ndarray, num_classes: int, settings: LabelErrorSettings
 ) -> np.ndarray:
     """(n, C) probabilities by probes that have seen no image of the row's group, the mean of all repeats."""
     total = np.zeros((len(x), num_classes))
@@ -172,12 +166,12 @@ def _percentile(values: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return result
 
 
-def _ranks(other_class: np.ndarray, odd: np.ndarray, targets: np.ndarray) -> np.ndarray:
+def _ranks(mislabeled: np.ndarray, outlier: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(n,) from 1 within each class: the first by either score, then the second by either, and so on."""
     rank = np.zeros(len(targets), dtype=np.int64)
     for number in np.unique(targets):
         rows = np.flatnonzero(targets == number)
-        places = [np.argsort(np.argsort(-score[rows], kind="stable"), kind="stable") for score in (other_class, odd)]
+        places = [np.argsort(np.argsort(-score[rows], kind="stable"), kind="stable") for score in (mislabeled, outlier)]
         order = np.lexsort((places[0], np.minimum(*places)))
         rank[rows[order]] = np.arange(1, len(rows) + 1)
     return rank

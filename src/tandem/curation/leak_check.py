@@ -25,34 +25,34 @@ def check_leakage(
     *,
     features: np.ndarray,
     hashes: np.ndarray,
-    similarity: float,
-    hash_bits: int,
-    different: Collection[tuple[int, int]] = (),
+    min_similarity: float,
+    max_hash_distance: int,
+    verified: Collection[tuple[int, int]] = (),
 ) -> np.ndarray:
     """(n,) each image's highest cosine to one of another split; raises LeakySplit at a near pair across splits.
 
     rows: split -> row numbers; the result holds their images in this order, -1 where other splits are empty.
-    features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright image. different: near pairs of rows,
+    features: (N, D). hashes: (N, 8, 32) packed bits; row 0 is the upright image. verified: similar pairs of rows,
     smaller first, that were looked at and show different things.
     """
     nearest = {split: np.full(len(numbers), -1.0) for split, numbers in rows.items()}
     for one, other in combinations(rows, 2):
         leaks = {
-            (i, j): f"{bits} of 256 hash bits <= {hash_bits}"
-            for i, j, bits in _similar_hashes(hashes, rows[one], rows[other], hash_bits)
+            (i, j): f"{bits} of 256 hash bits <= {max_hash_distance}"
+            for i, j, bits in _similar_hashes(hashes, rows[one], rows[other], max_hash_distance)
         }
         for start, cosines in _cosines(features[rows[one]], features[rows[other]]):
             part = slice(start, start + len(cosines))
             nearest[one][part] = np.maximum(nearest[one][part], cosines.max(axis=1))
             nearest[other] = np.maximum(nearest[other], cosines.max(axis=0))
-            for i, j in np.argwhere(cosines >= similarity - _ROUNDING).tolist():
+            for i, j in np.argwhere(cosines >= min_similarity - _ROUNDING).tolist():
                 pair = int(rows[one][start + i]), int(rows[other][j])
-                leaks[pair] = f"cosine {cosines[i, j]:.4f} >= {similarity}"
-        leaks = {pair: reason for pair, reason in leaks.items() if (min(pair), max(pair)) not in different}
+                leaks[pair] = f"cosine {cosines[i, j]:.4f} >= {min_similarity}"
+        leaks = {pair: reason for pair, reason in leaks.items() if (min(pair), max(pair)) not in verified}
         if leaks:
             (i, j), reason = next(iter(leaks.items()))
             raise LeakageError(
-                f"{len(leaks)} near copies lie in both {one} and {other}; the first: {ids[i]} and {ids[j]} ({reason}). "
+                f"{len(leaks)} near duplicates lie in both {one} and {other}; the first: {ids[i]} and {ids[j]} ({reason}). "
                 "The groups do not hold what they must: run curate again, and report this if it stays"
             )
     return np.concatenate(list(nearest.values()))

@@ -14,15 +14,15 @@ AssignSplit = Callable[[str], str]  # splits.split_of with its fractions and see
 _LEFT_OUT = ("conflict", "dropped")  # first words of notes: nobody knows the class of these
 
 
-def leaked_pairs(records: Sequence[ImageRecord], copy_of: np.ndarray, draw: AssignSplit) -> dict[str, object]:
+def leaked_pairs(records: Sequence[ImageRecord], duplicate_of: np.ndarray, draw: AssignSplit) -> dict[str, object]:
     """Pairs of copies that would lie apart, and test files that would have a copy in train."""
     files: dict[int, set[str]] = defaultdict(set)
-    for record, copies in zip(records, copy_of.tolist(), strict=True):
+    for record, copies in zip(records, duplicate_of.tolist(), strict=True):
         files[copies].update(_files(record))
     drawn = [Counter(draw(name) for name in names) for names in files.values()]
     pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
     tested = sum(counts["test"] for counts in drawn if counts["train"])
-    return {"pairs_leaked_by_file_split": pairs, "test_files_leaked_by_file_split": tested}
+    return {"pairs_leaked_by_random_split": pairs, "test_files_leaked_by_random_split": tested}
 
 
 def accuracy_by_split(
@@ -38,13 +38,13 @@ def accuracy_by_split(
     by_file = [
         (row, draw(name))
         for row, (record, sample) in enumerate(zip(records, samples.samples, strict=True))
-        if not sample.note.startswith(_LEFT_OUT)
+        if not sample.exclusion_reason.startswith(_LEFT_OUT)
         for name in _files(record)
     ]
     targets = np.array([indices[sample.label] for sample in samples.samples])
     return {
-        f"split_by_{name}": _accuracy(x, targets, rows, num_classes=len(indices))
-        for name, rows in (("group", by_group), ("file", by_file))
+        name: _accuracy(x, targets, rows, num_classes=len(indices))
+        for name, rows in (("group_aware_split", by_group), ("random_split", by_file))
     }
 
 

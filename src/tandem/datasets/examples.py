@@ -4,25 +4,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from tandem.datasets import filenames
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import IGNORED, LabelMap
 from tandem.errors import DataError
+from tandem.sources.settings import BoxPolicy
 from tandem.tables.index import Excluded
-
-
-@dataclass(frozen=True)
-class BoxPolicy:
-    """How a detection source is read. use: "whole" images (all boxes of one class) or a "crop" a box.
-
-    margin: share of the box's sides added on each side. min_side_px: smaller crops are left out.
-    """
-
-    use: Literal["whole", "crop"]
-    margin: float
-    min_side_px: int
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from tandem.datasets.examples import Example
 from tandem.datasets.formats.annotations import Box
+from tandem.datasets.settings import MergeSettings
 from tandem.errors import CorruptImageError
 from tandem.files import sha256
 from tandem.images.decode import decode, pixel_id
@@ -69,8 +70,7 @@ def ingest(
     roots: Mapping[str, Path],
     *,
     images_dir: Path,
-    min_side_px: int,
-    max_pixels: int,
+    settings: MergeSettings,
     workers: int,
 ) -> IngestResult:
     """Decode what is claimed and write it to `images_dir`, in constant memory. roots: the folder of each source."""
@@ -87,7 +87,7 @@ def ingest(
     def decoded(digest: str) -> dict[Box | None, _Encoded] | CorruptImageError:
         data = path_of[digest].read_bytes()
         try:
-            image, extension = decode(data, min_side_px=min_side_px, max_pixels=max_pixels)
+            image, extension = decode(data, min_side_px=settings.min_side_px, max_pixels=settings.max_pixels)
         except CorruptImageError as error:
             return error
         return {box: _encode(image, box, data, extension) for box in wanted[digest]}

@@ -1,4 +1,4 @@
-"""Which class a source's label means: aliases compared in one folded form, per source first."""
+"""Which class a source's label means: aliases compared in one normalized form, per source first."""
 
 import difflib
 import re
@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tandem.datasets.settings import LabelSettings
 from tandem.errors import DataError, UnknownLabelError
 
 IGNORED = ""  # what an ignored label resolves to; no class can have an empty name
@@ -14,7 +15,7 @@ IGNORED = ""  # what an ignored label resolves to; no class can have an empty na
 def normalize_label(label: str) -> str:
     """The form in which labels are compared: case-folded, accent-free, one space for runs of space, "_" and "-".
 
-    >>> fold("  Caminhão_GRANDE ")
+    >>> normalize_label("  Caminhão_GRANDE ")
     'caminhao grande'
     """
     decomposed = unicodedata.normalize("NFKD", unicodedata.normalize("NFKC", label).casefold())
@@ -24,7 +25,7 @@ def normalize_label(label: str) -> str:
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Folded alias -> class name (or IGNORED); entries of one source win over the common ones."""
+    """Normalized alias -> class name (or IGNORED); entries of one source win over the common ones."""
 
     class_names: tuple[str, ...]
     common: Mapping[str, str]
@@ -54,25 +55,19 @@ class LabelMap:
         return f"{source} has label {label!r} ({count} {images}); closest known: {names or 'none'}"
 
 
-def label_map(
-    *,
-    classes: Mapping[str, Sequence[str]],
-    ignore: Sequence[str],
-    by_source: Mapping[str, Mapping[str, object]],
-) -> LabelMap:
-    """Build the map from `labels` of the parameters; a class is an alias of itself.
+def label_map(labels: LabelSettings) -> LabelMap:
+    """The map that `labels` of the parameters states; a class is an alias of itself.
 
-    by_source: source -> {"classes": {class: [alias, ...]}, "ignore": [alias, ...]}.
-    Raises DataError when one alias stands for two things in one place.
+    Raises DataError when one alias stands for two things in one place, or an alias of one source for no class.
     """
-    own_names = {name: [name, *aliases] for name, aliases in classes.items()}
+    own_names = {name: (name, *aliases) for name, aliases in labels.classes.items()}
     special = {}
-    for source, entry in by_source.items():
-        special[source] = _table(entry["classes"], entry["ignore"], place=f"labels.by_source.{source}")  # type: ignore[arg-type]
-        foreign = sorted(set(special[source].values()) - {*classes, IGNORED})
+    for source, entry in labels.by_source.items():
+        special[source] = _table(entry.classes, entry.ignore, place=f"labels.by_source.{source}")
+        foreign = sorted(set(special[source].values()) - {*labels.classes, IGNORED})
         if foreign:
-            raise DataError(f"labels.by_source.{source} names class {foreign[0]!r}; known: {', '.join(classes)}")
-    return LabelMap(tuple(classes), _table(own_names, ignore, place="labels"), special)
+            raise DataError(f"labels.by_source.{source} names class {foreign[0]!r}; known: {', '.join(labels.classes)}")
+    return LabelMap(tuple(labels.classes), _table(own_names, labels.ignore, place="labels"), special)
 
 
 def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place: str) -> dict[str, str]:

@@ -7,18 +7,19 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from tandem.datasets import ingest
-from tandem.datasets.examples import BoxPolicy, Example, SourceItems, collect_examples
+from tandem.datasets.examples import Example, SourceItems, collect_examples
 from tandem.datasets.formats import registry
 from tandem.datasets.ingest import IngestResult, StoredImage
 from tandem.datasets.labels import LabelMap
+from tandem.datasets.settings import MergeSettings
 from tandem.errors import CorruptImageError, DataError
-from tandem.files import remove_others
-from tandem.tables.index import Excluded, ImageRecord, Index, Origin
+from tandem.files import remove_others, write_json
+from tandem.sources.settings import Source
+from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 
 CORRUPT_REASONS = ("empty", "not_an_image", "too_large", "too_small", "truncated")
 
@@ -31,9 +32,10 @@ class Merged:
     but with the pixels of an earlier one.
     """
 
+    class_names: tuple[str, ...]
     index: Index
     hashes: np.ndarray
-    dropped: tuple[Excluded, ...]
+    excluded: tuple[Excluded, ...]
     num_files: int
     num_byte_duplicates: int
     num_pixel_duplicates: int
@@ -41,25 +43,22 @@ class Merged:
 
 def merge(
     offered: Mapping[str, SourceItems],
-    *,
     labels: LabelMap,
+    settings: MergeSettings,
+    *,
     images_dir: Path,
-    min_side_px: int,
-    max_pixels: int,
-    max_broken_share: float,
     workers: int,
 ) -> Merged:
     """Write the images to `images_dir`, conflicting ones too; return the index and all that was left out.
 
-    Raises UnknownLabel for labels without a class, DataError when more than `max_broken_share` of the
+    Raises UnknownLabel for labels without a class, DataError when more than `max_corrupt_fraction` of the
     files are broken or no image is left.
     """
     found, dropped = collect_examples(offered, labels)
     roots = {name: offer.root for name, offer in offered.items()}
-    limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
-    seen = ingest.ingest(found, roots, images_dir=images_dir, workers=workers, **limits)
+    seen = ingest.ingest(found, roots, images_dir=images_dir, settings=settings, workers=workers)
     good, broken = _sort_out(found, seen)
-    _require_few_corrupt(broken, num_files=len(seen.digests), max_share=max_broken_share)
+    _require_few_corrupt(broken, num_files=len(seen.digests), max_fraction=settings.max_corrupt_fraction)
     records, conflicts = _collapse(good)
     left_out = [*dropped, *broken, *conflicts]
     if not records:
@@ -68,25 +67,32 @@ def merge(
     remove_others(images_dir, {view.id for _, view in good})  # crops were written before they were found too small
     hashes = {view.id: view.hashes for _, view in good}
     return Merged(
+        class_names=labels.class_names,
         index=Index(tuple(records)),
         hashes=np.stack([hashes[record.id] for record in records]),
-        dropped=tuple(sorted(left_out, key=lambda drop: (drop.source, drop.path, drop.label))),
+        excluded=tuple(sorted(left_out, key=lambda drop: (drop.source, drop.path, drop.label))),
         num_files=len(seen.digests),
         num_byte_duplicates=seen.num_byte_duplicates,
         num_pixel_duplicates=seen.num_pixel_duplicates,
     )
 
 
-def read_sources(sources: Mapping[str, Mapping[str, Any]], *, downloads: Path) -> dict[str, SourceItems]:
-    """What the sources of the parameters offer, from their folders below `downloads`."""
+def read_sources(sources: Mapping[str, Source], *, downloads: Path) -> dict[str, SourceItems]:
+    """What each source holds, from its folder below `downloads`."""
     return {
         name: SourceItems(
-            downloads / name,
-            registry.read_annotations(downloads / name, format=source["format"]),
-            BoxPolicy(**source["boxes"]) if source.get("boxes") else None,
+            downloads / name, registry.read_annotations(downloads / name, format=source.format), source.boxes
         )
         for name, source in sources.items()
     }
+
+
+def save_merged(merged: Merged, folder: Path) -> None:
+    """Write index.csv, excluded.csv, classes.json (the class names in order) and hashes.npy into an existing folder."""
+    save_index(merged.index, folder / "index.csv")
+    save_excluded(merged.excluded, folder / "excluded.csv")
+    write_json(folder / "classes.json", list(merged.class_names))
+    np.save(folder / "hashes.npy", merged.hashes)
 
 
 def merge_summary(merged: Merged) -> dict[str, object]:
@@ -95,11 +101,11 @@ def merge_summary(merged: Merged) -> dict[str, object]:
     return {
         "images": len(records),
         "files": merged.num_files,
-        "byte_copies": merged.num_byte_duplicates,
-        "pixel_copies": merged.num_pixel_duplicates,
+        "byte_duplicates": merged.num_byte_duplicates,
+        "pixel_duplicates": merged.num_pixel_duplicates,
         "classes": dict(sorted(Counter(record.label for record in records).items())),
         "sources": dict(sorted(Counter(record.source for record in records).items())),
-        "dropped": dict(sorted(Counter(drop.reason for drop in merged.dropped).items())),
+        "excluded": dict(sorted(Counter(drop.reason for drop in merged.excluded).items())),
     }
 
 
@@ -119,14 +125,14 @@ def _sort_out(found: Iterable[Example], seen: IngestResult) -> tuple[list[tuple[
     return good, dropped
 
 
-def _require_few_corrupt(broken: Sequence[Excluded], *, num_files: int, max_share: float) -> None:
+def _require_few_corrupt(broken: Sequence[Excluded], *, num_files: int, max_fraction: float) -> None:
     files = {(drop.source, drop.path): drop for drop in broken if drop.reason in CORRUPT_REASONS}
-    if len(files) > max_share * num_files:
+    if len(files) > max_fraction * num_files:
         first = "\n  ".join(f"{d.source}: {d.path}: {d.reason} ({d.detail})" for d in list(files.values())[:5])
         raise DataError(
-            f"{len(files)} of {num_files} files are broken, more than merge.max_broken_share = {max_share} allows: "
+            f"{len(files)} of {num_files} files are broken, more than merge.max_corrupt_fraction = {max_fraction} allows: "
             f"{_reasons(files.values())}. The first ones:\n  {first}\n"
-            "look at these files; mend the source, or raise merge.max_broken_share"
+            "look at these files; mend the source, or raise merge.max_corrupt_fraction"
         )
 
 

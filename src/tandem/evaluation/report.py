@@ -1,10 +1,9 @@
 """Score models on one split: whole and with limits, against one another, by class, source and size."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -13,31 +12,24 @@ from tandem.evaluation import selective
 from tandem.evaluation.calibration import ece_under_calibration, reliability
 from tandem.evaluation.metrics import confusion, precision_recall_f1, softmax
 from tandem.evaluation.scores import probs_of, score
+from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import read_csv
 from tandem.tables.samples import Samples
 
 _SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
 
 
-@dataclass(frozen=True)
-class Settings:
-    """draws: sets drawn for limits, from the seed. max_error: share of wrong predictions wanted among those kept."""
-
-    draws: int
-    max_error: float
-    seed: int
-
-    @classmethod
-    def from_params(cls, section: Mapping[str, Any]) -> "Settings":
-        """The settings of the section `evaluate`, less what is of other splits."""
-        return cls(**{key: value for key, value in section.items() if key != "seeds"})
-
-
-def score_with_intervals(logits: np.ndarray, samples: Samples, *, split: str, settings: Settings) -> dict[str, object]:
+def score_with_intervals(
+    logits: np.ndarray, samples: Samples, *, split: str, settings: EvaluateSettings
+) -> dict[str, object]:
     """score, and as "interval" the limits of its first four at a level of 95 %, by a bootstrap over groups."""
     target, probs = probs_of(logits, samples, split)
     limits = intervals.score_intervals(
-        target=target, probs=probs, groups=samples.groups(split), num_resamples=settings.draws, seed=settings.seed
+        target=target,
+        probs=probs,
+        groups=samples.groups(split),
+        num_resamples=settings.num_resamples,
+        seed=settings.seed,
     )
     return {
         **score(logits, samples, split=split),
@@ -46,7 +38,7 @@ def score_with_intervals(logits: np.ndarray, samples: Samples, *, split: str, se
 
 
 def compare(
-    logits: np.ndarray, other: np.ndarray, samples: Samples, *, split: str, settings: Settings
+    logits: np.ndarray, other: np.ndarray, samples: Samples, *, split: str, settings: EvaluateSettings
 ) -> dict[str, object]:
     """Scores of logits minus those of other, both (N, C), with limits and p values, and McNemar's test."""
     target, probs = probs_of(logits, samples, split)
@@ -56,7 +48,7 @@ def compare(
         probs=probs,
         other_probs=others,
         groups=samples.groups(split),
-        num_resamples=settings.draws,
+        num_resamples=settings.num_resamples,
         seed=settings.seed,
     )
     test = intervals.mcnemar(target=target, predicted=probs.argmax(axis=1), other_predicted=others.argmax(axis=1))
@@ -76,9 +68,11 @@ def selective_scores(logits: np.ndarray, samples: Samples, *, split: str, max_er
     return asdict(selective.at_threshold(target=target, probs=probs, threshold=threshold))
 
 
-def ece_expected_if_calibrated(probs: np.ndarray, ids: Sequence[str], *, settings: Settings) -> dict[str, float]:
+def ece_expected_if_calibrated(
+    probs: np.ndarray, ids: Sequence[str], *, settings: EvaluateSettings
+) -> dict[str, float]:
     """Mean and highest (of 95 %) expected calibration error that probs (n, C) have by chance if they are calibrated."""
-    errors = ece_under_calibration(probs=probs, ids=ids, num_resamples=settings.draws, seed=settings.seed)
+    errors = ece_under_calibration(probs=probs, ids=ids, num_resamples=settings.num_resamples, seed=settings.seed)
     return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
 
 
@@ -88,7 +82,7 @@ def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, d
     table = confusion(target=target, predicted=predicted, num_classes=len(samples.class_names))
     values = zip(samples.class_names, *precision_recall_f1(table), table.sum(axis=1), strict=True)
     return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "images": int(count)}
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(count)}
         for name, precision, recall, f1, count in values
     }
 
@@ -126,7 +120,7 @@ def report(
     singles: Sequence[str],
     split: str,
     min_sides: np.ndarray,
-    settings: Settings,
+    settings: EvaluateSettings,
 ) -> dict[str, object]:
     """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
     one that the selected model is held against. short_sides: (N,) px.
@@ -139,7 +133,7 @@ def report(
         "selected": {
             "model": selected,
             **models[selected],
-            "ece_by_chance": ece_expected_if_calibrated(
+            "ece_expected_if_calibrated": ece_expected_if_calibrated(
                 probs_of(own, samples, split)[1], _ids(samples, split), settings=settings
             ),
         },
@@ -148,10 +142,10 @@ def report(
             **compare(own, logits[best], samples, split=split, settings=settings),
         },
         "models": models,
-        "reject": selective_scores(own, samples, split=split, max_error=settings.max_error),
+        "selective": selective_scores(own, samples, split=split, max_error=settings.max_error),
         "classes": by_class(own, samples, split=split),
         "sources": by_source(own, samples, split=split),
-        "sizes": by_min_side(own, samples, split=split, min_sides=min_sides),
+        "by_min_side": by_min_side(own, samples, split=split, min_sides=min_sides),
         "images": len(samples.rows(split)),
         "groups": len(set(samples.groups(split))),
     }
@@ -178,11 +172,17 @@ def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dic
     ]
 
 
-def curves(paths: Mapping[str, Path]) -> list[dict[str, str]]:
-    """The curves of all models as one table with a column `model`. paths: model -> its curves.csv.
+def model_folders(names_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:
+    """Model -> the folder that holds its logits and curves. names_in: folder -> the models in it."""
+    return {name: folder / name for folder, names in names_in.items() for name in names}
 
-    A model that was not trained, such as a mean of others, has no such file and no rows.
+
+def training_curves(folders: Mapping[str, Path]) -> list[dict[str, str]]:
+    """The curves of all models as one table with a column `model`. folders: model -> its folder.
+
+    A model that was not trained, such as a mean of others, has no curves.csv and no rows.
     """
+    paths = {name: folder / "curves.csv" for name, folder in folders.items()}
     return [{"model": name, **row} for name, path in paths.items() if path.is_file() for row in read_csv(path)]
 
 

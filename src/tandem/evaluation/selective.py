@@ -9,12 +9,12 @@ import numpy as np
 class RiskCoverage:
     """What happens if only predictions of at least `threshold` are kept.
 
-    coverage: the share that is kept. error: the share of those that is wrong; None where nothing is kept.
+    coverage: the share that is kept. selective_risk: the share of those that is wrong; None where nothing is kept.
     """
 
     threshold: float
     coverage: float
-    error: float | None
+    selective_risk: float | None
 
 
 def risk_coverage(*, target: np.ndarray, probs: np.ndarray) -> list[RiskCoverage]:
@@ -32,7 +32,7 @@ def risk_coverage(*, target: np.ndarray, probs: np.ndarray) -> list[RiskCoverage
 def threshold_for(*, target: np.ndarray, probs: np.ndarray, max_error: float) -> float:
     """The lowest confidence from which on at most max_error of these rows is wrong; 1 if there is none."""
     points = risk_coverage(target=target, probs=probs)
-    return min((point.threshold for point in points if (point.error or 0.0) <= max_error), default=1.0)
+    return min((point.threshold for point in points if (point.selective_risk or 0.0) <= max_error), default=1.0)
 
 
 def at_threshold(*, target: np.ndarray, probs: np.ndarray, threshold: float) -> RiskCoverage:

@@ -9,7 +9,9 @@ import numpy as np
 from tqdm import tqdm
 
 from tandem.errors import CorruptImageError, DataError
+from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines.engine import Engine
+from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.decode import Resize
 from tandem.images.transforms import fill_transformed
 
@@ -22,21 +24,27 @@ def extract(
     paths: Sequence[Path],
     *,
     engine: Engine,
-    size_px: int,
-    resize: Resize,
-    views: int = 1,
+    settings: ExtractSettings,
     batch_size: int,
     workers: int,
     name: str,
 ) -> Iterator[np.ndarray]:
-    """Yield (n, views, dim) float32 rows in the order of paths, a few at a time. paths: images that the merge wrote.
+    """Yield (n, tta_views, dim) float32 features in the order of paths, a few at a time. paths: images that the merge wrote.
 
     At most a few batches of decoded images are held at once, however many paths there are. name: of the backbone.
     """
-    batches = iter_batches(paths, size_px=size_px, resize=resize, views=views, batch_size=batch_size, workers=workers)
+    views = settings.tta_views
+    batches = iter_batches(
+        paths,
+        size_px=settings.size_px,
+        resize=settings.resize,
+        tta_views=views,
+        batch_size=batch_size,
+        workers=workers,
+    )
     left: list[np.ndarray] = []
     with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="image", disable=None) as bar:
-        for rows in engine.rows(batches):
+        for rows in engine.embed(batches):
             left += list(rows)
             whole = len(left) // views
             if whole:
@@ -45,20 +53,35 @@ def extract(
             bar.update(whole)
 
 
+def describe(
+    backbone: Backbone, weights: BackboneSettings, settings: ExtractSettings, *, engine: Engine
+) -> dict[str, object]:
+    """How features were made, to be written beside them."""
+    return {
+        "backbone": backbone.name,
+        "weights": weights.weights,
+        "weights_sha256": backbone.digest,
+        "engine": engine.name,
+        "size_px": settings.size_px,
+        "resize": settings.resize,
+        "tta_views": settings.tta_views,
+    }
+
+
 def iter_batches(
-    paths: Sequence[Path], *, size_px: int, resize: Resize, views: int = 1, batch_size: int, workers: int
+    paths: Sequence[Path], *, size_px: int, resize: Resize, tta_views: int = 1, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead.
 
-    views: see tandem.images.transforms; those of one image follow one another, and are in one batch.
+    tta_views: see tandem.images.transforms; those of one image follow one another, and are in one batch.
     """
-    count = max(1, batch_size // views)
+    count = max(1, batch_size // tta_views)
     num_ahead = max(_BATCHES_AHEAD, -(-_AHEAD_A_WORKER * workers // batch_size))
     waiting: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), count):
             batch = paths[start : start + count]
-            out = np.empty((len(batch), views, size_px, size_px, 3), np.uint8)
+            out = np.empty((len(batch), tta_views, size_px, size_px, 3), np.uint8)
             parts = (slice(at, at + _A_TASK) for at in range(0, len(batch), _A_TASK))
             waiting.append((out, [pool.submit(_read, batch[part], out[part], resize) for part in parts]))
             if len(waiting) > num_ahead:

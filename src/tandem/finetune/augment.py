@@ -2,45 +2,30 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
 import numpy as np
 import torch
 from torch.nn import functional
 from torchvision.transforms.v2 import functional as operations
 
-Mix = Literal["none", "mixup", "cutmix"]
+from tandem.finetune.settings import AugmentSettings, Mix
+
 _RATIOS = (3 / 4, 4 / 3)  # of a crop's sides, as torchvision's RandomResizedCrop
 _MIXUP_ALPHA = 0.2  # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; CutMix draws evenly
 _GRAY = (0.299, 0.587, 0.114)  # ITU-R 601
 
 
-@dataclass(frozen=True)
-class Augment:
-    """scale: least share of the area that a crop keeps. flip: mirrored or not, evenly.
-
-    color: brightness, contrast and saturation are each multiplied by a factor within 1 +- color. rand_operations: of
-    RandAugment, before all that.
-    """
-
-    scale: float
-    flip: bool
-    color: float
-    rand_operations: int = 0
-
-
-def augment(pixels: torch.Tensor, *, size_px: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
+def augment(pixels: torch.Tensor, *, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> torch.Tensor:
     """(n, H, W, 3) uint8 to (n, size_px, size_px, 3) float32 in 0..255; each image is drawn on its own."""
     images = pixels.permute(0, 3, 1, 2)
-    if settings.rand_operations:
-        images = rand_augment(images, num_operations=settings.rand_operations, rng=rng)
+    if settings.rand_augment_ops:
+        images = rand_augment(images, num_operations=settings.rand_augment_ops, rng=rng)
     images = images.float()
     boxes = _to_device_of(_boxes(len(images), settings, rng), images)
     grid = functional.affine_grid(boxes, [len(images), 3, size_px, size_px], align_corners=False)
     cropped = functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
-    varied = _color_jittered(cropped, settings.color, rng)
+    varied = _color_jittered(cropped, settings.color_jitter, rng)
     return varied.permute(0, 2, 3, 1).contiguous()  # channels last, in which convolutions are fast
 
 
@@ -63,9 +48,9 @@ def mix(
     return mixed, share * targets + (1 - share) * targets[other]
 
 
-def _boxes(count: int, settings: Augment, rng: np.random.Generator) -> torch.Tensor:
+def _boxes(count: int, settings: AugmentSettings, rng: np.random.Generator) -> torch.Tensor:
     """(count, 2, 3) affine maps from the crop's [-1, 1] to the image's, mirrored where so drawn."""
-    area = rng.uniform(settings.scale, 1, count)
+    area = rng.uniform(settings.min_scale, 1, count)
     ratio = np.exp(rng.uniform(np.log(_RATIOS[0]), np.log(_RATIOS[1]), count))
     width, height = np.minimum(np.sqrt(area * ratio), 1), np.minimum(np.sqrt(area / ratio), 1)
     mirrored = np.where(rng.random(count) < 0.5, -1, 1) if settings.flip else np.ones(count)

@@ -1,6 +1,6 @@
 """Features of a backbone for the models: its frozen ones as they are, or those of a fine-tuned copy of it.
 
-Without a unfrozen layer nothing is computed and no torch is loaded.
+Without an unfrozen layer nothing is computed and no torch is loaded.
 """
 
 import shutil
@@ -12,11 +12,11 @@ from tandem.training.loggers import EpochLogger, ignore_epoch
 
 
 def finetune(
-    job: FinetuneJob, folder: Path, *, recovery: Path, on_epoch: EpochLogger = ignore_epoch
+    job: FinetuneJob, folder: Path, *, checkpoints_dir: Path, on_epoch: EpochLogger = ignore_epoch
 ) -> dict[str, float]:
-    """Write `folder` (rows.npy, ids.txt, meta.json; backbone.pt, head.pt and curves.csv if tuned); what there is to tell.
+    """Write `folder` (features.npy, ids.txt, meta.json; backbone.pt, head.pt and curves.csv if tuned); what there is to tell.
 
-    recovery: where the state of a training lies that was killed, and its scratch. on_epoch: see pixel_descent.fit.
+    checkpoints_dir: where the state of a training lies that was killed, and its scratch. on_epoch: see loop.fit_images.
     """
     if job.num_layers == 0:
         with atomic_dir(folder) as temporary:
@@ -24,5 +24,5 @@ def finetune(
         return {"trainable_backbone_layers": 0}
     from tandem.finetune import tune  # torch costs seconds, and a frozen backbone needs none of it
 
-    told = tune.tune(job, folder, recovery_dir=recovery, on_epoch=on_epoch)
+    told = tune.tune(job, folder, checkpoints_dir=checkpoints_dir, on_epoch=on_epoch)
     return {"trainable_backbone_layers": job.num_layers, **told}

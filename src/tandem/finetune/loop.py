@@ -24,7 +24,8 @@ from tandem.finetune import checkpoints
 from tandem.finetune.augment import augment, mix
 from tandem.finetune.layers import interpolate_weights, set_train_mode, warmup_cosine
 from tandem.finetune.prefetch import Prefetcher, to_device
-from tandem.finetune.trainer import FinetuneSettings, Trainer
+from tandem.finetune.settings import FinetuneSettings
+from tandem.finetune.trainer import Trainer
 from tandem.seeding import repeatable, seeded
 from tandem.training.early_stopping import class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
@@ -118,7 +119,7 @@ def stepper(training: Trainer, targets: torch.Tensor, device: torch.device) -> _
     """
     settings = training.settings
     weight = None
-    if settings.balance == "loss":
+    if training.balance == "loss":
         weight = torch.from_numpy(class_weights(targets.numpy(), int(targets.max()) + 1)).to(device)
     is_half = settings.precision == "bfloat16" or (settings.precision == "auto" and computes_bfloat16(device))
     step = partial(training.step, weight=weight, is_half=is_half)
@@ -131,7 +132,7 @@ def _train_epoch(
     """Mean loss, top-1 accuracy, seconds that were waited for batches, and steps."""
     settings = training.settings
     set_train_mode(training.model, [training.model[1], *training.unfrozen.modules])
-    order = _full_batches(train.targets, settings, number)
+    order = _full_batches(train.targets, training, number)
     fed = Prefetcher(_batches_of(train, order, settings, number, device), device)
     total_loss, num_right = torch.zeros((), device=device), torch.zeros((), device=device)
     rate = partial(warmup_cosine, epochs=settings.epochs, warmup_epochs=settings.warmup_epochs)
@@ -156,10 +157,11 @@ def _batches_of(
         yield mix(varied, targets, kind=settings.mix, rng=rng)
 
 
-def _full_batches(targets: torch.Tensor, settings: FinetuneSettings, number: int) -> list[torch.Tensor]:
+def _full_batches(targets: torch.Tensor, training: Trainer, number: int) -> list[torch.Tensor]:
     """The batches of an epoch, without a smaller last one if there are others: BatchNorm cannot do with one image."""
+    settings, balance = training.settings, training.balance
     generator = torch.Generator().manual_seed(_seed(settings, number))
-    drawn = list(batches(targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator))
+    drawn = list(batches(targets, balance=balance, batch_size=settings.batch_size, generator=generator))
     return [batch for batch in drawn if len(batch) == settings.batch_size] or drawn
 
 

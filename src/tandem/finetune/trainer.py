@@ -2,60 +2,35 @@
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from itertools import chain, compress
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from tandem.finetune.augment import Augment, Mix
 from tandem.finetune.layers import TrainableLayers, parameter_groups
-from tandem.training.early_stopping import Balance
+from tandem.finetune.settings import FinetuneSettings
 from tandem.training.loggers import Epoch
-
-
-@dataclass(frozen=True)
-class FinetuneSettings:
-    """lr: of the head at its highest, see unfreezing.parameter_groups. size_px: of the crops that are trained on.
-
-    keep: the epoch of lowest validation loss, or the last. patience: of keeping the best, epochs without a lower loss.
-    warmup_epochs: lr rises, then falls by a cosine. ema_decay: of the averaged weights, a step. clip_norm: longest
-    gradient. wise_alpha: see unfreezing.between. mix, augment: see augmentation. precision: "auto" is bfloat16 where there
-    are units for it. balance: see progress.Settings.
-    """
-
-    lr: float
-    layer_decay: float
-    batch_size: int
-    epochs: int
-    keep: Literal["best", "last"]
-    patience: int
-    warmup_epochs: int
-    weight_decay: float
-    label_smoothing: float
-    ema_decay: float
-    clip_norm: float
-    wise_alpha: float
-    probe_first: bool
-    mix: Mix
-    augment: Augment
-    size_px: int
-    precision: Literal["auto", "float32", "bfloat16"]
-    seed: int
-    balance: Balance
+from tandem.training.settings import Balance
 
 
 class Trainer:
     """What changes from step to step: weights, their average, the optimizer, the curve, the weights kept so far."""
 
     def __init__(
-        self, backbone: nn.Module, head: nn.Module, unfrozen: TrainableLayers, settings: FinetuneSettings
+        self,
+        backbone: nn.Module,
+        head: nn.Module,
+        unfrozen: TrainableLayers,
+        settings: FinetuneSettings,
+        *,
+        balance: Balance,
     ) -> None:
         self.model = nn.Sequential(backbone, head)
         self.start = copy.deepcopy(self.model.state_dict())
-        self.unfrozen, self.settings = unfrozen, settings
+        self.unfrozen, self.settings, self.balance = unfrozen, settings, balance
         groups = parameter_groups(
             head, unfrozen, lr=settings.lr, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay
         )

@@ -13,15 +13,15 @@ from torch import nn
 
 from tandem.features import extract as extraction
 from tandem.features.backbones import backbone as backbones
-from tandem.features.backbones.backbone import RANDOM, Backbone
+from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines import engine as engines
-from tandem.files import atomic_dir, atomic_file, sha256, write_table
+from tandem.features.settings import RANDOM
+from tandem.files import atomic_dir, atomic_file, sha256, write_csv
 from tandem.finetune import checkpoints
 from tandem.finetune import layers as unfreezing
-from tandem.finetune.augment import Augment
 from tandem.finetune.job import FinetuneJob
 from tandem.finetune.loop import ImageSet, fit_images
-from tandem.finetune.trainer import FinetuneSettings, Trainer
+from tandem.finetune.trainer import Trainer
 from tandem.images.loader import cache_pixels
 from tandem.seeding import seeded
 from tandem.tables.features import load_features, write_features
@@ -29,28 +29,23 @@ from tandem.tables.splits import require_every_class, stratified_group_folds
 from tandem.training import logistic, networks
 from tandem.training.loggers import EpochLogger, ignore_epoch
 
-_STATE = 2  # of what a killed training left: one of another layout is not gone on with
-_CACHED_SHARE = 8 / 7  # side of a cached image over that of a crop, as of torchvision's 256 and 224
-
-
-def settings_of(job: FinetuneJob) -> FinetuneSettings:
-    """The settings of the training."""
-    return FinetuneSettings(**{**job.settings, "augment": Augment(**job.settings["augment"]), "balance": job.balance})
+_STATE = 3  # of what a killed training left: one of another layout is not gone on with
+_CACHED_FRACTION = 8 / 7  # side of a cached image over that of a crop, as of torchvision's 256 and 224
 
 
 def tune(
-    job: FinetuneJob, folder: Path, *, recovery_dir: Path, on_epoch: EpochLogger = ignore_epoch
+    job: FinetuneJob, folder: Path, *, checkpoints_dir: Path, on_epoch: EpochLogger = ignore_epoch
 ) -> dict[str, float]:
-    """Write rows.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
-    samples, settings = job.samples, settings_of(job)
+    """Write features.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
+    samples = job.samples
     parts = [sample.split for sample in samples.samples]
     require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
-    device = engines.select_device(job.runtime["device"])
-    backbone, head = start_trainer(job, settings)
-    scratch = checkpoints.checkpoint_dir(recovery_dir, checkpoint_key(job, backbone, device=device))
-    unfrozen = unfreezing.unfreeze(backbone.net, job.num_layers, size_px=job.size_px)
-    training = Trainer(backbone.net, head, unfrozen, settings)
-    train, val = load_images(job, settings, scratch)
+    device = engines.select_device(job.device)
+    backbone, head = start_trainer(job)
+    scratch = checkpoints.checkpoint_dir(checkpoints_dir, checkpoint_key(job, backbone, device=device))
+    unfrozen = unfreezing.unfreeze(backbone.net, job.num_layers, size_px=job.extract.size_px)
+    training = Trainer(backbone.net, head, unfrozen, job.finetune, balance=job.train.balance)
+    train, val = load_images(job, scratch)
     fit_images(training, train=train, val=val, device=device, scratch=scratch, name=job.name, on_epoch=on_epoch)
     _write(job, training, backbone, folder)
     rmtree(scratch)
@@ -69,24 +64,27 @@ def finetune_summary(training: Trainer) -> dict[str, float]:
     }
 
 
-def start_trainer(job: FinetuneJob, settings: FinetuneSettings) -> tuple[Backbone, nn.Module]:
+def start_trainer(job: FinetuneJob) -> tuple[Backbone, nn.Module]:
     """The backbone as it is before the first step, and a head: a probe of its frozen features, or a fresh one.
 
     Features of random weights say too little to begin from, and those that were extracted have another end.
     """
     backbone = backbones.load_backbone(
-        job.name, **job.weights, seed=job.weights_seed, size_px=job.size_px, early_exit=False
+        job.name, job.backbone, seed=job.extract.seed, size_px=job.extract.size_px, early_exit=False
     )
+    settings = job.finetune
     x, targets = load_features(job.extracted, ids=job.samples.ids).x, job.samples.targets("train")
     num_classes = len(job.samples.class_names)
-    if job.weights["weights"] == RANDOM:
+    if job.backbone.weights == RANDOM:
         with seeded(settings.seed):
             return backbone, nn.Linear(backbone.dim, num_classes)
     rows = np.asarray(x[job.samples.rows("train")])
-    if not settings.probe_first:
+    if not settings.lp_ft:
         return backbone, networks.linear_head(torch.from_numpy(rows), num_classes, dropout=0.0, seed=settings.seed)
-    balanced = job.balance != "none"
-    fold_of = stratified_group_folds(targets, job.samples.groups("train"), num_folds=job.folds, seed=settings.seed)
+    balanced = job.train.balance != "none"
+    fold_of = stratified_group_folds(
+        targets, job.samples.groups("train"), num_folds=job.train.folds, seed=settings.seed
+    )
     return backbone, networks.logistic_head(logistic.fit_cv(rows, targets, fold_of, balanced=balanced).head)
 
 
@@ -97,12 +95,13 @@ def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device
         "state": _STATE,
         "name": job.name,
         "layers": job.num_layers,
-        "settings": asdict(settings_of(job)),
-        "folds": job.folds,
-        "size_px": job.size_px,
-        "resize": job.resize,
+        "settings": asdict(job.finetune),
+        "balance": job.train.balance,
+        "folds": job.train.folds,
+        "size_px": job.extract.size_px,
+        "resize": job.extract.resize,
         "weights": backbone.digest,
-        "features": sha256(job.extracted / "rows.npy"),
+        "features": sha256(job.extracted / "features.npy"),
         "classes": job.samples.class_names,
         "samples": samples,
         "torch": [torch.__version__, device.type, torch.get_num_threads()],
@@ -110,17 +109,22 @@ def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def load_images(job: FinetuneJob, settings: FinetuneSettings, scratch: Path) -> tuple[ImageSet, ImageSet]:
+def load_images(job: FinetuneJob, scratch: Path) -> tuple[ImageSet, ImageSet]:
     """Those of train, somewhat larger than the crops that are drawn of them, and those of validation as extracted."""
-    sizes = {"train": round(settings.size_px * _CACHED_SHARE), "val": job.size_px}
+    sizes = {"train": round(job.finetune.size_px * _CACHED_FRACTION), "val": job.extract.size_px}
     train, val = (_cached(job, split, size_px, scratch / f"{split}.npy") for split, size_px in sizes.items())
     return train, val
 
 
 def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
     rows = job.samples.rows(split)
-    knobs = {key: job.runtime[key] for key in ("batch_size", "workers")}
-    decoded = extraction.iter_batches([job.images[row] for row in rows], size_px=size_px, resize=job.resize, **knobs)
+    decoded = extraction.iter_batches(
+        [job.images[row] for row in rows],
+        size_px=size_px,
+        resize=job.extract.resize,
+        batch_size=job.batch_size,
+        workers=job.workers,
+    )
     pixels = cache_pixels(path, decoded, count=len(rows), size_px=size_px)
     return ImageSet(pixels, torch.from_numpy(job.samples.targets(split)))
 
@@ -128,25 +132,32 @@ def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
 def _write(job: FinetuneJob, training: Trainer, frozen: Backbone, folder: Path) -> None:
     net, head = training.model
     tuned = Backbone(job.name, net.requires_grad_(False), frozen.dim, backbones.state_digest(net))
-    origin = {"backbone": job.name, "weights": job.weights["weights"], "weights_sha256": tuned.digest}
+    origin = {"backbone": job.name, "weights": job.backbone.weights, "weights_sha256": tuned.digest}
     meta = {**origin, **_transform(job), "trainable_backbone_layers": job.num_layers}
     with atomic_dir(folder) as temporary:
         _write_rows(job, tuned, temporary, meta)
         for stem, module in {"backbone": net, "head": head}.items():
             with atomic_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
                 torch.save({key: value.cpu() for key, value in module.state_dict().items()}, file)
-        write_table(temporary / "curves.csv", [asdict(epoch) for epoch in training.curve])
+        write_csv(temporary / "curves.csv", [asdict(epoch) for epoch in training.curve])
 
 
 def _write_rows(job: FinetuneJob, tuned: Backbone, folder: Path, meta: dict[str, object]) -> None:
     """As the stage extract does, by the same engine."""
-    batch_size, device = job.runtime["batch_size"], job.runtime["device"]
-    engine = engines.start_engine(tuned, engine=job.engine, size_px=job.size_px, batch_size=batch_size, device=device)
-    knobs = {"batch_size": batch_size, "workers": job.runtime["workers"]}
-    rows = extraction.extract(job.images, engine=engine, name=job.name, **_transform(job), **knobs)
+    engine = engines.start_engine(
+        tuned,
+        engine=job.extract.engine,
+        size_px=job.extract.size_px,
+        batch_size=job.batch_size,
+        device=job.device,
+    )
+    rows = extraction.extract(
+        job.images, engine=engine, settings=job.extract, batch_size=job.batch_size, workers=job.workers, name=job.name
+    )
     made = {**meta, "engine": engine.name}
-    write_features(folder, ids=job.samples.ids, dim=tuned.dim, views=job.views, batches=rows, meta=made)
+    write_features(folder, ids=job.samples.ids, dim=tuned.dim, tta_views=job.extract.tta_views, batches=rows, meta=made)
 
 
 def _transform(job: FinetuneJob) -> dict[str, Any]:
-    return {"size_px": job.size_px, "resize": job.resize, "views": job.views}
+    extract = job.extract
+    return {"size_px": extract.size_px, "resize": extract.resize, "tta_views": extract.tta_views}

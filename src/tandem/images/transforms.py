@@ -40,9 +40,9 @@ TTA_VIEWS = (
 )
 
 
-def load_transformed(data: bytes, *, size_px: int, resize: Resize, views: int = 1) -> np.ndarray:
-    """(views, size_px, size_px, 3) uint8 of an image of any size. Raises BrokenImage as images.decode does."""
-    out = np.empty((views, size_px, size_px, 3), np.uint8)
+def load_transformed(data: bytes, *, size_px: int, resize: Resize, tta_views: int = 1) -> np.ndarray:
+    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises BrokenImage as images.decode does."""
+    out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
     fill_transformed(data, out, resize=resize)
     return out
 

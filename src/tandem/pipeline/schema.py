@@ -1,399 +1,209 @@
-"""What `params.yaml` may say. Read by the `check` stage and the command line alone: a change here reruns no work."""
+"""`params.yaml` as a whole, checked. Read by the `check` stage and the command line alone: a change reruns no work.
+
+The sections are the settings of the rooms; pydantic checks the values against their annotations.
+"""
 
 import difflib
+import json
 import re
-from collections.abc import Mapping
-from pathlib import PurePosixPath
-from typing import Annotated, Any, Literal, Self
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from typing import Annotated, Any, get_args, get_type_hints
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from annotated_types import MinLen
+from pydantic import TypeAdapter, ValidationError
 
+from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.datasets.labels import label_map
+from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.errors import DataError, ParamsError
-from tandem.training.loggers import LoggerName, require_logger
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Positive = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(ge=1)]
-Seed = Annotated[int, Field(ge=0)]
-Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-_TWO_NAMES = r"\w[\w-]*/\w[\w.-]*"
-Name = Annotated[str, Field(pattern="^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-
-
-class Section(BaseModel):
-    """A section knows its keys, and takes no others."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _keys_are_known(cls, section: Any) -> Any:
-        for key in section if isinstance(section, Mapping) else ():
-            if key not in cls.model_fields:
-                close = difflib.get_close_matches(str(key), cls.model_fields, n=1)
-                hint = f"did you mean {close[0]!r}? " if close else ""
-                raise ValueError(
-                    f"{key!r} is not a parameter here; {hint}allowed: {', '.join(sorted(cls.model_fields))}"
-                )
-        return section
-
-
-class Sample(Section):
-    """The embedded images, drawn from a seed."""
-
-    manner: Literal["kaggle", "roboflow"]
-    seed: Seed
-
-
-class Archive(Section):
-    """A local zip, tar or folder."""
-
-    path: str
-    sha256: Sha256 | None = None
-
-
-class Kaggle(Section):
-    """A dataset of kaggle.com."""
-
-    dataset: str
-    version: Count
-    sha256: Sha256 | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_pinned(cls, section: Any) -> Any:
-        page = "https://www.kaggle.com/datasets/{}"
-        return _pinned(section, "dataset", "owner/slug", f"{page}: the Data Explorer there names it")
-
-
-class Roboflow(Section):
-    """A version of a project of roboflow.com."""
-
-    project: str
-    version: Count
-    format: Annotated[str, Field(pattern="^[A-Za-z0-9_-]+$")]
-    tree_sha256: Sha256 | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_pinned(cls, section: Any) -> Any:
-        page = "https://universe.roboflow.com/{}"
-        return _pinned(section, "project", "workspace/project", f"{page}: it ends the address of each version's page")
-
-
-def _pinned(section: Any, key: str, form: str, where: str) -> Any:
-    """The section as it is, if its name is of the form and its version a whole number. where: to find the latter."""
-    if not isinstance(section, Mapping) or key not in section:
-        return section
-    name, version = section[key], section.get("version")
-    if not re.fullmatch(_TWO_NAMES, str(name)):
-        raise ValueError(f"{key} is {name!r}; write it as {form}, the end of its page's address")
-    if type(version) is not int or version < 1:
-        found = "missing" if version is None else repr(version)
-        raise ValueError(
-            f"version is {found}; a whole number from 1 on is needed, so that the same data comes again. "
-            f"Look it up at {where.format(name)}"
-        )
-    return section
-
-
-class Boxes(Section):
-    """How to read a detection export."""
-
-    use: Literal["whole", "crop"]
-    margin: Share
-    min_side_px: Count
-
-
-class Source(Section):
-    """Where images come from; the key named like the kind says which."""
-
-    kind: Literal["sample", "archive", "kaggle", "roboflow"]
-    sample: Sample | None = None
-    archive: Archive | None = None
-    kaggle: Kaggle | None = None
-    roboflow: Roboflow | None = None
-    format: Literal["auto", "class_folders", "roboflow_folder", "yolo", "coco"]
-    boxes: Boxes | None = None
-
-    @model_validator(mode="after")
-    def _kind_is_described(self) -> Self:
-        given = {kind for kind in ("sample", "archive", "kaggle", "roboflow") if getattr(self, kind) is not None}
-        if given != {self.kind}:
-            raise ValueError(f"kind {self.kind} needs the key {self.kind}, and no other kind's; it has {sorted(given)}")
-        return self
-
-
-class Augment(Section):
-    """How far the images of a fine-tune are varied."""
-
-    scale: Annotated[float, Field(gt=0, le=1)]
-    flip: bool
-    color: Annotated[float, Field(ge=0, lt=1)]
-    rand_operations: Annotated[int, Field(ge=0, le=10)]
-
-
-class Finetune(Section):
-    """How unfrozen layers are trained."""
-
-    lr: Positive
-    layer_decay: Annotated[float, Field(gt=0, le=1)]
-    batch_size: Annotated[int, Field(ge=2)]
-    epochs: Count
-    keep: Literal["best", "last"]
-    patience: Count
-    warmup_epochs: Annotated[int, Field(ge=0)]
-    weight_decay: Annotated[float, Field(ge=0)]
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)]
-    ema_decay: Annotated[float, Field(ge=0, lt=1)]
-    clip_norm: Positive
-    wise_alpha: Annotated[float, Field(ge=0, le=1)]
-    probe_first: bool
-    mix: Literal["none", "mixup", "cutmix"]
-    augment: Augment
-    size_px: Annotated[int, Field(ge=32, le=1024)]
-    precision: Literal["auto", "float32", "bfloat16"]
-    seed: Seed
-
-
-class Train(Section):
-    """How heads are trained, and how many layers below them: of every backbone, or by name."""
-
-    trainable_backbone_layers: int | dict[str, int]
-    head: Literal["linear", "logistic", "mlp"]
-    lr: Positive
-    batch_size: Count
-    epochs: Count
-    patience: Count
-    weight_decay: Annotated[float, Field(ge=0)]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    scheduler: Literal["plateau", "cosine", "none"]
-    balance: Literal["sampler", "loss", "none"]
-    folds: Annotated[int, Field(ge=2, le=100)]
-    seed: Seed
-
-    @field_validator("trainable_backbone_layers", mode="plain")
-    @classmethod
-    def _are_counts(cls, value: Any) -> Any:
-        counts = list(value.values()) if isinstance(value, dict) else [value]
-        if not all(type(count) is int and 0 <= count <= 5 for count in counts):
-            raise ValueError(
-                f"{value!r} is given; a whole number from 0 (frozen) to 5 (all) is needed, or one by backbone"
-            )
-        return value
-
-
-class LabelsOfSource(Section):
-    """Aliases that hold in one source alone."""
-
-    classes: dict[str, list[str]]
-    ignore: list[str]
-
-
-class Labels(Section):
-    """Class -> aliases, and labels that are left out."""
-
-    classes: Annotated[dict[Annotated[str, Field(min_length=1)], list[str]], Field(min_length=2)]
-    ignore: list[str]
-    by_source: dict[str, LabelsOfSource]
-
-    @model_validator(mode="after")
-    def _aliases_are_unique(self) -> Self:
-        try:
-            label_map(**self.model_dump())
-        except DataError as error:
-            raise ValueError(str(error)) from None
-        return self
-
-
-class Merge(Section):
-    """Which images are refused, and how many may be."""
-
-    min_side_px: Count
-    max_pixels: Count
-    max_broken_share: Share
-
-
-class Weights(Section):
-    """`random`, a name of torchvision's, or a file with its digest. architecture: of a backbone with another name."""
-
-    weights: Annotated[str, Field(min_length=1)]
-    sha256: Sha256 | None = None
-    architecture: Annotated[str, Field(min_length=1)] | None = None
-
-    @model_validator(mode="after")
-    def _file_is_pinned(self) -> Self:
-        is_file = len(PurePosixPath(self.weights).parts) > 1 or PurePosixPath(self.weights).suffix != ""
-        if is_file and self.sha256 is None:
-            raise ValueError(f"weights {self.weights!r} is a file: state its sha256 beside it (sha256sum prints it)")
-        if self.sha256 is not None and not is_file:
-            raise ValueError(f"sha256 belongs to a file of weights, and {self.weights!r} is none; leave it out")
-        return self
-
-
-class Extract(Section):
-    """The one transform, what computes, and the seed of random weights."""
-
-    size_px: Annotated[int, Field(ge=32, le=1024)]
-    resize: Literal["squash", "crop"]
-    views: Annotated[int, Field(ge=1, le=10)]
-    engine: Literal["auto", "reference"]
-    seed: Seed
-
-
-class Nearness(Section):
-    """When two images are near: least cosine, most differing bits of 256."""
-
-    similarity: Annotated[float, Field(gt=0, le=1)]
-    hash_bits: Annotated[int, Field(ge=0, le=127)]
-
-
-class Candidates(Nearness):
-    """Pairs to look at: those that are near, and each image with its nearest."""
-
-    neighbors: Annotated[int, Field(ge=0, le=100)]
-
-
-class Fractions(Section):
-    """Share of the groups in each split."""
-
-    train: Annotated[float, Field(gt=0, lt=1)]
-    val: Annotated[float, Field(gt=0, lt=1)]
-    test: Annotated[float, Field(gt=0, lt=1)]
-
-    @model_validator(mode="after")
-    def _add_up(self) -> Self:
-        total = self.train + self.val + self.test
-        if abs(total - 1) > 1e-9:
-            raise ValueError(f"train, val and test must add up to 1; they add up to {total:.10g}")
-        return self
-
-
-class Curate(Section):
-    """Duplicates, groups and splits."""
-
-    backbone: str
-    candidates: Candidates
-    correlation: Annotated[float, Field(gt=0, le=1)]
-    hint: Nearness
-    copies: Literal["one", "together"]
-    fractions: Fractions
-    seed: Seed
-
-
-class Suspect(Section):
-    """How wrong labels are sought."""
-
-    folds: Annotated[int, Field(ge=2, le=100)]
-    neighbors: Annotated[int, Field(ge=1, le=1000)]
-    share: Annotated[float, Field(gt=0, le=0.5)]
-    seed: Seed
-
-
-class Ensemble(Section):
-    """Which ensemble is selected, and the dropout and width of the feature ensemble."""
-
-    kind: Literal["best", "mean", "weighted", "greedy", "stack", "logit", "feature"]
-    dropout: Annotated[float, Field(ge=0, lt=1)]
-    width: Annotated[int, Field(ge=2, le=4096)]
-
-
-class Study(Section):
-    """The grid of the study."""
-
-    lr: Annotated[list[Positive], Field(min_length=1)]
-    batch_size: Annotated[list[Count], Field(min_length=1)]
-    seeds: Annotated[int, Field(ge=1, le=100)]
-
-
-class Evaluate(Section):
-    """Limits of the scores, what is left to a person, and on how many splits models are trained anew."""
-
-    draws: Annotated[int, Field(ge=100, le=100_000)]
-    max_error: Annotated[float, Field(gt=0, lt=1)]
-    seeds: Annotated[int, Field(ge=0, le=100)]
-    seed: Seed
-
-
-class Runtime(Section):
-    """What changes no result: speed knobs, and where training curves are written as they grow."""
-
-    workers: Count
-    batch_size: Count
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    log: LoggerName
-
-    @field_validator("log")
-    @classmethod
-    def _can_be_written(cls, value: LoggerName) -> LoggerName:
-        try:
-            require_logger(value)
-        except ParamsError as error:
-            raise ValueError(str(error)) from None
-        return value
-
-
+from tandem.evaluation.settings import EvaluateSettings
+from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
+from tandem.finetune.settings import FinetuneSettings
+from tandem.pipeline.renamed import VALUES, new_name
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.sources.settings import Source
+from tandem.studies.settings import StudySettings
+from tandem.training.loggers import require_logger
+from tandem.training.settings import NUM_LAYERS, EnsembleSettings, TrainSettings
+from tandem.types import Hint, Name, Section
+
+_PYDANTIC_S_PREFIX = "Value error, "
+_YAML_WORDS = {"array": "list", "tuple": "list", "object": "mapping", "dictionary": "mapping"}
+
+
+@dataclass(frozen=True)
 class Params(Section):
     """The whole file."""
 
-    sources: Annotated[dict[Name, Source], Field(min_length=1)]
-    labels: Labels
-    merge: Merge
-    backbones: Annotated[dict[Name, Weights], Field(min_length=1)]
-    extract: Extract
-    curate: Curate
-    suspect: Suspect
-    finetune: Finetune
-    train: Train
-    ensemble: Ensemble
-    study: Study
-    evaluate: Evaluate
-    runtime: Runtime
+    sources: Annotated[Mapping[Name, Source], MinLen(1)]
+    labels: LabelSettings
+    merge: MergeSettings
+    backbones: Annotated[Mapping[Name, BackboneSettings], MinLen(1)]
+    extract: ExtractSettings
+    curate: CurateSettings
+    label_errors: LabelErrorSettings
+    finetune: FinetuneSettings
+    train: TrainSettings
+    ensemble: EnsembleSettings
+    study: StudySettings
+    evaluate: EvaluateSettings
+    runtime: RuntimeSettings
 
-    @model_validator(mode="after")
-    def _names_exist(self) -> Self:
-        if self.curate.backbone not in self.backbones:
-            raise ValueError(f"curate.backbone is {self.curate.backbone!r}; backbones has {', '.join(self.backbones)}")
-        foreign = sorted(set(self.labels.by_source) - set(self.sources))
-        if foreign:
-            raise ValueError(f"labels.by_source names {foreign[0]!r}; sources has {', '.join(self.sources)}")
-        return self
-
-    @model_validator(mode="after")
-    def _layers_can_be_unfrozen(self) -> Self:
-        unfrozen = self.train.trainable_backbone_layers
-        by_name = dict.fromkeys(self.backbones, unfrozen) if isinstance(unfrozen, int) else unfrozen
-        for name, layers in by_name.items():
-            if name not in self.backbones:
-                raise ValueError(
-                    f"train.trainable_backbone_layers names {name!r}; backbones has {', '.join(self.backbones)}"
-                )
-            if 0 < layers < 5 and self.backbones[name].weights == "random":
-                raise ValueError(
-                    f"train.trainable_backbone_layers unfreezes {layers} of 5 layers of {name}, whose weights are random: "
-                    "take 0 (frozen) or 5 (trained from scratch), or give it trained weights"
-                )
-        return self
+    def __post_init__(self) -> None:
+        problem = next(_across_sections(self), None)
+        if problem:
+            raise ValueError(problem)
 
 
 def check_params(params: Mapping[str, Any]) -> None:
-    """Raise ParamsError that names wrong keys by their path, what was found and what is allowed.
+    """Raise ParamsError that names every wrong key by its path, what was found and what is allowed.
 
-    What lies below a section is looked at once its own keys are known ones, and what spans sections once each is right.
+    What spans sections is looked at once each section is right.
     """
+    found = list(_not_json("", params))
+    if not found:
+        try:
+            _adapter().validate_json(json.dumps(params))
+        except ValidationError as error:
+            found = _described(error.errors(include_url=False), params)
+    if found:
+        raise ParamsError("\n  ".join([f"params.yaml has {len(found)} mistake(s):", *found]))
+
+
+@cache
+def _adapter() -> TypeAdapter[Params]:
+    return TypeAdapter(Params)
+
+
+def _across_sections(params: Params) -> Iterator[str]:
+    """What is wrong between sections that are right each by itself."""
+    names = ", ".join(params.backbones)
     try:
-        Params.model_validate(params)
-    except ValidationError as error:
-        lines = "\n  ".join(_describe(problem) for problem in error.errors())
-        raise ParamsError(f"params.yaml has {error.error_count()} mistake(s):\n  {lines}") from None
+        label_map(params.labels)
+    except DataError as error:
+        yield str(error)
+    if params.curate.backbone not in params.backbones:
+        yield f"curate.backbone is {params.curate.backbone!r}; backbones has {names}"
+    for source in sorted(set(params.labels.by_source) - set(params.sources)):
+        yield f"labels.by_source names {source!r}; sources has {', '.join(params.sources)}"
+    layers = params.train.trainable_backbone_layers
+    for name in sorted(set(layers if isinstance(layers, Mapping) else ()) - set(params.backbones)):
+        yield f"train.trainable_backbone_layers names {name!r}; backbones has {names}"
+    for name, backbone in params.backbones.items():
+        if 0 < params.train.num_trainable_layers(name) < NUM_LAYERS and backbone.weights == RANDOM:
+            yield (
+                f"train.trainable_backbone_layers unfreezes {params.train.num_trainable_layers(name)} of {NUM_LAYERS} "
+                f"layers of {name}, whose weights are random: take 0 (frozen) or {NUM_LAYERS} (trained from scratch), "
+                "or give it trained weights"
+            )
+    try:
+        require_logger(params.runtime.logger)
+    except ParamsError as error:
+        yield str(error)
 
 
-def _describe(problem: Any) -> str:
-    path = ".".join(str(part) for part in problem["loc"]) or "the file"
-    if problem["type"] == "missing":
-        return f"{path} is missing; add it (presets/ hold complete files)"
+def _not_json(path: str, value: Any) -> Iterator[str]:
+    """What YAML can say and parameters cannot: keys that are no strings, dates and the like."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            if isinstance(key, str):
+                yield from _not_json(f"{path}.{key}".lstrip("."), item)
+            else:
+                yield f"{path or 'the file'} has the key {key!r}, which is no string; write it in quotes: '{key}'"
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            yield from _not_json(f"{path}.{number}", item)
+    elif value is not None and not isinstance(value, str | int | float):
+        yield f"{path} is {value!r}: a string is needed; write it in quotes"
+
+
+def _described(problems: Sequence[Any], params: Mapping[str, Any]) -> list[str]:
+    """A line a problem, but for keys that are missing because they stand there under their old name."""
+    renamed = set()
+    for problem in problems:
+        above, last = problem["loc"][:-1], str(problem["loc"][-1]) if problem["loc"] else ""
+        name = new_name(".".join(map(str, problem["loc"])))
+        if problem["type"] == "unexpected_keyword_argument" and name and last:
+            renamed.add((*above, name))
+    return [_line(problem, params) for problem in problems if not (_is_missing(problem) and problem["loc"] in renamed)]
+
+
+def _is_missing(problem: Any) -> bool:
+    return problem["type"] in ("missing", "missing_argument")
+
+
+def _line(problem: Any, params: Mapping[str, Any]) -> str:
+    loc = problem["loc"]
+    path = ".".join(map(str, loc)) or "the file"
+    if problem["type"] == "unexpected_keyword_argument":
+        return _unknown_key(loc)
+    hint = _hint(loc, params)
+    if _is_missing(problem):
+        return f"{path} is missing; {hint or 'add it (presets/ hold complete files)'}"
+    message = problem["msg"].removeprefix(_PYDANTIC_S_PREFIX)
     if problem["type"] == "value_error":
-        message = problem["msg"].removeprefix("Value error, ")
-        return message if message.startswith(path) else f"{path}: {message}"
-    return f"{path} is {problem['input']!r}: {problem['msg']}"
+        return message if not loc or message.startswith(path) else f"{path}: {message}"
+    value = problem["input"]
+    if isinstance(value, str) and value in VALUES.get(path, {}):
+        return f"{path} is {value!r}, which is called {VALUES[path][value]!r} now"
+    return f"{path} is {value!r}; {hint}" if hint else f"{path} is {value!r}: {_in_words(message)}"
+
+
+def _unknown_key(loc: Sequence[Any]) -> str:
+    *above, key = loc
+    place = ".".join(map(str, above)) or "the file"
+    name = new_name(".".join(map(str, loc)))
+    if name:
+        return f"{place}: {key!r} is called {name!r} now; rename it"
+    known = sorted(_hints_of(_kind_at(above)))
+    close = difflib.get_close_matches(str(key), known, n=1)
+    advice = f"did you mean {close[0]!r}? " if close else ""
+    return f"{place}: {key!r} is not a parameter here; {advice}allowed: {', '.join(known)}"
+
+
+def _hint(loc: Sequence[Any], params: Mapping[str, Any]) -> str:
+    """What the annotation of a key says to do, filled in from the section that it stands in; "" where it says nothing."""
+    *above, last = loc or ("",)
+    annotation = _hints_of(_kind_at(above)).get(str(last))
+    text = next((each.text for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Hint)), "")
+    section: Any = params
+    for key in above:
+        section = section.get(key, {}) if isinstance(section, Mapping) else {}
+    return re.sub(r"\{(\w+)\}", lambda key: str(section.get(key[1], key[0])), text)
+
+
+def _kind_at(loc: Sequence[Any]) -> Any:
+    """The class of the section at a path of keys; None where there is none."""
+    kind: Any = Params
+    for key in loc:
+        kind = _section_in(_hints_of(kind).get(str(key), _item_of(kind)))
+    return kind
+
+
+def _hints_of(kind: Any) -> dict[str, Any]:
+    is_section = is_dataclass(kind) and isinstance(kind, type)
+    hints = get_type_hints(kind, include_extras=True) if is_section else {}
+    return {field.name: hints[field.name] for field in fields(kind)} if is_section else {}
+
+
+def _section_in(annotation: Any) -> Any:
+    """The annotation without what says how it is checked and without None."""
+    while hasattr(annotation, "__metadata__"):
+        annotation = annotation.__origin__
+    arms = [arm for arm in get_args(annotation) if is_dataclass(arm)]
+    return arms[0] if arms and not _is_mapping(annotation) else annotation
+
+
+def _item_of(kind: Any) -> Any:
+    return _section_in(get_args(kind)[1]) if _is_mapping(kind) else None
+
+
+def _is_mapping(annotation: Any) -> bool:
+    return getattr(annotation, "__origin__", None) is Mapping
+
+
+def _in_words(message: str) -> str:
+    """Pydantic's words without those of Python and JSON, which nobody wrote in YAML."""
+    return re.sub(r"\b(array|tuple|object|dictionary)\b", lambda word: _YAML_WORDS[word[1]], message)

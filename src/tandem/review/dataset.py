@@ -178,13 +178,13 @@ def review_images(
 
     decisions: their classes are shown, and their tags; None: the classes that curation gave.
     """
-    order = sorted(range(len(samples.samples)), key=lambda row: (samples.samples[row].note != "", row))
+    order = sorted(range(len(samples.samples)), key=lambda row: (samples.samples[row].exclusion_reason != "", row))
     made = [_review_image(index.records[row], samples.samples[row], images_dir, decisions) for row in order]
     return made, np.array(order, dtype=np.int64)
 
 
 def _review_image(record: ImageRecord, sample: Sample, images_dir: Path, decisions: Decisions | None) -> ReviewImage:
-    tags = _TAGS[sample.note.partition(" ")[0].rstrip(":")]
+    tags = _TAGS[sample.exclusion_reason.partition(" ")[0].rstrip(":")]
     label = sample.label if decisions is None else decisions.labels.get(record.id, record.label)
     return ReviewImage(
         id=record.id,

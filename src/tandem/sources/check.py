@@ -1,11 +1,13 @@
 """What can be said of each source before anything is downloaded: credentials, pin, and what the service has."""
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandem.errors import SourceError
 from tandem.sources import credentials, kaggle, roboflow
+from tandem.sources.settings import Source
 from tandem.sources.transfer.attempt import Limits
 from tandem.sources.transfer.fetch import ServiceInfo
 
@@ -23,17 +25,17 @@ class SourceStatus(NamedTuple):
 
 
 def check_source(
-    name: str, source: Mapping[str, Any], *, limits: Limits, environ: Mapping[str, str], is_online: bool
+    name: str, source: Source, *, limits: Limits, environ: Mapping[str, str], is_online: bool
 ) -> SourceStatus:
     """Look at `sources.<name>` of the parameters. is_online: whether its service is asked; nothing is downloaded."""
-    kind, asked = source["kind"], source[source["kind"]]
+    kind, asked = source.kind, asdict(source.description)
     if kind in _ASK:
         return _inspect_service(name, kind, asked, limits, environ, is_online)
     if kind == "archive":
         is_there = Path(asked["path"]).exists()
         facts = {"pin": _pin(kind, asked), "disk": "it is there" if is_there else "it is not there; put it there"}
         return SourceStatus(name, f"archive {asked['path']}", facts, is_there)
-    return SourceStatus(name, "embedded sample", {"pin": f"seed {asked['seed']}"}, is_good=True)
+    return SourceStatus(name, "synthetic sample", {"pin": f"seed {asked['seed']}"}, is_good=True)
 
 
 def format_statuses(findings: list[SourceStatus]) -> str:

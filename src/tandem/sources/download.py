@@ -5,6 +5,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,11 +17,12 @@ from tandem.errors import SourceError
 from tandem.files import atomic_dir, dir_sha256
 from tandem.sources import archive, kaggle, receipts, roboflow
 from tandem.sources.receipts import Fetched, Receipt
+from tandem.sources.settings import Source
 from tandem.sources.synthetic import dataset as sample
 from tandem.sources.transfer.attempt import DEFAULT_LIMITS, Limits
 
 REMOTE = ("kaggle", "roboflow")
-_NAMED = ("manner", "path", "dataset", "project", "version", "format", "seed")  # in a message, in this order
+_NAMED = ("style", "path", "dataset", "project", "version", "format", "seed")  # in a message, in this order
 _PINS = {"sha256": "sha256", "tree_sha256": "tree_sha256"}  # optional parameter -> field of the receipt
 
 
@@ -41,7 +43,7 @@ class DownloadPaths(NamedTuple):
 
 def download(
     name: str,
-    source: Mapping[str, Any],
+    source: Source,
     *,
     folder: Path,
     limits: Limits = DEFAULT_LIMITS,
@@ -52,31 +54,29 @@ def download(
     Both are replaced only when all went well. What is there already with the same pin is not asked for again; files
     that no receipt describes are not replaced. environ: where credentials are looked for. Raises SourceError.
     """
-    place, kind = DownloadPaths.of(folder, name), source["kind"]
+    place, kind, asked = DownloadPaths.of(folder, name), source.kind, asdict(source.description)
     try:
         with _alone(place):
             earlier = _earlier(place)
-            if earlier and kind in REMOTE and _fulfils(earlier, kind, source[kind]):
+            if earlier and kind in REMOTE and _fulfils(earlier, kind, asked):
                 return earlier
             receipt = _fetched(name, source, place, limits, environ)
     except SourceError as error:
-        raise SourceError(f"source {name} ({_asked(kind, source[kind])}): {error}") from None
+        raise SourceError(f"source {name} ({_asked(kind, asked)}): {error}") from None
     if earlier:
         told = f"source {name}: {earlier.what} {earlier.version} is replaced by {receipt.what} {receipt.version}"
         tqdm.write(told, file=sys.stderr)
     return receipt
 
 
-def _fetched(
-    name: str, source: Mapping[str, Any], place: DownloadPaths, limits: Limits, environ: Mapping[str, str]
-) -> Receipt:
+def _fetched(name: str, source: Source, place: DownloadPaths, limits: Limits, environ: Mapping[str, str]) -> Receipt:
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
-    kind = source["kind"]
+    kind, asked = source.kind, asdict(source.description)
     with atomic_dir(place.files, within=place.partial) as folder:
         scratch = place.partial / "archive"
-        fetched = KINDS[kind](folder, scratch, limits, environ, **source[kind])
+        fetched = KINDS[kind](folder, scratch, limits, environ, **asked)
         now = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=source[kind], fetched_at=now)
+        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=asked, fetched_at=now)
         receipts.write_receipt(place.pending, receipt)
     _publish(place)
     shutil.rmtree(place.partial, ignore_errors=True)
@@ -136,10 +136,10 @@ def _asked(kind: str, asked: Mapping[str, Any]) -> str:
 
 
 def _sample(
-    target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], *, manner: str, seed: int
+    target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], *, style: str, seed: int
 ) -> Fetched:
-    sample.generate_sample(target, manner=manner, seed=seed)
-    return Fetched(what=f"embedded sample, {manner}", version=str(seed), sha256=dir_sha256(target))
+    sample.generate_sample(target, style=style, seed=seed)
+    return Fetched(what=f"synthetic sample, {style}", version=str(seed), sha256=dir_sha256(target))
 
 
 def _archive(

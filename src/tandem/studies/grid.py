@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager, redirect_stderr
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import product
 from multiprocessing import active_children, get_context, parent_process
@@ -25,22 +25,16 @@ from tqdm import tqdm
 
 from tandem.errors import PipelineError
 from tandem.evaluation.scores import score
+from tandem.files import write_csv
+from tandem.studies.settings import StudySettings
 from tandem.tables.samples import Samples
 from tandem.training import ensembles as ensembling
 from tandem.training import heads as training
-from tandem.training.heads import HeadTask, TrainSettings
+from tandem.training.heads import HeadTask
+from tandem.training.settings import EnsembleSettings, TrainSettings
 
 _Pair = tuple[float, int]
 _Job = Callable[[Mapping[str, np.ndarray], Samples], list[np.ndarray]]
-
-
-@dataclass(frozen=True)
-class StudyGrid:
-    """seeds: how often each pair is trained, from the seed of the settings on."""
-
-    lr: tuple[float, ...]
-    batch_size: tuple[int, ...]
-    seeds: int
 
 
 @dataclass(frozen=True)
@@ -66,12 +60,11 @@ class StudyResult:
 
 def study(
     features: Mapping[str, np.ndarray],
-    *,
     samples: Samples,
-    grid: StudyGrid,
-    settings: TrainSettings,
-    ensemble_dropout: float,
-    width: int,
+    *,
+    grid: StudySettings,
+    train: TrainSettings,
+    ensemble: EnsembleSettings,
     workers: int,
 ) -> StudyResult:
     """All runs of the grid. features: backbone -> (N, D), rows in the order of samples.
@@ -79,13 +72,13 @@ def study(
     A logistic head knows neither lr nor batch size; a linear one stands for it here. workers: processes that train, one
     core each; how many there are changes no result.
     """
-    head = "linear" if settings.head == "logistic" else settings.head
+    head = "linear" if train.head == "logistic" else train.head
     cells = [
-        replace(settings, lr=lr, batch_size=batch_size, seed=settings.seed + repeat, head=head)
-        for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.seeds))
+        replace(train, lr=lr, batch_size=batch_size, seed=train.seed + repeat, head=head)
+        for lr, batch_size, repeat in product(grid.lr, grid.batch_size, range(grid.num_seeds))
     ]
-    ensembled = [replace(cell, dropout=ensemble_dropout) for cell in cells]
-    trained = _trained(features, samples, cells, ensembled, width=width, workers=workers)
+    ensembled = [replace(cell, dropout=ensemble.dropout) for cell in cells]
+    trained = _trained(features, samples, cells, ensembled, width=ensemble.width, workers=workers)
     return StudyResult(
         runs=tuple(
             _run(name, logits, samples, cell)
@@ -98,6 +91,11 @@ def study(
             for name, logits in own.items()
         },
     )
+
+
+def save_runs(runs: Sequence[StudyRun], path: Path) -> None:
+    """Write a line a run as CSV."""
+    write_csv(path, [asdict(run) for run in runs])
 
 
 def study_summary(runs: Sequence[StudyRun]) -> dict[str, object]:

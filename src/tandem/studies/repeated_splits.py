@@ -8,8 +8,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from itertools import islice
+from pathlib import Path
 from statistics import fmean, stdev
-from typing import Any
 
 import numpy as np
 
@@ -18,8 +18,11 @@ from tandem.evaluation import bootstrap as intervals
 from tandem.evaluation import report
 from tandem.evaluation.metrics import softmax
 from tandem.evaluation.scores import score
+from tandem.evaluation.settings import EvaluateSettings
+from tandem.files import write_csv
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import assign_split
+from tandem.training.settings import EnsembleSettings, TrainSettings
 
 _TRIES = 20  # seeds looked at for each one that is wanted
 _SCORES = ("top1_accuracy", "macro_f1", "log_loss", "ece")
@@ -57,9 +60,26 @@ def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: 
     if len(found) < seeds:
         raise LeakageError(
             f"of {_TRIES * seeds} split seeds from {first} on only {len(found)} put an image of every class in every "
-            f"split, and evaluate.seeds asks for {seeds}; add images of the rarest class, or take fewer seeds"
+            f"split, and evaluate.num_splits asks for {seeds}; add images of the rarest class, or take fewer seeds"
         )
     return found
+
+
+def repeat_splits(
+    features: Mapping[str, np.ndarray],
+    samples: Samples,
+    *,
+    train: TrainSettings,
+    ensemble: EnsembleSettings,
+    fractions: Mapping[str, float],
+    first_seed: int,
+    num_splits: int,
+) -> list[SplitResult]:
+    """All models on so many splits; none without a frozen backbone. features: backbone -> (N, D) or (N, k, D)."""
+    if not features:
+        return []
+    splits = repeated_splits(samples, fractions=fractions, first=first_seed, seeds=num_splits)
+    return [run_split(features, own, seed=seed, train=train, ensemble=ensemble) for seed, own in splits.items()]
 
 
 def run_split(
@@ -67,8 +87,8 @@ def run_split(
     samples: Samples,
     *,
     seed: int,
-    train: Mapping[str, Any],
-    ensemble: Mapping[str, Any],
+    train: TrainSettings,
+    ensemble: EnsembleSettings,
 ) -> SplitResult:
     """Heads and ensembles as the pipeline trains them, but for the study's models. features: backbone -> (N, D).
 
@@ -77,21 +97,19 @@ def run_split(
     from tandem.training import ensembles as ensembling
     from tandem.training import heads as training  # torch costs seconds, and without a repeat none of it is needed
 
-    own = training.TrainSettings.from_params(train)
     trained = {
-        name: training.train_with_folds(training.HeadTask(training.as_float32(x), samples, own, name))
+        name: training.train_with_folds(training.HeadTask(training.as_float32(x), samples, train, name))
         for name, x in features.items()
     }
     singles = {name: head.logits for name, (head, _) in trained.items()}
     held_out = {name: logits for name, (_, logits) in trained.items()}
     members = ensembling.EnsembleInputs(features=features, logits=singles, out_of_fold=held_out, library={})
-    combined = replace(own, dropout=ensemble["dropout"])
-    ensembles = ensembling.combine_all(members, samples, settings=combined, width=ensemble["width"])
+    ensembles = ensembling.combine_all(members, samples, train, ensemble)
     return SplitResult(
         seed=seed,
         samples=samples,
         logits={**singles, **{kind: made.logits for kind, made in ensembles.items()}},
-        selected=ensembling.select_ensemble(ensemble["kind"], ensembles, samples),
+        selected=ensembling.select_ensemble(ensemble.kind, ensembles, samples),
         single=report.best_on_val(singles, samples),
     )
 
@@ -123,7 +141,12 @@ def split_scores(repeats: Sequence[SplitResult]) -> list[SplitScores]:
     return rows
 
 
-def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.Settings) -> dict[str, object]:
+def save_scores(results: Sequence[SplitResult], path: Path) -> None:
+    """Write a line a split and model as CSV."""
+    write_csv(path, [asdict(row) for row in split_scores(results)], columns=SCORE_COLUMNS)
+
+
+def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: EvaluateSettings) -> dict[str, object]:
     """Mean and spread over seeds of each model's scores, and of what would be selected; that one on all rows together.
 
     Together: the test images of all seeds, limits by a bootstrap over groups. Without repeats there are no scores.
@@ -134,7 +157,7 @@ def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.
     selected, single = ([getattr(each, what) for each in repeats] for what in ("selected", "single"))
     together, best = _pooled(repeats, selected), _pooled(repeats, single)
     target, probs, groups = together.target, together.probs, together.groups
-    knobs = {"num_draws": settings.draws, "seed": settings.seed}
+    knobs = {"num_draws": settings.num_resamples, "seed": settings.seed}
     difference = intervals.paired_difference(target=target, probs=probs, other_probs=best.probs, groups=groups, **knobs)
     limits = intervals.score_intervals(target=target, probs=probs, groups=groups, **knobs)
     return {
@@ -142,10 +165,12 @@ def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: report.
         "selected": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
         "models": {model: _spread([row for row in rows if row.model == model]) for model in repeats[0].logits},
         "selected_minus_best_single": {name: asdict(each) for name, each in difference.items()},
-        "together": {
+        "pooled": {
             "images": len(together.target),
             **{name: asdict(limit) for name, limit in limits.items()},
-            "ece_by_chance": report.ece_expected_if_calibrated(together.probs, together.ids, settings=settings),
+            "ece_expected_if_calibrated": report.ece_expected_if_calibrated(
+                together.probs, together.ids, settings=settings
+            ),
         },
     }
 

@@ -4,8 +4,8 @@
     0c1f...,relabel,truck,a pickup
     3fa2...,drop,,a sheet of logos
     41bb...,keep,,
-    5d00...,not_copy,91ce...,two bicycles before one wall
-    61e3...,copy,77ab...,the same car
+    5d00...,not_duplicate,91ce...,two bicycles before one wall
+    61e3...,duplicate,77ab...,the same car
 
 Actions are taken in no order: what the table says holds at once, and a table that contradicts itself is an error.
 """
@@ -20,9 +20,9 @@ from pathlib import Path
 from tandem.errors import DataError
 from tandem.files import read_csv, write_csv
 
-ACTIONS = ("relabel", "drop", "keep", "copy", "not_copy")
-_PAIR_ACTIONS = ("copy", "not_copy")
-_CONTRARY = ({"drop", "keep"}, {"drop", "relabel"}, {"copy", "not_copy"})
+ACTIONS = ("relabel", "drop", "keep", "duplicate", "not_duplicate")
+_PAIR_ACTIONS = ("duplicate", "not_duplicate")
+_CONTRARY = ({"drop", "keep"}, {"drop", "relabel"}, {"duplicate", "not_duplicate"})
 
 
 @dataclass(frozen=True, order=True)
@@ -74,14 +74,14 @@ class Decisions:
         return frozenset(each.id for each in self._of("keep"))
 
     @property
-    def copies(self) -> frozenset[tuple[str, str]]:
+    def duplicates(self) -> frozenset[tuple[str, str]]:
         """Pairs of ids, smaller first, that show the same."""
-        return frozenset((each.id, each.value) for each in self._of("copy"))
+        return frozenset((each.id, each.value) for each in self._of("duplicate"))
 
     @property
     def not_duplicates(self) -> frozenset[tuple[str, str]]:
         """Pairs of ids, smaller first, that do not."""
-        return frozenset((each.id, each.value) for each in self._of("not_copy"))
+        return frozenset((each.id, each.value) for each in self._of("not_duplicate"))
 
     def tags(self, id_: str) -> tuple[str, ...]:
         """What was decided of the image alone, as tags: "drop", "keep"."""
@@ -119,7 +119,8 @@ def load_decisions(path: Path) -> Decisions:
 
 def save_decisions(decisions: Decisions, path: Path) -> None:
     """Write the table, sorted by image; a header alone where nothing was decided."""
-    write_csv(path, [field.name for field in fields(Decision)], [asdict(each) for each in decisions.decisions])
+    columns = [field.name for field in fields(Decision)]
+    write_csv(path, [asdict(each) for each in decisions.decisions], columns=columns)
 
 
 def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:

@@ -14,27 +14,27 @@ from tandem.files import atomic_dir, read_json, write_json, write_text
 
 @dataclass(frozen=True)
 class Features:
-    """ids: N, unique. views: (N, k, D) float32, pooled, not L2-normalised, finite. meta: how they were made.
+    """ids: N, unique. tta_views: (N, k, D) float32, pooled, not L2-normalised, finite. meta: how they were made.
 
     The first view is the image itself.
     """
 
     ids: tuple[str, ...]
-    views: np.ndarray
+    tta_views: np.ndarray
     meta: dict[str, Any]
 
     def __post_init__(self) -> None:
         num_unique = len(set(self.ids))
-        if self.views.ndim != 3 or not num_unique == len(self.ids) == len(self.views):
+        if self.tta_views.ndim != 3 or not num_unique == len(self.ids) == len(self.tta_views):
             raise DataError(
                 f"features need the views of one image per unique id; got {len(self.ids)} ids, {num_unique} of them "
-                f"unique, and shape {self.views.shape}; run the extract stage again"
+                f"unique, and shape {self.tta_views.shape}; run the extract stage again"
             )
 
     @property
     def x(self) -> np.ndarray:
         """(N, D) the rows of the images themselves."""
-        return self.views[:, 0]
+        return self.tta_views[:, 0]
 
     def require_ids(self, ids: Sequence[str]) -> None:
         """Raise DataError unless the rows are those of `ids`, in that order."""
@@ -46,20 +46,20 @@ class Features:
 
 
 def write_features(
-    folder: Path, *, ids: Sequence[str], dim: int, batches: Iterable[np.ndarray], meta: Any, views: int = 1
+    folder: Path, *, ids: Sequence[str], dim: int, batches: Iterable[np.ndarray], meta: Any, tta_views: int = 1
 ) -> None:
-    """Write `folder` (rows.npy, ids.txt, meta.json), whole or not at all, in the memory of one batch.
+    """Write `folder` (features.npy, ids.txt, meta.json), whole or not at all, in the memory of one batch.
 
-    batches: arrays (n, views, dim) that add up to one entry an id, in the order of ids. Raises DataError if they do
+    batches: arrays (n, tta_views, dim) that add up to one entry an id, in the order of ids. Raises DataError if they do
     not, or hold a value that is not finite.
     """
     with atomic_dir(folder) as temporary:
         # written, not mapped: a full disk is then an OSError, and not a SIGBUS that nobody can catch
-        with (temporary / "rows.npy").open("wb") as file:
-            write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (len(ids), views, dim)})
+        with (temporary / "features.npy").open("wb") as file:
+            write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (len(ids), tta_views, dim)})
             done = 0
             for batch in batches:
-                _require_shape(batch, shape=(views, dim), done=done, ids=ids)
+                _require_shape(batch, shape=(tta_views, dim), done=done, ids=ids)
                 file.write(batch.astype("<f4").tobytes())
                 done += len(batch)
         if done != len(ids):
@@ -83,11 +83,11 @@ def _require_shape(batch: np.ndarray, *, shape: tuple[int, int], done: int, ids:
 def load_features(folder: Path, *, ids: Sequence[str]) -> Features:
     """Read what write_features wrote; rows stay on disk until used. DataError unless they are rows of `ids`."""
     found = (folder / "ids.txt").read_text(encoding="utf-8").split()
-    features = Features(tuple(found), np.load(folder / "rows.npy", mmap_mode="r"), read_json(folder / "meta.json"))
+    features = Features(tuple(found), np.load(folder / "features.npy", mmap_mode="r"), read_json(folder / "meta.json"))
     features.require_ids(ids)
     return features
 
 
 def load_features_of(parent: Path, names: Iterable[str], *, ids: Sequence[str]) -> dict[str, np.ndarray]:
     """Backbone -> (N, k, D) views of the folders `names` below `parent`, all of them of `ids`."""
-    return {name: load_features(parent / name, ids=ids).views for name in names}
+    return {name: load_features(parent / name, ids=ids).tta_views for name in names}

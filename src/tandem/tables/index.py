@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -77,6 +77,10 @@ class Index:
         """The ids in order."""
         return [record.id for record in self.records]
 
+    def paths(self, images_dir: Path) -> list[Path]:
+        """The file of each image, in order."""
+        return [images_dir / record.file for record in self.records]
+
     @property
     def min_sides(self) -> np.ndarray:
         """(N,) length in px of the shorter side of each image."""
@@ -85,7 +89,7 @@ class Index:
 
 def save_index(index: Index, path: Path) -> None:
     """Write the index as CSV; hints and origins as JSON in their cells."""
-    write_csv(path, [field.name for field in fields(ImageRecord)], (_to_row(record) for record in index.records))
+    write_csv(path, [_to_row(record) for record in index.records], columns=_names(ImageRecord))
 
 
 def load_index(path: Path) -> Index:
@@ -93,13 +97,17 @@ def load_index(path: Path) -> Index:
     return Index(tuple(_from_row(row) for row in read_csv(path)))
 
 
-def save_excluded(dropped: Sequence[Excluded], path: Path) -> None:
+def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:
     """Write what was left out as CSV."""
-    write_csv(path, [field.name for field in fields(Excluded)], (asdict(item) for item in dropped))
+    write_csv(path, [asdict(item) for item in excluded], columns=_names(Excluded))
+
+
+def _names(kind: Any) -> list[str]:
+    return [field.name for field in fields(kind)]
 
 
 def _to_row(record: ImageRecord) -> dict[str, object]:
-    packed = {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in ("hints", "origins")}
+    packed = {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in ("provenance_keys", "origins")}
     return {**asdict(record), **packed}
 
 
@@ -110,6 +118,6 @@ def _from_row(row: dict[str, str]) -> ImageRecord:
         file=row["file"],
         width=int(row["width"]),
         height=int(row["height"]),
-        provenance_keys=tuple(json.loads(row["hints"])),
+        provenance_keys=tuple(json.loads(row["provenance_keys"])),
         origins=tuple(Origin(*origin) for origin in json.loads(row["origins"])),
     )

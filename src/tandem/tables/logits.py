@@ -56,9 +56,10 @@ def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[
 
 
 def load_logits_of(
-    paths: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str]
+    folders: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits"
 ) -> dict[str, np.ndarray]:
-    """Model -> (N, C) values of these files; DataError unless all are of these ids and classes, in this order."""
+    """Model -> (N, C) values of <stem>.npz in its folder; DataError unless all are of these ids and classes, in order."""
+    paths = {name: folder / f"{stem}.npz" for name, folder in folders.items()}
     tables = {name: load_logits(path) for name, path in paths.items()}
     for name, table in tables.items():
         _require(paths[name], table.ids, table.class_names, ids=ids, class_names=class_names)

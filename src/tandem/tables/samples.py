@@ -13,14 +13,14 @@ SPLITS = ("train", "val", "test")
 
 @dataclass(frozen=True)
 class Sample:
-    """One image. split: one of SPLITS, or "" when it is left out; note then says why."""
+    """One image. split: one of SPLITS, or "" when it is left out; exclusion_reason then says why."""
 
     id: str
     label: str
     source: str
     group: str
     split: str
-    note: str = ""
+    exclusion_reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +76,7 @@ class Samples:
 def save_samples(samples: Samples, folder: Path) -> None:
     """Write samples.csv and classes.json (the class names in order) into a folder."""
     columns = [field.name for field in fields(Sample)]
-    write_csv(folder / "samples.csv", columns, [asdict(sample) for sample in samples.samples])
+    write_csv(folder / "samples.csv", [asdict(sample) for sample in samples.samples], columns=columns)
     write_json(folder / "classes.json", list(samples.class_names))
 
 

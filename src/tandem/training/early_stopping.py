@@ -1,47 +1,19 @@
 """What all trainings on feature rows share: their settings, the lr of the next epoch, and when they are over."""
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Sequence
 
 import numpy as np
 
 from tandem.errors import DataError
 from tandem.training.loggers import Epoch, EpochLogger
+from tandem.training.settings import TrainSettings
 
-Balance = Literal["sampler", "loss", "none"]
 BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and torch have them
 # the seed recipe's plateau: divide by five after ten epochs without progress, as torch's ReduceLROnPlateau counts them
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
 _MIN_DECREASE = 1e-4  # share by which a loss is lower
-
-
-@dataclass(frozen=True)
-class TrainSettings:
-    """lr: of Adam. balance: "sampler" draws classes equally often, "loss" weighs them, "none" does neither.
-
-    patience: training ends after so many epochs without a lower validation loss. head: of one backbone; "logistic"
-    is fitted whole, and of these settings it knows balance, folds and seed alone. folds: of the train groups.
-    """
-
-    head: Literal["linear", "logistic", "mlp"]
-    lr: float
-    batch_size: int
-    epochs: int
-    patience: int
-    weight_decay: float
-    dropout: float
-    scheduler: Literal["plateau", "cosine", "none"]
-    balance: Balance
-    folds: int
-    seed: int
-
-    @classmethod
-    def from_params(cls, section: Mapping[str, Any]) -> "TrainSettings":
-        """The settings of the section `train`, less what is of backbones."""
-        return cls(**{key: value for key, value in section.items() if key != "trainable_backbone_layers"})
 
 
 class EarlyStopping:

@@ -4,7 +4,7 @@ Which one is selected is decided on validation. Weights and temperatures are fit
 what it reaches on folds of validation that it was not fitted to.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,15 @@ from tandem.evaluation import calibration
 from tandem.evaluation.metrics import log_losses, softmax
 from tandem.evaluation.scores import score
 from tandem.files import atomic_dir, write_json
-from tandem.tables.logits import Logits, save_logits
+from tandem.tables.features import load_features_of
+from tandem.tables.logits import Logits, load_logits_of, load_model_library, save_logits
 from tandem.tables.samples import Samples
 from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging, networks
 from tandem.training import heads as training
-from tandem.training.heads import HeadTask, Trained, TrainSettings
+from tandem.training.heads import HeadTask, Trained
 from tandem.training.loggers import EpochLogger, LoggerFactory, ignore_epoch, no_logger
+from tandem.training.settings import EnsembleSettings, TrainSettings
 
 BEST = "best"
 _FOLDS = 5  # of validation
@@ -59,16 +61,35 @@ class EnsembleInputs:
     library: Mapping[str, np.ndarray]
 
 
+def load_inputs(
+    backbones: Iterable[str], samples: Samples, *, features_dir: Path, train_dir: Path, library_path: Path
+) -> EnsembleInputs:
+    """What the stages before wrote: features and heads of each backbone, and the models of the study."""
+    folders = {name: train_dir / name for name in backbones}
+    ids, class_names = samples.ids, samples.class_names
+    return EnsembleInputs(
+        features=load_features_of(features_dir, folders, ids=ids),
+        logits=load_logits_of(folders, ids=ids, class_names=class_names),
+        out_of_fold=load_logits_of(folders, ids=ids, class_names=class_names, stem="out_of_fold"),
+        library=load_model_library(library_path, ids=ids, class_names=class_names),
+    )
+
+
 def combine_all(
-    members: EnsembleInputs, samples: Samples, *, settings: TrainSettings, width: int, track: LoggerFactory = no_logger
+    inputs: EnsembleInputs,
+    samples: Samples,
+    train: TrainSettings,
+    ensemble: EnsembleSettings,
+    *,
+    logger: LoggerFactory = no_logger,
 ) -> dict[str, Ensemble]:
     """Kind -> ensemble; all but "greedy" of one model a backbone.
 
     "mean" and "weighted" are means of probs; "greedy" is one too, of models selected from the library as well. "stack"
-    is a logistic regression on out-of-fold logits. "logit" and "feature" are those of `recipe`. track: of those two.
+    is a logistic regression on out-of-fold logits. "logit" and "feature" are those of `recipe`. logger: of those two.
     """
-    own = dict(members.logits)
-    stacked = np.concatenate(list(members.out_of_fold.values()), axis=1)
+    settings, own = replace(train, dropout=ensemble.dropout), dict(inputs.logits)
+    stacked = np.concatenate(list(inputs.out_of_fold.values()), axis=1)
     applied = np.concatenate(list(own.values()), axis=1)
     rows = samples.rows("train")
     applied[rows] = stacked[rows]
@@ -76,10 +97,10 @@ def combine_all(
     return {
         **weighted_means(own, samples),
         "greedy": weighted_mean(
-            own | dict(members.library), samples, partial(averaging.greedy_weights, seed=settings.seed)
+            own | dict(inputs.library), samples, partial(averaging.greedy_weights, seed=settings.seed)
         ),
         "stack": from_trained(stack, samples),
-        **seed_ensembles(members.features, own, samples, settings=settings, width=width, track=track),
+        **seed_ensembles(inputs.features, own, samples, settings=settings, width=ensemble.width, track=logger),
     }
 
 

@@ -12,32 +12,19 @@ import numpy as np
 
 from tandem.evaluation import calibration
 from tandem.evaluation.metrics import log_loss, softmax, top1_accuracy
-from tandem.files import atomic_dir, atomic_file, write_table
+from tandem.files import atomic_dir, atomic_file, write_csv
 from tandem.tables.logits import Logits, save_logits
 from tandem.tables.samples import Samples
 from tandem.tables.splits import require_every_class, stratified_group_folds
 from tandem.training import linear_fit, logistic
-from tandem.training.early_stopping import TrainSettings, best_epoch
+from tandem.training.early_stopping import best_epoch
 from tandem.training.linear import Linear
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
+from tandem.training.settings import TrainSettings
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-__all__ = [
-    "HeadTask",
-    "TrainSettings",
-    "Trained",
-    "as_float32",
-    "fit_linear",
-    "fit_network",
-    "head_summary",
-    "save_head",
-    "train_all",
-    "train_head",
-    "train_with_folds",
-]
 
 
 @dataclass(frozen=True)
@@ -179,7 +166,7 @@ def save_head(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: 
         for stem, values in tables.items():
             save_logits(Logits(tuple(samples.ids), samples.class_names, values), temporary / f"{stem}.npz")
         if trained.curve:
-            write_table(temporary / "curves.csv", [asdict(epoch) for epoch in trained.curve])
+            write_csv(temporary / "curves.csv", [asdict(epoch) for epoch in trained.curve])
 
 
 def _save_head(head: "Linear | nn.Module", folder: Path) -> None:

@@ -14,9 +14,10 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tandem.evaluation.metrics import log_loss, softmax, top1_accuracy
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, TrainSettings, class_weights
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, class_weights
 from tandem.training.linear import Linear, mean_and_std
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
+from tandem.training.settings import TrainSettings
 
 
 class LinearRows(NamedTuple):

@@ -11,8 +11,9 @@ from torch.optim.adam import adam
 from tqdm import tqdm
 
 from tandem.seeding import one_thread, seeded
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, Balance, EarlyStopping, TrainSettings, class_weights
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
+from tandem.training.settings import Balance, TrainSettings
 
 
 class Batch(NamedTuple):

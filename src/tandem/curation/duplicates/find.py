@@ -15,34 +15,13 @@ from tqdm import tqdm
 from tandem.curation.duplicates import alignment
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.search import Pairs, knn_pairs, radius_pairs, unique_pairs
+from tandem.curation.settings import CandidateSettings, SimilarityThresholds
 from tandem.files import write_csv
 from tandem.images.hashing import NUM_ORIENTATIONS, as_signs, similarity_of_distance
 
 _NUM_HASH_NEIGHBORS = 2  # a hash that is not near says little: only its very nearest are looked at
 _MIN_SAVED = 0.5  # a correlation below says nothing, and there are very many
 _COLUMNS = ["first", "second", "similarity", "correlation"]
-
-
-@dataclass(frozen=True)
-class SimilarityThresholds:
-    """When two images are near. similarity: least cosine of features. hash_bits: most differing bits of 256."""
-
-    similarity: float
-    hash_bits: int
-
-
-@dataclass(frozen=True)
-class Candidates:
-    """Which pairs are looked at: those that are near, and each image with the `neighbors` nearest to it."""
-
-    similarity: float
-    hash_bits: int
-    neighbors: int
-
-    @property
-    def nearness(self) -> SimilarityThresholds:
-        """The two limits."""
-        return SimilarityThresholds(self.similarity, self.hash_bits)
 
 
 @dataclass(frozen=True)
@@ -66,14 +45,14 @@ class ScoredPairs:
 
 
 def verify_candidates(
-    x: np.ndarray, hashes: np.ndarray, keypoints_of: Callable[[int], Keypoints], *, candidates: Candidates
+    x: np.ndarray, hashes: np.ndarray, keypoints_of: Callable[[int], Keypoints], *, candidates: CandidateSettings
 ) -> ScoredPairs:
     """All candidates with their correlation. x: (N, D) features. hashes: (N, 8, 32). sketch_of: row -> Sketch.
 
     Images that are near are also compared as they are, in all orientations: some have no points to align them by.
     """
-    near = similar_pairs(x, hashes, nearness=candidates.nearness)
-    nearest = _knn_pairs(x, hashes, candidates.neighbors)
+    near = similar_pairs(x, hashes, thresholds=candidates.thresholds)
+    nearest = _knn_pairs(x, hashes, candidates.num_neighbors)
     first, second = np.concatenate([near.first, nearest[:, 0]]), np.concatenate([near.second, nearest[:, 1]])
     pairs = unique_pairs(first, second, cosines(x, first, second))
     is_near = set(zip(near.first.tolist(), near.second.tolist(), strict=True))
@@ -87,11 +66,13 @@ def verify_candidates(
     return ScoredPairs(pairs, np.array(correlation, dtype=np.float64))
 
 
-def similar_pairs(x: np.ndarray, hashes: np.ndarray, *, nearness: SimilarityThresholds) -> Pairs:
+def similar_pairs(x: np.ndarray, hashes: np.ndarray, *, thresholds: SimilarityThresholds) -> Pairs:
     """All pairs that are near by features or by hash in any orientation; similarity is the cosine of the features."""
-    by_features = radius_pairs(x, min_similarity=nearness.similarity)
+    by_features = radius_pairs(x, min_similarity=thresholds.min_similarity)
     signs = _signs(hashes)
-    by_hash = radius_pairs(signs[0], others=signs[1:], min_similarity=similarity_of_distance(nearness.hash_bits))
+    by_hash = radius_pairs(
+        signs[0], others=signs[1:], min_similarity=similarity_of_distance(thresholds.max_hash_distance)
+    )
     first = np.concatenate([by_features.first, by_hash.first])
     second = np.concatenate([by_features.second, by_hash.second])
     return unique_pairs(first, second, cosines(x, first, second))
@@ -112,13 +93,14 @@ def save_pairs(looked: ScoredPairs, ids: Sequence[str], path: Path) -> None:
     told = looked.where(looked.correlation >= _MIN_SAVED)
     values = (told.pairs.first, told.pairs.second, told.pairs.similarity, told.correlation)
     rows = zip(*(value.tolist() for value in values), strict=True)
-    write_csv(path, _COLUMNS, [dict(zip(_COLUMNS, (ids[i], ids[j], *rest), strict=True)) for i, j, *rest in rows])
+    found = [dict(zip(_COLUMNS, (ids[i], ids[j], *rest), strict=True)) for i, j, *rest in rows]
+    write_csv(path, found, columns=_COLUMNS)
 
 
-def _knn_pairs(x: np.ndarray, hashes: np.ndarray, neighbors: int) -> np.ndarray:
+def _knn_pairs(x: np.ndarray, hashes: np.ndarray, num_neighbors: int) -> np.ndarray:
     signs = _signs(hashes)
-    by_hash = knn_pairs(signs[0], views=signs[1:], k=min(_NUM_HASH_NEIGHBORS, neighbors))
-    return np.concatenate([knn_pairs(x, k=neighbors), by_hash])
+    by_hash = knn_pairs(signs[0], views=signs[1:], k=min(_NUM_HASH_NEIGHBORS, num_neighbors))
+    return np.concatenate([knn_pairs(x, k=num_neighbors), by_hash])
 
 
 def _signs(hashes: np.ndarray) -> list[np.ndarray]:

@@ -25,12 +25,12 @@ from torchvision.models.feature_extraction import create_feature_extractor, get_
 from tandem.errors import WeightsError
 from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.backbones.weights import first_line, load_state_dict
+from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import sha256
 from tandem.seeding import one_thread, seeded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
-RANDOM = "random"
 _RANDOM_GRID = 4
 _NUM_CLASSES = 1000  # what torchvision's classifiers end in
 _NUM_LEAVES_IMAGES = 64
@@ -78,12 +78,10 @@ def architectures() -> list[str]:
 
 def load_backbone(
     name: str,
+    settings: BackboneSettings,
     *,
-    weights: str,
-    sha256: str | None,
     seed: int,
     size_px: int,
-    architecture: str | None = None,
     early_exit: bool = True,
 ) -> Backbone:
     """The frozen backbone. early_end: of random weights, see above; one that is to be trained has its real end.
@@ -92,7 +90,7 @@ def load_backbone(
     see above), the path of a state dict (its digest must be `sha256`), or one of torchvision's own names such as
     IMAGENET1K_V1 (downloaded by torchvision). Raises WeightsError.
     """
-    kind = architecture or name
+    kind, weights, sha256 = settings.architecture or name, settings.weights, settings.sha256
     if kind not in architectures():
         raise WeightsError(f"torchvision has no classifier {kind!r}; it has: {', '.join(architectures())}")
     with seeded(seed):  # building a network draws weights, also where others replace them at once

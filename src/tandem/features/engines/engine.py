@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -20,26 +20,26 @@ from tandem.errors import ParamsError
 from tandem.features.backbones.backbone import Backbone
 from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.engines import cuda
+from tandem.features.settings import EngineChoice
 
-EngineChoice = Literal["auto", "reference"]
 MIN_COSINE = 0.99  # of an engine's rows to those of fp32, else fp32 is taken
 _NUM_TRIED = 8  # drawn images
 _SHORT_SUM = 32  # products a value of a convolution; the rounding of so few does not average out
 _TWICE = 3  # convolutions of short sums, from the pixels on
 _AT_ONCE = 4  # images that OpenVINO computes on one core: the maps of more leave its cache
 _IN_FLIGHT = 2  # requests a stream, so that none is idle while this thread waits for images or for its turn
-_Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+_Embed = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
 
 @dataclass(frozen=True)
 class Engine:
-    """name: for the record, e.g. "openvino bf16". rows: batches (n, H, W, 3) uint8 to arrays (m, D) float32, in order.
+    """name: for the record, e.g. "openvino bf16". embed: batches (n, H, W, 3) uint8 to arrays (m, D) float32, in order.
 
     The arrays may be smaller than the batches.
     """
 
     name: str
-    rows: _Rows
+    embed: _Embed
 
 
 def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batch_size: int, device: str) -> Engine:
@@ -60,7 +60,7 @@ def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batc
     except RuntimeError:  # a network that cannot be converted, captured or held in the device's memory
         return reference
     pixels = np.array_split(dead_leaves(_NUM_TRIED, size_px=size_px, seed=0), -(-_NUM_TRIED // batch_size))
-    return fastest if _least_cosine(fastest.rows(pixels), reference.rows(pixels)) >= MIN_COSINE else reference
+    return fastest if _least_cosine(fastest.embed(pixels), reference.embed(pixels)) >= MIN_COSINE else reference
 
 
 def _has_faster(device: torch.device) -> bool:

@@ -46,13 +46,13 @@ The following augmentation was applied to create 3 versions of each source image
 """
 
 
-def generate_sample(target: Path, *, manner: str, seed: int) -> None:
+def generate_sample(target: Path, *, style: str, seed: int) -> None:
     """Write the files of one drawn source and its truth.json into the existing empty folder `target`.
 
-    manner: "kaggle" or "roboflow". The same seed gives the same bytes. Some 450 files, a few seconds.
-    truth.json is described by tandem.sources.synthetic.truth.truth. Raises SourceError for another manner.
+    style: "kaggle" or "roboflow". The same seed gives the same bytes. Some 450 files, a few seconds.
+    truth.json is described by tandem.sources.synthetic.truth.truth. Raises SourceError for another style.
     """
-    known = _manner(manner)
+    known = _style(style)
     files = plan(seed)
     for file in files[known]:
         path = target / file.path.removeprefix(f"{known}/")
@@ -60,14 +60,14 @@ def generate_sample(target: Path, *, manner: str, seed: int) -> None:
         path.write_bytes(content(file.scene, file.copy, seed=seed))
     if known == "roboflow":
         _write_readmes(target, num_images=len(files[known]))
-    write_json(target / TRUTH_FILE, truth(files, manner=known, seed=seed))
+    write_json(target / TRUTH_FILE, truth(files, style=known, seed=seed))
 
 
-def _manner(value: str) -> Style:
-    for manner in get_args(Style):
-        if value == manner:
-            return manner
-    raise SourceError(f"the sample has no manner {value!r}; choose one of: {', '.join(get_args(Style))}")
+def _style(value: str) -> Style:
+    for style in get_args(Style):
+        if value == style:
+            return style
+    raise SourceError(f"the sample has no style {value!r}; choose one of: {', '.join(get_args(Style))}")
 
 
 def _write_readmes(target: Path, *, num_images: int) -> None:

@@ -20,7 +20,7 @@ _ROBOFLOW: dict[str, ClassName] = {
 _NUM_SCENES = {"kaggle": 122, "roboflow": 42, "Bus": 40, "bicicleta": 12}
 _FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabelled": 900}  # scene numbers that only one source draws
 _NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # copies that cross from one source to the other, per class
-_NUM_VERSIONS = 3  # of each image in the Roboflow manner
+_NUM_VERSIONS = 3  # of each image in the Roboflow style
 _MODES: tuple[Form, ...] = ("RGBA", "RGBA", "P", "P transparent", "CMYK", "CMYK", "I;16", "exif", "exif", "exif")
 _FAULTS: dict[str, tuple[Form, ...]] = {
     "Car": ("truncated", "not_an_image"),
@@ -37,7 +37,7 @@ _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
 class Planned(NamedTuple):
-    """One file. path: "<manner>/<path within the source>". label: the class that its folder stands for."""
+    """One file. path: "<style>/<path within the source>". label: the class that its folder stands for."""
 
     path: str
     label: ClassName
@@ -49,7 +49,7 @@ class Planned(NamedTuple):
 def plan(seed: int) -> dict[Style, list[Planned]]:
     """The files of both sources in order of path."""
     files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}
-    return {manner: sorted(files[manner]) for manner in get_args(Style)}
+    return {style: sorted(files[style]) for style in get_args(Style)}
 
 
 def _kaggle(seed: int) -> Iterator[Planned]:
@@ -165,7 +165,7 @@ def _rf_id(rng: np.random.Generator) -> str:
 
 def labelled(files: Mapping[Style, Sequence[Planned]]) -> list[Planned]:
     """The files of both sources whose images can be read."""
-    return [file for manner in files.values() for file in manner if file.copy.form not in CORRUPT_NAMES]
+    return [file for style in files.values() for file in style if file.copy.form not in CORRUPT_NAMES]
 
 
 CORRUPT_NAMES = ("truncated", "not_an_image", "empty")

@@ -11,13 +11,13 @@ PairList = list[list[str]]
 _MODES = {"RGBA": "RGBA", "P": "P", "P transparent": "P", "CMYK": "CMYK", "I;16": "I;16", "exif": "exif"}
 
 
-def truth(files: Mapping[Style, Sequence[Planned]], *, manner: Style, seed: int) -> dict[str, object]:
-    """The content of a source's truth.json; every path is "<manner>/<path within the source>".
+def truth(files: Mapping[Style, Sequence[Planned]], *, style: Style, seed: int) -> dict[str, object]:
+    """The content of a source's truth.json; every path is "<style>/<path within the source>".
 
     classes, scenes, mislabelled, broken and modes speak of this source's files; the lists of copies hold
     each pair or group that this source has a part in. A file in a conflict is not counted as mislabelled.
     """
-    own, every = files[manner], labelled(files)
+    own, every = files[style], labelled(files)
     readable = [file for file in own if file.copy.form not in CORRUPT_NAMES]
     conflicts = _same_bytes(every, lambda a, b: a.label != b.label)
     disputed = {path for pair in conflicts for path in pair}
@@ -33,7 +33,7 @@ def truth(files: Mapping[Style, Sequence[Planned]], *, manner: Style, seed: int)
         "seed": seed,
         "classes": {file.path: file.scene.class_name for file in readable},
         "scenes": {file.path: file.scene.id for file in readable},
-        **{kind: _with_part_of(pairs, manner) for kind, pairs in copies.items()},
+        **{kind: _with_part_of(pairs, style) for kind, pairs in copies.items()},
         "mislabelled": {
             file.path: file.scene.class_name
             for file in readable
@@ -44,8 +44,8 @@ def truth(files: Mapping[Style, Sequence[Planned]], *, manner: Style, seed: int)
     }
 
 
-def _with_part_of(pairs: PairList, manner: Style) -> PairList:
-    return [pair for pair in pairs if any(path.startswith(f"{manner}/") for path in pair)]
+def _with_part_of(pairs: PairList, style: Style) -> PairList:
+    return [pair for pair in pairs if any(path.startswith(f"{style}/") for path in pair)]
 
 
 def _grouped(files: Iterable[Planned], key: Callable[[Planned], object]) -> list[list[Planned]]:
@@ -73,7 +73,7 @@ def _versions(files: Sequence[Planned]) -> PairList:
 
 
 def _shared_stems(files: Sequence[Planned]) -> PairList:
-    """One pair of files for each pair of scenes that one stem of the Roboflow manner stands for."""
+    """One pair of files for each pair of scenes that one stem of the Roboflow style stands for."""
     exported = [file for file in files if file.path.startswith("roboflow/")]
     found: PairList = []
     for group in _grouped(exported, lambda file: file.stem):

@@ -1,0 +1,38 @@
+"""`labels` and `merge` in params.yaml: what the labels of sources mean, and which images are excluded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import MinLen
+
+from tandem.types import Count, Fraction, NotEmpty, Section
+
+
+@dataclass(frozen=True)
+class LabelsOfSource(Section):
+    """Aliases that hold in one source alone, and labels of it that are ignored."""
+
+    classes: Mapping[str, tuple[str, ...]]
+    ignore: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LabelSettings(Section):
+    """classes: class -> its aliases. ignore: labels that are ignored. by_source: what holds in one source alone."""
+
+    classes: Annotated[Mapping[NotEmpty, tuple[str, ...]], MinLen(2)]
+    ignore: tuple[str, ...]
+    by_source: Mapping[str, LabelsOfSource]
+
+
+@dataclass(frozen=True)
+class MergeSettings(Section):
+    """Images of a shorter side below min_side_px or of more than max_pixels are excluded.
+
+    max_corrupt_fraction: of the files that may be corrupt; with more the stage fails.
+    """
+
+    min_side_px: Count
+    max_pixels: Count
+    max_corrupt_fraction: Fraction

@@ -1,0 +1,47 @@
+"""`backbones` and `extract` in params.yaml: networks, their weights, and the one transform."""
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from annotated_types import Ge, Le
+
+from tandem.types import NotEmpty, Section, Seed, Sha256, SidePx
+
+RANDOM = "random"
+EngineChoice = Literal["auto", "reference"]
+
+
+@dataclass(frozen=True)
+class BackboneSettings(Section):
+    """weights: "random", a name of torchvision's, or the path of a state dict, whose sha256 stands beside it.
+
+    architecture: torchvision's name of a backbone that is called otherwise; None where its name is that.
+    """
+
+    weights: NotEmpty
+    sha256: Sha256 | None = None
+    architecture: NotEmpty | None = None
+
+    def __post_init__(self) -> None:
+        path = PurePosixPath(self.weights)
+        is_file = len(path.parts) > 1 or path.suffix != ""
+        if is_file and self.sha256 is None:
+            raise ValueError(f"weights {self.weights!r} is a file: state its sha256 beside it (sha256sum prints it)")
+        if self.sha256 is not None and not is_file:
+            raise ValueError(f"sha256 belongs to a file of weights, and {self.weights!r} is none; leave it out")
+
+
+@dataclass(frozen=True)
+class ExtractSettings(Section):
+    """The one transform, what computes, and the seed of random weights.
+
+    resize: "squash" the whole image to a square, or "crop" the central square. tta_views: of each image, itself first.
+    engine: "auto", the fastest of this machine, or "reference", float32 by torch.
+    """
+
+    size_px: SidePx
+    resize: Literal["squash", "crop"]
+    tta_views: Annotated[int, Ge(1), Le(10)]
+    engine: EngineChoice
+    seed: Seed

@@ -1,0 +1,17 @@
+"""`study` in params.yaml: a grid search over learning rate and batch size."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from annotated_types import Ge, Le, MinLen
+
+from tandem.types import Count, Positive, Section
+
+
+@dataclass(frozen=True)
+class StudySettings(Section):
+    """num_seeds: how often each pair is trained, from train.seed on."""
+
+    lr: Annotated[tuple[Positive, ...], MinLen(1)]
+    batch_size: Annotated[tuple[Count, ...], MinLen(1)]
+    num_seeds: Annotated[int, Ge(1), Le(100)]

@@ -1,0 +1,38 @@
+"""Images whose label is likely wrong, listed for a person.
+
+Reads data/extract, data/curate, data/merge/index.csv; writes metrics/label_errors.json and metrics/label_errors.csv.
+"""
+
+from pathlib import Path
+
+from tandem.curation.label_errors import (
+    ISSUE_COLUMNS,
+    find_label_issues,
+    label_error_summary,
+    list_issues,
+)
+from tandem.curation.settings import LabelErrorSettings
+from tandem.files import write_csv, write_json
+from tandem.pipeline import run
+from tandem.pipeline.params import read_params, section
+from tandem.tables.features import load_features_of
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+
+
+def main() -> None:
+    params = read_params()
+    settings = section(params, "label_errors", LabelErrorSettings)
+    samples = load_samples(Path("data/curate"))
+    index = load_index(Path("data/merge/index.csv"))
+    features = load_features_of(Path("data/extract"), params["backbones"], ids=samples.ids)
+
+    issues = find_label_issues(features, samples, settings=settings)
+    listed = list_issues(issues, samples, index, fraction=settings.fraction)
+
+    write_csv(Path("metrics/label_errors.csv"), listed, columns=ISSUE_COLUMNS)
+    write_json(Path("metrics/label_errors.json"), label_error_summary(issues, samples, listed))
+
+
+if __name__ == "__main__":
+    run.run(main)
