@@ -235,9 +235,9 @@ def accuracy(clone: Path, x: np.ndarray) -> float:
             else one
             for one in samples.samples
         )
-        own = Samples(samples.class_names, drawn)
-        predicted = heads.train_head(x, own, settings=settings, name="probe").logits[own.rows("test")].argmax(axis=1)
-        reached.append(float((predicted == own.targets("test")).mean()))
+        own = Samples.of(samples.class_names, drawn)
+        predicted = heads.train_head(x, own, settings=settings, name="probe").logits[own.test.rows].argmax(axis=1)
+        reached.append(float((predicted == own.test.targets).mean()))
     return mean(reached)
 
 

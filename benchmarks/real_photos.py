@@ -304,11 +304,11 @@ def claimed_by_file_split(clone: Path, seed: int) -> float:
     index = load_index(clone / "data/merge/index.csv")
     x = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).x
     rows, samples = by_file(index, values["curate"]["fractions"], seed)
-    table = Samples(tuple(values["labels"]["classes"]), tuple(samples))
+    table = Samples.of(tuple(values["labels"]["classes"]), tuple(samples))
     settings = heads.TrainSettings.from_params(values["train"])
     trained = heads.train_head(np.asarray(x)[rows], table, settings=settings, name="split by file")
-    predicted = trained.logits[table.rows("test")].argmax(axis=1)
-    return float((predicted == table.targets("test")).mean())
+    predicted = trained.logits[table.test.rows].argmax(axis=1)
+    return float((predicted == table.test.targets).mean())
 
 
 def by_file(index: Index, fractions: Mapping[str, float], seed: int) -> tuple[list[int], list[Sample]]:

@@ -155,7 +155,7 @@ def compared(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) -
         drawn = reassign_splits(samples, fractions=fractions, seed=seed)
         rows, files = real_photos.by_file(index, fractions, seed)
         parts = {
-            True: parts_of(rows, Samples(samples.class_names, tuple(files))),
+            True: parts_of(rows, Samples.of(samples.class_names, tuple(files))),
             False: parts_of(range(len(x)), drawn),
         }
         tasks |= {(seed, is_by_file): Task(weights, pixels, parts[is_by_file], epochs, seed) for is_by_file in parts}
@@ -170,12 +170,12 @@ def decoded(paths: Sequence[Path]) -> np.ndarray:
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
     """Split -> its images. rows: of the images, in the order of samples."""
-    return {split: Part(np.asarray(rows)[samples.rows(split)], samples.targets(split)) for split in SPLITS}
+    return {split: Part(np.asarray(rows)[samples.split(split).rows], samples.split(split).targets) for split in SPLITS}
 
 
 def our_accuracy(x: np.ndarray, samples: Samples, settings: heads.TrainSettings) -> float:
-    logits = heads.train_head(x, samples, settings=settings, name="ours").logits[samples.rows("test")]
-    return float((logits.argmax(axis=1) == samples.targets("test")).mean())
+    logits = heads.train_head(x, samples, settings=settings, name="ours").logits[samples.test.rows]
+    return float((logits.argmax(axis=1) == samples.test.targets).mean())
 
 
 def curves(tasks: Mapping[tuple[int, bool], Task]) -> dict[tuple[int, bool, bool], Curve]:

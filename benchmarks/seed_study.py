@@ -78,7 +78,7 @@ def main() -> None:
         study = {seeds: studied(clone, seeds) for seeds in (1, 3)}
         samples = load_samples(clone / "data/curate")
     step = image_cost(len(samples.class_names))
-    recipe = step * len(samples.rows("train")) * EPOCHS * PAIRS
+    recipe = step * len(samples.train.rows) * EPOCHS * PAIRS
     figures = [
         Figure("recipe: a training step, ms an image", None, f"{1000 * step:.1f}", step, True),
         Figure(f"recipe: x {len(samples.rows('train'))} x {EPOCHS} x {PAIRS}, s", None, f"{recipe:.0f}", recipe, True),

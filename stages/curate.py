@@ -19,6 +19,7 @@ from tandem.review.dataset import build_review_dataset
 from tandem.tables.decisions import load_decisions, require_classes
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
+from tandem.tables.samples import SPLITS
 
 
 def main() -> None:
@@ -42,7 +43,7 @@ def main() -> None:
     )
     similarities = check_leakage(
         index.ids,
-        curated.samples.rows_by_split(),
+        {name: curated.samples.split(name).rows for name in SPLITS},
         features=features,
         hashes=hashes,
         min_similarity=settings.candidates.min_similarity,

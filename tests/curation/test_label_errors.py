@@ -37,7 +37,7 @@ def blobs(num=120, dim=32, seed=0):
 def labelled(num=120):
     labels = [SWAPPED.get(row, CLASSES[row % 3]) for row in range(num)]
     splits = ["" if row % 10 == 9 else ("train", "val", "test")[row % 3] for row in range(num)]
-    return Samples(
+    return Samples.of(
         CLASSES,
         tuple(
             Sample(f"{row:03}", label, "web", f"{row:03}", split, "" if split else "copy of 000")
@@ -158,7 +158,7 @@ def test_copies_across_groups_hide_nothing_and_in_one_group_no_probe_sees_them()
     grouped = [*samples.samples]
     grouped[3] = Sample("003", "truck", "web", "group", "train")
     grouped[6] = Sample("006", "car", "web", "group", "train")
-    found = find_label_issues([x], Samples(CLASSES, tuple(grouped)), settings=SETTINGS)
+    found = find_label_issues([x], Samples.of(CLASSES, tuple(grouped)), settings=SETTINGS)
     n = found.rows.tolist().index(3)
     assert found.probs[n].argmax() == CLASSES.index("car")
     assert found.rank[n] == 1
@@ -170,12 +170,14 @@ def test_a_class_of_one_group_alone_is_judged_without_an_error():
         Sample(f"{row:03}", "truck" if row < 2 else "car", "web", "one" if row < 2 else f"{row}", "train")
         for row in range(60)
     ]
-    found = find_label_issues([x], Samples(("car", "truck", "none"), tuple(samples)), settings=SETTINGS)
+    found = find_label_issues([x], Samples.of(("car", "truck", "none"), tuple(samples)), settings=SETTINGS)
     assert np.isfinite(found.other_class).all()
     assert found.probs[0, 1] == 0
-    rows = list_issues(found, Samples(("car", "truck", "none"), tuple(samples)), records(60), share=0.1)
+    rows = list_issues(found, Samples.of(("car", "truck", "none"), tuple(samples)), records(60), share=0.1)
     assert (
-        label_error_summary(found, Samples(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"]["images"]
+        label_error_summary(found, Samples.of(("car", "truck", "none"), tuple(samples)), rows)["classes"]["none"][
+            "images"
+        ]
         == 0
     )
 

@@ -29,7 +29,7 @@ def drawn(num_scenes, files_each, *, note=""):
             samples.append(
                 Sample(id_, label, "web", f"{scene}", split, "" if split else note or f"copy of {scene:03}0")
             )
-    return records, Samples(CLASSES, tuple(samples)), np.array(x, dtype=np.float32)
+    return records, Samples.of(CLASSES, tuple(samples)), np.array(x, dtype=np.float32)
 
 
 def test_copies_of_test_files_in_train_are_worth_points_that_are_not_there():
@@ -58,5 +58,5 @@ def test_every_place_where_a_image_was_found_is_a_file():
 
 def test_without_a_test_image_there_is_no_accuracy():
     records, samples, x = drawn(10, 1)
-    nobody = Samples(CLASSES, tuple(Sample(s.id, s.label, s.source, s.group, "train") for s in samples.samples))
+    nobody = Samples.of(CLASSES, tuple(Sample(s.id, s.label, s.source, s.group, "train") for s in samples.samples))
     assert np.isnan(accuracy_by_split(records, nobody, x, lambda name: "train")["split_by_group"]["top1_accuracy"])

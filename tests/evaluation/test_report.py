@@ -24,7 +24,7 @@ def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
         Sample(f"{row:03}", CLASSES[rng.integers(num_classes)], SOURCES[rng.integers(2)], f"{row:03}", split)
         for row, split in enumerate(rng.choice(["train", "val", "test", ""], size=60).tolist())
     )
-    return rng.normal(size=(60, len(CLASSES))).astype(np.float32) * 3, Samples(CLASSES, samples)
+    return rng.normal(size=(60, len(CLASSES))).astype(np.float32) * 3, Samples.of(CLASSES, samples)
 
 
 def of_split(logits: np.ndarray, samples: Samples, split: str) -> tuple[list[int], np.ndarray]:
@@ -77,11 +77,13 @@ def test_sources_are_scored_apart_and_add_up_to_the_whole() -> None:
     images = sum(values["images"] for values in found.values())
     whole = scoring.score(logits, samples, split="test")["top1_accuracy"]
     assert whole == pytest.approx(right / images)
-    assert images == len(samples.rows("test"))
+    assert images == len(samples.test.rows)
 
 
 def test_a_source_without_a_image_in_the_split_is_not_named() -> None:
-    samples = Samples(CLASSES, (Sample("a", "car", "exports", "a", "test"), Sample("b", "car", "others", "b", "train")))
+    samples = Samples.of(
+        CLASSES, (Sample("a", "car", "exports", "a", "test"), Sample("b", "car", "others", "b", "train"))
+    )
     assert list(evaluation.by_source(np.eye(4)[:2], samples, split="test")) == ["exports"]
 
 
@@ -89,8 +91,8 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
     logits, samples = drawn(0)
     sides = np.resize([40, 127, 128, 600], 60)
     found = evaluation.by_min_side(logits, samples, split="test", min_sides=sides)
-    rows = samples.rows("test")
-    right = logits[rows].argmax(1) == samples.targets("test")
+    rows = samples.test.rows
+    right = logits[rows].argmax(1) == samples.test.targets
     small, middle, large = sides[rows] < 128, sides[rows] == 128, sides[rows] == 600
     assert found == {
         "0-127": {"top1_accuracy": pytest.approx(right[small].mean()), "images": small.sum()},
@@ -116,7 +118,7 @@ def reported(
 def test_rows_that_are_in_neither_test_nor_validation_change_no_number() -> None:
     logits, samples = drawn(1)
     before = reported({"m": logits}, samples, selected="m")
-    others = np.setdiff1d(np.arange(60), np.concatenate([samples.rows("test"), samples.rows("val")]))
+    others = np.setdiff1d(np.arange(60), np.concatenate([samples.test.rows, samples.val.rows]))
     logits[others] = 99
     assert reported({"m": logits}, samples, selected="m") == before
 
@@ -124,7 +126,7 @@ def test_rows_that_are_in_neither_test_nor_validation_change_no_number() -> None
 def test_of_the_validation_rows_only_the_choice_of_the_best_single_and_of_the_threshold_is_made() -> None:
     logits, samples = drawn(1)
     before = reported({"m": logits}, samples, selected="m")
-    logits[samples.rows("val")] = logits[samples.rows("val")[::-1]] / 2
+    logits[samples.val.rows] = logits[samples.val.rows[::-1]] / 2
     after = reported({"m": logits}, samples, selected="m")
     assert [key for key in before if before[key] != after[key]] == ["reject"]
 
@@ -134,7 +136,7 @@ def test_the_report_has_the_selected_model_in_full_and_the_scores_and_limits_of_
     report = reported({"one": one, "other": other}, samples, selected="other", singles=["one", "other"])
     target, probs = scoring.probs_of(other, samples, "test")
     limits = bootstrap.score_intervals(
-        target=target, probs=probs, groups=samples.groups("test"), num_resamples=100, seed=0
+        target=target, probs=probs, groups=samples.test.groups, num_resamples=100, seed=0
     )
     assert report["models"]["other"] == {
         **scoring.score(other, samples, split="test"),
@@ -145,13 +147,13 @@ def test_the_report_has_the_selected_model_in_full_and_the_scores_and_limits_of_
     assert report["selected"] == {"model": "other", **report["models"]["other"]}
     assert report["classes"] == evaluation.by_class(other, samples, split="test")
     assert report["sources"] == evaluation.by_source(other, samples, split="test")
-    assert report["images"] == report["groups"] == len(samples.rows("test"))
+    assert report["images"] == report["groups"] == len(samples.test.rows)
 
 
 def test_the_selected_model_is_held_against_the_single_one_that_is_best_on_validation() -> None:
     good, samples = drawn(0)
     targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
-    good[samples.rows("val")] += 5 * np.eye(4, dtype=np.float32)[targets[samples.rows("val")]]
+    good[samples.val.rows] += 5 * np.eye(4, dtype=np.float32)[targets[samples.val.rows]]
     bad, selected = drawn(1)[0], drawn(2)[0]
     report = reported({"bad": bad, "good": good, "both": selected}, samples, selected="both", singles=["bad", "good"])
     found = report["selected_minus_best_single"]
@@ -160,7 +162,7 @@ def test_the_selected_model_is_held_against_the_single_one_that_is_best_on_valid
     for name in ("top1_accuracy", "log_loss"):
         assert found[name]["value"] == pytest.approx(scores[0][name] - scores[1][name])
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
-    right = [logits[samples.rows("test")].argmax(1) == samples.targets("test") for logits in (selected, good)]
+    right = [logits[samples.test.rows].argmax(1) == samples.test.targets for logits in (selected, good)]
     assert found["mcnemar"]["only_first_right"] == (right[0] & ~right[1]).sum()
     assert found["mcnemar"]["only_second_right"] == (right[1] & ~right[0]).sum()
 
@@ -179,12 +181,12 @@ def test_the_threshold_is_chosen_on_validation_and_told_on_test() -> None:
 def test_the_tables_of_the_plots_are_those_of_test() -> None:
     logits, samples = drawn(0)
     rows = evaluation.reliability_table(logits, samples, split="test")
-    assert sum(row["images"] for row in rows) == len(samples.rows("test"))
+    assert sum(row["images"] for row in rows) == len(samples.test.rows)
     assert evaluation.risk_coverage_table(logits, samples, split="test")[-1]["coverage"] == 1
 
 
 def test_predictions_name_the_class_with_the_highest_logit() -> None:
-    samples = Samples(
+    samples = Samples.of(
         CLASSES,
         (
             Sample("a", "car", "exports", "a", "test"),
@@ -200,7 +202,7 @@ def test_predictions_name_the_class_with_the_highest_logit() -> None:
 
 
 def test_logits_that_differ_by_less_than_probs_can_tell_are_ranked_alike_everywhere() -> None:
-    samples = Samples(("car", "truck"), (Sample("a", "truck", "exports", "a", "test"),))
+    samples = Samples.of(("car", "truck"), (Sample("a", "truck", "exports", "a", "test"),))
     logits = np.array([[0, 1e-20]], dtype=np.float32)
     assert scoring.score(logits, samples, split="test")["top1_accuracy"] == 1
     assert evaluation.predictions(logits, samples, split="test")[0]["predicted"] == "truck"

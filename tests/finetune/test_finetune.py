@@ -92,7 +92,7 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 def samples() -> Samples:
     splits = ["train"] * 32 + ["val"] * 8 + ["test"] * 6 + [""] * 2
     rows = [Sample(f"{n:02}", ("upright", "level")[n % 2], "web", f"g{n}", split) for n, split in enumerate(splits)]
-    return Samples(("upright", "level"), tuple(rows))
+    return Samples.of(("upright", "level"), tuple(rows))
 
 
 def job(
@@ -168,11 +168,11 @@ def test_a_probe_first_begins_at_the_probe_s_validation_loss(
     tuned = job(images, tmp_path, layers=1, weights=trained_weights, epochs=1)
     told = finetuning.finetune(tuned, tmp_path / "out", recovery=tmp_path / "recovery")
     x = np.asarray(load_features(tmp_path / "extract", ids=samples().ids).x)
-    rows, targets = x[samples().rows("train")], samples().targets("train")
-    fold_of = stratified_group_folds(targets, samples().groups("train"), num_folds=3, seed=0)
+    rows, targets = x[samples().train.rows], samples().train.targets
+    fold_of = stratified_group_folds(targets, samples().train.groups, num_folds=3, seed=0)
     fitted = logistic.fit_cv(rows, targets, fold_of, balanced=True).head
-    logits = (x[samples().rows("val")] - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias
-    target = samples().targets("val")
+    logits = (x[samples().val.rows] - fitted.mean) / fitted.std @ fitted.weight.T + fitted.bias
+    target = samples().val.targets
     logits = logits / fit_temperature(logits.astype(np.float32), target=target)
     assert told["start_val_loss"] == pytest.approx(log_loss(target=target, probs=softmax(logits)), abs=1e-4)
     assert told["val_loss"] <= told["start_val_loss"]

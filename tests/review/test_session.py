@@ -8,7 +8,7 @@ from tandem.review.session import DecisionWriter, corrupt_files, duplicates_of, 
 from tandem.tables.decisions import Decision, Decisions, load_decisions
 from tandem.tables.samples import Sample, Samples
 
-SAMPLES = Samples(
+SAMPLES = Samples.of(
     ("car", "truck"),
     tuple(
         Sample(id_, "car", "web", group, split)

@@ -42,7 +42,7 @@ SETTINGS = TrainSettings(
 @pytest.fixture(scope="module")
 def samples() -> Samples:
     rows = [(f"{row:02}", CLASSES[row % 2], SPLITS[row // 2 % 3]) for row in range(48)]
-    return Samples(CLASSES, tuple(Sample(id_, label, "drawn", id_, split) for id_, label, split in rows))
+    return Samples.of(CLASSES, tuple(Sample(id_, label, "drawn", id_, split) for id_, label, split in rows))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +120,7 @@ def test_how_many_processes_train_changes_no_byte(features: dict[str, np.ndarray
 def test_what_stops_a_training_in_another_process_is_told_by_this_one(
     features: dict[str, np.ndarray], samples: Samples, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    without = Samples(
+    without = Samples.of(
         CLASSES, tuple(replace(one, label="car") if one.split == "val" else one for one in samples.samples)
     )
     with pytest.raises(LeakageError, match="truck"):
@@ -138,12 +138,12 @@ def test_the_dropout_of_the_ensembles_is_that_of_the_feature_ensemble_alone(
 
 
 def test_the_test_rows_do_not_matter(grid: list[StudyRun], features: dict[str, np.ndarray], samples: Samples) -> None:
-    rows = samples.rows("test")
+    rows = samples.test.rows
     others = {name: x.copy() for name, x in features.items()}
     for x in others.values():
         x[rows] = -50
     labels = dict(zip(rows.tolist(), [samples.samples[row].label for row in rows[::-1]], strict=True))
-    turned = Samples(
+    turned = Samples.of(
         CLASSES,
         tuple(replace(sample, label=labels.get(row, sample.label)) for row, sample in enumerate(samples.samples)),
     )
@@ -157,11 +157,11 @@ def test_the_scores_are_those_of_the_same_head_on_validation_and_train(
     settings = replace(SETTINGS, lr=0.001, batch_size=8)
     logits = heads.train_head(features["one"], samples, settings=settings, name="one").logits
     run = next(run for run in grid if (run.model, run.lr, run.batch_size) == ("one", 0.001, 8))
-    val, targets = logits[samples.rows("val")], samples.targets("val")
-    train = logits[samples.rows("train")]
+    val, targets = logits[samples.val.rows], samples.val.targets
+    train = logits[samples.train.rows]
     assert run.top1_accuracy == pytest.approx(sklearn.metrics.accuracy_score(targets, val.argmax(1)))
     assert run.log_loss == pytest.approx(sklearn.metrics.log_loss(targets, special.softmax(val, axis=1)), abs=1e-5)
-    assert run.train_top1_accuracy == pytest.approx((train.argmax(1) == samples.targets("train")).mean())
+    assert run.train_top1_accuracy == pytest.approx((train.argmax(1) == samples.train.targets).mean())
 
 
 def test_each_pair_is_trained_by_as_many_seeds_as_are_asked_for_and_no_seed_depends_on_another(
@@ -232,7 +232,7 @@ def main():
     rows = [Sample(f"{n}", names[n % 2], "drawn", f"{n}", SPLITS[n // 2 % 3]) for n in range(600)]
     x = np.random.default_rng(0).normal(size=(600, 400)).astype(np.float32)
     settings = Settings("linear", 1.0, 1, 10_000, 10_000, 0.0, 0.2, "none", "sampler", 3, 0)
-    study({"one": x}, samples=Samples(names, tuple(rows)), grid=Grid((0.1, 0.01), (4,), 2), settings=settings,
+    study({"one": x}, samples=Samples.of(names, tuple(rows)), grid=Grid((0.1, 0.01), (4,), 2), settings=settings,
           ensemble_dropout=0.5, width=256, workers=2)
 
 if __name__ == "__main__":

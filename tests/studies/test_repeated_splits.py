@@ -45,7 +45,7 @@ def samples() -> Samples:
     """Groups of two images, the last group left out."""
     rows = [Sample(f"{row:03}", CLASSES[row // 2 % 2], "drawn", f"g{row // 2}", "train") for row in range(118)]
     out = [Sample(f"{row:03}", "car", "drawn", "g59", "", "copy") for row in (118, 119)]
-    return Samples(CLASSES, (*rows, *out))
+    return Samples.of(CLASSES, (*rows, *out))
 
 
 @pytest.fixture(scope="module")
@@ -72,7 +72,7 @@ def test_groups_are_drawn_anew_and_what_was_left_out_stays_out(samples: Samples)
 def test_seeds_that_leave_a_class_out_of_a_split_are_passed_over() -> None:
     rare = [Sample(f"t{row}", "truck", "drawn", f"t{row}", "train") for row in range(4)]
     common = [Sample(f"c{row}", "car", "drawn", f"c{row}", "train") for row in range(30)]
-    drawn = repeated_splits(Samples(CLASSES, (*rare, *common)), fractions=FRACTIONS, first=0, seeds=3)
+    drawn = repeated_splits(Samples.of(CLASSES, (*rare, *common)), fractions=FRACTIONS, first=0, seeds=3)
     assert len(drawn) == 3
     assert list(drawn) != [0, 1, 2]
     for own in drawn.values():
@@ -82,7 +82,7 @@ def test_seeds_that_leave_a_class_out_of_a_split_are_passed_over() -> None:
 def test_a_class_that_cannot_be_in_every_split_is_named_as_the_reason() -> None:
     few = tuple(Sample(f"{row}", CLASSES[row % 2], "drawn", f"{row}", "train") for row in range(4))
     with pytest.raises(LeakageError, match=r"of 40 split seeds from 7 on only 0 put .* evaluate\.seeds asks for 2"):
-        repeated_splits(Samples(CLASSES, few), fractions=FRACTIONS, first=7, seeds=2)
+        repeated_splits(Samples.of(CLASSES, few), fractions=FRACTIONS, first=7, seeds=2)
 
 
 def test_each_seed_is_trained_as_the_pipeline_trains_its_own_split(
@@ -100,9 +100,9 @@ def test_the_table_has_the_scores_of_scikit_learn_on_the_test_images_of_each_see
     assert len({(row.seed, row.model) for row in rows}) == len(rows) == 2 * 8
     for row in rows:
         own = next(each for each in repeats if each.seed == row.seed)
-        picked = own.samples.rows("test")
+        picked = own.samples.test.rows
         probs = special.softmax(own.logits[row.model][picked].astype(np.float64), axis=1)
-        target = own.samples.targets("test")
+        target = own.samples.test.targets
         assert row.log_loss == pytest.approx(sklearn.metrics.log_loss(target, probs, labels=[0, 1]))
         assert row.top1_accuracy == pytest.approx(sklearn.metrics.accuracy_score(target, probs.argmax(1)))
         assert row.is_selected == (row.model == own.selected)
@@ -117,7 +117,7 @@ def test_the_summary_tells_mean_and_spread_and_one_difference_over_all_seeds(rep
     )
     gains = []
     for each in repeats:
-        target, picked = each.samples.targets("test"), each.samples.rows("test")
+        target, picked = each.samples.test.targets, each.samples.test.rows
         own, best = (each.logits[name][picked].argmax(1) == target for name in (each.selected, each.single))
         gains += (own.astype(int) - best).tolist()
     assert told["selected_minus_best_single"]["top1_accuracy"]["value"] == pytest.approx(np.mean(gains))

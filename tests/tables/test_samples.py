@@ -9,7 +9,7 @@ from tandem.errors import DataError
 from tandem.tables.samples import SPLITS, Sample, Samples, load_samples, save_samples
 
 NAMES = ("truck", "car")
-PLANTED = Samples(
+PLANTED = Samples.of(
     NAMES,
     (
         Sample("a", "car", "street", group="1", split="train"),
@@ -23,8 +23,8 @@ PLANTED = Samples(
 
 
 def test_rows_of_a_split_are_ascending_row_numbers() -> None:
-    assert [PLANTED.rows(split).tolist() for split in SPLITS] == [[0, 4], [3], [1, 5]]
-    assert PLANTED.rows("train").dtype == np.int64
+    assert [PLANTED.split(split).rows.tolist() for split in SPLITS] == [[0, 4], [3], [1, 5]]
+    assert PLANTED.train.rows.dtype == np.int64
 
 
 def test_rows_by_split_holds_all_splits_in_order() -> None:
@@ -34,14 +34,14 @@ def test_rows_by_split_holds_all_splits_in_order() -> None:
 
 
 def test_targets_are_indices_into_the_class_names() -> None:
-    assert [PLANTED.targets(split).tolist() for split in SPLITS] == [[1, 0], [1], [0, 1]]
-    assert PLANTED.targets("val").dtype == np.int64
+    assert [PLANTED.split(split).targets.tolist() for split in SPLITS] == [[1, 0], [1], [0, 1]]
+    assert PLANTED.val.targets.dtype == np.int64
 
 
 def test_a_split_without_images_has_empty_rows_and_targets() -> None:
-    empty = Samples(NAMES, ())
-    assert empty.rows("val").shape == empty.targets("val").shape == (0,)
-    assert empty.rows("val").dtype == empty.targets("val").dtype == np.int64
+    empty = Samples.of(NAMES, ())
+    assert empty.val.rows.shape == empty.val.targets.shape == (0,)
+    assert empty.val.rows.dtype == empty.val.targets.dtype == np.int64
 
 
 def test_ids_keep_the_order_and_those_left_out() -> None:
@@ -49,7 +49,7 @@ def test_ids_keep_the_order_and_those_left_out() -> None:
 
 
 def test_samples_come_back_from_disk(tmp_path: Path) -> None:
-    odd = Samples(("caminhão", "a,b"), (Sample("x", "a,b", 'the "yard"', "1", "", "copy of y,\nbut smaller"),))
+    odd = Samples.of(("caminhão", "a,b"), (Sample("x", "a,b", 'the "yard"', "1", "", "copy of y,\nbut smaller"),))
     for samples in (PLANTED, odd):
         save_samples(samples, tmp_path)
         assert load_samples(tmp_path) == samples
@@ -61,14 +61,14 @@ def one(**changes: str) -> Sample:
 
 def test_a_class_that_does_not_exist_is_refused() -> None:
     with pytest.raises(DataError, match="image abc has class 'lorry', not one of truck, car"):
-        Samples(NAMES, (one(label="lorry"),))
+        Samples.of(NAMES, (one(label="lorry"),))
 
 
 def test_a_split_that_does_not_exist_is_refused() -> None:
     with pytest.raises(DataError, match="image abc has split 'tets', not one of train, val, test"):
-        Samples(NAMES, (one(split="tets"),))
+        Samples.of(NAMES, (one(split="tets"),))
 
 
 def test_a_group_in_two_splits_is_refused() -> None:
     with pytest.raises(DataError, match="group 7 is in two splits: train and test"):
-        Samples(NAMES, (one(), one(id="abd", split=""), one(id="abe", split="test")))
+        Samples.of(NAMES, (one(), one(id="abd", split=""), one(id="abe", split="test")))

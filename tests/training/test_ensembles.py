@@ -56,7 +56,7 @@ def planted(num_rows: int = 100, *, num_backbones: int = 2) -> tuple[dict[str, n
         )
         for number in range(num_backbones)
     }
-    return features, Samples(CLASSES, samples)
+    return features, Samples.of(CLASSES, samples)
 
 
 def members(features: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
@@ -85,7 +85,7 @@ def test_the_mean_averages_probs() -> None:
     logits = members(features, samples)
     found = ensembling.weighted_means(logits, samples)["mean"]
     expected = np.mean([special.softmax(part.astype(np.float64), axis=1) for part in logits.values()], axis=0)
-    temperature = calibration.fit_temperature(np.log(expected)[samples.rows("val")], target=samples.targets("val"))
+    temperature = calibration.fit_temperature(np.log(expected)[samples.val.rows], target=samples.val.targets)
     assert found.logits == pytest.approx(np.log(expected) / temperature, abs=1e-3)
     assert found.weights == pytest.approx(dict.fromkeys(logits, 1 / 3))
 
@@ -154,9 +154,9 @@ def test_the_logit_ensemble_separates_what_its_members_separate_together() -> No
     settings = replace(SETTINGS, lr=0.1, epochs=30)
     together = EnsembleInputs(features={"any": noise}, logits=logits, out_of_fold=logits, library={})
     found = ensembling.combine_all(together, samples, settings=settings, width=8)
-    test = samples.rows("test")
+    test = samples.test.rows
     for kind in ("logit", "stack"):
-        assert (found[kind].logits[test].argmax(1) == samples.targets("test")).all()
+        assert (found[kind].logits[test].argmax(1) == samples.test.targets).all()
 
 
 def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_heart() -> None:
@@ -166,7 +166,7 @@ def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_
     honest = (rng.normal(size=(900, 3)) + 2 * np.eye(3)[targets]).astype(np.float32)
     guesses = 4 * rng.normal(size=(900, 3)).astype(np.float32)
     by_heart = guesses.copy()
-    rows = samples.rows("train")
+    rows = samples.train.rows
     by_heart[rows] += 20 * np.eye(3, dtype=np.float32)[targets[rows]]
     together = EnsembleInputs(
         features={"any": honest},
@@ -186,8 +186,8 @@ def test_the_feature_ensemble_learns() -> None:
     for x in features.values():
         x[:, :3] *= 3
     found = combine(features, samples, replace(SETTINGS, epochs=8))
-    test = samples.rows("test")
-    assert (found["feature"].logits[test].argmax(1) == samples.targets("test")).mean() > 0.6
+    test = samples.test.rows
+    assert (found["feature"].logits[test].argmax(1) == samples.test.targets).mean() > 0.6
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -202,8 +202,8 @@ def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() 
     ensembles = {
         kind: ensembling.weighted_mean({kind: x}, samples, lambda own: np.ones(1)) for kind, x in models.items()
     }
-    rows, targets = samples.rows("val"), samples.targets("val")
-    fold_of = stratified_group_folds(targets, samples.groups("val"), num_folds=5, seed=0)
+    rows, targets = samples.val.rows, samples.val.targets
+    fold_of = stratified_group_folds(targets, samples.val.groups, num_folds=5, seed=0)
     losses = {}
     for kind, x in models.items():
         parts = []
@@ -227,7 +227,7 @@ def scoring_by(losses: np.ndarray) -> Ensemble:
 
 def test_of_several_best_ones_the_first_is_taken() -> None:
     _, samples = planted()
-    same = scoring_by(np.full(len(samples.rows("val")), 0.5))
+    same = scoring_by(np.full(len(samples.val.rows), 0.5))
     assert ensembling.select_ensemble("best", {"mean": same, "logit": same}, samples) == "mean"
 
 
@@ -236,11 +236,11 @@ def test_a_simpler_kind_is_selected_unless_it_is_worse_by_more_than_two_standard
     times: float, chosen: str
 ) -> None:
     _, samples = planted()
-    num = len(samples.rows("val"))
+    num = len(samples.val.rows)
     better = np.random.default_rng(0).uniform(0.2, 0.8, num)
     wobble = np.random.default_rng(1).normal(size=num)
     wobble -= wobble.mean()
-    groups = np.array(samples.groups("val"))
+    groups = np.array(samples.val.groups)
     # the standard error of a mean of groups, said in another way: the spread of the groups' own sums
     sums = np.array([wobble[groups == group].sum() for group in sorted(set(groups))])
     worse = better + wobble + times * np.sqrt(len(sums)) * sums.std() / num
@@ -251,12 +251,12 @@ def test_a_simpler_kind_is_selected_unless_it_is_worse_by_more_than_two_standard
 def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
     features, samples = planted()
     first = combine(features, samples)
-    rows = samples.rows("test")
+    rows = samples.test.rows
     others = {name: x.copy() for name, x in features.items()}
     for x in others.values():
         x[rows] = 1e3 * x[rows][::-1]
     labels = {int(row): samples.samples[other].label for row, other in zip(rows, np.roll(rows, 1), strict=True)}
-    turned = Samples(
+    turned = Samples.of(
         CLASSES,
         tuple(replace(sample, label=labels.get(row, sample.label)) for row, sample in enumerate(samples.samples)),
     )

@@ -51,7 +51,7 @@ def blobs(num_rows: int = 300, *, spread: float = 3.0, dim: int = 6, seed: int =
 def as_samples(targets: np.ndarray) -> Samples:
     splits = [SPLITS[(0, 0, 0, 0, 0, 0, 1, 1, 2, 2)[row % 10]] for row in range(len(targets))]
     rows = enumerate(zip(targets.tolist(), splits, strict=True))
-    return Samples(
+    return Samples.of(
         CLASSES, tuple(Sample(f"{row:04}", CLASSES[t], "drawn", f"{row:04}", split) for row, (t, split) in rows)
     )
 
@@ -82,10 +82,10 @@ def test_a_linear_head_is_as_good_as_logistic_regression() -> None:
     x, samples = blobs(1500)
     settings = replace(SETTINGS, epochs=20, batch_size=32)
     trained = heads.train_head(x, samples, settings=settings, name="blobs")
-    fit, test = samples.rows("train"), samples.rows("test")
-    reference = LogisticRegression(max_iter=1000).fit(x[fit], samples.targets("train"))
-    own = (trained.logits[test].argmax(1) == samples.targets("test")).mean()
-    assert own == pytest.approx(reference.score(x[test], samples.targets("test")), abs=0.02)
+    fit, test = samples.train.rows, samples.test.rows
+    reference = LogisticRegression(max_iter=1000).fit(x[fit], samples.train.targets)
+    own = (trained.logits[test].argmax(1) == samples.test.targets).mean()
+    assert own == pytest.approx(reference.score(x[test], samples.test.targets), abs=0.02)
     assert own > 0.6
 
 
@@ -93,7 +93,7 @@ def test_the_logits_are_those_of_the_head_for_every_row_in_order() -> None:
     x, samples = blobs()
     trained = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
     mean, std, weight, bias = trained.head
-    fit = samples.rows("train")
+    fit = samples.train.rows
     assert np.allclose([mean, std], [x[fit].mean(axis=0), x[fit].std(axis=0)], atol=1e-5)
     assert trained.logits == pytest.approx((x - mean) / std @ weight.T + bias, abs=1e-4)
     assert trained.logits.dtype == np.float32
@@ -195,7 +195,7 @@ def test_the_summary_holds_what_was_chosen_and_the_scores_of_what_is_kept() -> N
     found = heads.head_summary(trained, samples)
     assert found["best_epoch"] == min(trained.curve, key=lambda epoch: epoch.val_loss).epoch
     for split in ("val", "train"):
-        rows, targets = trained.logits[samples.rows(split)].astype(np.float64), samples.targets(split)
+        rows, targets = trained.logits[samples.split(split).rows].astype(np.float64), samples.split(split).targets
         probs = special.softmax(rows, axis=1)
         assert found[f"{split}_loss"] == pytest.approx(sklearn.metrics.log_loss(targets, probs), abs=1e-6)
         assert found[f"{split}_top1_accuracy"] == pytest.approx((probs.argmax(1) == targets).mean())
@@ -212,7 +212,7 @@ def test_training_ends_when_patience_does() -> None:
 def test_the_temperature_never_raises_the_log_loss_on_validation() -> None:
     x, samples = blobs(spread=6.0)
     trained = heads.train_head(x, samples, settings=replace(SETTINGS, lr=0.5, epochs=20), name="blobs")
-    rows, targets = samples.rows("val"), samples.targets("val")
+    rows, targets = samples.val.rows, samples.val.targets
     raw = torch.from_numpy(trained.logits[rows] * trained.chosen["temperature"])
     before = functional.cross_entropy(raw, torch.from_numpy(targets)).item()
     assert heads.head_summary(trained, samples)["val_loss"] <= before + 1e-6
@@ -223,10 +223,10 @@ def test_a_logistic_head_is_the_logistic_regression_of_scikit_learn() -> None:
     x, samples = blobs(600)
     settings = replace(SETTINGS, head="logistic")
     trained = heads.train_head(x, samples, settings=settings, name="blobs")
-    fit = samples.rows("train")
+    fit = samples.train.rows
     scaler = StandardScaler().fit(x[fit].astype(np.float64))
     reference = LogisticRegression(C=trained.chosen["strength"], max_iter=1000, tol=1e-8)
-    reference.fit(scaler.transform(x[fit]), samples.targets("train"))
+    reference.fit(scaler.transform(x[fit]), samples.train.targets)
     expected = reference.predict_proba(scaler.transform(x))
     raw = trained.logits.astype(np.float64) * trained.chosen["temperature"]
     assert special.softmax(raw, axis=1) == pytest.approx(expected, abs=2e-3)
@@ -243,7 +243,7 @@ def test_an_mlp_head_separates_what_no_line_separates() -> None:
     for head in ("linear", "mlp"):
         settings = replace(SETTINGS, head=head, epochs=30)
         trained = heads.train_head(x, samples, settings=settings, name=head)
-        accuracy[head] = (trained.logits[samples.rows("test")].argmax(1) == samples.targets("test")).mean()
+        accuracy[head] = (trained.logits[samples.test.rows].argmax(1) == samples.test.targets).mean()
     assert accuracy["mlp"] > 0.85 > 0.7 > accuracy["linear"]
 
 
@@ -254,7 +254,7 @@ def test_out_of_fold_logits_are_by_heads_that_have_not_seen_the_row_or_its_group
     x = np.repeat(rng.normal(size=(100, 60)), 3, axis=0).astype(np.float32)
     targets = np.repeat(rng.integers(3, size=100), 3)
     rows = enumerate(targets.tolist())
-    samples = Samples(
+    samples = Samples.of(
         CLASSES,
         tuple(
             Sample(
@@ -269,7 +269,7 @@ def test_out_of_fold_logits_are_by_heads_that_have_not_seen_the_row_or_its_group
     )
     settings = replace(SETTINGS, head=head, epochs=40, lr=0.02)
     trained, found = with_folds(x, samples, settings)
-    train, targets = samples.rows("train"), samples.targets("train")
+    train, targets = samples.train.rows, samples.train.targets
     assert (found[train].argmax(1) == targets).mean() < 0.5
     if head != "logistic":
         assert (trained.logits[train].argmax(1) == targets).mean() > 0.6
@@ -283,9 +283,9 @@ def test_a_class_of_one_group_keeps_the_logits_of_the_whole_head() -> None:
         replace(sample, group="all trucks") if sample.label == "truck" and sample.split == "train" else sample
         for sample in samples.samples
     )
-    alone = Samples(CLASSES, rows)
+    alone = Samples.of(CLASSES, rows)
     trained, found = with_folds(x, alone, SETTINGS)
-    trucks = alone.rows("train")[alone.targets("train") == 2]
+    trucks = alone.train.rows[alone.train.targets == 2]
     assert found[trucks].tobytes() == trained.logits[trucks].tobytes()
 
 
@@ -423,13 +423,13 @@ def test_a_class_that_is_missing_from_a_split_is_an_error(split: str) -> None:
         for sample in samples.samples
     ]
     with pytest.raises(LeakageError, match=f"no image of truck in {split} "):
-        heads.train_head(x, Samples(CLASSES, tuple(rows)), settings=SETTINGS, name="blobs")
+        heads.train_head(x, Samples.of(CLASSES, tuple(rows)), settings=SETTINGS, name="blobs")
 
 
 def test_test_rows_have_no_part_in_training() -> None:
     x, samples = blobs()
     first = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
-    x[samples.rows("test")] = 1e6
+    x[samples.test.rows] = 1e6
     again = heads.train_head(x, samples, settings=SETTINGS, name="blobs")
     assert state_bytes(first.head) == state_bytes(again.head)
     assert first.curve == again.curve
@@ -461,7 +461,7 @@ def test_views_are_rows_in_training_and_means_of_logits_after_it(head: str) -> N
     one, other = (logits_of(trained.head, views[:, view].copy()) for view in (0, 1))
     assert np.allclose(trained.logits, (one + other) / 2, atol=1e-5)
     if head == "logistic":  # the same fit as to the rows of both views in one table
-        rows, targets = samples.rows("train"), samples.targets("train")
+        rows, targets = samples.train.rows, samples.train.targets
         flat = StandardScaler().fit(views[rows].reshape(-1, 6))
         model = LogisticRegression(C=trained.chosen["strength"], max_iter=1000)
         model.fit(flat.transform(views[rows].reshape(-1, 6)), targets.repeat(2))

@@ -184,7 +184,7 @@ targets = np.arange(120) % 3
 x = np.random.default_rng(0).normal(size=(120, 5)).astype(np.float32)
 names = ("car", "motorcycle", "truck")
 rows = [Sample(f"{n}", names[t], "drawn", f"{n}", SPLITS[n // 3 % 3]) for n, t in enumerate(targets)]
-samples = Samples(names, tuple(rows))
+samples = Samples.of(names, tuple(rows))
 settings = Settings("linear", 0.01, 8, 2, 5, 0.0, 0.5, "plateau", "sampler", 3, 0)
 for head in sys.argv[2:]:
     training.train_with_folds(training.Task(x, samples, replace(settings, head=head), head))

@@ -54,7 +54,7 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def blobs() -> tuple[np.ndarray, Samples]:
     x, targets = make_blobs(120, 5, centers=3, cluster_std=3, center_box=(-4, 4), random_state=0)
     rows = (Sample(f"{n:03}", "abc"[t], "drawn", f"{n:03}", SPLITS[n % 3]) for n, t in enumerate(targets.tolist()))
-    return x.astype(np.float32), Samples(tuple("abc"), tuple(rows))
+    return x.astype(np.float32), Samples.of(tuple("abc"), tuple(rows))
 
 
 def train(on_epoch: EpochLogger = loggers.ignore_epoch, *, seed: int = 0) -> Trained:

@@ -37,7 +37,7 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
         if not path.exists():
             raise DataError(f"there is nothing to review yet ({path} is missing); run `dvc repro` first")
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
-    if index.ids != samples.ids:
+    if index.ids != list(samples.ids):
         raise DataError("data/curate is of other images than data/merge; run `dvc repro` first")
     for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
         signal.signal(number, signal.default_int_handler)
@@ -65,7 +65,7 @@ def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
 def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
     found = Path("data/train").glob("*/logits.npz"), Path("data/ensemble").glob("*/logits.npz")
     tables = {path.parent.name: logits.load_logits(path) for paths in found for path in sorted(paths)}
-    values = {name: table.values for name, table in tables.items() if list(table.ids) == samples.ids}
+    values = {name: table.values for name, table in tables.items() if table.ids == samples.ids}
     suspects = read_csv(_LABEL_ERRORS) if _LABEL_ERRORS.is_file() else []
     dropped = read_csv(_MERGE / "excluded.csv") if (_MERGE / "excluded.csv").is_file() else []
     return Overlays(
@@ -80,7 +80,7 @@ def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
 def _duplicate_sets(samples: Samples, pairs: list[dict[str, str]]) -> list[frozenset[str]]:
     """Groups of two images or more."""
     row_of = {id_: row for row, id_ in enumerate(samples.ids)}
-    groups = [row_of[sample.group] for sample in samples.samples]
+    groups = [row_of[group] for group in samples.groups.tolist()]
     first = [*groups, *(row_of[row["first"]] for row in pairs)]
     second = [*range(len(groups)), *(row_of[row["second"]] for row in pairs)]
     joined = components(len(groups), first=np.array(first), second=np.array(second))

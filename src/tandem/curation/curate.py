@@ -86,8 +86,8 @@ def curate(
     records = tuple(_relabeled(records, duplicate_of, decisions.labels))
     reasons = _exclusion_reasons(records, duplicate_of, settings.duplicates, decisions)
     assign = partial(assign_split, fractions=settings.fractions.by_split(), seed=settings.seed)
-    samples = Samples(tuple(class_names), tuple(_samples(records, group_of, reasons, assign)))
-    labels, splits = [record.label for record in records], [sample.split for sample in samples.samples]
+    samples = Samples.of(class_names, _samples(records, group_of, reasons, assign))
+    labels, splits = samples.labels.tolist(), samples.splits.tolist()
     require_every_class(labels, splits, class_names=class_names)
     to_review = groups.oversized_or_mixed(duplicate_of, links, strengths, labels)[:_MAX_GROUPS_LISTED]
     counts = {
@@ -212,19 +212,19 @@ def _as_dict(group: groups.Group, ids: Sequence[str]) -> dict[str, object]:
 
 
 def _counts(samples: Samples, duplicate_of: np.ndarray) -> dict[str, object]:
-    kept = [sample for sample in samples.samples if sample.split]
     classes, sources = (
-        {split: Counter(getattr(sample, name) for sample in kept if sample.split == split) for split in SPLITS}
-        for name in ("label", "source")
+        {split: Counter(column[samples.splits == split].tolist()) for split in SPLITS}
+        for column in (samples.labels, samples.sources)
     )
-    source_names = sorted({sample.source for sample in samples.samples})
+    source_names = sorted(set(samples.sources.tolist()))
+    group_sizes = np.unique(samples.groups, return_counts=True)[1]
     return {
-        "images": len(samples.samples),
-        "used": len(kept),
-        "duplicates_excluded": sum(sample.exclusion_reason.startswith("duplicate") for sample in samples.samples),
-        "conflicts_excluded": sum(sample.exclusion_reason.startswith("conflict") for sample in samples.samples),
-        "groups": len({sample.group for sample in samples.samples}),
-        "largest_group": max(Counter(sample.group for sample in samples.samples).values()),
+        "images": len(samples),
+        "used": int((samples.splits != "").sum()),
+        "duplicates_excluded": int(np.char.startswith(samples.exclusion_reasons, "duplicate").sum()),
+        "conflicts_excluded": int(np.char.startswith(samples.exclusion_reasons, "conflict").sum()),
+        "groups": len(group_sizes),
+        "largest_group": int(group_sizes.max()),
         "duplicate_sets": int((np.bincount(duplicate_of) > 1).sum()),
         "splits": {split: {name: counts[name] for name in samples.class_names} for split, counts in classes.items()},
         "sources": {split: {name: counts[name] for name in source_names} for split, counts in sources.items()},

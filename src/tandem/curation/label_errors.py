@@ -44,9 +44,9 @@ def find_label_issues(
 ) -> LabelIssues:
     """Scores of all images that are used. features: backbone -> (N, k, D), of whose
     TTA views the first counts, rows in the order of samples."""
-    used = np.array([row for row, sample in enumerate(samples.samples) if sample.split], dtype=np.int64)
-    targets = np.array([samples.class_names.index(samples.samples[row].label) for row in used])
-    groups = np.unique([samples.samples[row].group for row in used], return_inverse=True)[1]
+    used = np.flatnonzero(samples.splits != "")
+    targets = samples.targets[used]
+    groups = np.unique(samples.groups[used], return_inverse=True)[1]
     parts = [np.asarray(views[used, 0], dtype=np.float32) for views in features.values()]
     num_classes = len(samples.class_names)
     probs = np.mean([_out_of_fold(x, targets, groups, num_classes, settings) for x in parts], axis=0)
@@ -62,22 +62,22 @@ def list_issues(found: LabelIssues, samples: Samples, index: Index, *, fraction:
 
     kind: "mislabeled" or "outlier". suggested: the likeliest other class. fraction: see LabelErrorSettings.
     """
-    targets = np.array([samples.class_names.index(samples.samples[row].label) for row in found.rows])
+    targets = samples.targets[found.rows]
     tops = {kind: _percentile(getattr(found, kind), targets) >= 1 - fraction for kind in ("mislabeled", "outlier")}
     rows = []
     for n in np.flatnonzero(tops["mislabeled"] | tops["outlier"]).tolist():
-        sample, record = samples.samples[found.rows[n]], index.records[found.rows[n]]
+        row, record = found.rows[n], index.records[found.rows[n]]
         kind = "mislabeled" if tops["mislabeled"][n] else "outlier"
         others = np.where(np.arange(len(samples.class_names)) == targets[n], -1, found.probs[n])
         values = (
-            sample.id,
-            sample.label,
+            str(samples.ids[row]),
+            str(samples.labels[row]),
             kind,
             samples.class_names[others.argmax()] if len(others) > 1 else "",
             float(getattr(found, kind)[n]),
             int(found.rank[n]),
             float(found.probs[n, targets[n]]),
-            sample.source,
+            str(samples.sources[row]),
             record.origins[0].path,
         )
         rows.append(dict(zip(ISSUE_COLUMNS, values, strict=True)))
@@ -92,7 +92,7 @@ def label_error_summary(
     Likely wrong: images whose probability of another class reaches that class's mean self-confidence, off the
     diagonal of the confident joint (Northcutt, Jiang, Chuang, 2021).
     """
-    targets = np.array([samples.class_names.index(samples.samples[row].label) for row in found.rows])
+    targets = samples.targets[found.rows]
     own = found.probs[np.arange(len(targets)), targets]
     present = np.unique(targets)
     thresholds = np.full(len(samples.class_names), np.inf)

@@ -33,17 +33,15 @@ def accuracy_by_split(
     x: (N, D) features in the order of records and samples. The split by file has all files, copies too, but for
     those in conflicts and those that were dropped.
     """
-    indices = {name: index for index, name in enumerate(samples.class_names)}
-    by_group = [(row, sample.split) for row, sample in enumerate(samples.samples) if sample.split]
+    by_group = [(row, split) for row, split in enumerate(samples.splits.tolist()) if split]
     by_file = [
         (row, draw(name))
-        for row, (record, sample) in enumerate(zip(records, samples.samples, strict=True))
-        if not sample.exclusion_reason.startswith(_LEFT_OUT)
+        for row, (record, reason) in enumerate(zip(records, samples.exclusion_reasons.tolist(), strict=True))
+        if not reason.startswith(_LEFT_OUT)
         for name in _files(record)
     ]
-    targets = np.array([indices[sample.label] for sample in samples.samples])
     return {
-        name: _accuracy(x, targets, rows, num_classes=len(indices))
+        name: _accuracy(x, samples.targets, rows, num_classes=len(samples.class_names))
         for name, rows in (("group_aware_split", by_group), ("random_split", by_file))
     }
 

@@ -5,7 +5,7 @@ replacement, never single images (Davison & Hinkley 1997, section 3.8; Field & W
 images for independent are too narrow.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -51,7 +51,7 @@ class McNemar:
     p_value: float
 
 
-def resample_weights(groups: Sequence[str], *, num_resamples: int, seed: int) -> np.ndarray:
+def resample_weights(groups: np.ndarray, *, num_resamples: int, seed: int) -> np.ndarray:
     """(num_draws, n) int32 weights: how often each row counts in each resample.
 
     groups: (n,) names. As many groups as there are, drawn with replacement; all rows of a group count alike. The weight
@@ -90,7 +90,7 @@ def score_intervals(
     *,
     target: np.ndarray,
     probs: np.ndarray,
-    groups: Sequence[str],
+    groups: np.ndarray,
     num_resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -125,7 +125,7 @@ def paired_difference(
     target: np.ndarray,
     probs: np.ndarray,
     other_probs: np.ndarray,
-    groups: Sequence[str],
+    groups: np.ndarray,
     num_resamples: int = 2000,
     seed: int = 0,
     level: float = 0.95,
@@ -166,7 +166,7 @@ def _means(weights: np.ndarray, *, rows: np.ndarray) -> np.ndarray:
     return weights @ rows.astype(np.float64) / weights.sum(axis=1)
 
 
-def _blocks(groups: Sequence[str], *, num_resamples: int, seed: int) -> Iterator[np.ndarray]:
+def _blocks(groups: np.ndarray, *, num_resamples: int, seed: int) -> Iterator[np.ndarray]:
     """The weights of draws, a block of resamples at a time."""
     names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
     rng, size = np.random.default_rng(seed), max(1, _CELLS // max(1, len(members)))
@@ -181,7 +181,7 @@ def _counts(rng: np.random.Generator, num_groups: int, *, num_resamples: int) ->
 
 
 def _resampled(
-    statistics: Mapping[str, Statistic], groups: Sequence[str], *, num_resamples: int, seed: int
+    statistics: Mapping[str, Statistic], groups: np.ndarray, *, num_resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
     """Name -> (num_draws,) values, all of the same resamples. The same bytes whatever the number of cores."""
     found: dict[str, list[np.ndarray]] = {name: [] for name in statistics}

@@ -27,7 +27,7 @@ def score_with_intervals(
     limits = intervals.score_intervals(
         target=target,
         probs=probs,
-        groups=samples.groups(split),
+        groups=samples.split(split).groups,
         num_resamples=settings.num_resamples,
         seed=settings.seed,
     )
@@ -42,12 +42,12 @@ def compare(
 ) -> dict[str, object]:
     """Scores of logits minus those of other, both (N, C), with limits and p values, and McNemar's test."""
     target, probs = probs_of(logits, samples, split)
-    others = softmax(other[samples.rows(split)])
+    others = softmax(other[samples.split(split).rows])
     found = intervals.paired_difference(
         target=target,
         probs=probs,
         other_probs=others,
-        groups=samples.groups(split),
+        groups=samples.split(split).groups,
         num_resamples=settings.num_resamples,
         seed=settings.seed,
     )
@@ -78,7 +78,7 @@ def ece_expected_if_calibrated(
 
 def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
     """Class -> precision, recall, f1 and its number of images in the split."""
-    target, predicted = samples.targets(split), logits[samples.rows(split)].argmax(axis=1)
+    target, predicted = samples.split(split).targets, logits[samples.split(split).rows].argmax(axis=1)
     table = confusion(target=target, predicted=predicted, num_classes=len(samples.class_names))
     values = zip(samples.class_names, *precision_recall_f1(table), table.sum(axis=1), strict=True)
     return {
@@ -89,9 +89,9 @@ def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, d
 
 def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
     """Source -> top-1 accuracy and number of images in the split."""
-    rows, target = samples.rows(split), samples.targets(split)
+    rows, target = samples.split(split).rows, samples.split(split).targets
     right = logits[rows].argmax(axis=1) == target
-    sources = np.array([samples.samples[row].source for row in rows])
+    sources = samples.split(split).sources
     return {
         name: {"top1_accuracy": float(right[sources == name].mean()), "images": int((sources == name).sum())}
         for name in sorted(set(sources.tolist()))
@@ -102,8 +102,8 @@ def by_min_side(
     logits: np.ndarray, samples: Samples, *, split: str, min_sides: np.ndarray
 ) -> dict[str, dict[str, float]]:
     """Range of the shorter side in px -> top-1 accuracy and number of images in the split. short_sides: (N,)."""
-    rows = samples.rows(split)
-    right, sides, found = logits[rows].argmax(axis=1) == samples.targets(split), min_sides[rows], {}
+    rows = samples.split(split).rows
+    right, sides, found = logits[rows].argmax(axis=1) == samples.split(split).targets, min_sides[rows], {}
     for low, high in pairwise([*_SIZES, np.inf]):
         inside = (sides >= low) & (sides < high)
         if inside.any():
@@ -134,7 +134,7 @@ def report(
             "model": selected,
             **models[selected],
             "ece_expected_if_calibrated": ece_expected_if_calibrated(
-                probs_of(own, samples, split)[1], _ids(samples, split), settings=settings
+                probs_of(own, samples, split)[1], samples.split(split).ids, settings=settings
             ),
         },
         "selected_minus_best_single": {
@@ -146,8 +146,8 @@ def report(
         "classes": by_class(own, samples, split=split),
         "sources": by_source(own, samples, split=split),
         "by_min_side": by_min_side(own, samples, split=split, min_sides=min_sides),
-        "images": len(samples.rows(split)),
-        "groups": len(set(samples.groups(split))),
+        "images": len(samples.split(split).rows),
+        "groups": len(set(samples.split(split).groups)),
     }
 
 
@@ -165,11 +165,10 @@ def risk_coverage_table(logits: np.ndarray, samples: Samples, *, split: str) -> 
 
 def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, str]]:
     """One dict an image of the split: id, actual and predicted class name, for the confusion plot."""
-    names: Sequence[str] = samples.class_names
-    return [
-        {"id": samples.samples[row].id, "actual": samples.samples[row].label, "predicted": names[logits[row].argmax()]}
-        for row in samples.rows(split).tolist()
-    ]
+    side, names = samples.split(split), np.array(samples.class_names)
+    actual, predicted = names[side.targets], names[logits[side.rows].argmax(axis=1)]
+    rows = zip(side.ids, actual.tolist(), predicted.tolist(), strict=True)
+    return [dict(zip(("id", "actual", "predicted"), row, strict=True)) for row in rows]
 
 
 def model_folders(names_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:
@@ -184,7 +183,3 @@ def training_curves(folders: Mapping[str, Path]) -> list[dict[str, str]]:
     """
     paths = {name: folder / "curves.csv" for name, folder in folders.items()}
     return [{"model": name, **row} for name, path in paths.items() if path.is_file() for row in read_csv(path)]
-
-
-def _ids(samples: Samples, split: str) -> list[str]:
-    return [samples.samples[row].id for row in samples.rows(split).tolist()]

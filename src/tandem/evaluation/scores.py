@@ -10,7 +10,9 @@ from tandem.tables.samples import Samples
 def score(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, float]:
     """top1_accuracy, macro_f1, log_loss (nats), ece and brier_score of (N, C) logits on a split."""
     target, probs = probs_of(logits, samples, split)
-    predicted = logits[samples.rows(split)].argmax(axis=1)  # of logits that are nearly alike, probs can be the same
+    predicted = logits[samples.split(split).rows].argmax(
+        axis=1
+    )  # of logits that are nearly alike, probs can be the same
     return {
         "top1_accuracy": top1_accuracy(target=target, predicted=predicted),
         "macro_f1": macro_f1(target=target, predicted=predicted, num_classes=len(samples.class_names)),
@@ -22,4 +24,4 @@ def score(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, floa
 
 def probs_of(logits: np.ndarray, samples: Samples, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Class indices (n,) and probs (n, C) of a split. logits: (N, C)."""
-    return samples.targets(split), softmax(logits[samples.rows(split)])
+    return samples.split(split).targets, softmax(logits[samples.split(split).rows])

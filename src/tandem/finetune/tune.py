@@ -38,8 +38,7 @@ def tune(
 ) -> dict[str, float]:
     """Write features.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples = job.samples
-    parts = [sample.split for sample in samples.samples]
-    require_every_class([sample.label for sample in samples.samples], parts, class_names=samples.class_names)
+    require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
     device = engines.select_device(job.device)
     backbone, head = start_trainer(job)
     scratch = checkpoints.checkpoint_dir(checkpoints_dir, checkpoint_key(job, backbone, device=device))
@@ -73,24 +72,22 @@ def start_trainer(job: FinetuneJob) -> tuple[Backbone, nn.Module]:
         job.name, job.backbone, seed=job.extract.seed, size_px=job.extract.size_px, early_exit=False
     )
     settings = job.finetune
-    x, targets = load_features(job.extracted, ids=job.samples.ids).x, job.samples.targets("train")
+    x, targets = load_features(job.extracted, ids=job.samples.ids).x, job.samples.train.targets
     num_classes = len(job.samples.class_names)
     if job.backbone.weights == RANDOM:
         with seeded(settings.seed):
             return backbone, nn.Linear(backbone.dim, num_classes)
-    rows = np.asarray(x[job.samples.rows("train")])
+    rows = np.asarray(x[job.samples.train.rows])
     if not settings.lp_ft:
         return backbone, networks.linear_head(torch.from_numpy(rows), num_classes, dropout=0.0, seed=settings.seed)
     balanced = job.train.balance != "none"
-    fold_of = stratified_group_folds(
-        targets, job.samples.groups("train"), num_folds=job.train.folds, seed=settings.seed
-    )
+    fold_of = stratified_group_folds(targets, job.samples.train.groups, num_folds=job.train.folds, seed=settings.seed)
     return backbone, networks.logistic_head(logistic.fit_cv(rows, targets, fold_of, balanced=balanced).head)
 
 
 def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device) -> str:
     """Digest of all that the result of a training depends on, this program's own code apart."""
-    samples = [(sample.id, sample.label, sample.group, sample.split) for sample in job.samples.samples]
+    samples = job.samples
     described = {
         "state": _STATE,
         "name": job.name,
@@ -103,7 +100,7 @@ def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device
         "weights": backbone.digest,
         "features": sha256(job.extracted / "features.npy"),
         "classes": job.samples.class_names,
-        "samples": samples,
+        "samples": [samples.ids, samples.targets.tolist(), samples.groups.tolist(), samples.splits.tolist()],
         "torch": [torch.__version__, device.type, torch.get_num_threads()],
     }
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
@@ -117,7 +114,7 @@ def load_images(job: FinetuneJob, scratch: Path) -> tuple[ImageSet, ImageSet]:
 
 
 def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
-    rows = job.samples.rows(split)
+    rows = job.samples.split(split).rows
     decoded = extraction.iter_batches(
         [job.images[row] for row in rows],
         size_px=size_px,
@@ -126,7 +123,7 @@ def _cached(job: FinetuneJob, split: str, size_px: int, path: Path) -> ImageSet:
         workers=job.workers,
     )
     pixels = cache_pixels(path, decoded, count=len(rows), size_px=size_px)
-    return ImageSet(pixels, torch.from_numpy(job.samples.targets(split)))
+    return ImageSet(pixels, torch.from_numpy(job.samples.split(split).targets))
 
 
 def _write(job: FinetuneJob, training: Trainer, frozen: Backbone, folder: Path) -> None:

@@ -31,10 +31,10 @@ class Overlays:
 
     class_names: Sequence[str]
     tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    suspicion: Mapping[str, tuple[float, str]] = field(default_factory=dict)
-    copies: Sequence[frozenset[str]] = ()
-    guesses: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
-    broken: Sequence[tuple[Path, str, str]] = ()
+    issues: Mapping[str, tuple[float, str]] = field(default_factory=dict)
+    duplicates: Sequence[frozenset[str]] = ()
+    predictions: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
+    corrupt: Sequence[tuple[Path, str, str]] = ()
 
 
 def add_views(fiftyone: Any, dataset: Any, extras: Overlays) -> None:
@@ -49,17 +49,17 @@ def add_views(fiftyone: Any, dataset: Any, extras: Overlays) -> None:
     known = set(ids)
     added = {id_: [*old, *extras.tags.get(id_, ())] for id_, old in zip(ids, tags, strict=True)}
     dataset.set_values("tags", added, key_field="content_id")
-    told = {id_: values for id_, values in extras.suspicion.items() if id_ in known}
+    told = {id_: values for id_, values in extras.issues.items() if id_ in known}
     dataset.set_values("suspicion", {id_: value for id_, (value, _) in told.items()}, key_field="content_id")
     dataset.set_values("suspect", {id_: kind for id_, (_, kind) in told.items()}, key_field="content_id")
     dataset.save_view("suspects", dataset.exists("suspicion").sort_by("suspicion", reverse=True))
     source_of = dict(zip(ids, sources, strict=True))
-    everywhere = [id_ for copies in extras.copies for id_ in copies]
-    across = [id_ for copies in extras.copies if len({source_of[each] for each in copies}) > 1 for id_ in copies]
+    everywhere = [id_ for copies in extras.duplicates for id_ in copies]
+    across = [id_ for copies in extras.duplicates if len({source_of[each] for each in copies}) > 1 for id_ in copies]
     for name, members in (("duplicate_groups", everywhere), ("cross_source_copies", across)):
         dataset.save_view(name, dataset.match(fiftyone.ViewField("content_id").is_in(members)).sort_by("group_id"))
-    _add_corrupt(fiftyone, dataset, extras.broken)
-    for model, guesses in extras.guesses.items():
+    _add_corrupt(fiftyone, dataset, extras.corrupt)
+    for model, guesses in extras.predictions.items():
         _add_predictions(fiftyone, dataset, model, guesses)
     schemas = dataset.generate_label_schemas(fields=["label"])
     component = "radio" if len(extras.class_names) <= _MOST_RADIO else "dropdown"

@@ -14,9 +14,9 @@ from tandem.errors import DataError
 from tandem.review import database
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import ImageRecord, Index
-from tandem.tables.samples import Sample, Samples
+from tandem.tables.samples import Samples
 
-SAVED_VIEWS = ("train", "val", "test", "copies", "conflicts", "dropped")
+SAVED_VIEWS = ("train", "val", "test", "duplicates", "conflicts", "dropped")
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own is 1024
 
 
@@ -155,7 +155,12 @@ def _mark(
 
 
 DATASET = "tandem"
-_TAGS = {"": (), "copy": ("copies",), "conflict": ("conflicts",), "dropped": ("dropped",)}  # by a note's first word
+_TAGS = {
+    "": (),
+    "duplicate": ("duplicates",),
+    "conflict": ("conflicts",),
+    "dropped": ("dropped",),
+}  # by a note's first word
 
 
 def build_review_dataset(
@@ -178,21 +183,23 @@ def review_images(
 
     decisions: their classes are shown, and their tags; None: the classes that curation gave.
     """
-    order = sorted(range(len(samples.samples)), key=lambda row: (samples.samples[row].exclusion_reason != "", row))
-    made = [_review_image(index.records[row], samples.samples[row], images_dir, decisions) for row in order]
+    order = np.argsort(samples.exclusion_reasons != "", kind="stable").tolist()
+    made = [_review_image(index.records[row], samples, row, images_dir, decisions) for row in order]
     return made, np.array(order, dtype=np.int64)
 
 
-def _review_image(record: ImageRecord, sample: Sample, images_dir: Path, decisions: Decisions | None) -> ReviewImage:
-    tags = _TAGS[sample.exclusion_reason.partition(" ")[0].rstrip(":")]
-    label = sample.label if decisions is None else decisions.labels.get(record.id, record.label)
+def _review_image(
+    record: ImageRecord, samples: Samples, row: int, images_dir: Path, decisions: Decisions | None
+) -> ReviewImage:
+    tags = _TAGS[str(samples.exclusion_reasons[row]).partition(" ")[0].rstrip(":")]
+    label = str(samples.labels[row]) if decisions is None else decisions.labels.get(record.id, record.label)
     return ReviewImage(
         id=record.id,
         path=(images_dir / record.file).absolute(),
         label=label,
         source=record.source,
-        group=sample.group,
-        split=sample.split,
+        group=str(samples.groups[row]),
+        split=str(samples.splits[row]),
         tags=(*tags, *(decisions.tags(record.id) if decisions else ())),
         origins=tuple(f"{origin.source}/{origin.path}" for origin in record.origins),
     )

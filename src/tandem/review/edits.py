@@ -37,7 +37,7 @@ def decisions_from_edits(
     for id_ in sorted(shown):
         why = next((tag.removeprefix(WHY).strip() for tag in sorted(shown[id_].tags) if tag.startswith(WHY)), "")
         for action, value in _actions(id_, shown, labels[id_], copies.get(id_, ()), class_names):
-            one, other = sorted((id_, value)) if action in ("copy", "not_copy") else (id_, value)
+            one, other = sorted((id_, value)) if action in ("duplicate", "not_duplicate") else (id_, value)
             key = (one, action, other)
             found.setdefault(key, Decision(one, action, other, why or reasons.get(key, _REASON)))
     return Decisions(tuple(found.values()))
@@ -63,11 +63,11 @@ def _actions(
         yield "relabel", now.label
     yield from ((action, "") for action in ("drop", "keep") if action in now.tags)
     if NOT_DUPLICATE in now.tags:
-        yield from (("not_copy", other) for other in copies)
+        yield from (("not_duplicate", other) for other in copies)
     for tag in sorted(now.tags):
         if tag.startswith(COPY_OF):
             start = tag.removeprefix(COPY_OF).strip()
             others = [other for other in shown if start and other.startswith(start) and other != id_]
             if len(others) != 1:
                 raise DataError(f"image {id_} is tagged {tag!r}; {len(others)} other images have such a content_id")
-            yield "copy", others[0]
+            yield "duplicate", others[0]

@@ -36,7 +36,7 @@ class ReviewInputs:
     x: np.ndarray
     images_dir: Path
     max_distance: float
-    copies: Mapping[str, Sequence[str]]
+    duplicates: Mapping[str, Sequence[str]]
 
 
 def run_session(
@@ -64,7 +64,9 @@ def run_session(
 
         def now() -> Decisions:
             shown = app.read_edits(dataset)
-            return decisions_from_edits(before, shown, labels=labels, copies=material.copies, class_names=class_names)
+            return decisions_from_edits(
+                before, shown, labels=labels, copies=material.duplicates, class_names=class_names
+            )
 
         with app.launch_app(fiftyone, dataset, address=address, port=port) as url:
             _say(f"the App is at {url} - Ctrl-C ends it; decisions go to {decisions_path}")
@@ -123,11 +125,11 @@ def predictions_of(
     logits: Mapping[str, np.ndarray], samples: Samples, *, splits: Sequence[str]
 ) -> dict[str, dict[str, Prediction]]:
     """Model -> id -> what it says, of the images of these splits. logits: model -> (N, C)."""
-    rows = [row for split in splits for row in samples.rows(split).tolist()]
+    rows = [row for split in splits for row in samples.split(split).rows.tolist()]
     probs = {model: softmax(values) for model, values in logits.items()}
     return {
         model: {
-            samples.samples[row].id: Prediction(samples.class_names[values[row].argmax()], float(values[row].max()))
+            str(samples.ids[row]): Prediction(samples.class_names[values[row].argmax()], float(values[row].max()))
             for row in rows
         }
         for model, values in probs.items()
@@ -148,11 +150,11 @@ def duplicates_of(pairs: Sequence[Mapping[str, str]], samples: Samples) -> dict[
         paired.setdefault(row["first"], set()).add(row["second"])
         paired.setdefault(row["second"], set()).add(row["first"])
     groups: dict[str, list[str]] = {}
-    for sample in samples.samples:
-        groups.setdefault(sample.group, []).append(sample.id)
+    for id_, group in zip(samples.ids, samples.groups.tolist(), strict=True):
+        groups.setdefault(group, []).append(id_)
     return {
-        sample.id: sorted(paired.get(sample.id) or set(groups[sample.group]) - {sample.id})
-        for sample in samples.samples
+        id_: sorted(paired.get(id_) or set(groups[group]) - {id_})
+        for id_, group in zip(samples.ids, samples.groups.tolist(), strict=True)
     }
 
 

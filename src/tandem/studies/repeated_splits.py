@@ -6,7 +6,7 @@ of the split that models are selected from, and the other way round.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from pathlib import Path
 from statistics import fmean, stdev
@@ -41,11 +41,16 @@ class SplitResult:
 
 def reassign_splits(samples: Samples, *, fractions: Mapping[str, float], seed: int) -> Samples:
     """The same images with each group drawn by another seed; what was left out stays out."""
-    drawn = (
-        replace(sample, split=assign_split(sample.group, fractions=fractions, seed=seed)) if sample.split else sample
-        for sample in samples.samples
-    )
-    return Samples(samples.class_names, tuple(drawn))
+    splits = [
+        assign_split(group, fractions=fractions, seed=seed) if split else ""
+        for group, split in zip(samples.groups.tolist(), samples.splits.tolist(), strict=True)
+    ]
+    return samples.with_splits(np.array(splits, dtype=np.str_))
+
+
+def _num_filled(samples: Samples) -> int:
+    """How many pairs of a split and a class have an image."""
+    return sum(len(np.unique(samples.split(name).targets)) for name in SPLITS)
 
 
 def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: int, seeds: int) -> dict[int, Samples]:
@@ -55,7 +60,7 @@ def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: 
         (seed, reassign_splits(samples, fractions=fractions, seed=seed))
         for seed in range(first, first + _TRIES * seeds)
     )
-    whole = ((seed, own) for seed, own in tried if len({(s.label, s.split) for s in own.samples if s.split}) == wanted)
+    whole = ((seed, own) for seed, own in tried if _num_filled(own) == wanted)
     found = dict(islice(whole, seeds))
     if len(found) < seeds:
         raise LeakageError(
@@ -180,20 +185,20 @@ class _Pooled:
     """The test rows of all repeats: ids and groups (n,), target (n,), probs (n, C)."""
 
     ids: list[str]
-    groups: list[str]
+    groups: np.ndarray
     target: np.ndarray
     probs: np.ndarray
 
 
 def _pooled(repeats: Sequence[SplitResult], models: Sequence[str]) -> _Pooled:
     """models: one a repeat."""
-    rows = [each.samples.rows("test") for each in repeats]
+    tests = [each.samples.test for each in repeats]
     return _Pooled(
-        ids=[each.samples.samples[row].id for each, own in zip(repeats, rows, strict=True) for row in own.tolist()],
-        groups=[group for each in repeats for group in each.samples.groups("test")],
-        target=np.concatenate([each.samples.targets("test") for each in repeats]),
+        ids=[id_ for test in tests for id_ in test.ids],
+        groups=np.concatenate([test.groups for test in tests]),
+        target=np.concatenate([test.targets for test in tests]),
         probs=np.concatenate(
-            [softmax(each.logits[model][own]) for each, model, own in zip(repeats, models, rows, strict=True)]
+            [softmax(each.logits[model][test.rows]) for each, model, test in zip(repeats, models, tests, strict=True)]
         ),
     )
 

@@ -1,7 +1,10 @@
-"""What curation decides of each image: its group, its split, or why it is left out."""
+"""What curation decides of each image: its class, its group, its split, or why it is excluded."""
 
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,9 +14,8 @@ from tandem.files import read_csv, read_json, write_csv, write_json
 SPLITS = ("train", "val", "test")
 
 
-@dataclass(frozen=True)
-class Sample:
-    """One image. split: one of SPLITS, or "" when it is left out; exclusion_reason then says why."""
+class Sample(NamedTuple):
+    """One image. split: one of SPLITS, or "" where it is excluded, for the reason that is given then."""
 
     id: str
     label: str
@@ -23,64 +25,134 @@ class Sample:
     exclusion_reason: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One side of a split, in the order of the samples.
+
+    ids: n of them. sources, groups: (n,) str. targets: (n,) int64 class indices. rows: (n,) int64 numbers of the samples, which
+    are also those of the features.
+    """
+
+    ids: tuple[str, ...]
+    targets: np.ndarray
+    sources: np.ndarray
+    groups: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, eq=False)
 class Samples:
-    """All images in the order of the index. No group lies in two splits."""
+    """Columns, one entry an image in the order of the index. No group lies in two splits.
+
+    ids: N of them. sources, groups: (N,) str. targets: (N,) int64 class indices. splits: (N,) str, one of SPLITS or "".
+    exclusion_reasons: (N,) str, "" where there is none.
+    """
 
     class_names: tuple[str, ...]
-    samples: tuple[Sample, ...]
+    ids: tuple[str, ...]
+    targets: np.ndarray
+    sources: np.ndarray
+    groups: np.ndarray
+    splits: np.ndarray
+    exclusion_reasons: np.ndarray = field(repr=False)
+
+    @classmethod
+    def of(cls, class_names: Sequence[str], samples: Iterable[Sample]) -> "Samples":
+        """From one entry an image. Raises DataError for a class that is not among the names."""
+        rows = tuple(samples)
+        ids = tuple(row.id for row in rows)
+        labels, sources, groups, splits, reasons = (
+            np.array([row[number] for row in rows], dtype=np.str_) for number in range(1, len(Sample._fields))
+        )
+        return cls(tuple(class_names), ids, _targets(labels, ids, class_names), sources, groups, splits, reasons)
 
     def __post_init__(self) -> None:
-        split_of: dict[str, str] = {}
-        for sample in self.samples:
-            if sample.label not in self.class_names:
-                raise DataError(
-                    f"image {sample.id} has class {sample.label!r}, not one of {', '.join(self.class_names)}"
-                )
-            if sample.split not in ("", *SPLITS):
-                raise DataError(f"image {sample.id} has split {sample.split!r}, not one of {', '.join(SPLITS)}")
-            if sample.split and split_of.setdefault(sample.group, sample.split) != sample.split:
-                raise DataError(f"group {sample.group} is in two splits: {split_of[sample.group]} and {sample.split}")
+        for id_, split in zip(self.ids, self.splits, strict=True):
+            if split not in ("", *SPLITS):
+                raise DataError(f"image {id_} has split {str(split)!r}, not one of {', '.join(SPLITS)}")
+        is_used = self.splits != ""
+        pairs = np.unique(np.stack([self.groups[is_used], self.splits[is_used]]), axis=1)
+        names, counts = np.unique(pairs[0], return_counts=True)
+        if (counts > 1).any():
+            group = names[counts.argmax()]
+            one, other = pairs[1][pairs[0] == group][:2]
+            raise DataError(f"group {group} is in two splits: {one} and {other}")
 
-    def rows(self, split: str) -> np.ndarray:
-        """(n,) int64 row numbers of a split, ascending; they are also the rows of the features."""
-        return np.array([row for row, sample in enumerate(self.samples) if sample.split == split], dtype=np.int64)
+    def __len__(self) -> int:
+        return len(self.ids)
 
-    def rows_by_split(self) -> dict[str, np.ndarray]:
-        """Split -> rows(split), for all of SPLITS."""
-        return {split: self.rows(split) for split in SPLITS}
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Samples):
+            return NotImplemented
+        return all(np.array_equal(getattr(self, each.name), getattr(other, each.name)) for each in fields(self))
 
-    def targets(self, split: str) -> np.ndarray:
-        """(n,) int64 class indices, in the order of rows(split)."""
-        indices = {name: index for index, name in enumerate(self.class_names)}
-        return np.array([indices[self.samples[row].label] for row in self.rows(split)], dtype=np.int64)
+    __hash__ = None  # type: ignore[assignment]
 
-    def groups(self, split: str) -> list[str]:
-        """The group of each image of a split, in the order of rows(split)."""
-        return [self.samples[row].group for row in self.rows(split).tolist()]
+    @cached_property
+    def labels(self) -> np.ndarray:
+        """(N,) str: the class name of each image."""
+        return np.array(self.class_names, dtype=np.str_)[self.targets]
 
-    def without(self, rows: np.ndarray) -> "Samples":
-        """The same images in the same order, these rows in no split."""
-        out = set(rows.tolist())
-        return Samples(
-            self.class_names,
-            tuple(replace(sample, split="") if row in out else sample for row, sample in enumerate(self.samples)),
+    @cached_property
+    def train(self) -> Split:
+        """What models are fitted to."""
+        return self.split("train")
+
+    @cached_property
+    def val(self) -> Split:
+        """What choices are made on."""
+        return self.split("val")
+
+    @cached_property
+    def test(self) -> Split:
+        """What is scored once."""
+        return self.split("test")
+
+    def split(self, name: str) -> Split:
+        """The images of one of SPLITS."""
+        rows = np.flatnonzero(self.splits == name)
+        return Split(
+            tuple(self.ids[row] for row in rows), self.targets[rows], self.sources[rows], self.groups[rows], rows
         )
 
-    @property
-    def ids(self) -> list[str]:
-        """The ids of all images in order."""
-        return [sample.id for sample in self.samples]
+    def with_splits(self, splits: np.ndarray) -> "Samples":
+        """The same images with other splits (N,)."""
+        return replace(self, splits=splits)
+
+    def with_unassigned(self, rows: np.ndarray) -> "Samples":
+        """The same images, those of these row numbers in no split."""
+        splits = self.splits.copy()
+        splits[rows] = ""
+        return self.with_splits(splits)
 
 
 def save_samples(samples: Samples, folder: Path) -> None:
     """Write samples.csv and classes.json (the class names in order) into a folder."""
-    columns = [field.name for field in fields(Sample)]
-    write_csv(folder / "samples.csv", [asdict(sample) for sample in samples.samples], columns=columns)
+    columns = zip(
+        samples.ids,
+        samples.labels,
+        samples.sources,
+        samples.groups,
+        samples.splits,
+        samples.exclusion_reasons,
+        strict=True,
+    )
+    rows = [dict(zip(Sample._fields, row, strict=True)) for row in columns]
+    write_csv(folder / "samples.csv", rows, columns=Sample._fields)
     write_json(folder / "classes.json", list(samples.class_names))
 
 
 def load_samples(folder: Path) -> Samples:
     """Read what save_samples wrote."""
-    class_names = tuple(read_json(folder / "classes.json"))
-    return Samples(class_names, tuple(Sample(**row) for row in read_csv(folder / "samples.csv")))
+    return Samples.of(read_json(folder / "classes.json"), (Sample(**row) for row in read_csv(folder / "samples.csv")))
+
+
+def _targets(labels: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> np.ndarray:
+    indices = {name: index for index, name in enumerate(class_names)}
+    for id_, label in zip(ids, labels, strict=True):
+        if label not in indices:
+            raise DataError(f"image {id_} has class {str(label)!r}, not one of {', '.join(class_names)}")
+    return np.array([indices[label] for label in labels], dtype=np.int64)

@@ -4,7 +4,7 @@ Which one is selected is decided on validation. Weights and temperatures are fit
 what it reaches on folds of validation that it was not fitted to.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -91,7 +91,7 @@ def combine_all(
     settings, own = replace(train, dropout=ensemble.dropout), dict(inputs.logits)
     stacked = np.concatenate(list(inputs.out_of_fold.values()), axis=1)
     applied = np.concatenate(list(own.values()), axis=1)
-    rows = samples.rows("train")
+    rows = samples.train.rows
     applied[rows] = stacked[rows]
     stack = training.train_head(applied, samples, settings=replace(settings, head="logistic"), name="stack")
     return {
@@ -161,8 +161,8 @@ def feature_net(
 
 def weighted_mean(logits: Mapping[str, np.ndarray], samples: Samples, weights_of: _Weigh) -> Ensemble:
     """A weighted mean of probs. weights_of: own probs (M, n) of validation rows -> weights (M,)."""
-    stacked, target = np.stack(list(logits.values())), samples.targets("val")
-    own = averaging.own_probs(stacked[:, samples.rows("val")], target)
+    stacked, target = np.stack(list(logits.values())), samples.val.targets
+    own = averaging.own_probs(stacked[:, samples.val.rows], target)
 
     def pooled(fitted: np.ndarray) -> np.ndarray:
         return averaging.average_probs(stacked, weights_of(own[:, fitted]))
@@ -218,7 +218,7 @@ def select_ensemble(kind: str, ensembles: Mapping[str, Ensemble], samples: Sampl
     if kind != BEST:
         return kind
     lowest = min((made.held_out for made in ensembles.values()), key=np.mean)
-    groups = samples.groups("val")
+    groups = samples.val.groups
     excess = {name: made.held_out - lowest for name, made in ensembles.items()}
     return next(
         name
@@ -227,7 +227,7 @@ def select_ensemble(kind: str, ensembles: Mapping[str, Ensemble], samples: Sampl
     )
 
 
-def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:
+def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
     """Of the mean of values (n,) whose rows are alike within groups (n,)."""
     group_of = np.unique(np.asarray(groups), return_inverse=True)[1]
     sums = np.bincount(group_of, weights=values - values.mean())
@@ -236,14 +236,14 @@ def _standard_error(values: np.ndarray, groups: Sequence[str]) -> float:
 
 def _temperature_scaled(logits: np.ndarray, samples: Samples, fitted: np.ndarray) -> np.ndarray:
     """(N, C) float32: divided by the temperature of the validation rows `fitted`, counted among those of validation."""
-    rows, target = samples.rows("val")[fitted], samples.targets("val")[fitted]
+    rows, target = samples.val.rows[fitted], samples.val.targets[fitted]
     return calibration.apply_temperature(logits, calibration.fit_temperature(logits[rows], target=target))
 
 
 def _held_out(logits_of: Callable[[np.ndarray], np.ndarray], samples: Samples) -> np.ndarray:
     """(n,) log loss of each validation row, each fold of groups by logits_of(the others) and their temperature."""
-    rows, target = samples.rows("val"), samples.targets("val")
-    fold_of = stratified_group_folds(target, samples.groups("val"), num_folds=_FOLDS, seed=0)
+    rows, target = samples.val.rows, samples.val.targets
+    fold_of = stratified_group_folds(target, samples.val.groups, num_folds=_FOLDS, seed=0)
     losses = np.zeros(len(rows))
     for fold in np.unique(fold_of):
         held, fitted = np.flatnonzero(fold_of == fold), np.flatnonzero(fold_of != fold)

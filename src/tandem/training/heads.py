@@ -83,7 +83,7 @@ def train_with_folds(task: HeadTask) -> tuple[Trained, np.ndarray]:
     chose), all others' by the trained head itself. With fewer groups of a class than folds, a fold may lack it; its
     rows then keep the logits of the trained head.
     """
-    rows = task.samples.rows("train")
+    rows = task.samples.train.rows
     if task.settings.head == "logistic":
         _require_every_class(task.samples)
         trained, held_out = _logistic(task)
@@ -95,12 +95,17 @@ def train_with_folds(task: HeadTask) -> tuple[Trained, np.ndarray]:
     parts = [
         (
             own,
-            replace(task, samples=task.samples.without(own), name=f"{task.name}, fold {number}", on_epoch=ignore_epoch),
+            replace(
+                task,
+                samples=task.samples.with_unassigned(own),
+                name=f"{task.name}, fold {number}",
+                on_epoch=ignore_epoch,
+            ),
         )
         for number, own in enumerate(held, 1)
     ]
     num_classes = len(task.samples.class_names)
-    whole = [(own, part) for own, part in parts if len(np.unique(part.samples.targets("train"))) == num_classes]
+    whole = [(own, part) for own, part in parts if len(np.unique(part.samples.train.targets)) == num_classes]
     trained, *others = train_all([task, *(part for _, part in whole)])
     logits = trained.logits.copy()
     for (own, _), other in zip(whole, others, strict=True):
@@ -149,7 +154,7 @@ def head_summary(trained: Trained, samples: Samples) -> dict[str, float]:
     """What was chosen, and log loss and top-1 accuracy on val and on train, for the metrics."""
     scores = {}
     for split in ("val", "train"):
-        target, probs = samples.targets(split), softmax(trained.logits[samples.rows(split)])
+        target, probs = samples.split(split).targets, softmax(trained.logits[samples.split(split).rows])
         scores[f"{split}_loss"] = log_loss(target=target, probs=probs)
         scores[f"{split}_top1_accuracy"] = top1_accuracy(target=target, predicted=probs.argmax(axis=1))
     return {**trained.chosen, **scores}
@@ -206,7 +211,7 @@ def _calibrated(
 
 def _temperature_scaled(task: HeadTask, raw: np.ndarray) -> tuple[float, np.ndarray]:
     """The temperature that validation asks for, and logits (N, C) divided by it."""
-    temperature = calibration.fit_temperature(raw[task.samples.rows("val")], target=task.samples.targets("val"))
+    temperature = calibration.fit_temperature(raw[task.samples.val.rows], target=task.samples.val.targets)
     return temperature, calibration.apply_temperature(raw, temperature)
 
 
@@ -219,8 +224,8 @@ def _chosen(
 def _part(task: HeadTask, split: str) -> linear_fit.LinearRows:
     """The rows of a split in the table of the task, each of k views a row with its image's target."""
     num_views = _num_views(task.x)
-    rows = task.samples.rows(split)[:, None] * num_views + np.arange(num_views)
-    targets = task.samples.targets(split).repeat(num_views)
+    rows = task.samples.split(split).rows[:, None] * num_views + np.arange(num_views)
+    targets = task.samples.split(split).targets.repeat(num_views)
     return linear_fit.LinearRows(task.x.reshape(-1, task.x.shape[-1]), rows.ravel(), targets)
 
 
@@ -231,10 +236,9 @@ def _num_views(x: np.ndarray) -> int:
 def _folds(samples: Samples, settings: TrainSettings) -> np.ndarray:
     """(n,) fold of each train row."""
     return stratified_group_folds(
-        samples.targets("train"), samples.groups("train"), num_folds=settings.folds, seed=settings.seed
+        samples.train.targets, samples.train.groups, num_folds=settings.folds, seed=settings.seed
     )
 
 
 def _require_every_class(samples: Samples) -> None:
-    labels, parts = [sample.label for sample in samples.samples], [sample.split for sample in samples.samples]
-    require_every_class(labels, parts, class_names=samples.class_names)
+    require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
