@@ -54,6 +54,7 @@ def merge(
     Raises UnknownLabel for labels without a class, DataError when more than `max_corrupt_fraction` of the
     files are broken or no image is left.
     """
+    images_dir.mkdir(parents=True, exist_ok=True)
     found, dropped = collect_examples(offered, labels)
     roots = {name: offer.root for name, offer in offered.items()}
     seen = ingest.ingest(found, roots, images_dir=images_dir, settings=settings, workers=workers)
