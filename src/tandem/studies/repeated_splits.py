@@ -162,7 +162,7 @@ def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: Evaluat
     selected, single = ([getattr(each, what) for each in repeats] for what in ("selected", "single"))
     together, best = _pooled(repeats, selected), _pooled(repeats, single)
     target, probs, groups = together.target, together.probs, together.groups
-    knobs = {"num_draws": settings.num_resamples, "seed": settings.seed}
+    knobs = {"num_resamples": settings.num_resamples, "seed": settings.seed}
     difference = intervals.paired_difference(target=target, probs=probs, other_probs=best.probs, groups=groups, **knobs)
     limits = intervals.score_intervals(target=target, probs=probs, groups=groups, **knobs)
     return {
