@@ -107,14 +107,12 @@ def check_sources(
     """Say for every source whether its credentials and pin are there, and what its service has. Downloads nothing."""
     # Here, and not at the top: the clients' libraries take a moment that the other commands need not wait for.
     from tandem.sources import check as inspecting
-    from tandem.sources.transfer.attempt import Limits
 
     def main() -> None:
         params = read_params()
         schema.check_params(params)
-        limits = Limits(silence_s=20, grace_s=20, total_s=120)
         findings = [
-            inspecting.check_source(name, source, limits=limits, environ=os.environ, is_online=not offline)
+            inspecting.check_source(name, source, environ=os.environ, is_online=not offline)
             for name, source in sections(params, "sources", Source).items()
         ]
         typer.echo(inspecting.format_statuses(findings))

@@ -13,6 +13,7 @@ from tandem.sources.transfer.fetch import ServiceInfo
 
 _ASK = {"kaggle": (kaggle, "dataset", credentials.kaggle), "roboflow": (roboflow, "project", credentials.roboflow)}
 _PINS = {"kaggle": "sha256", "archive": "sha256", "roboflow": "tree_sha256"}
+_LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a download may take longer
 
 
 class SourceStatus(NamedTuple):
@@ -25,7 +26,7 @@ class SourceStatus(NamedTuple):
 
 
 def check_source(
-    name: str, source: Source, *, limits: Limits, environ: Mapping[str, str], is_online: bool
+    name: str, source: Source, *, environ: Mapping[str, str], is_online: bool, limits: Limits = _LIMITS
 ) -> SourceStatus:
     """Look at `sources.<name>` of the parameters. is_online: whether its service is asked; nothing is downloaded."""
     kind, asked = source.kind, asdict(source.description)
