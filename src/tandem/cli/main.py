@@ -93,9 +93,9 @@ def review(
 ) -> None:
     """Look at the images in the FiftyOne App and decide: labels, copies, what is dropped or kept. Ctrl-C ends it."""
     # Here, and not at the top: FiftyOne takes seconds to import.
-    from tandem.cli import review as cli_review
+    from tandem.cli.review import open_review
 
-    running.run(lambda: cli_review.main(address=address, port=port, is_exposed=expose, is_sure=yes))
+    running.run(lambda: open_review(address=address, port=port, expose=expose, assume_yes=yes))
 
 
 @sources.command(name="check")

@@ -1,89 +1,101 @@
-"""The command `tandem review`: the project's files to the App, and a person's decisions back to a file in git."""
+"""The command `tandem review`: the project's files to the App, and a reviewer's decisions to a file in git."""
 
 import signal
 import sys
 from pathlib import Path
 
-import numpy as np
 import typer
 
-from tandem.curation.duplicates.search import components
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params, section
-from tandem.review import session
-from tandem.review.app import Overlays
-from tandem.tables import logits
+from tandem.review.app import Overlays, Prediction, corrupt_files, predictions_of
+from tandem.review.session import ReviewInputs, duplicates_by_id, groups_of_several, run_session
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
+from tandem.tables.logits import load_logits
 from tandem.tables.samples import Samples, load_samples
 
-LOCAL = ("127.0.0.1", "localhost", "::1")
-DECISIONS = Path("data/review/decisions.csv")
-_MERGE, _CURATE, _LABEL_ERRORS = Path("data/merge"), Path("data/curate"), Path("metrics/label_errors.csv")
+_LOCAL_ADDRESSES = ("127.0.0.1", "localhost", "::1")
+_DECISIONS = Path("data/review/decisions.csv")
+_MERGE, _CURATE, _EXTRACT = Path("data/merge"), Path("data/curate"), Path("data/extract")
+_MODELS = (Path("data/train"), Path("data/ensemble"))  # each model's logits in a folder of its name
+_EXCLUDED, _LABEL_ERRORS = _MERGE / "excluded.csv", Path("metrics/label_errors.csv")
 
 
-def main(*, address: str, port: int, is_exposed: bool, is_sure: bool) -> None:
-    """Open the App until Ctrl-C. is_exposed: on an address that others can reach. is_sure: answer questions by yes."""
-    if address not in LOCAL:
-        warning = f"on {address} whoever reaches port {port} can read any file that you can, through the App"
-        if not is_exposed:
-            raise ReviewError(f"{warning}; leave --address away, or add --expose if that is what you want")
-        typer.echo(f"warning: {warning}", err=True)
+def open_review(*, address: str, port: int, expose: bool, assume_yes: bool) -> None:
+    """Open the App until Ctrl-C, and write decisions.
+
+    expose: allow an address that others can reach. assume_yes: write decisions about very many images, too.
+    """
+    _require_local(address, port, expose=expose)
     settings = section(read_params(), "curate", CurateSettings)
-    folder = Path("data/extract") / settings.backbone
-    for path in (_MERGE / "index.csv", _CURATE / "samples.csv", _CURATE / "near_duplicates.csv", folder):
+    inputs = _load_inputs(settings)
+    for number in (signal.SIGTERM, signal.SIGINT):  # both end the review like Ctrl-C, in a background job too
+        signal.signal(number, signal.default_int_handler)
+    num_decisions = run_session(
+        inputs,
+        database_dir=Path(".fiftyone/review"),
+        decisions_path=_DECISIONS,
+        address=address,
+        port=port,
+        ask=lambda finding: assume_yes or (sys.stdin.isatty() and typer.confirm(f"{finding}. Write them?")),
+    )
+    typer.echo(f"{num_decisions} decisions in {_DECISIONS}; `git diff` shows them, `dvc repro` applies them")
+
+
+def _require_local(address: str, port: int, *, expose: bool) -> None:
+    if address in _LOCAL_ADDRESSES:
+        return
+    warning = f"on {address} whoever reaches port {port} can read any file that you can, through the App"
+    if not expose:
+        raise ReviewError(f"{warning}; leave --address away, or add --expose if that is what you want")
+    typer.echo(f"warning: {warning}", err=True)
+
+
+def _load_inputs(settings: CurateSettings) -> ReviewInputs:
+    pairs_path, features_dir = _CURATE / "near_duplicates.csv", _EXTRACT / settings.backbone
+    for path in (_MERGE / "index.csv", _CURATE / "samples.csv", pairs_path, features_dir):
         if not path.exists():
             raise DataError(f"there is nothing to review yet ({path} is missing); run `dvc repro` first")
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
     if index.ids != list(samples.ids):
         raise DataError("data/curate is of other images than data/merge; run `dvc repro` first")
-    for number in (signal.SIGTERM, signal.SIGINT):  # both end like Ctrl-C, in a background job too
-        signal.signal(number, signal.default_int_handler)
-    pairs = read_csv(_CURATE / "near_duplicates.csv")
-    material = session.ReviewInputs(
-        index,
-        samples,
-        _overlays(samples, pairs),
-        x=np.asarray(load_features(folder, ids=index.ids).x),
+    groups = groups_of_several(samples)
+    return ReviewInputs(
+        index=index,
+        samples=samples,
+        features=load_features(features_dir, ids=index.ids).x,
+        duplicates=duplicates_by_id(read_csv(pairs_path), groups),
+        overlays=_load_overlays(samples, groups),
         images_dir=_MERGE / "images",
         max_distance=1 - settings.candidates.min_similarity,
-        duplicates=session.duplicates_of(pairs, samples),
     )
-    written = session.run_session(
-        material,
-        database_dir=Path(".fiftyone/review"),
-        decisions_path=DECISIONS,
-        address=address,
-        port=port,
-        ask=lambda question: is_sure or (sys.stdin.isatty() and typer.confirm(f"{question}. Write them?")),
-    )
-    typer.echo(f"{written} decisions in {DECISIONS}; `dvc repro` obeys them, `git diff` shows them")
 
 
-def _overlays(samples: Samples, pairs: list[dict[str, str]]) -> Overlays:
-    found = Path("data/train").glob("*/logits.npz"), Path("data/ensemble").glob("*/logits.npz")
-    tables = {path.parent.name: logits.load_logits(path) for paths in found for path in sorted(paths)}
-    values = {name: table.values for name, table in tables.items() if table.ids == samples.ids}
-    suspects = read_csv(_LABEL_ERRORS) if _LABEL_ERRORS.is_file() else []
-    dropped = read_csv(_MERGE / "excluded.csv") if (_MERGE / "excluded.csv").is_file() else []
+def _load_overlays(samples: Samples, groups: list[list[str]]) -> Overlays:
+    issues = _read_rows(_LABEL_ERRORS)
     return Overlays(
         class_names=samples.class_names,
-        issues={row["id"]: (float(row["issue_score"]), row["kind"]) for row in suspects},
-        duplicates=_duplicate_sets(samples, pairs),
-        predictions=session.predictions_of(values, samples, splits=("val", "test")),
-        corrupt=session.corrupt_files(dropped, Path("data/download/files")),
+        issues={row["id"]: (float(row["issue_score"]), row["kind"]) for row in issues},
+        duplicate_groups=groups,
+        predictions=_load_predictions(samples),
+        corrupt=corrupt_files(_read_rows(_EXCLUDED), Path("data/download/files")),
     )
 
 
-def _duplicate_sets(samples: Samples, pairs: list[dict[str, str]]) -> list[frozenset[str]]:
-    """Groups of two images or more."""
-    row_of = {id_: row for row, id_ in enumerate(samples.ids)}
-    groups = [row_of[group] for group in samples.groups.tolist()]
-    first = [*groups, *(row_of[row["first"]] for row in pairs)]
-    second = [*range(len(groups)), *(row_of[row["second"]] for row in pairs)]
-    joined = components(len(groups), first=np.array(first), second=np.array(second))
-    ids = np.array(samples.ids)
-    numbers, counts = np.unique(joined, return_counts=True)
-    return [frozenset(ids[joined == number].tolist()) for number in numbers[counts > 1].tolist()]
+def _load_predictions(samples: Samples) -> dict[str, dict[str, Prediction]]:
+    """Model -> id -> prediction, of val and test. Models that were trained before the images changed are left out."""
+    paths = [path for folder in _MODELS for path in sorted(folder.glob("*/logits.npz"))]
+    tables = {path.parent.name: load_logits(path) for path in paths}
+    return {
+        model: predictions_of(table, (samples.val, samples.test))
+        for model, table in tables.items()
+        if table.ids == samples.ids
+    }
+
+
+def _read_rows(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that the last run may not have written."""
+    return read_csv(path) if path.is_file() else []

@@ -1,1 +1,1 @@
-"""The images in FiftyOne, its Brain's second opinion, the App, and what a person decides there."""
+"""Images in FiftyOne, its Brain's second opinion on duplicates, the App, and a reviewer's decisions there."""

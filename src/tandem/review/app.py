@@ -1,89 +1,102 @@
-"""The FiftyOne App on a dataset: what a reviewer needs beside the images, and what they did."""
+"""The FiftyOne App on a dataset: what it shows beside the images, and what a reviewer edited there."""
 
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tandem.errors import ReviewError
+from tandem.evaluation.metrics import softmax
 from tandem.review.edits import SampleEdit
+from tandem.tables.logits import Logits
+from tandem.tables.samples import Split
 
-_MOST_RADIO = 5  # classes to choose from by one click
+_MAX_RADIO_BUTTONS = 5  # of more classes one is chosen from a list
+_CORRUPT_REASONS = ("empty", "not_an_image", "truncated")
 
 
-@dataclass(frozen=True)
-class Prediction:
-    """What one model says of an image. confidence: the probability, in [0, 1]."""
+class Prediction(NamedTuple):
+    """A model's class for one image. confidence: its probability, in [0, 1]."""
 
     label: str
     confidence: float
 
 
+class CorruptFile(NamedTuple):
+    """A file that could not be read, and is therefore no image of the dataset. reason: one word."""
+
+    path: Path
+    label: str
+    reason: str
+
+
 @dataclass(frozen=True)
 class Overlays:
-    """What is shown beside the images, by content hash.
+    """What is shown beside the images; ids are content hashes.
 
-    tags: added to those there are. suspicion: with kind, in [0, 1]. copies: ids of sets of copies. guesses: model -> id
-    -> Guess. broken: file, its label and why it was left out, for files that are no images of the dataset.
+    issues: id -> label issue as (score in [0, 1], kind). duplicate_groups: each of two ids or more. predictions: model
+    -> id -> its prediction.
     """
 
     class_names: Sequence[str]
-    tags: Mapping[str, Sequence[str]] = field(default_factory=dict)
     issues: Mapping[str, tuple[float, str]] = field(default_factory=dict)
-    duplicates: Sequence[frozenset[str]] = ()
+    duplicate_groups: Sequence[Sequence[str]] = ()
     predictions: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
-    corrupt: Sequence[tuple[Path, str, str]] = ()
+    corrupt: Sequence[CorruptFile] = ()
 
 
-def add_views(fiftyone: Any, dataset: Any, extras: Overlays) -> None:
-    """Add the extras to a dataset of tandem.review.dataset, save its views and enable editing of labels.
+def predictions_of(table: Logits, splits: Sequence[Split]) -> dict[str, Prediction]:
+    """Id -> the model's prediction, for the images of these splits. table: its rows are those of the samples."""
+    probs = softmax(table.values)
+    return {
+        id_: Prediction(table.class_names[probs[row].argmax()], float(probs[row].max()))
+        for split in splits
+        for id_, row in zip(split.ids, split.rows.tolist(), strict=True)
+    }
 
-    Views: suspects, duplicate_groups, cross_source_copies, broken, and wrong_<model> for each of guesses.
+
+def corrupt_files(excluded: Sequence[Mapping[str, str]], files_dir: Path) -> list[CorruptFile]:
+    """The files that could not be read and are still there. excluded: rows of the merge stage's table of that name."""
+    files = [
+        CorruptFile((files_dir / row["source"] / row["path"]).absolute(), row["label"], row["reason"])
+        for row in excluded
+        if row["reason"] in _CORRUPT_REASONS
+    ]
+    return [file for file in files if file.path.is_file()]
+
+
+def add_overlays(fiftyone: Any, dataset: Any, overlays: Overlays) -> None:
+    """Add the overlays to a dataset of tandem.review.dataset as fields and views, and let the App edit labels.
+
+    Fields: issue_score, issue_kind, corrupt_reason, and pred_<model> for each model. Views: label_issues,
+    duplicate_groups, cross_source_duplicates, corrupt, and wrong_<model>.
     """
-    dataset.add_sample_field("suspicion", fiftyone.FloatField)
-    dataset.add_sample_field("suspect", fiftyone.StringField)
-    dataset.add_sample_field("reason", fiftyone.StringField)
-    ids, tags, sources = dataset.values(["content_id", "tags", "source"])
-    known = set(ids)
-    added = {id_: [*old, *extras.tags.get(id_, ())] for id_, old in zip(ids, tags, strict=True)}
-    dataset.set_values("tags", added, key_field="content_id")
-    told = {id_: values for id_, values in extras.issues.items() if id_ in known}
-    dataset.set_values("suspicion", {id_: value for id_, (value, _) in told.items()}, key_field="content_id")
-    dataset.set_values("suspect", {id_: kind for id_, (_, kind) in told.items()}, key_field="content_id")
-    dataset.save_view("suspects", dataset.exists("suspicion").sort_by("suspicion", reverse=True))
-    source_of = dict(zip(ids, sources, strict=True))
-    everywhere = [id_ for copies in extras.duplicates for id_ in copies]
-    across = [id_ for copies in extras.duplicates if len({source_of[each] for each in copies}) > 1 for id_ in copies]
-    for name, members in (("duplicate_groups", everywhere), ("cross_source_copies", across)):
-        dataset.save_view(name, dataset.match(fiftyone.ViewField("content_id").is_in(members)).sort_by("group_id"))
-    _add_corrupt(fiftyone, dataset, extras.corrupt)
-    for model, guesses in extras.predictions.items():
-        _add_predictions(fiftyone, dataset, model, guesses)
-    schemas = dataset.generate_label_schemas(fields=["label"])
-    component = "radio" if len(extras.class_names) <= _MOST_RADIO else "dropdown"
-    schemas["label"] |= {"classes": list(extras.class_names), "component": component}
-    dataset.set_label_schemas(schemas)
-    dataset.activate_label_schemas(["label"])
+    _add_label_issues(fiftyone, dataset, overlays.issues)
+    _add_duplicate_views(fiftyone, dataset, overlays.duplicate_groups)
+    _add_corrupt_files(fiftyone, dataset, overlays.corrupt)
+    for model, predictions in overlays.predictions.items():
+        _add_predictions(fiftyone, dataset, model, predictions)
+    _allow_edits(dataset, overlays.class_names)
 
 
 def read_edits(dataset: Any) -> dict[str, SampleEdit]:
-    """Content hash -> what the App has of it at this moment; files without one are left out."""
-    rows = zip(*dataset.values(["content_id", "label.label", "tags"]), strict=True)
-    return {id_: SampleEdit(label or "", frozenset(tags)) for id_, label, tags in rows if id_}
+    """Content hash -> the image as it is in the App at this moment; corrupt files, which have no hash, are left out."""
+    columns = dataset.values(["content_id", "label.label", "tags"])
+    return {id_: SampleEdit(label or "", frozenset(tags)) for id_, label, tags in zip(*columns, strict=True) if id_}
 
 
 @contextmanager
 def launch_app(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Iterator[str]:
-    """The App's address, as long as the block lasts. Raises ReviewError when the port is taken."""
+    """The App's URL, while the block lasts. Raises ReviewError when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((address, port))
         except OSError as error:
             raise ReviewError(
-                f"the App cannot be at {address}:{port} ({error.strerror}); take another --port"
+                f"the App cannot listen at {address}:{port} ({error.strerror}); take another --port"
             ) from error
     session = fiftyone.launch_app(dataset, remote=True, address=address, port=port, auto=False)
     try:
@@ -92,24 +105,54 @@ def launch_app(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Itera
         session.close()
 
 
-def _add_corrupt(fiftyone: Any, dataset: Any, broken: Sequence[tuple[Path, str, str]]) -> None:
+def _add_label_issues(fiftyone: Any, dataset: Any, issues: Mapping[str, tuple[float, str]]) -> None:
+    dataset.add_sample_field("issue_score", fiftyone.FloatField)
+    dataset.add_sample_field("issue_kind", fiftyone.StringField)
+    ids = set(dataset.values("content_id")).intersection(issues)
+    dataset.set_values("issue_score", {id_: issues[id_][0] for id_ in ids}, key_field="content_id")
+    dataset.set_values("issue_kind", {id_: issues[id_][1] for id_ in ids}, key_field="content_id")
+    dataset.save_view("label_issues", dataset.exists("issue_score").sort_by("issue_score", reverse=True))
+
+
+def _add_duplicate_views(fiftyone: Any, dataset: Any, groups: Sequence[Sequence[str]]) -> None:
+    """Views of the images of these groups, and of the groups with images of several sources, group by group."""
+    source_of = dict(zip(*dataset.values(["content_id", "source"]), strict=True))
+    across = [ids for ids in groups if len({source_of[id_] for id_ in ids}) > 1]
+    for name, shown in (("duplicate_groups", groups), ("cross_source_duplicates", across)):
+        is_shown = fiftyone.ViewField("content_id").is_in([id_ for ids in shown for id_ in ids])
+        dataset.save_view(name, dataset.match(is_shown).sort_by("group_id"))
+
+
+def _add_corrupt_files(fiftyone: Any, dataset: Any, files: Sequence[CorruptFile]) -> None:
+    dataset.add_sample_field("corrupt_reason", fiftyone.StringField)
     samples = [
-        fiftyone.Sample(filepath=str(path), tags=["broken"], reason=why, label=fiftyone.Classification(label=label))
-        for path, label, why in broken
+        fiftyone.Sample(
+            filepath=str(path),
+            tags=["corrupt"],
+            corrupt_reason=reason,
+            label=fiftyone.Classification(label=label),
+        )
+        for path, label, reason in files
     ]
     if samples:
         dataset.add_samples(samples, num_samples=len(samples))
-    dataset.save_view("broken", dataset.match_tags("broken"))
+    dataset.save_view("corrupt", dataset.match_tags("corrupt"))
 
 
-def _add_predictions(fiftyone: Any, dataset: Any, model: str, guesses: Mapping[str, Prediction]) -> None:
-    """A field pred_<model> with the confidence, and a view of those that are not the label, the surest first."""
+def _add_predictions(fiftyone: Any, dataset: Any, model: str, predictions: Mapping[str, Prediction]) -> None:
+    """A field of the predictions, and a view of those that differ from the label, most confident first."""
     name = f"pred_{model}"
     dataset.add_sample_field(name, fiftyone.EmbeddedDocumentField, embedded_doc_type=fiftyone.Classification)
-    said = {
-        id_: fiftyone.Classification(label=guess.label, confidence=guess.confidence) for id_, guess in guesses.items()
-    }
-    dataset.set_values(name, said, key_field="content_id")
-    field_of = fiftyone.ViewField
-    wrong = dataset.exists(name).match(field_of(f"{name}.label") != field_of("label.label"))
+    values = {id_: fiftyone.Classification(label=label, confidence=p) for id_, (label, p) in predictions.items()}
+    dataset.set_values(name, values, key_field="content_id")
+    is_wrong = fiftyone.ViewField(f"{name}.label") != fiftyone.ViewField("label.label")
+    wrong = dataset.exists(name).match(is_wrong)
     dataset.save_view(f"wrong_{model}", wrong.sort_by(f"{name}.confidence", reverse=True))
+
+
+def _allow_edits(dataset: Any, class_names: Sequence[str]) -> None:
+    schemas = dataset.generate_label_schemas(fields=["label"])
+    component = "radio" if len(class_names) <= _MAX_RADIO_BUTTONS else "dropdown"
+    schemas["label"] |= {"classes": list(class_names), "component": component}
+    dataset.set_label_schemas(schemas)
+    dataset.activate_label_schemas(["label"])

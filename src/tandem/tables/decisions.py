@@ -7,12 +7,12 @@
     5d00...,not_duplicate,91ce...,two bicycles before one wall
     61e3...,duplicate,77ab...,the same car
 
-Actions are taken in no order: what the table says holds at once, and a table that contradicts itself is an error.
+The order of the lines means nothing: all decisions hold at once, and a table that contradicts itself is an error.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from itertools import combinations, groupby
 from operator import attrgetter
 from pathlib import Path
@@ -22,12 +22,14 @@ from tandem.files import read_csv, write_csv
 
 ACTIONS = ("relabel", "drop", "keep", "duplicate", "not_duplicate")
 _PAIR_ACTIONS = ("duplicate", "not_duplicate")
-_CONTRARY = ({"drop", "keep"}, {"drop", "relabel"}, {"duplicate", "not_duplicate"})
+_CONTRADICTIONS = ({"drop", "keep"}, {"drop", "relabel"}, {"duplicate", "not_duplicate"})
+_OLD_ACTIONS = {"copy": "duplicate", "not_copy": "not_duplicate"}  # in tables of earlier versions
+_COLUMNS = ("id", "action", "value", "reason")
 
 
 @dataclass(frozen=True, order=True)
 class Decision:
-    """One decision. action: one of ACTIONS. value: the class of "relabel", the other id of a pair (> id), else ""."""
+    """One decision. action: one of ACTIONS. value: the class of "relabel", the other id of a pair, else ""."""
 
     id: str
     action: str
@@ -46,21 +48,24 @@ class Decision:
 
 @dataclass(frozen=True)
 class Decisions:
-    """Sorted decisions, one for each question. Raises DataError where one is malformed or two contradict each other."""
+    """Sorted decisions; those about pairs have the smaller id first.
+
+    Raises DataError where one is malformed, or where two contradict each other or differ in their reason alone.
+    """
 
     decisions: tuple[Decision, ...] = ()
 
     def __post_init__(self) -> None:
-        found = sorted({_ordered(decision) for decision in self.decisions})
-        by_ids = attrgetter("ids")  # what two decisions can contradict each other about: an image, or a pair
-        for _, about in groupby(sorted(found, key=by_ids), key=by_ids):
-            for one, other in combinations(about, 2):
+        ordered = sorted({_ordered(decision) for decision in self.decisions})
+        by_ids = attrgetter("ids")  # two decisions can only contradict each other about the same image or pair
+        for _, about_same in groupby(sorted(ordered, key=by_ids), key=by_ids):
+            for one, other in combinations(about_same, 2):
                 _require_agreement(one, other)
-        object.__setattr__(self, "decisions", tuple(found))
+        object.__setattr__(self, "decisions", tuple(ordered))
 
     @property
     def labels(self) -> dict[str, str]:
-        """Id -> the class that the image was given."""
+        """Id -> the image's new class."""
         return {each.id: each.value for each in self._of("relabel")}
 
     @property
@@ -70,30 +75,30 @@ class Decisions:
 
     @property
     def kept(self) -> frozenset[str]:
-        """Ids of images that are used whatever else is said of them."""
+        """Ids of images that are used even if they are duplicates or their labels conflict."""
         return frozenset(each.id for each in self._of("keep"))
 
     @property
     def duplicates(self) -> frozenset[tuple[str, str]]:
-        """Pairs of ids, smaller first, that show the same."""
+        """Pairs of ids, smaller first, that are near duplicates."""
         return frozenset((each.id, each.value) for each in self._of("duplicate"))
 
     @property
     def not_duplicates(self) -> frozenset[tuple[str, str]]:
-        """Pairs of ids, smaller first, that do not."""
+        """Pairs of ids, smaller first, that are not near duplicates."""
         return frozenset((each.id, each.value) for each in self._of("not_duplicate"))
 
     def tags(self, id_: str) -> tuple[str, ...]:
-        """What was decided of the image alone, as tags: "drop", "keep"."""
+        """The decisions that a reviewer makes by a tag of the same name: "drop", "keep"."""
         return tuple(each.action for each in self._of("drop") + self._of("keep") if each.id == id_)
 
     def gone(self, ids: Iterable[str]) -> tuple[Decision, ...]:
-        """Decisions about images that are not among these."""
-        there = set(ids)
-        return tuple(each for each in self.decisions if not there.issuperset(each.ids))
+        """Decisions about images that are not, or no longer, among these."""
+        present = set(ids)
+        return tuple(each for each in self.decisions if not present.issuperset(each.ids))
 
     def counts(self, ids: Iterable[str]) -> dict[str, int]:
-        """How many there are of each action, and how many are about images that are gone, for the metrics."""
+        """For the metrics: the number of decisions by action, and of those about images that are gone."""
         by_action = Counter(each.action for each in self.decisions)
         return {**{action: by_action[action] for action in ACTIONS}, "gone": len(self.gone(ids))}
 
@@ -102,54 +107,60 @@ class Decisions:
 
 
 def load_decisions(path: Path) -> Decisions:
-    """Read what save_decisions wrote, or what a person did; a file that is not there holds no decisions."""
+    """Read what save_decisions or a person wrote; without a file there are no decisions.
+
+    The actions of earlier versions, copy and not_copy, are read as duplicate and not_duplicate. Raises DataError, with
+    the path, for other columns, an unknown action, a wrong value and contradictions.
+    """
     if not path.is_file():
         return Decisions()
-    columns = [field.name for field in fields(Decision)]
-    found = []
-    for number, row in enumerate(read_csv(path), start=2):
-        if list(row) != columns or None in row.values():
-            raise DataError(f"{path}, line {number}: columns must be {','.join(columns)}")
-        found.append(Decision(**{key: value.strip() for key, value in row.items()}))
+    rows = list(enumerate(read_csv(path), start=2))
     try:
-        return Decisions(tuple(found))
+        return Decisions(tuple(_decision(row, line=line) for line, row in rows))
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
 def save_decisions(decisions: Decisions, path: Path) -> None:
-    """Write the table, sorted by image; a header alone where nothing was decided."""
-    columns = [field.name for field in fields(Decision)]
-    write_csv(path, [asdict(each) for each in decisions.decisions], columns=columns)
+    """Write the table, sorted by image; the header alone where there are no decisions."""
+    write_csv(path, [asdict(each) for each in decisions.decisions], columns=_COLUMNS)
 
 
 def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:
-    """Raise DataError where an image was given a class that there is not."""
+    """Raise DataError where a decision names a class that is not among these."""
     for id_, label in decisions.labels.items():
         if label not in class_names:
             raise DataError(
-                f"data/review/decisions.csv gives image {id_} the class {label!r}; there are {', '.join(class_names)}"
+                f"data/review/decisions.csv gives image {id_} the class {label!r}, which is not in params.yaml; "
+                f"use one of {', '.join(class_names)}, or remove the line"
             )
 
 
+def _decision(row: Mapping[str, str], *, line: int) -> Decision:
+    if tuple(row) != _COLUMNS or None in row.values():
+        raise DataError(f"line {line} has other columns than {','.join(_COLUMNS)}; correct it or remove it")
+    id_, action, value, reason = (row[name].strip() for name in _COLUMNS)
+    return Decision(id_, _OLD_ACTIONS.get(action, action), value, reason)
+
+
 def _ordered(decision: Decision) -> Decision:
-    """The decision with the smaller id of a pair first. Raises DataError for what is no decision."""
-    takes_value = decision.action in ("relabel", *_PAIR_ACTIONS)
+    """The decision with the smaller id of a pair first. Raises DataError for a malformed one."""
     if decision.action not in ACTIONS:
-        raise DataError(f"image {decision.id}: {decision.action!r} is no decision; there are {', '.join(ACTIONS)}")
+        raise DataError(f"image {decision.id}: unknown action {decision.action!r}; use one of {', '.join(ACTIONS)}")
+    takes_value = decision.action in ("relabel", *_PAIR_ACTIONS)
     if not decision.id or takes_value != bool(decision.value) or decision.id == decision.value:
-        wanted = {"relabel": "a class", **dict.fromkeys(_PAIR_ACTIONS, "another image's id")}.get(
-            decision.action, "none"
+        expected = {"relabel": "a class", "duplicate": "another image's id", "not_duplicate": "another image's id"}
+        raise DataError(
+            f"image {decision.id or '(no id)'}: {decision}: its value must be {expected.get(decision.action, 'empty')}"
         )
-        raise DataError(f"image {decision.id or '(none)'}: {decision}: its value must be {wanted}")
     if decision.action in _PAIR_ACTIONS and decision.value < decision.id:
-        return Decision(decision.value, decision.action, decision.id, decision.reason)
+        return replace(decision, id=decision.value, value=decision.id)
     return decision
 
 
 def _require_agreement(one: Decision, other: Decision) -> None:
     if one.action == other.action and one.value == other.value:
-        raise DataError(f"image {one.id}: {one} stands there twice, the second as {other}; leave one")
-    if one.action == other.action or {one.action, other.action} in _CONTRARY:
+        raise DataError(f"image {one.id}: {one} and {other} are one decision with two reasons; keep one of them")
+    if one.action == other.action or {one.action, other.action} in _CONTRADICTIONS:
         pair = f" and {one.value}" if one.action in _PAIR_ACTIONS else ""
-        raise DataError(f"image {one.id}{pair}: {one} contradicts {other}; leave one of them")
+        raise DataError(f"image {one.id}{pair}: {one} contradicts {other}; keep one of them")
