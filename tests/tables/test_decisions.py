@@ -1,4 +1,4 @@
-"""A person's decisions: read, written, checked against one another."""
+"""A reviewer's decisions: read, written, checked against each other."""
 
 import re
 
@@ -11,28 +11,44 @@ ALL = (
     Decision("b", "relabel", "truck", "a pickup"),
     Decision("a", "drop", "", "logos, and more"),
     Decision("c", "keep"),
-    Decision("e", "not_copy", "d", "two walls"),
-    Decision("d", "copy", "f"),
+    Decision("e", "not_duplicate", "d", "two walls"),
+    Decision("d", "duplicate", "f"),
 )
 
 
-def test_what_was_decided_is_told_by_question():
-    found = Decisions(ALL)
-    assert found.labels == {"b": "truck"}
-    assert found.drops == {"a": "logos, and more"}
-    assert found.kept == {"c"}
-    assert found.copies == {("d", "f")}
-    assert found.not_duplicates == {("d", "e")}
+def test_decisions_are_read_by_what_they_decide():
+    decisions = Decisions(ALL)
+    assert decisions.labels == {"b": "truck"}
+    assert decisions.drops == {"a": "logos, and more"}
+    assert decisions.kept == {"c"}
+    assert decisions.duplicates == {("d", "f")}
+    assert decisions.not_duplicates == {("d", "e")}
 
 
-def test_a_table_reads_back_sorted_whatever_the_order(tmp_path):
+def test_drop_and_keep_are_tags_of_their_image():
+    assert [Decisions(ALL).tags(id_) for id_ in "abc"] == [("drop",), (), ("keep",)]
+
+
+def test_a_table_reads_back_sorted_in_whatever_order_it_was_built(tmp_path):
     path = tmp_path / "review" / "decisions.csv"
     save_decisions(Decisions(ALL[::-1]), path)
     assert path.read_text(encoding="utf-8") == (
         'id,action,value,reason\na,drop,,"logos, and more"\nb,relabel,truck,a pickup\n'
-        "c,keep,,\nd,copy,f,\nd,not_copy,e,two walls\n"
+        "c,keep,,\nd,duplicate,f,\nd,not_duplicate,e,two walls\n"
     )
     assert load_decisions(path) == Decisions(ALL)
+
+
+def test_a_table_of_an_earlier_version_is_read_and_saved_with_the_actions_of_today(tmp_path):
+    path = tmp_path / "decisions.csv"
+    path.write_text("id,action,value,reason\nb,copy,a,the same car\na,drop,,\nc,not_copy,a,\n", encoding="utf-8")
+    decisions = load_decisions(path)
+    assert decisions.duplicates == {("a", "b")}
+    assert decisions.not_duplicates == {("a", "c")}
+    save_decisions(decisions, path)
+    assert path.read_text(encoding="utf-8") == (
+        "id,action,value,reason\na,drop,,\na,duplicate,b,the same car\na,not_duplicate,c,\n"
+    )
 
 
 def test_no_file_and_a_header_alone_hold_no_decisions(tmp_path):
@@ -44,58 +60,69 @@ def test_no_file_and_a_header_alone_hold_no_decisions(tmp_path):
 
 
 def test_the_same_decision_twice_is_one():
-    assert Decisions((ALL[3], Decision("d", "not_copy", "e", "two walls"))).decisions == (
-        Decision("d", "not_copy", "e", "two walls"),
+    assert Decisions((ALL[3], Decision("d", "not_duplicate", "e", "two walls"))).decisions == (
+        Decision("d", "not_duplicate", "e", "two walls"),
     )
 
 
-def test_decisions_about_images_that_are_gone_are_told_and_counted():
-    found = Decisions(ALL)
-    assert found.gone("abcde") == (Decision("d", "copy", "f"),)
-    assert found.gone("abcdef") == ()
-    assert found.counts("bde") == {**dict.fromkeys(ACTIONS, 1), "gone": 3}
+def test_decisions_about_images_that_are_gone_are_listed_and_counted():
+    decisions = Decisions(ALL)
+    assert decisions.gone("abcde") == (Decision("d", "duplicate", "f"),)
+    assert decisions.gone("abcdef") == ()
+    assert decisions.counts("bde") == {**dict.fromkeys(ACTIONS, 1), "gone": 3}
 
 
 @pytest.mark.parametrize(
     ("one", "other", "message"),
     [
         (("a", "relabel", "car", "x"), ("a", "relabel", "bus"), "image a: relabel bus contradicts relabel car (x)"),
-        (("a", "drop", "", "bad"), ("a", "keep"), "image a: drop (bad) contradicts keep; leave one"),
+        (("a", "drop", "", "bad"), ("a", "keep"), "image a: drop (bad) contradicts keep; remove one of them"),
         (("a", "relabel", "car"), ("a", "drop"), "image a: drop contradicts relabel car"),
-        (("a", "copy", "b"), ("b", "not_copy", "a", "no"), "image a and b: copy b contradicts not_copy b (no)"),
-        (("a", "drop", "", "x"), ("a", "drop", "", "y"), "image a: drop (x) stands there twice"),
+        (
+            ("a", "duplicate", "b"),
+            ("b", "not_duplicate", "a", "no"),
+            "image a and b: duplicate b contradicts not_duplicate b (no)",
+        ),
+        (
+            ("a", "drop", "", "x"),
+            ("a", "drop", "", "y"),
+            "image a: drop (x) and drop (y) are one decision with two reasons; remove one of them",
+        ),
     ],
-)  # fmt: skip
+)
 def test_contradictions_are_errors_that_name_both(one, other, message):
     for order in ((one, other), (other, one)):
         with pytest.raises(DataError, match=f"^{re.escape(message)}"):
-            Decisions(tuple(Decision(*words) for words in order))
+            Decisions(tuple(Decision(*fields) for fields in order))
 
 
-def test_a_image_can_be_kept_and_relabelled():
-    found = Decisions((Decision("a", "keep"), Decision("a", "relabel", "car")))
-    assert (found.kept, found.labels) == ({"a"}, {"a": "car"})
+def test_an_image_can_be_kept_and_relabeled():
+    decisions = Decisions((Decision("a", "keep"), Decision("a", "relabel", "car")))
+    assert (decisions.kept, decisions.labels) == ({"a"}, {"a": "car"})
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("fields", "message"),
     [
-        (("a", "burn"), "image a: 'burn' is no decision; there are relabel, drop, keep, copy, not_copy"),
+        (
+            ("a", "burn"),
+            "image a: unknown action 'burn'; use one of relabel, drop, keep, duplicate, not_duplicate",
+        ),
         (("a", "relabel"), "image a: relabel: its value must be a class"),
-        (("a", "copy", "a"), "image a: copy a: its value must be another image's id"),
-        (("a", "keep", "car"), "image a: keep car: its value must be none"),
-        (("", "keep"), "image (none): keep"),
+        (("a", "duplicate", "a"), "image a: duplicate a: its value must be another image's id"),
+        (("a", "keep", "car"), "image a: keep car: its value must be empty"),
+        (("", "keep"), "image (no id): keep"),
     ],
 )
-def test_what_is_no_decision_is_an_error(words, message):
+def test_a_malformed_decision_is_an_error(fields, message):
     with pytest.raises(DataError, match=f"^{re.escape(message)}"):
-        Decisions((Decision(*words),))
+        Decisions((Decision(*fields),))
 
 
 def test_an_error_in_a_file_names_the_file(tmp_path):
     path = tmp_path / "decisions.csv"
     path.write_text("id,action,value,reason\na,burn,,\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"decisions.csv: image a: 'burn' is no decision"):
+    with pytest.raises(DataError, match=r"decisions.csv: image a: unknown action 'burn'"):
         load_decisions(path)
 
 
@@ -103,11 +130,11 @@ def test_an_error_in_a_file_names_the_file(tmp_path):
 def test_other_columns_are_an_error_that_names_the_line(text, tmp_path):
     path = tmp_path / "decisions.csv"
     path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=r"decisions.csv, line 2: columns must be id,action,value,reason"):
+    with pytest.raises(DataError, match=r"decisions.csv: line 2 has other columns than id,action,value,reason"):
         load_decisions(path)
 
 
-def test_an_unknown_class_is_an_error_that_names_those_there_are():
+def test_an_unknown_class_is_an_error_that_lists_the_known_ones():
     require_classes(Decisions(ALL), ["car", "truck"])
-    with pytest.raises(DataError, match=r"gives image b the class 'truck'; there are car, bus"):
+    with pytest.raises(DataError, match=r"gives image b the class 'truck', .* use one of car, bus, or remove the line"):
         require_classes(Decisions(ALL), ["car", "bus"])

@@ -160,7 +160,7 @@ def _ordered(decision: Decision) -> Decision:
 
 def _require_agreement(one: Decision, other: Decision) -> None:
     if one.action == other.action and one.value == other.value:
-        raise DataError(f"image {one.id}: {one} and {other} are one decision with two reasons; keep one of them")
+        raise DataError(f"image {one.id}: {one} and {other} are one decision with two reasons; remove one of them")
     if one.action == other.action or {one.action, other.action} in _CONTRADICTIONS:
         pair = f" and {one.value}" if one.action in _PAIR_ACTIONS else ""
-        raise DataError(f"image {one.id}{pair}: {one} contradicts {other}; keep one of them")
+        raise DataError(f"image {one.id}{pair}: {one} contradicts {other}; remove one of them")
