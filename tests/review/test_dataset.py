@@ -1,9 +1,12 @@
-"""FiftyOne is imported in child processes only: this file is also their program (see `_child`)."""
+"""The dataset of a review, built by the real FiftyOne and its Brain, in several processes at once.
+
+FiftyOne is imported in child processes alone: this file is also their program (see `run_child`). What `curate` calls,
+build_review_dataset, is tested in test_app.py, whose dataset it builds.
+"""
 
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -20,9 +23,11 @@ from scipy.sparse.csgraph import connected_components
 
 from tandem.curation.duplicates.search import components, radius_pairs
 from tandem.errors import DataError, ReviewError
-from tandem.review import database, mongod
-from tandem.review import dataset as review
-from tandem.review.dataset import ReviewImage
+from tandem.review.database import open_database
+from tandem.review.dataset import TAG_VIEWS, ReviewImage, build_dataset, review_images, review_order
+from tandem.tables.decisions import Decision, Decisions
+from tandem.tables.index import ImageRecord, Index, Origin
+from tandem.tables.samples import Sample, Samples
 
 NAME = "planted"
 MAX_DISTANCE = 0.1
@@ -30,10 +35,10 @@ SPLITS = ("train", "val", "test", "")
 
 
 def planted(folder):
-    """60 images in no order of name: per half 12 alone, a clique of 8, two pairs, two chains of 3; 4 byte copies.
+    """60 images in no order of name, and their features: twice 12 alone, a clique of 8, two pairs, two chains of 3.
 
-    The second half has the features of the first with the sign turned, so the mean is zero and centering changes
-    nothing. Neighbors in a chain are 0.08 apart and its ends 0.30.
+    Four files have the bytes of another one. The second half has the features of the first with the opposite sign, so
+    the mean is zero and centering changes nothing. Neighbors in a chain are 0.08 apart and its ends 0.30.
     """
     axes = np.eye(40)
     rng = np.random.default_rng(7)
@@ -53,43 +58,43 @@ def planted(folder):
 
 def _image(i, path):
     split = SPLITS[i % 4]
-    tags = () if split else ("copies", "blurred") if i % 8 == 3 else ("conflicts",)
+    tags = () if split else ("duplicates", "blurred") if i % 8 == 3 else ("conflicts",)
     return ReviewImage(
         f"{i * 7919 % 1000:03d}", path, "ab"[i % 2], "web", f"g{i // 2}", split, tags, ("web/x.png",) * (i % 3)
     )
 
 
-def _child(database_dir, folder, report_path):
+def run_child(database_dir, folder, report_path):
+    """Build, write a report, and keep the database running until stdin is closed."""
     images, features = planted(Path(folder))
-    findings = review.replace_dataset(
-        name=NAME, database_dir=Path(database_dir), images=images, features=features, max_distance=MAX_DISTANCE
-    )
-    report = {
-        "num_exact_copies": findings.num_exact_copies,
-        "num_near_duplicates": findings.num_near_duplicates,
-        "near_duplicates": sorted(findings.near_duplicates),
-        "refused": _refused(Path(database_dir).with_name("other"), images, features),
-        **_stored(),
-    }
+    with open_database(Path(database_dir)) as fiftyone:
+        _, findings = build_dataset(fiftyone, images, features=features, max_distance=MAX_DISTANCE, name=NAME)
+        report = {
+            "counts": findings.counts(),
+            "near_duplicates": sorted(findings.near_duplicates),
+            "refusal": refusal_of(Path(database_dir).with_name("other")),
+            **stored(fiftyone),
+        }
     Path(report_path).write_text(json.dumps(report))
     sys.stdout.write("reported\n")
     sys.stdout.flush()
     sys.stdin.read()
 
 
-def _refused(database_dir, images, features):
-    try:
-        review.replace_dataset(name=NAME, database_dir=database_dir, images=images, features=features, max_distance=0.1)
-    except ReviewError as error:
-        return str(error)
+def refusal_of(database_dir):
+    """The error of a second database in one process."""
+    with pytest.raises(ReviewError) as raised, open_database(database_dir):
+        pass
+    return str(raised.value)
 
 
-def _stored():
-    import fiftyone
+def stored(fiftyone):
+    """What the database has of the dataset, by its name alone."""
     from fiftyone.core.odm import get_db_conn
 
     dataset = fiftyone.load_dataset(NAME)
-    fields = ["tags", "label.label", "source", "group_id", "split", "origins", "exact_copy_of", "near_duplicate_of"]
+    fields = ["tags", "label.label", "source", "group_id", "split", "origins"]
+    fields += ["exact_duplicate_of", "near_duplicate_of"]
     views = {view: dataset.load_saved_view(view).values("content_id") for view in dataset.list_saved_views()}
     options = get_db_conn().client.admin.command("getCmdLineOpts")
     return {
@@ -101,12 +106,13 @@ def _stored():
         "brain_keys": sorted(dataset.list_brain_runs()),
         "max_distance": dataset.get_run_info("near_duplicates").config.max_distance,
         "points": dataset.load_brain_results("pca").points.shape,
-        "like_the_first": dataset.sort_by_similarity(dataset.first().id, k=3, brain_key="features").count(),
+        "similar_to_the_first": dataset.sort_by_similarity(dataset.first().id, k=3, brain_key="features").count(),
     }
 
 
-def _environment(**extra):
-    return {key: value for key, value in os.environ.items() if not key.startswith("FIFTYONE_")} | extra
+def own_environment():
+    """Without the settings of whoever runs the tests."""
+    return {key: value for key, value in os.environ.items() if not key.startswith("FIFTYONE_")}
 
 
 class Child:
@@ -120,12 +126,12 @@ class Child:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            env=_environment(FIFTYONE_PRIVATE_DATABASE_PORT="9"),  # as FiftyOne leaves it to its children
+            env=own_environment() | {"FIFTYONE_PRIVATE_DATABASE_PORT": "9"},  # as FiftyOne sets it for its children
         )
 
     def report(self):
-        said = list(takewhile(lambda line: line != "reported\n", self.process.stdout))
-        assert self.report_path.is_file(), "".join(said)
+        output = list(takewhile(lambda line: line != "reported\n", self.process.stdout))
+        assert self.report_path.is_file(), "".join(output)
         return json.loads(self.report_path.read_text())
 
     def end(self):
@@ -138,7 +144,7 @@ class Child:
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """Reports of two processes at once on one folder, of one beside them on another, and what was left running."""
+    """Reports of two processes at once on one folder, of one beside them on another, and what they left running."""
     root = tmp_path_factory.mktemp("review")
     shared, elsewhere = root / "shared", root / "elsewhere"
     for folder in ("0", "1"):
@@ -146,27 +152,33 @@ def built(tmp_path_factory):
     # the same images, but each process writes its own files
     children = [Child(shared, root / folder, root / f"{folder}.json") for folder in ("0", "1")]
     try:
-        reports = [child.report() for child in children]
+        reports = [children[0].report()]
+        # while the services of the other folder run, which FiftyOne alone would join
         children.append(Child(elsewhere, root / "0", root / "elsewhere.json"))
-        reports.append(children[-1].report())
+        reports += [child.report() for child in children[1:]]
     finally:
         for child in children:
             child.end()
-    left = _left(root)
+    left_running = wait_for_end(root)
     for database_dir in (shared, elsewhere):
         shutil.rmtree(database_dir)  # 300 MB each, and pytest keeps the folders of three runs
-    return {"reports": reports, "dirs": [shared, shared, elsewhere], "folder": root / "0", "left": left}
+    return {
+        "reports": reports,
+        "dirs": [shared, shared, elsewhere],
+        "folder": root / "0",
+        "left_running": left_running,
+    }
 
 
-def _left(root):
-    """Processes that still name the folder, after waiting a while for them to end."""
+def wait_for_end(root):
+    """The processes that still name the folder, after waiting a while for their end."""
     for _ in range(150):
         commands = [process.info["cmdline"] or [] for process in psutil.process_iter(["cmdline"])]
-        left = [command for command in commands if any(str(root) in word for word in command)]
-        if not left:
+        running = [command for command in commands if any(str(root) in word for word in command)]
+        if not running:
             break
         time.sleep(0.2)
-    return left
+    return running
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +197,11 @@ def expected(built):
 
 @pytest.mark.slow
 def test_processes_that_start_at_once_all_build_the_same(built):
-    first, second, elsewhere = ({**report, "served_from": ""} for report in built["reports"])
-    without_of = {key: value for key, value in first.items() if key != "refused"}
-    assert without_of == {key: value for key, value in second.items() if key != "refused"}
-    assert without_of == {key: value for key, value in elsewhere.items() if key != "refused"}
+    first, second, elsewhere = (
+        {key: value for key, value in report.items() if key not in ("served_from", "refusal")}
+        for report in built["reports"]
+    )
+    assert first == second == elsewhere
     assert first["datasets"] == [NAME]
 
 
@@ -199,12 +212,12 @@ def test_each_build_is_served_from_its_own_folder(built):
 
 @pytest.mark.slow
 def test_no_database_outlives_the_processes(built):
-    assert built["left"] == []
+    assert built["left_running"] == []
 
 
 @pytest.mark.slow
 def test_a_process_that_has_a_database_refuses_another_folder(built, report):
-    assert f"this process has its FiftyOne database in {built['dirs'][0]}" in report["refused"]
+    assert f"this process has its FiftyOne database in {built['dirs'][0]}" in report["refusal"]
 
 
 @pytest.mark.slow
@@ -216,14 +229,15 @@ def test_samples_stand_in_the_order_given_with_all_their_fields(report, expected
     assert samples["group_id"] == [image.group for image in images]
     assert samples["split"] == [image.split for image in images]
     assert samples["origins"] == [list(image.origins) for image in images]
-    assert samples["tags"] == [[word for word in (image.split, *image.tags) if word] for image in images]
+    assert samples["tags"] == [[tag for tag in (image.split, *image.tags) if tag] for image in images]
     assert report["is_persistent"]
 
 
 @pytest.mark.slow
 def test_views_hold_the_images_of_a_split_or_tag(report, expected):
-    for word in review.SAVED_VIEWS:
-        assert report["views"][word] == [p.id for p in expected[0] if word in (p.split, *p.tags)]
+    for tag in TAG_VIEWS:
+        assert report["views"][tag] == [image.id for image in expected[0] if tag in (image.split, *image.tags)]
+    assert set(report["views"]) == {*TAG_VIEWS, "exact_duplicates", "near_duplicates"}
 
 
 @pytest.mark.slow
@@ -231,59 +245,57 @@ def test_brain_results_are_stored(report):
     assert report["brain_keys"] == ["features", "pca"]
     assert report["max_distance"] == MAX_DISTANCE
     assert report["points"] == [60, 2]
-    assert report["like_the_first"] == 3
+    assert report["similar_to_the_first"] == 3
 
 
 @pytest.mark.slow
-def test_exact_copies_are_the_files_with_the_bytes_of_an_earlier_one(report, expected):
+def test_exact_duplicates_are_the_files_with_the_bytes_of_an_earlier_one(report, expected):
     by_bytes = {}
     for image in expected[0]:
         by_bytes.setdefault(image.path.read_bytes(), []).append(image.id)
-    assert report["num_exact_copies"] == sum(len(ids) - 1 for ids in by_bytes.values()) == 4
-    copy_of = {id: ids[0] for ids in by_bytes.values() if len(ids) > 1 for id in ids}
-    assert _marks(report, "exact_copy_of") == copy_of
-    assert sorted(report["views"]["exact_copies"]) == sorted(copy_of)
+    assert report["counts"]["exact_duplicates"] == sum(len(ids) - 1 for ids in by_bytes.values()) == 4
+    kept_of = {id: ids[0] for ids in by_bytes.values() if len(ids) > 1 for id in ids}
+    assert marks(report, "exact_duplicate_of") == kept_of
+    assert sorted(report["views"]["exact_duplicates"]) == sorted(kept_of)
 
 
 @pytest.mark.slow
-def test_near_duplicates_are_those_that_a_greedy_pass_in_order_drops(report, expected):
-    """The strongest claim that holds: the dropped set is equal, id for id.
+def test_near_duplicates_are_those_that_a_greedy_pass_in_order_discards(report, expected):
+    """The strongest claim that holds: the discarded ids are the same.
 
-    A pass in order over all pairs drops an image when one that it has kept is within max_distance. The number of
-    components minus N would not do: of a chain A-B-C Brain may keep A and C, which are no neighbors.
+    A pass in order over all pairs discards an image when one that it has kept is within max_distance. N minus the
+    number of components would not do: of a chain A-B-C Brain may keep A and C, which are no neighbors.
     """
     images, _, distance = expected
-    kept, dropped = [], set()
+    kept, discarded = [], set()
     for row, image in enumerate(images):
         if kept and distance[row, kept].min() <= MAX_DISTANCE:
-            dropped.add(image.id)
+            discarded.add(image.id)
         else:
             kept.append(row)
-    assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
-    assert report["num_near_duplicates"] == len(report["near_duplicates"]) == len(images) - len(kept)
+    assert {duplicate for _, duplicate in report["near_duplicates"]} == discarded
+    assert report["counts"]["near_duplicates"] == len(report["near_duplicates"]) == len(images) - len(kept)
 
 
 @pytest.mark.slow
-def test_brain_drops_what_the_pipeline_s_own_search_links_and_nothing_else(report, expected):
-    """The pairs of tandem.curation.duplicates.search on the same rows: a greedy pass along them drops what Brain drops, id for id.
+def test_brain_finds_what_the_pipeline_s_own_search_links_and_nothing_else(report, expected):
+    """A greedy pass along the pairs of tandem.curation.duplicates.search discards the same ids as Brain.
 
     The planted features have mean zero, so that Brain's centering changes no distance.
     """
     images, features, _ = expected
     pairs = radius_pairs(features, min_similarity=1 - MAX_DISTANCE)
     linked = set(zip(pairs.first.tolist(), pairs.second.tolist(), strict=True))
-    kept, dropped = [], set()
+    kept, discarded = [], set()
     for row, image in enumerate(images):
         if any((earlier, row) in linked for earlier in kept):
-            dropped.add(image.id)
+            discarded.add(image.id)
         else:
             kept.append(row)
-    assert {duplicate for _, duplicate in report["near_duplicates"]} == dropped
+    assert {duplicate for _, duplicate in report["near_duplicates"]} == discarded
     component = components(len(images), first=pairs.first, second=pairs.second)
     row_of = {image.id: row for row, image in enumerate(images)}
     assert all(component[row_of[one]] == component[row_of[other]] for one, other in report["near_duplicates"])
-    by_bytes = Counter(image.path.read_bytes() for image in images)
-    assert report["num_exact_copies"] == sum(count - 1 for count in by_bytes.values())
 
 
 @pytest.mark.slow
@@ -299,21 +311,22 @@ def test_kept_and_duplicate_are_neighbors_and_of_one_component(report, expected)
     assert (num_components, sizes) == (34, {1: 24, 2: 4, 3: 4, 8: 2})
     named = {id for pair in report["near_duplicates"] for id in pair}
     sizes_by_row = np.bincount(component)[component]
-    pairs_and_cliques = {p.id for p, size in zip(images, sizes_by_row, strict=True) if size in (2, 8)}
-    alone = {p.id for p, size in zip(images, sizes_by_row, strict=True) if size == 1}
+    pairs_and_cliques = {image.id for image, size in zip(images, sizes_by_row, strict=True) if size in (2, 8)}
+    alone = {image.id for image, size in zip(images, sizes_by_row, strict=True) if size == 1}
     assert pairs_and_cliques <= named
     assert not alone & named
 
 
 @pytest.mark.slow
 def test_near_duplicates_are_marked_with_the_kept_id_and_stand_together(report):
-    marks = {id: kept for kept, duplicate in report["near_duplicates"] for id in (kept, duplicate)}
-    assert _marks(report, "near_duplicate_of") == marks
-    shown = [marks[id] for id in report["views"]["near_duplicates"]]
+    kept_of = {id: kept for kept, duplicate in report["near_duplicates"] for id in (kept, duplicate)}
+    assert marks(report, "near_duplicate_of") == kept_of
+    shown = [kept_of[id] for id in report["views"]["near_duplicates"]]
     assert shown == sorted(shown)
 
 
-def _marks(report, field):
+def marks(report, field):
+    """Id -> the id that Brain keeps, where there is one."""
     samples = report["samples"]
     return {id: kept for id, kept in zip(samples["content_id"], samples[field], strict=True) if kept}
 
@@ -323,101 +336,72 @@ def test_the_mean_of_the_planted_features_is_zero(tmp_path):
     assert np.abs(features.astype(np.float64).mean(axis=0)).max() < 1e-9
 
 
-@pytest.mark.slow
-def test_a_database_that_does_not_answer_is_named(tmp_path):
-    (tmp_path / "files").mkdir()
-    uri = "mongodb://127.0.0.1:9/?serverSelectionTimeoutMS=500"
-    ended = subprocess.run(
-        [sys.executable, __file__, tmp_path / "db", tmp_path / "files", tmp_path / "report.json"],
-        env=_environment(FIFTYONE_DATABASE_URI=uri),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    last = ended.stderr.strip().splitlines()[-1]
-    assert ended.returncode == 1
-    assert "ReviewError: the database that FIFTYONE_DATABASE_URI names does not answer" in last
-    assert "127.0.0.1:9" in last
-    assert "Connection refused" in last
-
-
-@pytest.mark.slow
-def _mongod(database_dir):
-    """A mongod that no FiftyOne has started, ready."""
-    database_dir.mkdir()
-    command = [mongod.find(), "--dbpath", database_dir, "--port", "0", "--nounixsocket"]
-    started = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    next(line for line in started.stdout if "Waiting for connections" in line)
-    return started
-
-
-def test_an_orphaned_mongod_of_the_folder_is_ended(tmp_path):
-    (tmp_path / "files").mkdir()
-    orphan = _mongod(tmp_path / "db")
-    try:
-        database._end_orphan(tmp_path / "db")
-        assert orphan.wait(10) == 0
-        database._end_orphan(tmp_path / "db")
-    finally:
-        orphan.kill()
-        orphan.communicate(timeout=60)
-
-
-def test_a_mongod_of_another_folder_is_left_alone(tmp_path):
-    other = _mongod(tmp_path / "other")
-    try:
-        (tmp_path / "db").mkdir()
-        (tmp_path / "db" / "mongod.lock").write_text(f"{other.pid}\n")
-        database._end_orphan(tmp_path / "db")
-        time.sleep(1)
-        assert other.poll() is None
-    finally:
-        other.kill()
-        other.communicate(timeout=60)
-
-
-def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "_PATIENCE_S", 1)
-    orphan = _mongod(tmp_path / "db")
-    try:
-        os.kill(orphan.pid, signal.SIGSTOP)
-        with pytest.raises(ReviewError, match=rf"mongod with pid {orphan.pid} .* still holds {tmp_path / 'db'}"):
-            database._end_orphan(tmp_path / "db")
-    finally:
-        orphan.kill()
-        orphan.communicate(timeout=60)
-
-
-def _build_in_vain(tmp_path, images, features):
-    review.replace_dataset(name=NAME, database_dir=tmp_path / "db", images=images, features=features, max_distance=0.1)
+def build_in_vain(images, features):
+    build_dataset(None, images, features=features, max_distance=0.1)
 
 
 def test_features_of_another_number_of_rows_are_refused(tmp_path):
     images, features = planted(tmp_path)
     with pytest.raises(DataError, match=r"got 60 images and features of shape \(59, 40\)"):
-        _build_in_vain(tmp_path, images, features[1:])
+        build_in_vain(images, features[1:])
 
 
 def test_an_id_that_occurs_twice_is_refused(tmp_path):
     images, features = planted(tmp_path)
     with pytest.raises(DataError, match=f"{images[0].id} occurs twice"):
-        _build_in_vain(tmp_path, [images[0], images[0], *images[2:]], features)
+        build_in_vain([images[0], images[0], *images[2:]], features)
 
 
 def test_a_missing_file_is_named(tmp_path):
     images, features = planted(tmp_path)
     absent = replace(images[0], path=tmp_path / "absent.png")
     with pytest.raises(DataError, match=r"there is no file .*absent\.png"):
-        _build_in_vain(tmp_path, [absent, *images[1:]], features)
+        build_in_vain([absent, *images[1:]], features)
 
 
-def test_a_database_folder_that_is_a_file_is_named(tmp_path):
-    images, features = planted(tmp_path)
-    (tmp_path / "db").write_text("")
-    with pytest.raises(ReviewError, match=f"cannot be in {tmp_path / 'db'}"):
-        _build_in_vain(tmp_path, images, features)
+# --- from an index and samples
+
+
+def merged(folder):
+    """An index of four images, and what curation made of it: two are excluded, as a duplicate and for a conflict."""
+    records, samples = [], []
+    for number, (id_, reason) in enumerate(
+        [("aa", "duplicate of cc"), ("bb", "conflict: near duplicates are labelled"), ("cc", ""), ("dd", "")]
+    ):
+        Image.fromarray(np.full((8, 8, 3), 60 * number, dtype=np.uint8)).save(folder / f"{id_}.png")
+        origins = (Origin("web", f"car/{id_}.png", "Car"), Origin("yard", "x.png", "auto"))
+        records.append(ImageRecord(id_, "car", f"{id_}.png", 8, 8, (), origins))
+        samples.append(Sample(id_, "car", "web", "aa", "" if reason else "train", reason))
+    return Index(tuple(records)), Samples.of(("car", "truck"), samples)
+
+
+def test_images_that_are_used_come_first_and_the_others_are_tagged_with_their_reason(tmp_path):
+    index, samples = merged(tmp_path)
+    rows = review_order(samples)
+    images = review_images(index, samples, rows, images_dir=tmp_path)
+    assert rows.tolist() == [2, 3, 0, 1]
+    assert [(image.id, image.split, image.tags) for image in images] == [
+        ("cc", "train", ()),
+        ("dd", "train", ()),
+        ("aa", "", ("duplicates",)),
+        ("bb", "", ("conflicts",)),
+    ]
+    assert {(image.label, image.source, image.group) for image in images} == {("car", "web", "aa")}
+    assert images[0].path == (tmp_path / "cc.png").absolute()
+    assert images[0].origins == ("web/car/cc.png", "yard/x.png")
+
+
+def test_decisions_that_curation_has_not_read_yet_are_shown(tmp_path):
+    index, samples = merged(tmp_path)
+    decisions = Decisions((Decision("aa", "relabel", "truck"), Decision("aa", "keep"), Decision("cc", "drop")))
+    images = review_images(index, samples, review_order(samples), images_dir=tmp_path, decisions=decisions)
+    assert [(image.id, image.label, image.tags) for image in images] == [
+        ("cc", "car", ("drop",)),
+        ("dd", "car", ()),
+        ("aa", "truck", ("duplicates", "keep")),
+        ("bb", "car", ("conflicts",)),
+    ]
 
 
 if __name__ == "__main__":
-    _child(*sys.argv[1:])
+    run_child(*sys.argv[1:])
