@@ -1,6 +1,6 @@
-"""Draw pictures of `tandem review` on the last run: python docs/screenshots.py FOLDER
+"""Screenshots of `tandem review` on the last run: python docs/screenshots.py FOLDER
 
-Needs Chromium and playwright. Writes grid.png, suspects.png, editor.png and embeddings.png.
+Needs Chromium and playwright. Writes grid.png, embeddings.png, label_issues.png and editor.png.
 """
 
 import signal
@@ -34,9 +34,9 @@ def main(folder: Path) -> None:
             page.screenshot(path=folder / "embeddings.png")
             page.locator('[data-cy="panel-tab-samples"]').click()
             page.locator('[data-cy="saved-views-selection"]').click()
-            page.get_by_text("suspects", exact=True).click()
+            page.get_by_text("label_issues", exact=True).click()
             time.sleep(4)
-            page.screenshot(path=folder / "suspects.png")
+            page.screenshot(path=folder / "label_issues.png")
             page.locator('[data-cy="looker"]').first.click(position={"x": 60, "y": 60})
             page.locator('[data-cy="annotate"]').click()
             time.sleep(2)

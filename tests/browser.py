@@ -1,4 +1,4 @@
-"""The FiftyOne App in a real browser: what a reviewer clicks. Debian's Chromium, driven by playwright."""
+"""The FiftyOne App in a real browser: what a reviewer clicks. Chromium, driven by playwright."""
 
 import shutil
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
     not CHROMIUM or find_spec("playwright") is None,
-    reason="no Chromium or no playwright here: the FiftyOne App was not clicked through",
+    reason="no Chromium or no playwright here: nothing was clicked in the FiftyOne App",
 )
 
 
 @contextmanager
 def opened(url):
-    """A page with the App, its images loaded."""
+    """The App's page, once its images are loaded."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -33,29 +33,29 @@ def opened(url):
 
 
 def num_loaded(page):
-    """How many images the grid shows."""
+    """The number of images that the grid shows."""
     return page.locator('[data-cy="looker"] canvas[canvas-loaded="true"]').count()
 
 
-def tag(page, number, word):
-    """Select the image at a place of the grid and give it a sample tag."""
-    looker = page.locator('[data-cy="looker"]').nth(number)
+def tag(page, position, name):
+    """Select the image at this position of the grid and give it a sample tag."""
+    looker = page.locator('[data-cy="looker"]').nth(position)
     looker.hover(position={"x": 30, "y": 40})
     looker.locator('[data-cy="looker-checkbox-"]').click(force=True)
     selected = page.locator('[data-cy="action-manage-selected"]')
     selected.wait_for()
     assert selected.inner_text().strip() == "1"
     page.locator('[data-cy="action-tag-sample-labels"]').click()
-    entry = page.locator('[data-cy="sample-tag-input"]')
-    entry.fill(word)
-    entry.press("Enter")
+    text_box = page.locator('[data-cy="sample-tag-input"]')
+    text_box.fill(name)
+    text_box.press("Enter")
     page.get_by_text("Apply", exact=True).click()
     page.wait_for_timeout(1500)
 
 
-def relabel(page, number, class_names):
-    """Open the image at a place of the grid and choose the class after its own; both classes."""
-    page.locator('[data-cy="looker"]').nth(number).click(position={"x": 60, "y": 60})
+def relabel(page, position, class_names):
+    """Open the image at this position of the grid and choose the next class; its old and its new class."""
+    page.locator('[data-cy="looker"]').nth(position).click(position={"x": 60, "y": 60})
     page.locator('[data-cy="annotate"]').click()
     page.wait_for_timeout(2000)
     modal = page.locator('[data-cy="modal"]')
@@ -64,5 +64,5 @@ def relabel(page, number, class_names):
     modal.get_by_text(old, exact=True).last.click()
     page.wait_for_timeout(1000)
     page.locator('[data-cy="root_label_container"]').get_by_text(new, exact=True).click()
-    page.wait_for_timeout(6000)  # the App saves what was edited a little later
+    page.wait_for_timeout(6000)  # the App saves edits after a delay
     return old, new
