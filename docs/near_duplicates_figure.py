@@ -2,9 +2,9 @@
 
     python docs/near_duplicates_figure.py [OUTPUT]
 
-Reads params.yaml, data/merge and data/curate of the project's folder, so run the pipeline first; writes a PNG, by default
-docs/images/near_duplicates.png. The random split is that of tandem.curation.naive_split: each file on its own, by a hash.
-Pairs are taken evenly over the range of their correlation, the least similar first, and no image twice.
+Reads params.yaml, data/merge and data/curate of the project's folder, so run the pipeline first; writes a PNG, by
+default docs/images/near_duplicates.png. The random split is that of tandem.curation.naive_split: each file on its own,
+by a hash. Pairs are taken evenly over the range of their correlation, the least similar first, and no image twice.
 """
 
 import sys
@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params
-from tandem.tables.index import Index, ImageRecord, load_index
+from tandem.tables.index import ImageRecord, Index, load_index
 from tandem.tables.splits import assign_split
 
 OUTPUT = Path("docs/images/near_duplicates.png")
@@ -91,7 +91,7 @@ def draw_pair(figure: Image.Image, pair: Pair, *, left: int, top: int) -> None:
         pen.rectangle((x, top, x + TILE_PX - 1, top + TILE_PX - 1), fill=COLORS[split])
         figure.paste(tile, (x + 2, top + 2))
         pen.text((x + 2, top + TILE_PX + 3), split, fill=COLORS[split], font=font)
-    text, right = f"correlation {pair.correlation:.3f}", left + 2 * TILE_PX + GAP_PX
+    text, right = f"r = {pair.correlation:.3f}", left + 2 * TILE_PX + GAP_PX
     pen.text((right, top + TILE_PX + 3), text, fill="black", font=font, anchor="ra")
 
 
