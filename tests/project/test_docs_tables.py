@@ -1,26 +1,39 @@
 """The tables of the docs, held against what they describe: parameters, ensembles, the twelve changes, the renames."""
 
 import re
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from types import NoneType, UnionType
+from typing import Literal, Union, get_args, get_origin, get_type_hints
 
 import pytest
 
 from pages import BODIES, CHANGELOG, CONTRIBUTING, PAGES, ROOT, fences, leaves, outputs, rel, text_of, yaml
+from tandem.pipeline.schema import Params
 from tandem.sources.download import KINDS as SOURCE_KINDS
-from tandem.training.ensembles import KINDS as ENSEMBLE_KINDS
 
 PARAMETERS, ENSEMBLES = ROOT / "docs/parameters.md", ROOT / "docs/ensembles.md"
-OPTIONAL = {  # keys that no preset has
-    "sources.<name>.archive.path",
-    "sources.<name>.archive.sha256",
-    "sources.<name>.kaggle.sha256",
-    "sources.<name>.roboflow.tree_sha256",
-    "backbones.<name>.sha256",
-    "backbones.<name>.architecture",
-}
+PLACEHOLDERS = {"sources": "<name>", "backbones": "<name>", "by_source": "<name>", "classes": "<class>"}
 
 
 def words(cell):
-    return set(re.findall(r"`(\w+)`", cell))
+    return set(re.findall(r"`([\w.]+)`", cell))
+
+
+def keys_of(section, prefix=""):
+    """Dotted keys of a settings class, those of the sections in it too -> their types."""
+    for name, kind in get_type_hints(section).items():
+        if name.startswith("__"):
+            continue
+        choices = [kind] if get_origin(kind) not in (Union, UnionType) else get_args(kind)
+        kind = next(choice for choice in choices if choice is not NoneType)
+        key = f"{prefix}{name}"
+        if get_origin(kind) is Mapping:
+            key, kind = f"{key}.{PLACEHOLDERS[name]}", get_args(kind)[1]
+        if is_dataclass(kind):
+            yield from keys_of(kind, f"{key}.")
+        else:
+            yield key, kind
 
 
 def general(key):
@@ -31,9 +44,32 @@ def general(key):
 
 # --- parameters
 
-ROWS = re.findall(r"^\| `([\w<>]+(?:\.[\w<>]+)+)` \|.*\| ([^|]+) \|$", text_of(PARAMETERS), re.MULTILINE)
-STATED = {key: words(cell) for key, cell in ROWS}
+ROWS = {
+    key: cells.split(" | ")
+    for key, cells in re.findall(r"^\| `([\w<>]+(?:\.[\w<>]+)+)` \| (.*) \|$", text_of(PARAMETERS), re.MULTILINE)
+}
 FOLLOWERS = re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", text_of(PARAMETERS), re.MULTILINE)
+each_row = pytest.mark.parametrize("key", ROWS)
+
+
+def test_the_page_has_every_parameter_of_the_settings_and_no_other():
+    assert sorted(ROWS) == sorted(key for key, _ in keys_of(Params))
+
+
+@each_row
+def test_a_parameter_has_a_meaning_a_range_and_an_effect(key):
+    meaning, allowed, affects, reruns = ROWS[key]
+    assert all((meaning, allowed, affects, reruns))
+    kind = dict(keys_of(Params))[key]
+    choices = {True: "true", False: "false"} if kind is bool else {value: value for value in get_args(kind)}
+    if kind is bool or get_origin(kind) is Literal:
+        assert set(choices.values()) <= words(allowed)
+
+
+@each_row
+def test_a_parameter_reruns_the_stages_that_track_it(key):
+    stages = {stage for stage in BODIES for each in tracked(stage) if f"{key}.".startswith(f"{each}.")}
+    assert words(ROWS[key][-1]) == stages
 
 
 def tracked(stage):
@@ -41,18 +77,6 @@ def tracked(stage):
     for key in BODIES[stage].get("params", []):
         key = key.replace("${key}", "<name>")
         yield from [key.replace("${item.kind}", kind) for kind in SOURCE_KINDS] if "${" in key else [key]
-
-
-def test_the_page_has_every_parameter_once_and_no_other():
-    files = [ROOT / "params.yaml", *(ROOT / "presets").glob("*.yaml")]
-    known = {general(key) for path in files for key in leaves(yaml(text_of(path)))} - {"labels.by_source"}
-    assert sorted(key for key, _ in ROWS) == sorted(known | OPTIONAL)
-
-
-@pytest.mark.parametrize("key", STATED)
-def test_a_parameter_reruns_the_stages_that_track_it(key):
-    stages = {stage for stage in BODIES for each in tracked(stage) if f"{key}.".startswith(f"{each}.")}
-    assert STATED[key] == stages
 
 
 @pytest.mark.parametrize(("stage", "cell"), FOLLOWERS, ids=[stage for stage, _ in FOLLOWERS])
@@ -76,14 +100,16 @@ def reads(stage, written):
 def test_keys_in_examples_of_parameters_exist(page):
     for block in fences(page, "yaml"):
         keys = {re.sub(r"^(train\.trainable_backbone_layers)\..*", r"\1", key) for key in leaves(yaml(block))}
-        assert {general(key) for key in keys} <= set(STATED)
+        assert {general(key) for key in keys} <= set(ROWS)
 
 
 # --- ensembles
 
 
 def test_every_kind_of_ensemble_is_defined_in_the_order_of_selection():
-    page, kinds = text_of(ENSEMBLES), list(ENSEMBLE_KINDS)
+    from tandem.training.ensembles import KINDS
+
+    page, kinds = text_of(ENSEMBLES), list(KINDS)
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == kinds
     assert re.findall(r"^\*\*`(\w+)`\*\*", page, re.MULTILINE) == kinds
     order = re.search(r"In the order ((?:`\w+`, )+`\w+`)", re.sub(r"\s+", " ", page))[1]
@@ -98,7 +124,7 @@ def test_each_of_the_twelve_changes_touches_at_most_four_files():
     rows = re.findall(r"^\| (\w.+?) \| (.+) \|$", table, re.MULTILINE)
     assert len(rows) == 12
     for change, files in rows:
-        named = re.findall(r"`[\w./]+/[\w.]+\.(?:py|md)`|`\w+\.(?:toml|yaml|py)`|the module that|the presets", files)
+        named = re.findall(r"`[\w./]+/[\w.]+\.(?:py|md)`|`\w+\.(?:toml|yaml|py)`|the module that", files)
         assert 1 <= len(set(named)) <= 4, change
 
 
@@ -130,5 +156,5 @@ def test_the_changelog_names_keys_that_exist_for_old_ones_that_do_not():
     for row in rows:
         old, new = (set(re.findall(r"[a-z_]+(?:\.[\w<>]+)+", cell)) for cell in row)
         assert new
-        assert new <= set(STATED)
-        assert not old & set(STATED)
+        assert new <= set(ROWS)
+        assert not old & set(ROWS)
