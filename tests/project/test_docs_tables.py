@@ -1,5 +1,6 @@
 """The tables of the docs, held against what they describe: parameters, ensembles, the twelve changes, the renames."""
 
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import is_dataclass
@@ -11,6 +12,7 @@ import pytest
 from pages import BODIES, CHANGELOG, CONTRIBUTING, PAGES, ROOT, fences, leaves, outputs, rel, text_of, yaml
 from tandem.pipeline.schema import Params
 from tandem.sources.download import KINDS as SOURCE_KINDS
+from tandem.tables.decisions import ACTIONS
 
 PARAMETERS, ENSEMBLES = ROOT / "docs/parameters.md", ROOT / "docs/ensembles.md"
 PLACEHOLDERS = {"sources": "<name>", "backbones": "<name>", "by_source": "<name>", "classes": "<class>"}
@@ -158,3 +160,28 @@ def test_the_changelog_names_keys_that_exist_for_old_ones_that_do_not():
         assert new
         assert new <= set(ROWS)
         assert not old & set(ROWS)
+
+
+# --- reviewing and experiments
+
+
+def test_every_view_that_the_page_names_is_saved_by_the_review():
+    table = text_of(ROOT / "docs/reviewing.md").partition("| view |")[2].partition("\n\n")[0]
+    code = "".join(text_of(path) for path in (ROOT / "src/tandem/review").glob("*.py"))
+    views = [name.partition("<")[0] for line in table.splitlines() for name in re.findall(r"`([a-z_<>]+)`", line[:60])]
+    assert len(views) > 10
+    assert [view for view in views if not re.search(rf'"{view}|\b{view}=', code)] == []
+
+
+def test_every_decision_that_can_be_made_is_explained():
+    page = text_of(ROOT / "docs/reviewing.md").partition("| action |")[2].partition("\n\n")[0]
+    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(ACTIONS)
+
+
+def test_every_number_of_the_summary_is_explained():
+    path = ROOT / "metrics/summary.json"
+    if not path.is_file():
+        pytest.skip("the pipeline has not run here")
+    table = text_of(ROOT / "docs/experiments.md").partition("| number in")[2].partition("\n\n")[0]
+    explained = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)`", line.split(" | ")[0])]
+    assert explained == list(json.loads(text_of(path)))
