@@ -1,5 +1,6 @@
 """The pages of the project, README and docs, taken apart for the tests that hold them to the code."""
 
+import importlib.util
 import re
 import shlex
 from functools import cache
@@ -10,7 +11,7 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 README, CONTRIBUTING, CHANGELOG = (ROOT / f"{name}.md" for name in ("README", "CONTRIBUTING", "CHANGELOG"))
 PAGES = (README, CONTRIBUTING, CHANGELOG, *sorted((ROOT / "docs").glob("*.md")))
-_FENCE = r"^[ ]*```{}\n(.*?)^[ ]*```"
+_FENCE = re.compile(r"^[ ]*```(\w*)\n(.*?)^[ ]*```", re.MULTILINE | re.DOTALL)
 
 
 def rel(path):
@@ -29,12 +30,12 @@ def yaml(text):
 
 def fences(page, language):
     """The contents of the page's fenced blocks of a language."""
-    return re.findall(_FENCE.format(language), text_of(page), re.MULTILINE | re.DOTALL)
+    return [block for name, block in _FENCE.findall(text_of(page)) if name == language]
 
 
 def prose(page):
     """The page without its fenced blocks."""
-    return re.sub(_FENCE.format(r"\w*"), "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    return _FENCE.sub("", text_of(page))
 
 
 def code_spans(page):
@@ -76,3 +77,11 @@ def outputs(stage):
     """What a stage writes, without the options that may follow a path."""
     listed = [out for kind in ("outs", "metrics", "plots") for out in BODIES[stage].get(kind, [])]
     return [next(iter(out)) if isinstance(out, dict) else out for out in listed]
+
+
+def script(name):
+    """A script of the project as a module."""
+    spec = importlib.util.spec_from_file_location(Path(name).stem, ROOT / name)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

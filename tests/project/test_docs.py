@@ -1,7 +1,6 @@
 """Every command, path and link of README and docs, held against the code; what is cheap is run."""
 
 import ast
-import importlib.util
 import re
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from pages import (
     outputs,
     prose,
     rel,
+    script,
     text_of,
     yaml,
 )
@@ -48,8 +48,9 @@ RUN_BY = {
     "dvc plots show": ("tests/project/test_plots.py", '"plots", "show"'),
     "dvc status": ("benchmarks/rerun.py", '"status"'),
     "tandem review": ("tests/project/test_pipeline.py", '"review"'),
-    "tandem duplicates threshold": ("tests/cli/test_main.py", '"duplicates", "threshold"'),
+    "tandem duplicates threshold": ("tests/project/test_docs.py", "def test_a_threshold"),
     "python docs/near_duplicates_figure.py": ("tests/project/test_docs.py", "def test_the_figure"),
+    "python docs/tables.py": ("tests/project/test_readme.py", "def test_the_tables"),
     "python docs/screenshots.py": ("docs/screenshots.py", "browser.opened("),
     "python benchmarks/": ("Makefile", "python benchmarks/$$name.py"),
 }
@@ -97,10 +98,21 @@ def test_a_command_is_run_by_a_test(page, words):
 
 @pytest.mark.parametrize("line", CHEAP)
 def test_a_cheap_command_runs(line):
+    run(line, ROOT)
+
+
+def test_a_threshold_is_suggested_from_the_files_of_a_run(tmp_path):
+    write_run(tmp_path)
+    assert "0.96" in run("tandem duplicates threshold", tmp_path)
+
+
+def run(line, folder):
+    """What a command prints, which must succeed."""
     program, *arguments = line.split()
     start = {"tandem": ["-c", "from tandem.cli.main import app; app()"], "dvc": ["-m", "dvc"]}[program]
-    done = subprocess.run([sys.executable, *start, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, *start, *arguments], cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 def check_make(page, arguments):
@@ -148,10 +160,13 @@ def check_python(page, arguments):
 
 
 def options_of(script):
-    """The options of a script's argparse, by its source."""
-    calls = (node for node in ast.walk(ast.parse(text_of(script))) if isinstance(node, ast.Call))
-    names = (call.args[0].value for call in calls if getattr(call.func, "attr", "") == "add_argument")
-    return {name for name in names if name.startswith("--")}
+    """The options of a script's argparse, by its source and that of the helpers beside it which it imports."""
+    tree = ast.parse(text_of(script))
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.module}
+    helpers = [script.with_name(f"{name}.py") for name in modules & {path.stem for path in script.parent.glob("*.py")}]
+    nodes = [node for path in (script, *helpers) for node in ast.walk(ast.parse(text_of(path)))]
+    calls = [node for node in nodes if isinstance(node, ast.Call) and getattr(node.func, "attr", "") == "add_argument"]
+    return {call.args[0].value for call in calls if call.args[0].value.startswith("--")}
 
 
 # --- the figure
@@ -160,9 +175,7 @@ def options_of(script):
 def test_the_figure_is_drawn_of_near_duplicates_that_a_random_split_separates(tmp_path, monkeypatch):
     write_run(tmp_path)
     monkeypatch.chdir(tmp_path)
-    spec = importlib.util.spec_from_file_location("near_duplicates_figure", ROOT / "docs/near_duplicates_figure.py")
-    figure = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(figure)
+    figure = script("docs/near_duplicates_figure.py")
     pairs = list(figure.leaked_pairs())
     split_of = figure.random_split(figure.load_index(Path("data/merge/index.csv")))
     assert 0 < len(pairs) < 40
@@ -191,6 +204,7 @@ def write_run(folder):
             pairs.append(f"{number - 1:032x},{id_},0.99,0.9{number:02}")
     (folder / "data/merge/index.csv").write_text("\n".join(rows) + "\n")
     (folder / "data/curate/near_duplicates.csv").write_text("\n".join(pairs) + "\n")
+    (folder / "data/curate/rejected_pairs.csv").write_text(f"{pairs[0]}\n")
 
 
 # --- paths and links
