@@ -10,9 +10,10 @@ from typing import Literal, Union, get_args, get_origin, get_type_hints
 import pytest
 
 from pages import BODIES, CHANGELOG, CONTRIBUTING, PAGES, ROOT, fences, leaves, outputs, rel, text_of, yaml
+from tandem.datasets.formats.registry import AUTO, FORMATS
 from tandem.pipeline.schema import Params
-from tandem.sources.download import KINDS as SOURCE_KINDS
 from tandem.tables.decisions import ACTIONS
+from tandem.tables.samples import SPLITS
 
 PARAMETERS, ENSEMBLES = ROOT / "docs/parameters.md", ROOT / "docs/ensembles.md"
 PLACEHOLDERS = {"sources": "<name>", "backbones": "<name>", "by_source": "<name>", "classes": "<class>"}
@@ -50,6 +51,7 @@ ROWS = {
     key: cells.split(" | ")
     for key, cells in re.findall(r"^\| `([\w<>]+(?:\.[\w<>]+)+)` \| (.*) \|$", text_of(PARAMETERS), re.MULTILINE)
 }
+SOURCE_KINDS = {key.split(".")[2] for key in ROWS if re.match(r"sources\.<name>\.(?!boxes)\w+\.", key)}
 FOLLOWERS = re.findall(r"^\| `(\w+)` \| ([^|]+) \|$", text_of(PARAMETERS), re.MULTILINE)
 each_row = pytest.mark.parametrize("key", ROWS)
 
@@ -86,6 +88,11 @@ def test_the_page_says_which_stages_read_the_outputs_of_a_stage(stage, cell):
     assert words(cell) == {other for other in BODIES if reads(other, outputs(stage))}
 
 
+def test_kinds_and_formats_that_the_code_registers_are_listed():
+    assert words(ROWS["sources.<name>.kind"][1]) == set(SOURCE_KINDS)
+    assert words(ROWS["sources.<name>.format"][1]) == {AUTO, *FORMATS}
+
+
 def test_every_stage_that_another_one_reads_has_its_row():
     assert {stage for stage, _ in FOLLOWERS} == {
         stage for stage in BODIES if stage != "check" and any(reads(other, outputs(stage)) for other in BODIES)
@@ -112,6 +119,7 @@ def test_every_kind_of_ensemble_is_defined_in_the_order_of_selection():
     from tandem.training.ensembles import KINDS
 
     page, kinds = text_of(ENSEMBLES), list(KINDS)
+    assert words(ROWS["ensemble.kind"][1]) == {"best", *kinds}
     assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == kinds
     assert re.findall(r"^\*\*`(\w+)`\*\*", page, re.MULTILINE) == kinds
     order = re.search(r"In the order ((?:`\w+`, )+`\w+`)", re.sub(r"\s+", " ", page))[1]
@@ -168,8 +176,9 @@ def test_the_changelog_names_keys_that_exist_for_old_ones_that_do_not():
 def test_every_view_that_the_page_names_is_saved_by_the_review():
     table = text_of(ROOT / "docs/reviewing.md").partition("| view |")[2].partition("\n\n")[0]
     code = "".join(text_of(path) for path in (ROOT / "src/tandem/review").glob("*.py"))
-    views = [name.partition("<")[0] for line in table.splitlines() for name in re.findall(r"`([a-z_<>]+)`", line[:60])]
-    assert len(views) > 10
+    named = [name for line in table.splitlines()[2:] for name in re.findall(r"`(\w+)[`<]", line.split(" | ")[0])]
+    views = [name for name in named if name not in SPLITS]  # each split is a view
+    assert len(views) > 8
     assert [view for view in views if not re.search(rf'"{view}|\b{view}=', code)] == []
 
 
