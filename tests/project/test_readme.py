@@ -1,49 +1,176 @@
-"""What the README claims, held against the files that it speaks of."""
+"""README: one screen, in a fixed order, and no number in it without the file that it was taken from."""
 
+import json
 import re
-from pathlib import Path
+from functools import partial
 
 import pytest
 
-from tandem.evaluation import summary
-from tandem.files import read_csv, read_json
+from pages import README, ROOT, fences, script, text_of
+from tandem.files import read_json
 
-ROOT = Path(__file__).resolve().parents[2]
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-COMMITTED = ROOT / "dvc.lock"
-
-
-def test_every_path_that_the_readme_names_in_code_exists_or_is_an_output():
-    named = set(re.findall(r"`((?:src|stages|presets|benchmarks|tests|metrics|requirements)[\w./-]*)`", README))
-    missing = {name for name in named if not (ROOT / name).exists() and not name.startswith("metrics/")}
-    assert named > {"requirements.lock"}
-    assert missing == set()
-
-
-def test_the_readme_s_make_targets_exist():
-    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    targets = set(re.findall(r"\bmake (\w+)", README)) - {"installs"}
-    assert {"run", "test", "check"} <= targets
-    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in targets), targets
-
-
-def test_ci_calls_the_readme_s_commands():
-    script = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
-    assert all(f"\nmake {target}\n" in script for target in ("run", "check", "test"))
-
-
-@pytest.mark.skipif(not COMMITTED.is_file(), reason="no run of the pipeline is there to compare with")
-def test_the_sample_s_table_in_the_readme_is_that_of_the_metrics():
-    """As committed; a run on another processor may differ in the last digit, so half a point is allowed."""
-    scores = read_json(ROOT / "metrics" / "evaluate.json")
-    stated = dict(re.findall(r"^\| (\w+)(?: \(selected\))? \| ([\d.]+) \(", README, re.MULTILINE))
-    models = scores["models"]
-    assert set(models) <= set(stated)
-    assert all(abs(float(stated[name]) - models[name]["top1_accuracy"]) < 0.05 for name in models)
-    assert scores["selected"]["model"] in summary.format_results(scores)
+RESULTS_DIR, METRICS_DIR = ROOT / "benchmarks" / "results", ROOT / "metrics"
+RESULTS, PAGE = ROOT / "docs/results.md", text_of(README)
+# in this order, each once; the issue of a newcomer: what is it, does it work, is it for me, how do I begin
+ORDER = (
+    "# Tandem",
+    "**A random split",
+    "![Near duplicates",
+    "git clone",
+    "make run",
+    "top-1 accuracy  macro F1",
+    "## What it does well",
+    "## Beside other tools",
+    "## Use it when",
+    "**Not when**",
+    "## Your own data",
+    "## The pipeline",
+    "## Read on",
+    "**Limits.**",
+    "[MIT license]",
+    "CITATION.cff",
+)
 
 
-@pytest.mark.skipif(not (ROOT / "metrics" / "study.csv").is_file(), reason="the pipeline has not run here")
-def test_the_readme_s_study_has_the_pairs_of_the_metrics():
-    pairs = {(row["lr"], row["batch_size"]) for row in read_csv(ROOT / "metrics" / "study.csv")}
-    assert all(f"| {lr} | {batch_size} |" in README for lr, batch_size in pairs)
+def figure(benchmark, *words):
+    """The value of the one line of a benchmark's recorded output whose text has all these words."""
+    path = RESULTS_DIR / f"{benchmark}.json"
+    if not path.is_file():
+        pytest.skip(f"{path.name} was not recorded")
+    lines = list(lines_of(json.loads(path.read_text(encoding="utf-8"))))
+    found = [line["value"] for line in lines if all(word in line["what"] for word in words)]
+    assert len(found) == 1, f"{path.name}: {len(found)} lines have {words}: {[line['what'] for line in lines]}"
+    return found[0]
+
+
+def lines_of(recorded):
+    """All objects with "what" and "value" in it, however deep."""
+    if isinstance(recorded, dict) and {"what", "value"} <= recorded.keys():
+        yield recorded
+    elif isinstance(recorded, dict | list):
+        for part in recorded.values() if isinstance(recorded, dict) else recorded:
+            yield from lines_of(part)
+
+
+def metric(name, *keys):
+    value = read_json(METRICS_DIR / name)
+    for key in keys:
+        value = value[key]
+    return value
+
+
+def faults():
+    """How many rows the table of faults has, each a test of tests/sources/test_download_faults.py."""
+    cells = re.findall(r"^\| (?!---|what)[^|]+ \| ([^|]+) \| ([^|]+) \|$", text_of(ROOT / "docs/downloads.md"), re.M)
+    return sum(cell.strip() != "-" for row in cells for cell in row)
+
+
+def kinds_of_ensembles():
+    from tandem.training.ensembles import KINDS
+
+    return len(KINDS)
+
+
+SELECTED, EXPECTED = ("selected", "top1_accuracy"), ("pooled", "ece_expected_if_calibrated")
+# What README says, with a group around the number, and where that was taken from.
+CLAIMS = (
+    (r"claims a top-1 accuracy of ([\d.]+)\.", partial(figure, "real_photos", "vehicles", "random split")),
+    (r"The truth is ([\d.]+)\.", partial(figure, "real_photos", "vehicles", "mobilenet_v2 frozen")),
+    (r"recall ([\d.]+) at precision", partial(figure, "near_duplicates", "Tandem", "recall", "all")),
+    (r"at precision ([\d.]+)\*\*", partial(figure, "near_duplicates", "Tandem", "precision")),
+    (r"leakage: (\d+) near-duplicate pairs", partial(figure, "real_photos", "vehicles", "across splits")),
+    (r"would put (\d+) pairs apart", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
+    (r"errors: (\d) of 9", partial(figure, "wrong_labels", "photographs", "first 5 %")),
+    (r"errors: \d of (\d)\*\*", lambda: len(wrong_labels())),
+    (r"\*\*Another learning rate in (\d+) to", partial(figure, "rerun", "linear head: s")),
+    (r"learning rate in \d+ to (\d+) s", partial(figure, "rerun", "logistic head: s")),
+    (r"is (\d+) times as fast", partial(figure, "seed_study", "1 training a pair: times faster")),
+    (r": (\d+) faults", faults),
+    (r"yes, (\d) ensembles", kinds_of_ensembles),
+    (r"duplicates: recall \| \*\*([\d.]+)", partial(figure, "near_duplicates", "Tandem", "recall", "all")),
+    (r"duplicates: recall \| \S+ \| ([\d.]+)", partial(figure, "near_duplicates", "Brain: recall", "all")),
+    (r"recall \| \S+ \| \S+ \| ([\d.]+)", partial(figure, "near_duplicates", "pHash", "recall", "all")),
+    (r"duplicates: precision \| \*\*([\d.]+)", partial(figure, "near_duplicates", "Tandem", "precision")),
+    (r"duplicates: precision \| \S+ \| ([\d.]+)", partial(figure, "near_duplicates", "Brain: precision")),
+    (r"precision \| \S+ \| \S+ \| ([\d.]+)", partial(figure, "near_duplicates", "pHash", "precision")),
+)
+IN_RESULTS = (
+    (r"scores on (\d+) test images", partial(metric, "evaluate.json", "images")),
+    (r"selected\nmodel scores ([\d.]+) \(", partial(metric, "repeated_splits.json", *SELECTED, "mean")),
+    (r"model scores [\d.]+ \(([\d.]+)-", partial(metric, "repeated_splits.json", *SELECTED, "low")),
+    (r"model scores [\d.]+ \([\d.]+-([\d.]+)\)", partial(metric, "repeated_splits.json", *SELECTED, "high")),
+    (r"on all three together, ([\d.]+),", partial(metric, "repeated_splits.json", "pooled", "ece")),
+    (r"\(([\d.]+) in the mean, 95 %", partial(metric, "repeated_splits.json", *EXPECTED, "mean")),
+    (r"95 % below ([\d.]+);", partial(metric, "repeated_splits.json", *EXPECTED, "high")),
+    (r"would have\nput (\d+) pairs", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
+)
+# Numbers that measure nothing, and those of a machine: time and disk of an installation are seen in CI.
+NO_RESULTS = (
+    r"top-1",
+    r"x86-64",
+    r"Python 3\.11",
+    r"7\.2 GB",
+    r"about 2 minutes on 2 cores",
+    r"the first 5 %",
+    r"all 7 planted",
+    r"precision of 0\.99",
+    r"macro F1",
+)
+
+
+def wrong_labels():
+    import wrong_labels as benchmark
+
+    return benchmark.WRONG
+
+
+def test_the_readme_fits_on_one_screen():
+    lines = PAGE.splitlines()
+    assert len(lines) <= 120
+    assert max(len(line) for line in lines if not line.startswith("|")) <= 130
+
+
+def test_the_readme_says_things_in_the_order_in_which_a_newcomer_asks():
+    places = [PAGE.find(words) for words in ORDER]
+    assert -1 not in places
+    assert places == sorted(places)
+
+
+@pytest.mark.parametrize(("pattern", "value"), CLAIMS, ids=[pattern for pattern, _ in CLAIMS])
+def test_a_number_is_that_of_the_file_that_it_was_taken_from(pattern, value):
+    (stated,) = re.findall(pattern, PAGE)
+    digits = len(stated.partition(".")[2])
+    assert abs(float(stated) - value()) <= 0.5 * 10**-digits + 1e-9
+
+
+@pytest.mark.parametrize(("pattern", "value"), IN_RESULTS, ids=[pattern for pattern, _ in IN_RESULTS])
+def test_a_number_of_the_sample_in_the_results_is_that_of_the_metrics(pattern, value):
+    (stated,) = re.findall(pattern, text_of(RESULTS))
+    digits = len(stated.partition(".")[2])
+    assert abs(float(stated) - value()) <= 0.5 * 10**-digits + 1e-9
+
+
+def test_every_number_outside_of_blocks_and_links_is_held_against_something():
+    page = re.sub(r"^```.*?^```|\]\([^)]*\)|`[^`]*`", lambda found: " " * len(found[0]), PAGE, flags=re.M | re.S)
+    held = {found.start(1) for pattern, _ in CLAIMS for found in re.finditer(pattern, PAGE)}
+    held |= {place for words in NO_RESULTS for found in re.finditer(words, PAGE) for place in range(*found.span())}
+    loose = [
+        page[found.start() - 30 : found.end() + 10]
+        for found in re.finditer(r"\d+(\.\d+)?", page)
+        if found.start() not in held
+    ]
+    assert loose == []
+
+
+def test_the_readme_shows_ten_lines_of_output():
+    (shown,) = [block for block in fences(README, "") if "top-1 accuracy" in block]
+    assert 8 <= len(shown.splitlines()) <= 12
+
+
+@pytest.mark.parametrize("page", [README, RESULTS], ids=lambda page: page.name)
+def test_the_tables_of_the_sample_are_those_of_the_committed_metrics(page):
+    """`python docs/tables.py` writes them."""
+    tables = script("docs/tables.py")
+    assert text_of(page) == tables.filled(text_of(page))
+    for name in tables.TABLES:
+        assert len(re.findall(f"<!-- (?:begin|end) {name} -->", text_of(README) + text_of(RESULTS))) == 2

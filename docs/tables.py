@@ -1,0 +1,87 @@
+"""Write the tables of the last run into README.md and docs/results.md.
+
+    python docs/tables.py
+
+Between `<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function of that name makes of the files in
+metrics/. A table whose files are missing stays as it is.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from statistics import fmean
+
+from tandem.evaluation import summary
+from tandem.files import read_csv, read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md")
+METRICS_DIR = ROOT / "metrics"
+
+
+def main() -> None:
+    for page in PAGES:
+        page.write_text(filled(page.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def filled(text: str) -> str:
+    """The page with each of its tables made anew."""
+    for name, make in TABLES.items():
+        begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->"
+        try:
+            table = make()
+        except FileNotFoundError:
+            continue
+        replaced = f"{begin}\n{table}\n{end}".replace("\\", r"\\")
+        text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", replaced, text, flags=re.DOTALL)
+    return text
+
+
+def sample_output() -> str:
+    """The table with which a run ends, as the terminal shows it."""
+    table = summary.format_results(read_json(METRICS_DIR / "evaluate.json")).strip()
+    scores, *_ = table.split("\n\n")
+    return f"```\n{scores}\n```"
+
+
+def sample_scores() -> str:
+    """One row a model: its scores on test."""
+    evaluation = read_json(METRICS_DIR / "evaluate.json")
+    lines = [
+        "| model | top-1 accuracy (95 % interval) | macro F1 | log loss | ECE |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for name, scores in evaluation["models"].items():
+        mark = " (selected)" if name == evaluation["selected"]["model"] else ""
+        bounds = scores["interval"]["top1_accuracy"]
+        accuracy = f"{scores['top1_accuracy']:.3f} ({bounds['low']:.2f}-{bounds['high']:.2f})"
+        rest = (f"{scores[key]:.3f}" for key in ("macro_f1", "log_loss", "ece"))
+        lines.append(f"| {' | '.join([f'{name}{mark}', accuracy, *rest])} |")
+    return "\n".join(lines)
+
+
+def sample_study() -> str:
+    """One row a pair of learning rate and batch size: log loss and top-1 accuracy of each model, means over seeds."""
+    runs = read_csv(METRICS_DIR / "study.csv")
+    models = list(dict.fromkeys(run["model"] for run in runs))
+    lines = [f"| lr | batch size | {' | '.join(models)} |", f"| {' | '.join(['---'] * (2 + len(models)))} |"]
+    for pair in dict.fromkeys((run["lr"], run["batch_size"]) for run in runs):
+        own = [run for run in runs if (run["lr"], run["batch_size"]) == pair]
+        cells = (study_cell([run for run in own if run["model"] == model]) for model in models)
+        lines.append(f"| {' | '.join([*pair, *cells])} |")
+    return "\n".join(lines)
+
+
+def study_cell(runs: list[dict[str, str]]) -> str:
+    """Mean log loss and top-1 accuracy."""
+    return " / ".join(f"{fmean(float(run[key]) for run in runs):.2f}" for key in ("log_loss", "top1_accuracy"))
+
+
+TABLES: Mapping[str, Callable[[], str]] = {
+    "sample output": sample_output,
+    "sample scores": sample_scores,
+    "sample study": sample_study,
+}
+
+if __name__ == "__main__":
+    main()
