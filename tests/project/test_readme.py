@@ -75,10 +75,10 @@ SELECTED, EXPECTED = ("selected", "top1_accuracy"), ("pooled", "ece_expected_if_
 # What README says, with a group around the number, and where that was taken from.
 CLAIMS = (
     (r"claims a top-1 accuracy of ([\d.]+)\.", partial(figure, "real_photos", "vehicles", "random split")),
-    (r"The truth is ([\d.]+)\.", partial(figure, "real_photos", "vehicles", "mobilenet_v2 frozen")),
+    (r"The truth is ([\d.]+)\.", partial(figure, "real_photos", "vehicles: frozen MobileNetV2")),
     (r"recall ([\d.]+) at precision", partial(figure, "near_duplicates", "Tandem", "recall", "all")),
     (r"at precision ([\d.]+)\*\*", partial(figure, "near_duplicates", "Tandem", "precision")),
-    (r"leakage: (\d+) near-duplicate pairs", partial(figure, "real_photos", "vehicles", "across splits")),
+    (r"leakage: (\d+) near-duplicate pairs", partial(figure, "real_photos", "vehicles", "pairs across splits")),
     (r"would put (\d+) pairs apart", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
     (r"errors: (\d) of 9", partial(figure, "wrong_labels", "photographs", "first 5 %")),
     (r"errors: \d of (\d)\*\*", lambda: len(wrong_labels())),
