@@ -22,7 +22,7 @@ from tandem.features.engines import cuda
 from tandem.features.engines import engine as engines
 from tandem.images.decode import decode
 from tandem.images.transforms import resize_image
-from tandem.seeding import one_thread
+from tandem.seeding import single_threaded
 
 SIZE = 64
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -34,7 +34,7 @@ needs_openvino = pytest.mark.skipif(find_spec("openvino") is None, reason="OpenV
 @pytest.fixture(scope="module", autouse=True)
 def on_one_thread() -> Iterator[None]:
     """Networks this small gain nothing from threads, and lose much when other work has the cores."""
-    with one_thread():
+    with single_threaded():
         yield
 
 

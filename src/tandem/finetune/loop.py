@@ -26,7 +26,7 @@ from tandem.finetune.layers import interpolate_weights, set_train_mode, warmup_c
 from tandem.finetune.prefetch import Prefetcher, to_device
 from tandem.finetune.settings import FinetuneSettings
 from tandem.finetune.trainer import Trainer
-from tandem.seeding import repeatable, seeded
+from tandem.seeding import deterministic_cudnn, seeded
 from tandem.training.early_stopping import class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.network_fit import batches
@@ -136,7 +136,7 @@ def _train_epoch(
     fed = Prefetcher(_batches_of(train, order, settings, number, device), device)
     total_loss, num_right = torch.zeros((), device=device), torch.zeros((), device=device)
     rate = partial(warmup_cosine, epochs=settings.epochs, warmup_epochs=settings.warmup_epochs)
-    with seeded(_seed(settings, number), device), repeatable():  # dropout draws from the global generator
+    with seeded(_seed(settings, number), device), deterministic_cudnn():  # dropout draws from the global generator
         for done, batch in enumerate(fed, 1):
             training.set_lr(rate(number - 1 + done / len(order)))
             loss, right = step(*batch)

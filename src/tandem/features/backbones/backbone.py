@@ -27,7 +27,7 @@ from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.backbones.weights import first_line, load_state_dict
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import sha256
-from tandem.seeding import one_thread, seeded
+from tandem.seeding import single_threaded, seeded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -231,7 +231,7 @@ def _gather_statistics(net: FeatureExtractor, *, seed: int, size_px: int) -> Non
         norm.reset_running_stats()
         norm.train()
     # on one thread, so that the statistics are the same to the last bit on machines of any size
-    with torch.inference_mode(), one_thread():
+    with torch.inference_mode(), single_threaded():
         for batch in torch.from_numpy(dead_leaves(_NUM_LEAVES_IMAGES, size_px=size_px, seed=seed)).split(16):
             net(batch)
     for norm, momentum in zip(norms, moving, strict=True):
