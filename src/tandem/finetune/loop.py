@@ -19,7 +19,7 @@ from tqdm import tqdm
 from tandem.errors import DataError
 from tandem.evaluation.calibration import fit_temperature
 from tandem.features.cuda_graph import GraphedCallable
-from tandem.features.engines.engine import computes_bfloat16
+from tandem.features.device import computes_bfloat16
 from tandem.finetune import checkpoints
 from tandem.finetune.augment import augment, mix
 from tandem.finetune.layers import interpolate_weights, set_train_mode, warmup_cosine

@@ -39,7 +39,7 @@ def tune(
     """Write features.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
     samples = job.samples
     require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
-    device = engines.select_device(job.device)
+    device = select_device(job.device)
     backbone, head = start_trainer(job)
     scratch = checkpoints.checkpoint_dir(checkpoints_dir, checkpoint_key(job, backbone, device=device))
     unfrozen = unfreezing.unfreeze(backbone.net, job.num_layers, size_px=job.extract.size_px)
