@@ -21,7 +21,7 @@ _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 @dataclass(frozen=True)
 class TrainableLayers:
-    """layers: the parameters of each unfrozen layer, the backbone's last one first. modules: what is put in train mode."""
+    """layers: the parameters of each unfrozen layer, the backbone's last one first. modules: all that is trained."""
 
     layers: tuple[tuple[nn.Parameter, ...], ...]
     modules: tuple[nn.Module, ...]

@@ -1,4 +1,4 @@
-"""What changes from step to step of a fine-tune, and how: weights, their moving average, the optimizer, what is kept."""
+"""What changes from step to step of a fine-tune, and how: weights, their average, the optimizer, what is kept."""
 
 import copy
 import math
@@ -51,7 +51,8 @@ class Trainer:
         self.curve, self.kept_epoch, self.kept_loss = list[Epoch](), 0, math.inf
         self.kept: dict[str, torch.Tensor] = {}
         self.final_scores = (math.nan, math.nan)
-        self.device, self.class_weights, self.uses_bfloat16 = torch.device("cpu"), None, False
+        self.device, self.uses_bfloat16 = torch.device("cpu"), False
+        self.class_weights: torch.Tensor | None = None  # of the loss
 
     def prepare(self, targets: torch.Tensor, device: torch.device) -> None:
         """Go on from here on a device. targets: (n,) class indices of the train split."""
@@ -104,7 +105,7 @@ class Trainer:
                 group["lr"] = highest * fraction
 
     def step(self, pixels: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step of the optimizer and the average: the loss before it, and the accuracy. targets: (n, C) soft ones."""
+        """One step of the optimizer and the average: the loss before it, and the accuracy. targets: (n, C)."""
         backbone, head = self.model
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
             features = backbone(pixels)
