@@ -1,15 +1,15 @@
-"""Backbones against the classifiers that they are cut from, by every provider; frozen, and the same by the same seed."""
+"""Backbones against the classifiers that they are cut from: frozen, and the same by the same seed."""
 
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, last_layer, load, penultimate, saved
-from networks import smooth_images as images
 from torch import nn
 
 from factories import RANDOM_WEIGHTS
+from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, last_layer, load, penultimate, saved
+from networks import smooth_images as images
 from tandem.errors import WeightsError
 from tandem.features.backbones.backbone import PROVIDERS, Backbone, load_backbone, state_digest
 from tandem.features.backbones.provider import Provider

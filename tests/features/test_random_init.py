@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import torch
-from networks import SIZE_PX, as_input, assert_close, classifier, load, penultimate
-from networks import smooth_images as images
 from torch import nn
 
+from networks import SIZE_PX, as_input, assert_close, classifier, load, penultimate
+from networks import smooth_images as images
 from tandem.features.backbones.backbone import Backbone
 from tandem.features.backbones.random_init import dead_leaves
 

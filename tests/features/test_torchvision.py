@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import assert_close, classifier, load, penultimate, saved
-from networks import smooth_images as images
 from torchvision import models
 
+from networks import assert_close, classifier, load, penultimate, saved
+from networks import smooth_images as images
 from tandem.errors import WeightsError
 from tandem.features.backbones import torchvision
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from networks import SMALL, assert_close, classifier, file_weights, load, penultimate, saved
-from networks import smooth_images as images
 from torch import nn
 from torchvision import models
 
+from networks import SMALL, assert_close, classifier, file_weights, load, penultimate, saved
+from networks import smooth_images as images
 from tandem.errors import WeightsError
 from tandem.features.backbones.weights import fill, first_line, load_state_dict
 from tandem.features.settings import BackboneSettings
