@@ -48,7 +48,7 @@ def test_without_a_probe_the_head_is_fresh_and_of_the_seed(
         initial_head(replace(job, finetune=finetune_settings(lp_ft=False, seed=seed)), initial_backbone(backbone))
         for seed in (0, 0, 1)
     ]
-    one, again, other = (list(head.parameters())[0] for head in heads)
+    one, again, other = (next(iter(head.parameters())) for head in heads)
     assert torch.equal(one, again)
     assert not torch.equal(one, other)
 
