@@ -40,8 +40,8 @@ HEAVY = (
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
     "check": [],
-    "finetune": ["PIL"],
-    "download": [],
+    "finetune": [],
+    "download": ["PIL"],
     "merge": ["scipy"],
     "evaluate": [],
     "train": [],

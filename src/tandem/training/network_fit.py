@@ -43,7 +43,11 @@ def fit_network_head(
     generator = torch.Generator().manual_seed(settings.seed)
     progress, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
     # dropout draws from the global generator: it gets a seed of its own
-    with seeded(settings.seed), single_threaded(), tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+    with (
+        seeded(settings.seed),
+        single_threaded(),
+        tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar,
+    ):
         while not progress.is_over:
             order = batches(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
