@@ -36,7 +36,7 @@ from figures import Figure, conclude
 from tandem.features.backbones import backbone as backbones
 from tandem.files import sha256
 from tandem.images.transforms import load_transformed
-from tandem.seeding import one_thread, seeded
+from tandem.seeding import single_threaded, seeded
 from tandem.studies.repeated_splits import reassign_splits
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
@@ -184,7 +184,7 @@ def curves(tasks: Mapping[tuple[int, bool], Task]) -> dict[tuple[int, bool, bool
     with ProcessPoolExecutor(min(len(tasks), os.cpu_count() or 1), mp_context=get_context("spawn")) as pool:
         waiting = {(seed, True, is_by_file): pool.submit(drift, task) for (seed, is_by_file), task in tasks.items()}
         first = next(iter(tasks.values()))
-        with one_thread():
+        with single_threaded():
             frozen = Frozen(Drifting(first.weights, first.pixels))
         for (seed, is_by_file), task in tasks.items():
             found[seed, False, is_by_file] = fit(frozen, task.parts, epochs=task.epochs, seed=task.seed)
@@ -202,7 +202,7 @@ def fit(features: Features, parts: Mapping[str, Part], *, epochs: int, seed: int
     counts = torch.bincount(targets)
     generator = torch.Generator().manual_seed(seed)
     curve = []
-    with seeded(seed), one_thread():
+    with seeded(seed), single_threaded():
         dim = features.in_test(rows[:1], is_normalised=True).shape[1]
         head = nn.Sequential(nn.Dropout(DROPOUT), nn.Linear(dim, len(counts)))
         optimizer = torch.optim.Adam(head.parameters(), lr=LR)

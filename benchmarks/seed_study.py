@@ -31,7 +31,7 @@ import real_photos
 from figures import Figure, conclude
 from growth import cost
 from tandem.files import sha256
-from tandem.seeding import one_thread
+from tandem.seeding import single_threaded
 from tandem.tables.samples import load_samples
 
 PAIRS, EPOCHS = 4, 15
@@ -104,7 +104,7 @@ def image_cost(num_classes: int) -> float:
     targets = torch.randint(num_classes, (NUM_IMAGES,), generator=generator)
     net = Ensemble(num_classes).train()
     optimizer = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=0.001)
-    with one_thread():
+    with single_threaded():
         started = time.process_time()
         for batch, target in zip(x.split(BATCH_SIZE), targets.split(BATCH_SIZE), strict=True):
             optimizer.zero_grad()

@@ -1,4 +1,7 @@
-"""The features of every image, by a frozen backbone. Reads data/merge; writes data/extract/<backbone>."""
+"""The features of every image, by a frozen backbone.
+
+Reads data/merge; writes data/extract/<backbone>.
+"""
 
 import sys
 from pathlib import Path

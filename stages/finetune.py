@@ -1,4 +1,4 @@
-"""The features that models are trained on: of the frozen backbone as they are, or of a fine-tuned copy of it.
+"""The features that models are trained on: of the frozen backbone, or of a fine-tuned copy of it.
 
 Reads data/merge, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
 metrics/finetune/<backbone>.json.

@@ -1,4 +1,4 @@
-"""What makes torch repeat itself: randomness as an argument, and sums in one order."""
+"""Reproducible torch: randomness as an argument, and sums in one order."""
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -12,7 +12,8 @@ _CPU = torch.device("cpu")
 def seeded(seed: int, device: torch.device = _CPU) -> Iterator[None]:
     """Inside the block torch's global CPU generator, and on CUDA the device's, starts at `seed`; then it is as before.
 
-    Layer initialisation and dropout draw from that generator and take no other.
+    Layer initialization and dropout draw from that generator and take no other. It belongs to the whole process: no two
+    threads may be inside at once.
     """
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.default_generator.manual_seed(seed)
@@ -21,17 +22,17 @@ def seeded(seed: int, device: torch.device = _CPU) -> Iterator[None]:
         yield
 
 
-def repeatable() -> AbstractContextManager[None]:
+def deterministic_cudnn() -> AbstractContextManager[None]:
     """Inside the block cuDNN takes only algorithms that give the same bytes each time; without CUDA it does nothing."""
     return torch.backends.cudnn.flags(enabled=True, deterministic=True)
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def single_threaded() -> Iterator[None]:
     """Inside the block torch computes on one core: its sums, to the last bit, do not depend on how many there are.
 
-    For the small matrices of a head it is also the faster way as soon as anything else keeps a core busy:
-    threads that wait for one another several times a step took ten times as long then.
+    For the small matrices of a head this is also faster as soon as anything else keeps a core busy: threads that wait
+    for one another several times a step took ten times as long then.
     """
     num_threads = torch.get_num_threads()
     torch.set_num_threads(1)

@@ -3,52 +3,53 @@
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms import v2
 
-from tandem.finetune.augment import Augment, augment, mix
+from factories import augment_settings
+from tandem.finetune.augment import apply_operation, augment, mix, rand_augment
 
 SIDE = 24
+SPACE = v2.RandAugment._AUGMENTATION_SPACE
 
 
 def images(count: int = 6) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(0).integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8))
 
 
-def varied(seed: int, **changes: object) -> torch.Tensor:
-    settings = Augment(**{"scale": 0.3, "flip": True, "color": 0.4, **changes})
-    return augment(images(), size_px=SIDE, settings=settings, rng=np.random.default_rng(seed))
+def varied(pixels: torch.Tensor, *, seed: int = 0, size_px: int = SIDE, **changes: object) -> torch.Tensor:
+    settings = augment_settings(**{"min_scale": 0.3, "flip": True, "color_jitter": 0.4, **changes})
+    return augment(pixels, size_px=size_px, settings=settings, rng=np.random.default_rng(seed))
 
 
-def test_the_seed_decides_and_each_image_is_drawn_on_its_own() -> None:
-    one, other = varied(1), varied(2)
-    assert torch.equal(one, varied(1))
+def test_the_seed_decides_and_each_image_is_varied_on_its_own() -> None:
+    one, other = varied(images(), seed=1), varied(images(), seed=2)
+    assert torch.equal(one, varied(images(), seed=1))
     assert one.shape == (6, SIDE, SIDE, 3)
     assert one.dtype == torch.float32
     assert not torch.allclose(one, other)
     same = images()[:1].expand(6, -1, -1, -1)
-    drawn = augment(same, size_px=SIDE, settings=Augment(0.3, True, 0.4), rng=np.random.default_rng(0))
-    assert len({image.numpy().tobytes() for image in drawn}) == 6
+    assert len({image.numpy().tobytes() for image in varied(same)}) == 6
 
 
-def test_values_stay_those_of_a_image() -> None:
+def test_values_stay_those_of_an_image() -> None:
     for seed in range(20):
-        found = varied(seed, color=0.9)
+        found = varied(images(), seed=seed, color_jitter=0.9)
         assert found.min() >= 0
         assert found.max() <= 255
 
 
 def test_a_whole_crop_without_flip_and_color_is_the_image() -> None:
-    found = varied(0, scale=1.0, flip=False, color=0.0)
-    ratios = (found - images().float()).abs().mean((1, 2, 3))
-    # a crop of the whole area is a little narrower or lower where its ratio is drawn other than 1
-    assert ratios.max() < 60
+    found = varied(images(), min_scale=1.0, flip=False, color_jitter=0.0)
+    distances = (found - images().float()).abs().mean((1, 2, 3))
+    # a crop of the whole area is a little narrower or lower where its ratio is other than 1
+    assert distances.max() < 60
     flat = torch.full((4, SIDE, SIDE, 3), 77, dtype=torch.uint8)
-    plain = augment(flat, size_px=SIDE, settings=Augment(0.2, True, 0.0), rng=np.random.default_rng(0))
-    assert torch.allclose(plain, torch.tensor(77.0), atol=1e-3)
+    assert torch.allclose(varied(flat, min_scale=0.2, color_jitter=0.0), torch.tensor(77.0), atol=1e-3)
 
 
-def test_a_crop_lies_within_the_image_and_keeps_its_share() -> None:
+def test_a_crop_lies_within_the_image_and_keeps_its_fraction_of_the_area() -> None:
     ramp = torch.arange(256, dtype=torch.uint8)[None, None, :, None].expand(40, 256, 256, 3)
-    found = augment(ramp, size_px=64, settings=Augment(0.25, True, 0.0), rng=np.random.default_rng(3))
+    found = varied(ramp, seed=3, size_px=64, min_scale=0.25, color_jitter=0.0)
     widths = (found[:, 0, -1, 0] - found[:, 0, 0, 0]) * 64 / 63 / 256  # negative where mirrored
     assert 5 < int((widths < 0).sum()) < 35
     assert widths.abs().min() > 0.4  # half the side, at the narrowest ratio 0.43
@@ -56,24 +57,58 @@ def test_a_crop_lies_within_the_image_and_keeps_its_share() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mixup", "cutmix"])
-def test_pixels_and_targets_are_mixed_by_the_same_share(kind: str) -> None:
+def test_pixels_and_targets_are_mixed_by_the_same_fraction(kind: str) -> None:
     values = torch.tensor([0.0, 100.0, 200.0])
     pixels = values[:, None, None, None].expand(-1, 20, 20, 3).clone()
-    moved = 0
+    num_mixed = 0
     for seed in range(8):
         mixed, targets = mix(pixels, torch.eye(3), kind=kind, rng=np.random.default_rng(seed))
         assert torch.allclose(mixed.mean((1, 2, 3)), targets @ values, atol=0.01)
         assert torch.allclose(targets.sum(1), torch.ones(3))
-        moved += not torch.equal(targets, torch.eye(3))
-    assert moved > 4
+        num_mixed += not torch.equal(targets, torch.eye(3))
+    assert num_mixed > 4
 
 
 def test_none_mixes_nothing() -> None:
-    x, y = images(), torch.eye(6)
-    assert mix(x, y, kind="none", rng=np.random.default_rng(0)) == (x, y)
+    pixels, targets = images(), torch.eye(6)
+    assert mix(pixels, targets, kind="none", rng=np.random.default_rng(0)) == (pixels, targets)
 
 
-def test_rand_augment_comes_before_the_crop_and_is_drawn_by_the_same_seed() -> None:
-    plain = {"scale": 1.0, "flip": False, "color": 0.0}
-    assert not torch.allclose(varied(0, rand_operations=2, **plain), varied(0, **plain))
-    assert torch.equal(varied(0, rand_operations=2), varied(0, rand_operations=2))
+def coarse(count: int) -> torch.Tensor:
+    """(count, 3, 40, 56) uint8: images of colored squares."""
+    squares = np.random.default_rng(0).integers(0, 256, (count, 3, 5, 7))
+    return torch.from_numpy(np.kron(squares, np.ones((1, 1, 8, 8), int)).astype(np.uint8))
+
+
+@pytest.mark.parametrize("name", SPACE)
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_an_operation_is_torchvision_s_of_that_name(name: str, sign: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    [image] = coarse(1)
+    # of one operation, by a generator that gives this sign
+    monkeypatch.setattr(v2.RandAugment, "_AUGMENTATION_SPACE", {name: SPACE[name]})
+    seed = next(n for n in range(99) if (sign < 0) == (torch.rand((2,), generator=seeded_by(n))[1] <= 0.5))
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(seed)
+        expected = v2.RandAugment(num_ops=1)(image)
+    assert torch.equal(apply_operation(image, name, sign=sign), expected)
+    assert torch.equal(expected, image) == (name == "Identity")
+
+
+def seeded_by(seed: int) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_rand_augment_leaves_torch_s_generator_alone_and_varies_each_image_on_its_own() -> None:
+    same, before = coarse(1).expand(12, -1, -1, -1), torch.get_rng_state()
+    one, again, other = (rand_augment(same, num_ops=2, rng=np.random.default_rng(seed)) for seed in (1, 1, 2))
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.equal(one, again)
+    assert not torch.equal(one, other)
+    assert len({image.numpy().tobytes() for image in one}) > 8
+    assert torch.equal(rand_augment(same, num_ops=0, rng=np.random.default_rng(0)), same)
+
+
+def test_rand_augment_comes_before_the_crop_and_is_of_the_same_seed() -> None:
+    plain = {"min_scale": 1.0, "flip": False, "color_jitter": 0.0}
+    assert not torch.allclose(varied(images(), rand_augment_ops=2, **plain), varied(images(), **plain))
+    assert torch.equal(varied(images(), rand_augment_ops=2), varied(images(), rand_augment_ops=2))

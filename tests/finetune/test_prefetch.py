@@ -22,8 +22,8 @@ def numbered(count: int, *, pause_s: float = 0) -> Iterator[tuple[torch.Tensor, 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)
 def test_batches_come_whole_and_in_order(device: torch.device) -> None:
-    given = (tuple(to_device(part.numpy(), device) for part in batch) for batch in numbered(9))
-    assert [[int(part) for part in batch] for batch in Prefetcher(given, device)] == [[n, -n] for n in range(9)]
+    batches = (tuple(to_device(part.numpy(), device) for part in batch) for batch in numbered(9))
+    assert [[int(part) for part in batch] for batch in Prefetcher(batches, device)] == [[n, -n] for n in range(9)]
 
 
 def test_the_next_batch_is_made_while_one_is_used() -> None:
@@ -34,11 +34,11 @@ def test_the_next_batch_is_made_while_one_is_used() -> None:
             made.release()
             yield batch
 
-    fed = iter(Prefetcher(batches(), CPU))
-    next(fed)
+    prefetcher = iter(Prefetcher(batches(), CPU))
+    next(prefetcher)
     assert made.acquire(timeout=5)
     assert made.acquire(timeout=5)  # the second, though nobody asked for it
-    assert len(list(fed)) == 2
+    assert len(list(prefetcher)) == 2
 
 
 def test_what_is_waited_is_the_time_between_steps_and_not_that_of_steps() -> None:
@@ -46,8 +46,8 @@ def test_what_is_waited_is_the_time_between_steps_and_not_that_of_steps() -> Non
     assert len(list(slow)) == 5
     for _ in fast:
         time.sleep(0.04)
-    assert 0.2 <= slow.wait_seconds() < 2
-    assert fast.wait_seconds() < 0.1
+    assert 0.2 <= slow.wait_s() < 2
+    assert fast.wait_s() < 0.1
 
 
 def test_an_error_of_the_thread_is_raised_where_batches_are_used() -> None:
@@ -55,10 +55,10 @@ def test_an_error_of_the_thread_is_raised_where_batches_are_used() -> None:
         yield from numbered(1)
         raise OSError("the disk is gone")
 
-    fed = iter(Prefetcher(broken(), CPU))
-    next(fed)
+    prefetcher = iter(Prefetcher(broken(), CPU))
+    next(prefetcher)
     with pytest.raises(OSError, match="the disk is gone"):
-        next(fed)
+        next(prefetcher)
 
 
 @pytest.mark.parametrize("device", DEVICES, ids=str)

@@ -16,8 +16,9 @@ import torch
 from PIL import Image
 from torch import nn
 
+from factories import extract_settings
 from tandem.features.backbones.backbone import Backbone
-from tandem.features.engines import engine as engines
+from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -39,15 +40,15 @@ HEAVY = (
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
     "check": [],
-    "finetune": ["PIL"],
-    "download": [],
+    "finetune": [],
+    "download": ["PIL"],
     "merge": ["scipy"],
     "evaluate": [],
     "train": [],
     "study": ["torch"],
     "ensemble": [],
-    "resplit": [],
-    "suspect": ["sklearn", "scipy.optimize", "scipy.stats"],
+    "repeated_splits": [],
+    "label_errors": ["sklearn", "scipy.optimize", "scipy.stats"],
     "curate": ["cv2"],
     "extract": ["torchvision"],
 }
@@ -70,19 +71,19 @@ def test_the_start_of_a_stage_imports_what_it_needs_and_nothing_heavy_beside_it(
     assert sorted(BROUGHT) == sorted(script.stem for script in (ROOT / "stages").glob("*.py"))
 
 
-class Counting(nn.Module):
-    """Mean colors; counts its passes and the images in them."""
+class MeanColors(nn.Module):
+    """A backbone that counts its passes and the images in them."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.images: list[int] = []
+        self.batch_sizes: list[int] = []
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        self.images.append(len(pixels))
+        self.batch_sizes.append(len(pixels))
         return pixels.float().mean((1, 2))
 
 
-class Counted(type(Path())):  # type: ignore[misc] # a path of this system
+class CountedPath(type(Path())):  # type: ignore[misc] # a path of this system
     """A path that counts how often its file is read."""
 
     reads: ClassVar[list[str]] = []
@@ -94,20 +95,19 @@ class Counted(type(Path())):  # type: ignore[misc] # a path of this system
 
 @pytest.fixture
 def paths(tmp_path: Path) -> Iterator[list[Path]]:
-    Counted.reads.clear()
-    paths = [Counted(tmp_path / f"{number:02}.jpg") for number in range(11)]
+    CountedPath.reads.clear()
+    paths = [CountedPath(tmp_path / f"{number:02}.jpg") for number in range(11)]
     for number, path in enumerate(paths):
         Image.new("RGB", (40, 30), (20 * number, 0, 0)).save(path)
     yield paths
-    Counted.reads.clear()
+    CountedPath.reads.clear()
 
 
 def test_extraction_reads_and_computes_each_image_once_in_whole_batches(paths: list[Path]) -> None:
-    net = Counting()
-    engine = engines.start_engine(
-        Backbone("means", net, 3, ""), engine="reference", size_px=32, batch_size=4, device="cpu"
-    )
-    rows = extract(paths, engine=engine, size_px=32, resize="squash", batch_size=4, workers=2, name="means")
-    assert len(np.concatenate(list(rows))) == 11
-    assert sorted(Counted.reads) == [path.name for path in paths]
-    assert net.images == [4, 4, 3]
+    net = MeanColors()
+    backbone = Backbone("means", net, 3, "")
+    engine = start_engine(backbone, engine="reference", size_px=32, batch_size=4, device="cpu")
+    features = extract(paths, engine=engine, settings=extract_settings(), batch_size=4, workers=2, name="means")
+    assert len(np.concatenate(list(features))) == 11
+    assert sorted(CountedPath.reads) == [path.name for path in paths]
+    assert net.batch_sizes == [4, 4, 3]

@@ -26,18 +26,21 @@ class GraphedCallable(Generic[_Outputs]):
         """What the function makes of the inputs, queued on the current stream."""
         self._num_calls += 1
         if self._num_calls <= WARM_UP:
-            return self._called(inputs)
+            return self._call_directly(inputs)
         if self._num_calls == WARM_UP + 1:
-            self._inputs = [x.clone() for x in inputs]
-            # other threads may go on to pin memory and the like
-            with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
-                self._outputs = [self._function(*self._inputs)]
-        for own, given in zip(self._inputs, inputs, strict=True):
-            own.copy_(given)
+            self._capture(inputs)
+        for captured, tensor in zip(self._inputs, inputs, strict=True):
+            captured.copy_(tensor)
         self._graph.replay()
         return self._outputs[0]
 
-    def _called(self, inputs: tuple[torch.Tensor, ...]) -> _Outputs:
+    def _capture(self, inputs: tuple[torch.Tensor, ...]) -> None:
+        self._inputs = [tensor.clone() for tensor in inputs]
+        # other threads may go on to pin memory and the like
+        with torch.cuda.graph(self._graph, stream=self._stream, capture_error_mode="thread_local"):
+            self._outputs = [self._function(*self._inputs)]
+
+    def _call_directly(self, inputs: tuple[torch.Tensor, ...]) -> _Outputs:
         """On the stream of the capture, as torch asks for."""
         current = torch.cuda.current_stream()
         self._stream.wait_stream(current)

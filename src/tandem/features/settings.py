@@ -14,9 +14,9 @@ EngineChoice = Literal["auto", "reference"]
 
 @dataclass(frozen=True)
 class BackboneSettings(Section):
-    """weights: "random", a name of torchvision's, or the path of a state dict, whose sha256 stands beside it.
+    """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
 
-    architecture: torchvision's name of a backbone that is called otherwise; None where its name is that.
+    architecture: the provider's name of a network that is called otherwise here; None where its name is that.
     """
 
     weights: NotEmpty
@@ -37,7 +37,7 @@ class ExtractSettings(Section):
     """The one transform, what computes, and the seed of random weights.
 
     resize: "squash" the whole image to a square, or "crop" the central square. tta_views: of each image, itself first.
-    engine: "auto", the fastest of this machine, or "reference", float32 by torch.
+    engine: "auto", the fastest of this machine, or "reference", fp32 by torch.
     """
 
     size_px: SidePx

@@ -1,1 +1,1 @@
-"""Fine-tuning of a backbone's last layers, and the features that it gives then. Heads on top are trained in training."""
+"""Fine-tuning of a backbone's last layers, and the features that it gives then. Heads on them: training."""

@@ -1,4 +1,4 @@
-"""What a training needs to go on after it was killed: one file, whole or absent, of one key."""
+"""What a fine-tune needs to go on after it was killed: one file, whole or absent, of one key."""
 
 import sys
 from pathlib import Path
@@ -27,7 +27,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:
-    """What save wrote, on the CPU; None without it. One that cannot be used is told on stderr and left aside."""
+    """What save_checkpoint wrote, on the CPU; None without it. One that cannot be used is named on stderr and left."""
     path = folder / _STATE
     if not path.is_file():
         return None

@@ -30,6 +30,6 @@ class FinetuneJob:
     batch_size: int
 
     @property
-    def num_layers(self) -> int:
+    def num_trainable_layers(self) -> int:
         """How many layers are unfrozen, 0 to 5."""
         return self.train.num_trainable_layers(self.name)

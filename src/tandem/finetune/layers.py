@@ -1,12 +1,11 @@
-"""A backbone in five layers, from its input to its end, of which the last k are unfrozen. Any classifier of torchvision.
+"""A backbone in five layers, from its input to its end, of which the last k are unfrozen. Any network, any provider.
 
 A layer is what gives maps of one side: each begins where the side shrinks. For ResNet these are torchvision's own five
 (conv1, layer1 ... layer4), for MobileNetV2 its blocks 0-1, 2-3, 4-6, 7-13 and 14-18. More sides than five: the first
 ones are one layer. Fewer (transformers): the blocks are dealt evenly. What follows the last map belongs to the fifth.
 """
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -15,14 +14,14 @@ import numpy as np
 import torch
 from torch import nn
 
-NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
-StateDict = Mapping[str, torch.Tensor]
+from tandem.training.settings import NUM_LAYERS
+
 _CONTAINERS = (nn.Sequential, nn.ModuleList, nn.ModuleDict)
 
 
 @dataclass(frozen=True)
 class TrainableLayers:
-    """layers: the parameters of each unfrozen layer, the backbone's last one first. modules: what is put in train mode."""
+    """layers: the parameters of each unfrozen layer, the backbone's last one first. modules: all that is trained."""
 
     layers: tuple[tuple[nn.Parameter, ...], ...]
     modules: tuple[nn.Module, ...]
@@ -45,7 +44,7 @@ def split_layers(net: nn.Module, *, size_px: int) -> tuple[tuple[str, ...], ...]
 
 
 def unfreeze(net: nn.Module, num_layers: int, *, size_px: int) -> TrainableLayers:
-    """Unfreeze the last `num_layers` (1 to 5) layers; all else stays as it is, to the last bit. Five unfreeze everything."""
+    """Unfreeze the last `num_layers` (1 to 5) layers; all else stays as it is, to the last bit. Five unfreeze all."""
     net.requires_grad_(False).eval()
     names = split_layers(net, size_px=size_px)[::-1][:num_layers]
     modules = [[net.get_submodule(name) for name in layer] for layer in names]
@@ -54,9 +53,9 @@ def unfreeze(net: nn.Module, num_layers: int, *, size_px: int) -> TrainableLayer
         known = {id(parameter) for layer in layers for parameter in layer}
         layers[-1] += [parameter for parameter in net.parameters() if id(parameter) not in known]
         modules = [[net]]
-    for parameter in (parameter for layer in layers for parameter in layer):
+    for parameter in chain.from_iterable(layers):
         parameter.requires_grad_(True)
-    return TrainableLayers(tuple(map(tuple, layers)), tuple(module for layer in modules for module in layer))
+    return TrainableLayers(tuple(map(tuple, layers)), tuple(chain.from_iterable(modules)))
 
 
 def parameter_groups(
@@ -67,43 +66,22 @@ def parameter_groups(
     Norms and biases, which have one axis, are not decayed.
     """
     groups = []
-    for depth, part in enumerate([tuple(head.parameters()), *unfrozen.layers]):
-        for decays in (True, False):
-            parameters = [parameter for parameter in part if (parameter.ndim > 1) == decays]
-            own = {"lr": lr * layer_decay**depth, "weight_decay": weight_decay if decays else 0.0}
-            groups += [{"params": parameters, **own}] if parameters else []
+    for depth, layer in enumerate([tuple(head.parameters()), *unfrozen.layers]):
+        for is_decayed in (True, False):
+            parameters = [parameter for parameter in layer if (parameter.ndim > 1) == is_decayed]
+            options = {"lr": lr * layer_decay**depth, "weight_decay": weight_decay if is_decayed else 0.0}
+            groups += [{"params": parameters, **options}] if parameters else []
     return groups
-
-
-def warmup_cosine(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
-    """Share of the full lr after so many epochs (a fraction within one): a linear rise, then a cosine to 0."""
-    if epoch < warmup_epochs:
-        return epoch / warmup_epochs
-    rest = epochs - warmup_epochs
-    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / rest)) if rest > 0 else 1.0
-
-
-def interpolate_weights(start: StateDict, tuned: StateDict, *, alpha: float) -> StateDict:
-    """Weights that are alpha those of `tuned` and the rest those of `start` (WiSE-FT, Wortsman et al. 2022).
-
-    What is the same in both, as in frozen layers, stays so to the last bit; counts are those of `tuned`.
-    """
-    mixed = {}
-    for key, value in tuned.items():
-        before = start[key].to(value.device)
-        is_kept = torch.equal(value, before) or not value.is_floating_point()
-        mixed[key] = value if is_kept else before.lerp(value, alpha)
-    return mixed
 
 
 def _sides(net: nn.Module, *, size_px: int) -> dict[str, int | None]:
     """Block -> side of the map that it gives, None where it gives none, in the order in which they run."""
-    found = dict[str, int | None]()
+    sides = dict[str, int | None]()
 
     def hook(name: str) -> Any:
         def record(_module: nn.Module, _inputs: object, output: object) -> None:
             # height or width of NCHW, width of NHWC: the images are square
-            found[name] = output.shape[2] if isinstance(output, torch.Tensor) and output.ndim == 4 else None
+            sides[name] = output.shape[2] if isinstance(output, torch.Tensor) and output.ndim == 4 else None
 
         return record
 
@@ -113,7 +91,7 @@ def _sides(net: nn.Module, *, size_px: int) -> dict[str, int | None]:
         net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8, device=device))
     for handle in handles:
         handle.remove()
-    return found
+    return sides
 
 
 def _blocks(name: str, module: nn.Module, total: int) -> Iterator[tuple[str, nn.Module]]:
@@ -128,10 +106,3 @@ def _blocks(name: str, module: nn.Module, total: int) -> Iterator[tuple[str, nn.
 
 def _size(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
-
-
-def set_train_mode(net: nn.Module, modules: Sequence[nn.Module]) -> None:
-    """Train mode for `modules` of net alone: a frozen layer's BatchNorm statistics must not drift."""
-    net.eval()
-    for module in modules:
-        module.train()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-_LEAD = 2  # batches made ahead, and steps of the host ahead of a GPU: few are held, and hiccups are not felt
+_AHEAD = 2  # batches made ahead, and steps of the host ahead of a GPU: few are held, and hiccups are not felt
 _Batch = tuple[torch.Tensor, ...]
 _Moment = Any  # seconds of the host's clock, on CUDA an event
 
@@ -26,26 +26,27 @@ class Prefetcher:
         self._waits = list[tuple[_Moment, _Moment]]()
 
     def __iter__(self) -> Iterator[_Batch]:
-        last, in_flight = self._now(), deque[tuple[_Moment, _Batch]](maxlen=_LEAD + 1)
+        last, in_flight = self._now(), deque[tuple[_Moment, _Batch]](maxlen=_AHEAD + 1)
         with ThreadPoolExecutor(1) as pool:
-            waiting = deque(pool.submit(self._make) for _ in range(_LEAD))
+            waiting = deque(pool.submit(self._make) for _ in range(_AHEAD))
             while made := waiting.popleft().result():
-                batch, there = made
+                batch, ready = made
                 waiting.append(pool.submit(self._make))
-                if there:
-                    torch.cuda.current_stream().wait_event(there)
+                if ready:
+                    torch.cuda.current_stream().wait_event(ready)
                 self._waits.append((last, self._now()))
                 yield batch
                 last = self._now()
                 in_flight.append((last, batch))
-                if self._stream and len(in_flight) > _LEAD:
+                if self._stream and len(in_flight) > _AHEAD:
                     in_flight.popleft()[0].synchronize()
 
-    def wait_seconds(self) -> float:
-        """Seconds that were waited, the first batch included. All steps must be done."""
+    def wait_s(self) -> float:
+        """Seconds that were waited, for the first batch too. All steps must be done."""
         return sum(_seconds(*wait) for wait in self._waits)
 
     def _make(self) -> tuple[_Batch, torch.cuda.Event | None] | None:
+        """The next batch and, on CUDA, when it is ready; None after the last."""
         with torch.cuda.stream(self._stream):  # None leaves all as it is
             if (batch := next(self._batches, None)) is None:
                 return None

@@ -1,4 +1,7 @@
-"""`finetune` in params.yaml: how unfrozen layers are trained. How many there are says train.trainable_backbone_layers."""
+"""`finetune` in params.yaml: how unfrozen layers are trained; train.trainable_backbone_layers says how many there are.
+
+Tested in tests/pipeline/test_schema.py, as all settings.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal

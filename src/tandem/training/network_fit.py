@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
-from tandem.seeding import one_thread, seeded
+from tandem.seeding import single_threaded, seeded
 from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.settings import Balance, TrainSettings
@@ -43,7 +43,11 @@ def fit_network_head(
     generator = torch.Generator().manual_seed(settings.seed)
     progress, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
     # dropout draws from the global generator: it gets a seed of its own
-    with seeded(settings.seed), one_thread(), tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar:
+    with (
+        seeded(settings.seed),
+        single_threaded(),
+        tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar,
+    ):
         while not progress.is_over:
             order = batches(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
@@ -99,7 +103,7 @@ class Adam:
 def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
     """(n, D) rows to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k views."""
     head.eval()
-    with torch.inference_mode(), one_thread():
+    with torch.inference_mode(), single_threaded():
         logits = torch.cat([head(part) for part in x.flatten(0, -2).split(4096)])
         return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
 

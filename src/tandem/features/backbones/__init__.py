@@ -1,1 +1,1 @@
-"""Classifiers without their last layer, with trained or random weights, one module a provider."""
+"""Classifiers without their last layer as feature extractors, with trained or random weights; one module a provider."""

@@ -1,19 +1,28 @@
-"""What torch.save wrote, read as data alone: a file of a stranger runs no code, and a damaged one is told in a line."""
+"""State dicts: downloaded, checked by their digest, read as data alone, and loaded into a classifier."""
 
 import pickle
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-# what bytes can make the unpickler stumble over
+from tandem.errors import WeightsError
+from tandem.features.backbones.provider import StateDict
+from tandem.files import sha256
+
+# all that damaged bytes make the unpickler raise
 _DAMAGE = (
     pickle.UnpicklingError, RuntimeError, EOFError, LookupError, ValueError, TypeError, AttributeError,
 )  # fmt: skip
 
 
 def load_state_dict(path: Path) -> Any:
-    """Tensors, numbers, strings, and lists and dicts of them, on the CPU. Raises ValueError where it is not that."""
+    """Tensors, numbers, strings, and lists and dicts of them, on the CPU; runs no code that a file may hold.
+
+    Raises ValueError with one line where the file is not that.
+    """
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
@@ -23,3 +32,67 @@ def load_state_dict(path: Path) -> Any:
 def first_line(error: Exception) -> str:
     """Of its message, or its name where it has none."""
     return str(error).partition("\n")[0] or type(error).__name__
+
+
+def read_weights(path: Path, *, digest: str) -> StateDict:
+    """Name -> tensor of a file whose sha256 begins with `digest`. Raises WeightsError."""
+    if not path.is_file():
+        raise WeightsError(f"the weights file {path} is missing; correct the path or download the file")
+    actual = sha256(path)
+    if not actual.startswith(digest):
+        raise WeightsError(
+            f"the weights file {path} has sha256 {actual}, not {digest}: it is damaged or another one; delete it and "
+            "download it again, or state its own digest if it is the right one"
+        )
+    try:
+        state = load_state_dict(path)
+    except ValueError as error:
+        raise WeightsError(
+            f"{path} is not a state dict that torch can read safely ({error}); save net.state_dict() by torch.save"
+        ) from None
+    if not isinstance(state, dict) or not all(
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
+    ):
+        raise WeightsError(
+            f"{path} does not hold a plain state dict (names to tensors), as torchvision's own files do; "
+            "save net.state_dict() by torch.save"
+        )
+    return state
+
+
+def download_weights(url: str, *, described: str) -> tuple[Path, str]:
+    """The file in torch's cache, fetched if need be, and what its sha256 begins with. Raises WeightsError."""
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rsplit("/", 1)[-1]
+    digest = path.stem.rsplit("-", 1)[-1]  # torch's convention: <name>-<first digits of its sha256>.pth
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            torch.hub.download_url_to_file(url, str(path), hash_prefix=digest, progress=False)
+    except (OSError, HTTPException, RuntimeError) as error:
+        raise WeightsError(
+            f"could not download {described} ({error}); with a network run again, or put the file {path.name} "
+            f"from {url} into {path.parent} by hand"
+        ) from None
+    return path, digest
+
+
+def fill(net: nn.Module, state: StateDict, *, last_layer: str, described: str) -> None:
+    """Load all but the last layer, which may have any size in `state`. Raises WeightsError where the rest does not fit.
+
+    state: changed in place, since what torch keeps on it beside the tensors, the versions of the layers, must stay:
+    some networks read old files by it.
+    """
+    for key in [key for key in state if key.startswith(f"{last_layer}.")]:
+        del state[key]
+    try:
+        found = net.load_state_dict(state, strict=False)
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(
+            f"{described}: {str(error).splitlines()[-1].strip()}; name the architecture that they belong to"
+        ) from None
+    missing = [key for key in found.missing_keys if not key.startswith(f"{last_layer}.")]
+    if missing or found.unexpected_keys:
+        raise WeightsError(
+            f"{described}: {len(missing)} tensors are missing (first: {missing[:1]}), {len(found.unexpected_keys)} are "
+            f"of something else (first: {found.unexpected_keys[:1]}); name the architecture that they belong to"
+        )

@@ -1,10 +1,10 @@
-"""Images to rows on CUDA: in half precision, as a CUDA graph over as many as fill the device, fewer padded.
+"""Images to features on CUDA: in half precision, as a CUDA graph over as many as fill the device, fewer padded.
 
-All passes are alike, so a row's bytes do not depend on batches. Measured on an H200 with 16 cores:
+All passes are alike, so the bytes of an image's features do not depend on batches. Measured on an H200 with 16 cores:
 
 - bfloat16 is no faster, and took MobileNetV2's features to a cosine of 0.973 to those of fp32; half precision 0.9997.
-- Launched one by one beside the threads that decode, the kernels of a pass gave 23,400 rows of MobileNetV2 a second,
-  as a graph 27,100. cuDNN's search for the fastest kernels and folded BatchNorms gave nothing.
+- Launched one by one beside the threads that decode, the kernels of a pass embedded 23,400 images a second by
+  MobileNetV2, as a graph 27,100. cuDNN's search for the fastest kernels and folded BatchNorms gave nothing.
 - torch.compile would compute 1.6 to 1.8 times as fast, 8 to 15 s later; but decoding takes several times as long as
   computing as it is.
 """
@@ -17,10 +17,10 @@ import torch
 from torch import nn
 
 from tandem.features.cuda_graph import WARM_UP, GraphedCallable
+from tandem.features.engines.base import Engine
 
-_AREA_AT_ONCE = 256 * 224**2  # pixels of the images that fill a GPU
-_IN_FLIGHT = 3  # replays: one computes, one waits, the pixels of one are gathered
-_Rows = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+_FULL_AREA = 256 * 224**2  # pixels of the images that fill a GPU
+_IN_FLIGHT = 3  # passes: one computes, one waits, the pixels of one are gathered
 
 
 class _PinnedBuffer:
@@ -28,19 +28,24 @@ class _PinnedBuffer:
 
     def __init__(self, blank: torch.Tensor, dim: int) -> None:
         self.pixels = torch.empty(blank.shape, dtype=torch.uint8, pin_memory=True)
-        self.rows = torch.empty(len(blank), dim, pin_memory=True)
-        self.there = torch.empty_like(blank)
-        self.done, self.count = torch.cuda.Event(blocking=True), 0
+        self.features = torch.empty(len(blank), dim, pin_memory=True)
+        self.on_device = torch.empty_like(blank)
+        self.done, self.num_images = torch.cuda.Event(blocking=True), 0
+
+    def fill(self, parts: list[np.ndarray]) -> None:
+        """Gather the pixels of a pass."""
+        self.num_images = sum(map(len, parts))
+        np.concatenate(parts, out=self.pixels[: self.num_images].numpy())
 
     def finish(self) -> np.ndarray:
-        """The rows, once they are there."""
+        """The features, once they are there."""
         self.done.synchronize()
-        return self.rows[: self.count].numpy().copy()
+        return self.features[: self.num_images].numpy().copy()
 
 
 def full_batch_size(size_px: int) -> int:
     """How many images a pass is of."""
-    return max(1, _AREA_AT_ONCE // size_px**2)
+    return max(1, _FULL_AREA // size_px**2)
 
 
 def forward(net: nn.Module, dtype: torch.dtype = torch.half) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -53,44 +58,46 @@ def forward(net: nn.Module, dtype: torch.dtype = torch.half) -> Callable[[torch.
     return run
 
 
-def fp16_embedder(net: nn.Module, device: torch.device, *, size_px: int) -> _Rows:
-    """See Engine.rows. net: (n, H, W, 3) uint8 to (n, D). Raises RuntimeError where memory does not suffice."""
-    replay, copying, num = GraphedCallable(forward(net.to(device))), torch.cuda.Stream(device), full_batch_size(size_px)
-    blank = torch.zeros(num, size_px, size_px, 3, dtype=torch.uint8, device=device)
-    dim = [replay(blank) for _ in range(WARM_UP + 1)][-1].shape[1]
+def fp16_engine(net: nn.Module, device: torch.device, *, size_px: int, batch_size: int) -> Engine:
+    """net: (n, size_px, size_px, 3) uint8 to (n, D). Raises RuntimeError where memory does not suffice.
 
-    def start(slot: _PinnedBuffer, parts: list[np.ndarray]) -> None:
-        slot.count = sum(map(len, parts))
-        np.concatenate(parts, out=slot.pixels[: slot.count].numpy())
+    batch_size: of what comes, which is of no account: passes are of full_batch_size.
+    """
+    graphed, copying = GraphedCallable(forward(net.to(device))), torch.cuda.Stream(device)
+    blank = torch.zeros(full_batch_size(size_px), size_px, size_px, 3, dtype=torch.uint8, device=device)
+    dim = [graphed(blank) for _ in range(WARM_UP + 1)][-1].shape[1]
+
+    def start(buffer: _PinnedBuffer) -> None:
         with torch.cuda.stream(copying):
-            slot.there.copy_(slot.pixels, non_blocking=True)
+            buffer.on_device.copy_(buffer.pixels, non_blocking=True)
         torch.cuda.current_stream().wait_stream(copying)
-        slot.rows.copy_(replay(slot.there), non_blocking=True)
-        slot.done.record()
+        buffer.features.copy_(graphed(buffer.on_device), non_blocking=True)
+        buffer.done.record()
 
-    def rows(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    def embed(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         free, waiting = [_PinnedBuffer(blank, dim) for _ in range(_IN_FLIGHT)], deque[_PinnedBuffer]()
-        copying.wait_stream(torch.cuda.current_stream())  # which may still use what the slots were given
-        for parts in rebatch(batches, num):
+        copying.wait_stream(torch.cuda.current_stream())  # which may still use the memory that the buffers got
+        for parts in rebatch(batches, len(blank)):
             if not free:
                 yield waiting[0].finish()
                 free.append(waiting.popleft())
             waiting.append(free.pop())
-            start(waiting[-1], parts)
-        yield from (slot.finish() for slot in waiting)
+            waiting[-1].fill(parts)
+            start(waiting[-1])
+        yield from (buffer.finish() for buffer in waiting)
 
-    return rows
+    return Engine("torch float16", embed)
 
 
-def rebatch(batches: Iterable[np.ndarray], count: int) -> Iterator[list[np.ndarray]]:
-    """The same images in lists of arrays that hold `count` in all, the last one fewer."""
-    parts, room = list[np.ndarray](), count
+def rebatch(batches: Iterable[np.ndarray], num_images: int) -> Iterator[list[np.ndarray]]:
+    """The same images in lists of arrays that hold `num_images` in all, the last one fewer."""
+    parts, room = list[np.ndarray](), num_images
     for batch in batches:
         while len(batch):
             parts.append(batch[:room])
             batch, room = batch[room:], room - len(parts[-1])
             if not room:
                 yield parts
-                parts, room = [], count
+                parts, room = [], num_images
     if parts:
         yield parts

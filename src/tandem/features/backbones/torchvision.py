@@ -1,0 +1,68 @@
+"""torchvision's classifiers. The only module that knows torchvision.models."""
+
+import re
+
+from torch import nn
+from torchvision import models
+from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+
+from tandem.errors import WeightsError
+from tandem.features.backbones.provider import Classifier, StateDict
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+_NUM_CLASSES = 1000  # of its networks as they are built
+# auxiliary classifiers exist in training only, ImageNet weights expect another input scale, initial weights are slow
+_INCEPTIONS = ("googlenet", "inception_v3")
+_INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
+_AUXILIARY_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
+# its DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
+_OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
+
+
+def architectures() -> list[str]:
+    """The classifiers of torchvision.models."""
+    return models.list_models(module=models)
+
+
+def build(architecture: str) -> Classifier:
+    """A classifier of 1000 classes with initial weights."""
+    options = _INCEPTION_OPTIONS if architecture in _INCEPTIONS else {}
+    net = models.get_model(architecture, weights=None, **options)
+    return Classifier(net, _last_layer(net), IMAGENET_MEAN, IMAGENET_STD)
+
+
+def weights_url(architecture: str, weights: str) -> str:
+    """The address of weights such as IMAGENET1K_V1. Raises WeightsError for others than torchvision's."""
+    known = {member.name: member for member in models.get_model_weights(architecture)}
+    if weights not in known:
+        raise WeightsError(
+            f"{architecture} has no weights {weights!r}; torchvision has {', '.join(known) or 'none'}; take one of "
+            "those, a file with its sha256 beside it, or random"
+        )
+    return known[weights].url
+
+
+def adapt(state: StateDict) -> None:
+    """Leave out auxiliary classifiers, and give the layers of DenseNet their names of today."""
+    for key in list(state):
+        tensor = state.pop(key)
+        if not key.startswith(_AUXILIARY_CLASSIFIERS):
+            state[_OLD_DENSENET.sub(r"\1", key)] = tensor
+
+
+def node_outputs(net: nn.Module, nodes: list[str] | None = None) -> nn.Module:
+    """A network that gives node -> output of these nodes of the traced `net`, of all where none are named.
+
+    net: any network that torch.fx can trace, whoever built it.
+    """
+    return create_feature_extractor(net, nodes or get_graph_node_names(net, suppress_diff_warning=True)[1])
+
+
+def _last_layer(net: nn.Module) -> str:
+    """The name of the layer that gives the logits; SqueezeNet's is a convolution."""
+    return [
+        name
+        for name, layer in net.named_modules()
+        if _NUM_CLASSES in (getattr(layer, "out_features", None), getattr(layer, "out_channels", None))
+    ][-1]
