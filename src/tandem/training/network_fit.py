@@ -10,7 +10,7 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
-from tandem.seeding import single_threaded, seeded
+from tandem.seeding import seeded, single_threaded
 from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.settings import Balance, TrainSettings
