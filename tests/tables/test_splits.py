@@ -1,16 +1,18 @@
-"""A group's split is a function of its name, the fractions and the seed; and every class is everywhere."""
+"""A group's split is a function of its name, the fractions and the seed; every class is in each split and fold."""
 
 from collections import Counter
 from math import sqrt
 from random import Random
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.model_selection import StratifiedGroupKFold
 
 from tandem.errors import LeakageError
 from tandem.tables.samples import SPLITS
-from tandem.tables.splits import assign_split, require_every_class
+from tandem.tables.splits import assign_split, require_every_class, stratified_group_folds
 
 FRACTIONS = {"train": 0.7, "val": 0.1, "test": 0.2}
 
@@ -24,15 +26,15 @@ def splits_of(groups: list[str], *, seed: int = 0) -> list[str]:
 def test_the_fractions_hold_in_every_class_and_source(prefix: str, seed: int) -> None:
     num_groups = 4000
     counts = Counter(splits_of([f"{prefix}/{i:032x}" for i in range(num_groups)], seed=seed))
-    for split, share in FRACTIONS.items():
-        four_sigma = 4 * sqrt(num_groups * share * (1 - share))
-        assert abs(counts[split] - num_groups * share) < four_sigma
+    for split, fraction in FRACTIONS.items():
+        four_sigma = 4 * sqrt(num_groups * fraction * (1 - fraction))
+        assert abs(counts[split] - num_groups * fraction) < four_sigma
 
 
-def test_another_seed_draws_anew() -> None:
+def test_another_seed_assigns_anew() -> None:
     groups = [str(i) for i in range(200)]
     agreeing = sum(a == b for a, b in zip(splits_of(groups), splits_of(groups, seed=1), strict=True))
-    # two independent draws agree with probability 0.7^2 + 0.1^2 + 0.2^2 = 0.54
+    # two independent assignments agree with probability 0.7^2 + 0.1^2 + 0.2^2 = 0.54
     assert 80 < agreeing < 136
 
 
@@ -47,7 +49,7 @@ def test_adding_a_fifth_of_groups_moves_none() -> None:
 @given(st.text(), st.integers(0, 2**32))
 def test_the_order_of_the_fractions_plays_no_part(group: str, seed: int) -> None:
     turned = dict(reversed(FRACTIONS.items()))
-    found = [assign_split(group, fractions=shares, seed=seed) for shares in (FRACTIONS, turned)]
+    found = [assign_split(group, fractions=fractions, seed=seed) for fractions in (FRACTIONS, turned)]
     assert found[0] == found[1]
     assert found[0] in SPLITS
 
@@ -76,17 +78,17 @@ def test_a_class_without_any_image_is_named() -> None:
         require_every_class(["car"] * 3, SPLITS, class_names=["car", "bus"])
 
 
-SHARES = st.tuples(*[st.floats(0.05, 1)] * 3).map(
+FRACTION_MAPS = st.tuples(*[st.floats(0.05, 1)] * 3).map(
     lambda parts: dict(zip(SPLITS, (part / sum(parts) for part in parts), strict=True))
 )
 IMAGES = st.lists(st.tuples(st.text(max_size=4), st.sampled_from(["car", "truck"])), min_size=1, max_size=40)
 
 
-@given(IMAGES, SHARES, st.integers(0, 9))
-def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a_clear_error(
-    images: list[tuple[str, str]], shares: dict[str, float], seed: int
+@given(IMAGES, FRACTION_MAPS, st.integers(0, 9))
+def test_any_data_have_every_class_in_every_split_and_no_group_in_two_splits_or_a_clear_error(
+    images: list[tuple[str, str]], fractions: dict[str, float], seed: int
 ) -> None:
-    splits = [assign_split(group, fractions=shares, seed=seed) for group, _ in images]
+    splits = [assign_split(group, fractions=fractions, seed=seed) for group, _ in images]
     assert len({(group, split) for (group, _), split in zip(images, splits, strict=True)}) == len(dict(images))
     labels = [label for _, label in images]
     there = set(zip(labels, splits, strict=True))
@@ -98,19 +100,78 @@ def test_any_data_have_every_class_in_every_split_and_no_group_on_two_sides_or_a
         require_every_class(labels, splits, class_names=["car", "truck"])
 
 
-@given(IMAGES, IMAGES, SHARES, st.randoms(use_true_random=False))
+@given(IMAGES, IMAGES, FRACTION_MAPS, st.randoms(use_true_random=False))
 def test_neither_the_order_of_images_nor_others_that_are_added_nor_their_classes_move_any(
-    images: list[tuple[str, str]], added: list[tuple[str, str]], shares: dict[str, float], rng: Random
+    images: list[tuple[str, str]], added: list[tuple[str, str]], fractions: dict[str, float], rng: Random
 ) -> None:
-    before = {group: assign_split(group, fractions=shares, seed=0) for group, _ in images}
+    before = {group: assign_split(group, fractions=fractions, seed=0) for group, _ in images}
     more = [(group, "truck") for group, _ in images] + added
     rng.shuffle(more)
-    after = {group: assign_split(group, fractions=shares, seed=0) for group, _ in more}
+    after = {group: assign_split(group, fractions=fractions, seed=0) for group, _ in more}
     assert {group: after[group] for group in before} == before
 
 
-@given(SHARES, st.integers(0, 5))
-def test_any_fractions_hold_on_average(shares: dict[str, float], seed: int) -> None:
-    counts = Counter(assign_split(f"{number}", fractions=shares, seed=seed) for number in range(400))
-    for split, share in shares.items():
-        assert abs(counts[split] - 400 * share) < 6 * sqrt(400 * share * (1 - share))
+@given(FRACTION_MAPS, st.integers(0, 5))
+def test_any_fractions_hold_on_average(fractions: dict[str, float], seed: int) -> None:
+    counts = Counter(assign_split(f"{number}", fractions=fractions, seed=seed) for number in range(400))
+    for split, fraction in fractions.items():
+        assert abs(counts[split] - 400 * fraction) < 6 * sqrt(400 * fraction * (1 - fraction))
+
+
+GROUPED = st.lists(st.tuples(st.integers(0, 2), st.integers(0, 15)), min_size=1, max_size=60)
+
+
+@given(GROUPED, st.integers(2, 6), st.integers(0, 3))
+def test_no_group_lies_in_two_folds_whatever_its_classes(
+    images: list[tuple[int, int]], num_folds: int, seed: int
+) -> None:
+    targets, groups = (np.array(part) for part in zip(*images, strict=True))
+    fold_of = stratified_group_folds(targets, groups, num_folds=num_folds, seed=seed)
+    assert all(len(set(fold_of[groups == group].tolist())) == 1 for group in groups)
+    assert set(fold_of.tolist()) <= set(range(num_folds))
+
+
+@given(st.lists(st.integers(0, 3), min_size=1, max_size=60), st.integers(2, 6), st.integers(0, 3))
+def test_images_of_their_own_groups_are_balanced_to_the_image(targets: list[int], num_folds: int, seed: int) -> None:
+    fold_of = stratified_group_folds(np.array(targets), np.arange(len(targets)), num_folds=num_folds, seed=seed)
+    for target in {*targets, None}:
+        members = [row for row, each in enumerate(targets) if target is None or each == target]
+        counts = np.bincount(fold_of[members], minlength=num_folds)
+        assert counts.max() - counts.min() <= 1
+
+
+def deviation(targets: np.ndarray, fold_of: np.ndarray) -> float:
+    """Standard deviation over the folds of the images of a class, in the mean of the classes."""
+    counts = np.zeros((fold_of.max() + 1, targets.max() + 1))
+    np.add.at(counts, (fold_of, targets), 1)
+    return counts.std(axis=0).mean()
+
+
+@pytest.mark.parametrize("mixed", [0, 0.2, 1])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_classes_are_as_balanced_over_folds_as_by_scikit_learn(mixed: float, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    groups = np.repeat(np.arange(300), np.minimum(rng.geometric(0.3, 300), 40))
+    targets = rng.integers(0, 4, 300)[groups]
+    targets = np.where(rng.random(len(groups)) < mixed, rng.integers(0, 4, len(groups)), targets)
+    ours = stratified_group_folds(targets, groups, num_folds=5, seed=seed)
+    theirs = np.empty_like(ours)
+    for fold, (_, rows) in enumerate(
+        StratifiedGroupKFold(5, shuffle=True, random_state=seed).split(targets, targets, groups)
+    ):
+        theirs[rows] = fold
+    assert deviation(targets, ours) <= deviation(targets, theirs) + 0.3
+
+
+def test_rows_without_order_or_with_named_groups_have_the_same_folds() -> None:
+    targets, groups = np.array([0, 1, 1, 0, 1]), np.array([4, 4, 7, 9, 7])
+    by_number = stratified_group_folds(targets, groups, num_folds=2, seed=0)
+    assert (stratified_group_folds(targets, [f"g{group}" for group in groups], num_folds=2, seed=0) == by_number).all()
+    assert len(stratified_group_folds(np.zeros(0, np.int64), [], num_folds=2, seed=0)) == 0
+
+
+def test_another_seed_deals_other_folds() -> None:
+    targets, groups = np.zeros(50, dtype=np.int64), np.arange(50)
+    one, again, other = (stratified_group_folds(targets, groups, num_folds=5, seed=seed) for seed in (0, 0, 1))
+    assert (one == again).all()
+    assert (one != other).any()
