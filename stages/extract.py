@@ -45,7 +45,7 @@ def main(name: str) -> None:
         Path("data/extract") / name,
         ids=index.ids,
         dim=backbone.dim,
-        tta_views=settings.tta_views,
+        num_tta_views=settings.tta_views,
         batches=features,
         meta=describe(backbone, weights, settings, engine=engine),
     )

@@ -27,7 +27,7 @@ def test_lp_ft_begins_at_the_linear_probe_s_validation_loss(
 ) -> None:
     tuned = finetune_job(images, tmp_path, layers=1, weights=trained_weights, epochs=1)
     summary = tune(tuned, tmp_path / "out", checkpoints_dir=tmp_path / "checkpoints")
-    features = np.asarray(load_features(tmp_path / "extract", ids=tuned.samples.ids).x)
+    features = np.asarray(load_features(tmp_path / "extract", ids=tuned.samples.ids).without_tta)
     train, val = tuned.samples.train, tuned.samples.val
     fold_of = stratified_group_folds(train.targets, train.groups, num_folds=3, seed=0)
     probe = logistic.fit_cv(features[train.rows], train.targets, fold_of, balanced=True).head
@@ -68,7 +68,7 @@ def test_the_tuned_backbone_and_head_are_kept_and_the_features_are_what_it_gives
     with torch.inference_mode():
         expected = backbone.net(torch.from_numpy(np.stack(pixels))).numpy()
     found = load_features(tmp_path / "out", ids=striped_samples().ids)
-    assert np.allclose(found.x, expected, rtol=1e-4, atol=1e-5)
+    assert np.allclose(found.without_tta, expected, rtol=1e-4, atol=1e-5)
     assert found.meta["trainable_backbone_layers"] == 2
     assert found.meta["weights_sha256"] == state_digest(backbone.net)
     assert [row["epoch"] for row in read_csv(tmp_path / "out" / "curves.csv")] == ["0", "1", "2"]

@@ -18,7 +18,7 @@ def record(id_: str, **changes: object) -> ImageRecord:
     return replace(plain, **changes)  # type: ignore[arg-type]
 
 
-ODD = record(
+UNUSUAL = record(
     "b",
     label="caminhão, grande",
     provenance_keys=('stem:a/b/"quoted"', "video:línea\nnext"),
@@ -27,12 +27,12 @@ ODD = record(
 
 
 def test_an_index_comes_back_from_disk(tmp_path: Path) -> None:
-    index = Index((record("a"), ODD, record("c")))
+    index = Index((record("a"), UNUSUAL, record("c")))
     save_index(index, tmp_path / "index.csv")
     assert load_index(tmp_path / "index.csv") == index
 
 
-def test_an_index_of_a_image_with_thousands_of_origins_comes_back(tmp_path: Path) -> None:
+def test_an_index_of_an_image_with_thousands_of_origins_comes_back(tmp_path: Path) -> None:
     origins = tuple(Origin("street", f"car/blank image {number}.jpg", "car") for number in range(5000))
     save_index(Index((record("a", origins=origins),)), tmp_path / "index.csv")
     assert load_index(tmp_path / "index.csv").records[0].origins == origins
@@ -40,12 +40,12 @@ def test_an_index_of_a_image_with_thousands_of_origins_comes_back(tmp_path: Path
 
 def test_the_same_index_is_the_same_bytes(tmp_path: Path) -> None:
     for name in ("one.csv", "two.csv"):
-        save_index(Index((record("a"), ODD)), tmp_path / name)
+        save_index(Index((record("a"), UNUSUAL)), tmp_path / name)
     assert (tmp_path / "one.csv").read_bytes() == (tmp_path / "two.csv").read_bytes()
 
 
 def test_the_first_origin_gives_the_source() -> None:
-    assert ODD.source == "yard"
+    assert UNUSUAL.source == "yard"
 
 
 def test_ids_stand_in_order() -> None:
@@ -68,13 +68,13 @@ def test_a_record_without_a_class_or_an_origin_is_refused(changes: dict[str, obj
         Index((record("abc", **changes),))
 
 
-def test_what_was_left_out_is_written_with_its_reason(tmp_path: Path) -> None:
-    save_excluded([Excluded("street", "a,b.jpg", "Ônibus", "ignored_label", "")], tmp_path / "dropped.csv")
-    assert read_csv(tmp_path / "dropped.csv") == [
+def test_what_is_not_used_is_written_with_its_reason(tmp_path: Path) -> None:
+    save_excluded([Excluded("street", "a,b.jpg", "Ônibus", "ignored_label", "")], tmp_path / "excluded.csv")
+    assert read_csv(tmp_path / "excluded.csv") == [
         {"source": "street", "path": "a,b.jpg", "label": "Ônibus", "reason": "ignored_label", "detail": ""}
     ]
 
 
-def test_a_list_of_nothing_left_out_has_its_header(tmp_path: Path) -> None:
-    save_excluded([], tmp_path / "dropped.csv")
-    assert (tmp_path / "dropped.csv").read_text() == "source,path,label,reason,detail\n"
+def test_a_list_of_nothing_has_its_header(tmp_path: Path) -> None:
+    save_excluded([], tmp_path / "excluded.csv")
+    assert (tmp_path / "excluded.csv").read_text() == "source,path,label,reason,detail\n"

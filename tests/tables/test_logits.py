@@ -46,21 +46,31 @@ def test_the_file_opens_without_pickle(tmp_path: Path) -> None:
 def test_logits_need_a_row_an_id_and_a_column_a_class(shape: tuple[int, ...]) -> None:
     with pytest.raises(DataError) as caught:
         Logits(IDS, NAMES, np.zeros(shape, np.float32))
-    assert f"logits of shape {shape} for 3 ids and 2 classes" in str(caught.value)
+    assert f"logits of shape {shape} for 3 ids and 2 classes; run the stage that wrote them again" in str(caught.value)
 
 
 def test_all_files_are_read_by_name(tmp_path: Path) -> None:
-    paths = {"two": save(tmp_path / "2.npz", values=VALUES * 2), "one": save(tmp_path / "1.npz")}
-    found = load_logits_of(paths, ids=list(IDS), class_names=list(NAMES))
+    for name, factor in (("two", 2), ("one", 1)):
+        save(tmp_path / name / "logits.npz", values=VALUES * factor)
+    folders = {name: tmp_path / name for name in ("two", "one")}
+    found = load_logits_of(folders, ids=list(IDS), class_names=list(NAMES))
     assert list(found) == ["two", "one"]
     assert np.array_equal(found["two"], VALUES * 2)
 
 
+def test_files_of_another_stem_are_read_by_it(tmp_path: Path) -> None:
+    save(tmp_path / "one" / "out_of_fold.npz")
+    found = load_logits_of({"one": tmp_path / "one"}, ids=IDS, class_names=NAMES, stem="out_of_fold")
+    assert np.array_equal(found["one"], VALUES)
+
+
 @pytest.mark.parametrize("changes", [{"ids": ("a", "c", "b")}, {"names": ("caminhão", "car")}])
 def test_logits_of_other_images_or_classes_are_refused(tmp_path: Path, changes: dict[str, tuple[str, ...]]) -> None:
-    paths = {"good": save(tmp_path / "good.npz"), "bad": save(tmp_path / "bad.npz", **changes)}  # type: ignore[arg-type]
-    with pytest.raises(DataError, match=r"bad\.npz holds logits of other images or classes; run the stage"):
-        load_logits_of(paths, ids=IDS, class_names=NAMES)
+    save(tmp_path / "one" / "logits.npz")
+    save(tmp_path / "two" / "logits.npz", **changes)  # type: ignore[arg-type]
+    folders = {name: tmp_path / name for name in ("one", "two")}
+    with pytest.raises(DataError, match=r"two/logits\.npz holds logits of other images or classes; run the stage"):
+        load_logits_of(folders, ids=IDS, class_names=NAMES)
 
 
 def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ PLANTED = Samples.of(
     (
         Sample("a", "car", "street", group="1", split="train"),
         Sample("b", "truck", "street", group="2", split="test"),
-        Sample("c", "car", "yard", group="1", split="", note="copy of a"),
+        Sample("c", "car", "yard", group="1", split="", exclusion_reason="duplicate of a"),
         Sample("d", "car", "yard", group="3", split="val"),
         Sample("e", "truck", "yard", group="1", split="train"),
         Sample("f", "car", "street", group="2", split="test"),
@@ -44,13 +44,30 @@ def test_a_split_without_images_has_empty_rows_and_targets() -> None:
     assert empty.val.rows.dtype == empty.val.targets.dtype == np.int64
 
 
-def test_ids_keep_the_order_and_those_left_out() -> None:
-    assert PLANTED.ids == ["a", "b", "c", "d", "e", "f"]
+def test_a_split_has_the_ids_sources_and_groups_of_its_rows() -> None:
+    test = PLANTED.test
+    assert (len(test), test.ids) == (2, ("b", "f"))
+    assert (test.sources.tolist(), test.groups.tolist()) == (["street", "street"], ["2", "2"])
+    assert PLANTED.labels[test.rows].tolist() == ["truck", "car"]
+
+
+def test_other_splits_can_be_assigned_and_images_taken_out_of_them() -> None:
+    moved = PLANTED.with_splits(np.array(["val", "test", "", "train", "val", "test"]))
+    assert [moved.split(split).rows.tolist() for split in SPLITS] == [[3], [0, 4], [1, 5]]
+    assert moved != PLANTED
+    assert PLANTED.with_unassigned(np.array([0, 5])).rows_by_split()["test"].tolist() == [1]
+    assert PLANTED.test.rows.tolist() == [1, 5]  # the samples themselves stay as they are
+
+
+def test_ids_keep_the_order_and_those_excluded() -> None:
+    assert PLANTED.ids == ("a", "b", "c", "d", "e", "f")
 
 
 def test_samples_come_back_from_disk(tmp_path: Path) -> None:
-    odd = Samples.of(("caminhão", "a,b"), (Sample("x", "a,b", 'the "yard"', "1", "", "copy of y,\nbut smaller"),))
-    for samples in (PLANTED, odd):
+    unusual = Samples.of(
+        ("caminhão", "a,b"), (Sample("x", "a,b", 'the "yard"', "1", "", "duplicate of y,\nbut smaller"),)
+    )
+    for samples in (PLANTED, unusual):
         save_samples(samples, tmp_path)
         assert load_samples(tmp_path) == samples
 
@@ -60,15 +77,19 @@ def one(**changes: str) -> Sample:
 
 
 def test_a_class_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(DataError, match="image abc has class 'lorry', not one of truck, car"):
+    with pytest.raises(
+        DataError, match="image abc has class 'lorry', not one of truck, car; run the stages merge and curate"
+    ):
         Samples.of(NAMES, (one(label="lorry"),))
 
 
 def test_a_split_that_does_not_exist_is_refused() -> None:
-    with pytest.raises(DataError, match="image abc has split 'tets', not one of train, val, test"):
+    with pytest.raises(
+        DataError, match="image abc has split 'tets', not one of train, val, test; run the curate stage again"
+    ):
         Samples.of(NAMES, (one(split="tets"),))
 
 
 def test_a_group_in_two_splits_is_refused() -> None:
-    with pytest.raises(DataError, match="group 7 is in two splits: train and test"):
+    with pytest.raises(DataError, match="group 7 is in two splits: train and test; run the curate stage again"):
         Samples.of(NAMES, (one(), one(id="abd", split=""), one(id="abe", split="test")))

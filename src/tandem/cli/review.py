@@ -66,7 +66,7 @@ def _load_inputs(settings: CurateSettings) -> ReviewInputs:
     return ReviewInputs(
         index=index,
         samples=samples,
-        features=load_features(features_dir, ids=index.ids).x,
+        features=load_features(features_dir, ids=index.ids).without_tta,
         duplicates=duplicates_by_id(read_csv(pairs_path), groups),
         overlays=_load_overlays(samples, groups),
         images_dir=_MERGE / "images",

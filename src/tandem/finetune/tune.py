@@ -79,7 +79,7 @@ def initial_head(job: FinetuneJob, backbone: Backbone) -> nn.Module:
     if job.backbone.weights == RANDOM:
         with seeded(settings.seed):
             return nn.Linear(backbone.dim, num_classes)
-    features = np.asarray(load_features(job.extracted, ids=job.samples.ids).x[train.rows])
+    features = np.asarray(load_features(job.extracted, ids=job.samples.ids).without_tta[train.rows])
     if not settings.lp_ft:
         return networks.linear_head(torch.from_numpy(features), num_classes, dropout=0.0, seed=settings.seed)
     fold_of = stratified_group_folds(train.targets, train.groups, num_folds=job.train.folds, seed=settings.seed)
@@ -149,7 +149,7 @@ def _write_features(job: FinetuneJob, tuned: Backbone, folder: Path) -> None:
         folder,
         ids=job.samples.ids,
         dim=tuned.dim,
-        tta_views=job.extract.tta_views,
+        num_tta_views=job.extract.tta_views,
         batches=features,
         meta={**meta, "trainable_backbone_layers": job.num_trainable_layers},
     )

@@ -25,10 +25,9 @@ class Origin(NamedTuple):
 class ImageRecord:
     """One image that is used.
 
-    id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder.
-    width, height: pixels, upright. hints: names that images share which may belong together
-    ("stem:...", "video:...", "image:..."). origins: every place where these pixels were found;
-    the first one gives the image its source.
+    id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder. width, height: px,
+    upright. provenance_keys: what images share that may belong together ("stem:...", "video:...", "image:...").
+    origins: every place where these pixels were found; the first one gives the image its source.
     """
 
     id: str
@@ -88,7 +87,7 @@ class Index:
 
 
 def save_index(index: Index, path: Path) -> None:
-    """Write the index as CSV; hints and origins as JSON in their cells."""
+    """Write the index as CSV; provenance keys and origins as JSON in their cells."""
     write_csv(path, [_to_row(record) for record in index.records], columns=_names(ImageRecord))
 
 
@@ -98,12 +97,12 @@ def load_index(path: Path) -> Index:
 
 
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:
-    """Write what was left out as CSV."""
+    """Write what is not used as CSV."""
     write_csv(path, [asdict(item) for item in excluded], columns=_names(Excluded))
 
 
-def _names(kind: Any) -> list[str]:
-    return [field.name for field in fields(kind)]
+def _names(table: Any) -> list[str]:
+    return [field.name for field in fields(table)]
 
 
 def _to_row(record: ImageRecord) -> dict[str, object]:

@@ -21,7 +21,8 @@ class Logits:
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.ids), len(self.class_names)):
             raise DataError(
-                f"logits of shape {self.values.shape} for {len(self.ids)} ids and {len(self.class_names)} classes"
+                f"logits of shape {self.values.shape} for {len(self.ids)} ids and {len(self.class_names)} classes; "
+                "run the stage that wrote them again"
             )
 
 
@@ -41,7 +42,7 @@ def save_model_library(
     library: Mapping[str, np.ndarray], *, ids: Sequence[str], class_names: Sequence[str], path: Path
 ) -> None:
     """Write the logits (N, C) of many models of the same images as one .npz, whole or not at all."""
-    values = np.stack([np.asarray(part, np.float32) for part in library.values()])
+    values = np.stack([np.asarray(logits, np.float32) for logits in library.values()])
     with atomic_file(path) as temporary, temporary.open("wb") as file:
         np.savez(
             file, ids=np.array(ids), class_names=np.array(class_names), models=np.array(list(library)), values=values
@@ -49,7 +50,7 @@ def save_model_library(
 
 
 def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Model -> (N, C) of what save_library wrote; DataError unless it is of these ids and classes, in this order."""
+    """Model -> (N, C) of what save_model_library wrote; DataError unless of these ids and classes, in this order."""
     with np.load(path) as arrays:
         _require(path, arrays["ids"].tolist(), arrays["class_names"].tolist(), ids=ids, class_names=class_names)
         return dict(zip(arrays["models"].tolist(), arrays["values"], strict=True))
@@ -58,7 +59,7 @@ def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[
 def load_logits_of(
     folders: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits"
 ) -> dict[str, np.ndarray]:
-    """Model -> (N, C) values of <stem>.npz in its folder; DataError unless all are of these ids and classes, in order."""
+    """Model -> (N, C) of <stem>.npz in its folder; DataError unless all are of these ids and classes, in order."""
     paths = {name: folder / f"{stem}.npz" for name, folder in folders.items()}
     tables = {name: load_logits(path) for name, path in paths.items()}
     for name, table in tables.items():

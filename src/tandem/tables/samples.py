@@ -29,8 +29,8 @@ class Sample(NamedTuple):
 class Split:
     """One side of a split, in the order of the samples.
 
-    ids: n of them. sources, groups: (n,) str. targets: (n,) int64 class indices. rows: (n,) int64 numbers of the samples, which
-    are also those of the features.
+    ids: n of them. sources, groups: (n,) str. targets: (n,) int64 class indices. rows: (n,) int64, where they stand in
+    the samples, and so in features and logits too.
     """
 
     ids: tuple[str, ...]
@@ -72,14 +72,16 @@ class Samples:
     def __post_init__(self) -> None:
         for id_, split in zip(self.ids, self.splits, strict=True):
             if split not in ("", *SPLITS):
-                raise DataError(f"image {id_} has split {str(split)!r}, not one of {', '.join(SPLITS)}")
+                raise DataError(
+                    f"image {id_} has split {str(split)!r}, not one of {', '.join(SPLITS)}; run the curate stage again"
+                )
         is_used = self.splits != ""
         pairs = np.unique(np.stack([self.groups[is_used], self.splits[is_used]]), axis=1)
         names, counts = np.unique(pairs[0], return_counts=True)
         if (counts > 1).any():
             group = names[counts.argmax()]
-            one, other = pairs[1][pairs[0] == group][:2]
-            raise DataError(f"group {group} is in two splits: {one} and {other}")
+            one, other, *_ = (split for split in SPLITS if split in pairs[1][pairs[0] == group])
+            raise DataError(f"group {group} is in two splits: {one} and {other}; run the curate stage again")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -118,6 +120,10 @@ class Samples:
             tuple(self.ids[row] for row in rows), self.targets[rows], self.sources[rows], self.groups[rows], rows
         )
 
+    def rows_by_split(self) -> dict[str, np.ndarray]:
+        """Split -> the row numbers of its images, ascending."""
+        return {name: self.split(name).rows for name in SPLITS}
+
     def with_splits(self, splits: np.ndarray) -> "Samples":
         """The same images with other splits (N,)."""
         return replace(self, splits=splits)
@@ -154,5 +160,8 @@ def _targets(labels: np.ndarray, ids: Sequence[str], class_names: Sequence[str])
     indices = {name: index for index, name in enumerate(class_names)}
     for id_, label in zip(ids, labels, strict=True):
         if label not in indices:
-            raise DataError(f"image {id_} has class {str(label)!r}, not one of {', '.join(class_names)}")
+            raise DataError(
+                f"image {id_} has class {str(label)!r}, not one of {', '.join(class_names)}; run the stages merge and "
+                "curate again"
+            )
     return np.array([indices[label] for label in labels], dtype=np.int64)
