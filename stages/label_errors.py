@@ -1,6 +1,7 @@
-"""Images whose label is likely wrong, listed for a person.
+"""Label issues: images whose label is likely wrong, listed for a person.
 
-Reads data/extract, data/curate, data/merge/index.csv; writes metrics/label_errors.json and metrics/label_errors.csv.
+Reads data/extract, data/curate, data/merge/index.csv. Writes metrics/label_errors.json and
+metrics/label_errors.csv.
 """
 
 from pathlib import Path
