@@ -96,6 +96,6 @@ def test_calibration_shows_the_pairs_of_the_last_run_and_suggests_a_threshold(tm
     curated(tmp_path)
     done = tandem(tmp_path, "calibrate")
     assert done.returncode == 0, done.stderr
-    assert "suggested: curate.correlation: 0.9" in done.stdout
+    assert "suggested: curate.min_correlation: 0.9" in done.stdout
     assert "(now 0.96)" in done.stdout
     assert "0.991 copies     web/a.jpg  web/b.jpg" in done.stdout

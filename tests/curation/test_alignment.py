@@ -1,4 +1,4 @@
-"""Drawn images with points to hold on to, laid over changed copies of themselves and over one another."""
+"""Synthetic images with keypoints, aligned with changed versions of themselves and with one another."""
 
 import numpy as np
 import pytest
@@ -14,7 +14,7 @@ from tandem.curation.duplicates.alignment import (
 )
 
 
-def drawn(seed, size=(320, 240)):
+def textured(seed, size=(320, 240)):
     """Blots of many sizes and colors."""
     rng = np.random.default_rng(seed)
     image = Image.new("RGB", size, tuple(rng.integers(0, 256, 3)))
@@ -50,28 +50,28 @@ CHANGES = {
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
-def test_a_changed_copy_correlates_with_its_original_either_way_round(seed, change):
-    one, other = describe(drawn(seed)), describe(change(drawn(seed)))
+def test_a_changed_image_correlates_with_its_original_either_way_round(seed, change):
+    one, other = describe(textured(seed)), describe(change(textured(seed)))
     assert correlation(one, other) > 0.95
     assert correlation(other, one) > 0.95
 
 
 def test_images_of_different_things_do_not_correlate():
-    sketches = [describe(drawn(seed)) for seed in range(12)]
-    values = [correlation(one, other) for row, one in enumerate(sketches) for other in sketches[:row]]
+    keypoints = [describe(textured(seed)) for seed in range(12)]
+    values = [correlation(one, other) for row, one in enumerate(keypoints) for other in keypoints[:row]]
     assert max(values) < 0.9
 
 
 def test_one_thing_before_another_ground_is_another_image():
-    thing = drawn(1, size=(120, 90))
-    scenes = [drawn(seed) for seed in (2, 3)]
+    thing = textured(1, size=(120, 90))
+    scenes = [textured(seed) for seed in (2, 3)]
     for scene in scenes:
         scene.paste(thing, (100, 80))
     assert correlation(*map(describe, scenes)) < 0.9
 
 
 def test_without_a_change_it_is_the_plain_correlation_of_the_pixels():
-    image = drawn(5, size=(SIDE_PX, SIDE_PX))
+    image = textured(5, size=(SIDE_PX, SIDE_PX))
     noise = np.random.default_rng(0).normal(0, 8, (SIDE_PX, SIDE_PX, 3))
     noisy = Image.fromarray((np.asarray(image) + noise).clip(0, 255).astype(np.uint8))
     grays = [np.asarray(each.convert("L").filter(ImageFilter.GaussianBlur(1)), dtype=float) for each in (image, noisy)]
@@ -80,8 +80,8 @@ def test_without_a_change_it_is_the_plain_correlation_of_the_pixels():
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_a_mirrored_sketch_is_the_sketch_of_the_mirror_image(seed):
-    ours, found = mirrored(describe(drawn(seed))), describe(ImageOps.mirror(drawn(seed)))
+def test_mirrored_keypoints_are_those_of_the_mirror_image(seed):
+    ours, found = mirrored(describe(textured(seed))), describe(ImageOps.mirror(textured(seed)))
     assert np.abs(ours.gray.astype(int) - found.gray).max() <= 1
     assert np.median((ours.descriptors @ found.descriptors.T).max(axis=1)) > 0.98
     best = (ours.descriptors @ found.descriptors.T).argmax(axis=1)
@@ -90,28 +90,28 @@ def test_a_mirrored_sketch_is_the_sketch_of_the_mirror_image(seed):
 
 @pytest.mark.parametrize("size", [(1, 1), (500, 2), (40, 40)])
 @pytest.mark.parametrize("mode", ["L", "RGB"])
-def test_a_image_without_points_correlates_with_nothing(size, mode):
+def test_an_image_without_keypoints_correlates_with_nothing(size, mode):
     flat = describe(Image.new(mode, size, 128 if mode == "L" else (9, 9, 9)))
     assert max(flat.gray.shape) == SIDE_PX
-    assert correlation(flat, flat) == correlation(flat, describe(drawn(1))) == 0
+    assert correlation(flat, flat) == correlation(flat, describe(textured(1))) == 0
 
 
 def test_the_same_images_give_the_same_number():
-    one, other = describe(drawn(1)), describe(CHANGES["turned a little"](drawn(1)))
+    one, other = describe(textured(1)), describe(CHANGES["turned a little"](textured(1)))
     assert len({correlation(one, other) for _ in range(5)}) == 1
 
 
 def test_images_are_read_by_row(tmp_path):
     paths = [tmp_path / f"{seed}.jpg" for seed in (1, 2)]
     for seed, path in enumerate(paths, start=1):
-        drawn(seed, size=(1600, 1200)).save(path, quality=95)
+        textured(seed, size=(1600, 1200)).save(path, quality=95)
     read = keypoints_reader(paths)
-    assert correlation(read(1), describe(drawn(2, size=(1600, 1200)))) > 0.99
+    assert correlation(read(1), describe(textured(2, size=(1600, 1200)))) > 0.99
     assert read(1) is read(1)
 
 
 def test_what_exposure_has_made_black_or_white_does_not_count():
-    dark = drawn(1).convert("L").point(lambda value: value // 2 + 40)
+    dark = textured(1).convert("L").point(lambda value: value // 2 + 40)
     washed = dark.point(lambda value: min(255, 2 * value))
     assert (np.asarray(washed) == 255).mean() > 0.1
     pixels = [np.asarray(image, dtype=float).ravel() for image in (dark, washed)]
@@ -119,25 +119,27 @@ def test_what_exposure_has_made_black_or_white_does_not_count():
 
 
 def smooth(seed):
-    """An image without a point to hold on to."""
+    """An image without keypoints."""
     colors = np.random.default_rng(seed).integers(0, 256, (2, 2, 3), dtype=np.uint8)
     return Image.fromarray(colors).resize((200, 150), Image.Resampling.BILINEAR)
 
 
 @pytest.mark.parametrize("orientation", [None, *Image.Transpose])
-def test_as_they_are_images_without_points_agree_with_their_copies_in_all_orientations(orientation):
+def test_unaligned_images_without_keypoints_agree_with_their_turned_selves(orientation):
     image = smooth(1)
     turned = (image if orientation is None else image.transpose(orientation)).resize((90, 120))
     assert correlation(describe(image), describe(turned)) == 0
     assert correlation_unaligned(describe(image), describe(turned)) > 0.99
 
 
-def test_as_they_are_different_images_do_not_agree():
-    sketches = [describe(drawn(seed)) for seed in range(8)]
-    assert max(correlation_unaligned(one, other) for row, one in enumerate(sketches) for other in sketches[:row]) < 0.8
+def test_unaligned_different_images_do_not_agree():
+    keypoints = [describe(textured(seed)) for seed in range(8)]
+    assert (
+        max(correlation_unaligned(one, other) for row, one in enumerate(keypoints) for other in keypoints[:row]) < 0.8
+    )
 
 
 def test_two_flat_images_agree_and_one_flat_image_agrees_with_nothing():
     flat = describe(Image.new("RGB", (60, 40), "gray"))
     assert correlation_unaligned(flat, describe(Image.new("RGB", (10, 80), "black"))) == 1
-    assert correlation_unaligned(flat, describe(drawn(1))) == correlation_unaligned(describe(drawn(1)), flat) == 0
+    assert correlation_unaligned(flat, describe(textured(1))) == correlation_unaligned(describe(textured(1)), flat) == 0

@@ -1,4 +1,4 @@
-"""Groups that are too large or of several classes, against removing links one by one."""
+"""Components against a union-find; groups that are too large or of several classes against removing links."""
 
 from itertools import combinations
 
@@ -7,52 +7,85 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates.search import components
-from tandem.curation.groups import oversized_or_mixed
+from tandem.curation.groups import connected_components, merge_components, oversized_or_mixed
 
 
 def grouped(num_rows, links):
     links = np.array(links, dtype=np.int64).reshape(-1, 2)
-    return components(num_rows, first=links[:, 0], second=links[:, 1]), links
+    return connected_components(num_rows, links), links
+
+
+def by_union_find(num_rows: int, links: list[tuple[int, int]]) -> list[int]:
+    parent = list(range(num_rows))
+
+    def root(row: int) -> int:
+        while parent[row] != row:
+            row = parent[row]
+        return row
+
+    for one, other in links:
+        low, high = sorted((root(one), root(other)))
+        parent[high] = low
+    return [root(row) for row in range(num_rows)]
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=25)
+
+
+@given(PAIRS, PAIRS)
+def test_components_are_those_of_a_union_find_also_when_links_are_added(
+    links: list[tuple[int, int]], more: list[tuple[int, int]]
+) -> None:
+    found, _ = grouped(20, links)
+    assert found.tolist() == by_union_find(20, links)
+    merged = merge_components(found, np.array(more, dtype=np.int64).reshape(-1, 2))
+    assert merged.tolist() == by_union_find(20, links + more)
+
+
+@pytest.mark.parametrize("num_rows", [0, 1, 3])
+def test_without_links_each_row_is_alone(num_rows: int) -> None:
+    assert grouped(num_rows, [])[0].tolist() == list(range(num_rows))
 
 
 def test_a_chain_of_two_bundles_is_cut_at_the_link_between_them():
     bundles = [*combinations(range(8), 2), *combinations(range(8, 14), 2)]
     group_of, links = grouped(40, [*bundles, (7, 8)])
     strengths = np.array([*[0.99] * len(bundles), 0.961])
-    [found] = oversized_or_mixed(group_of, links, strengths, ["car"] * 40)
+    [found] = oversized_or_mixed(group_of, links, strengths=strengths, labels=["car"] * 40)
     assert (found.size, found.classes, found.weakest) == (14, {"car": 14}, (7, 8))
     assert (found.strength, sorted(found.parts), found.crossing) == (pytest.approx(0.961), [6, 8], 1)
 
 
-def test_where_copies_join_two_classes_the_link_between_the_classes_is_named():
+def test_where_near_duplicates_join_two_classes_the_link_between_the_classes_is_named():
     group_of, links = grouped(6, [(0, 1), (1, 2), (2, 3), (3, 4)])
-    [found] = oversized_or_mixed(group_of, links, np.array([0.96, 0.99, 0.98, 0.97]), ["car"] * 3 + ["bus"] * 3)
+    [found] = oversized_or_mixed(
+        group_of, links, strengths=np.array([0.96, 0.99, 0.98, 0.97]), labels=["car"] * 3 + ["bus"] * 3
+    )
     assert (found.weakest, found.strength, found.classes) == ((2, 3), 0.98, {"bus": 2, "car": 3})
 
 
 SIZES = [(10, 40, False), (11, 40, True), (20, 1001, False), (21, 1001, True)]
 
 
-@pytest.mark.parametrize(("size", "num_rows", "is_told"), SIZES)
-def test_a_group_is_large_beyond_two_in_a_hundred_and_ten(size, num_rows, is_told):
+@pytest.mark.parametrize(("size", "num_rows", "is_found"), SIZES)
+def test_a_group_is_large_beyond_two_in_a_hundred_and_ten(size, num_rows, is_found):
     group_of, links = grouped(num_rows, [(row, row + 1) for row in range(size - 1)])
-    assert bool(oversized_or_mixed(group_of, links, np.ones(size - 1), ["car"] * num_rows)) == is_told
+    assert bool(oversized_or_mixed(group_of, links, strengths=np.ones(size - 1), labels=["car"] * num_rows)) == is_found
 
 
-def test_without_links_there_is_nothing_to_tell():
-    assert oversized_or_mixed(*grouped(5, []), np.zeros(0), ["car", "bus"] * 2 + ["car"]) == []
+def test_without_links_there_is_nothing_to_review():
+    assert oversized_or_mixed(*grouped(5, []), strengths=np.zeros(0), labels=["car", "bus"] * 2 + ["car"]) == []
 
 
 LINKS = st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6), st.sampled_from([0.5, 0.7, 0.9])), max_size=14)
 
 
 @given(LINKS)
-def test_no_other_way_to_cut_a_group_in_two_has_a_weaker_strongest_link(drawn):
-    links = [(i, j) for i, j, _ in drawn if i != j]
-    strengths = np.array([strength for i, j, strength in drawn if i != j])
+def test_no_other_way_to_cut_a_group_in_two_has_a_weaker_strongest_link(weighted):
+    links = [(i, j) for i, j, _ in weighted if i != j]
+    strengths = np.array([strength for i, j, strength in weighted if i != j])
     labels = ["car"] * 6 + ["bus"]
-    for found in oversized_or_mixed(*grouped(7, links), strengths, labels):
+    for found in oversized_or_mixed(*grouped(7, links), strengths=strengths, labels=labels):
         group_of = grouped(7, links)[0]
         members = np.flatnonzero(group_of == group_of[found.weakest[0]]).tolist()
         best = np.inf
@@ -72,6 +105,6 @@ def hang_together(part, members, links):
     """Whether both parts hang together."""
     rest = [row for row in members if row not in part]
     return all(
-        len({grouped(7, [link for link in links if set(link) <= set(side)])[0][row] for row in side}) == 1
+        len({by_union_find(7, [link for link in links if set(link) <= set(side)])[row] for row in side}) == 1
         for side in (part, rest)
     )

@@ -1,4 +1,4 @@
-"""The approximate index against the exact search; every pair that it finds is held against NumPy's cosine."""
+"""The approximate index against the exact search and NumPy's cosines; the flat one is tested in test_nearest."""
 
 import subprocess
 import sys
@@ -6,13 +6,15 @@ import sys
 import numpy as np
 import pytest
 
-from tandem.curation.duplicates.search import Pairs, knn_pairs, radius_pairs
+from tandem.curation.duplicates.index import BLOCK, UnitRows, blocks_of
+from tandem.curation.duplicates.pairs import Pairs
+from tandem.curation.duplicates.search import knn_pairs, radius_pairs
 
 NUM_ROWS, DIM, LIMIT = 4000, 32, 0.95
 
 
 def planted(seed: int = 0) -> tuple[np.ndarray, set[tuple[int, int]]]:
-    """Rows of 60 kinds, each of the last 300 a near copy of one of the first, and those pairs."""
+    """Rows of 60 kinds, each of the last 300 nearly one of the first, and those pairs."""
     rng = np.random.default_rng(seed)
     kinds = rng.normal(size=(60, DIM))
     x = kinds[rng.integers(60, size=NUM_ROWS)] + 0.7 * rng.normal(size=(NUM_ROWS, DIM))
@@ -49,14 +51,14 @@ def test_the_same_rows_give_the_same_pairs(x: np.ndarray) -> None:
     assert (one.similarity == other.similarity).all()
 
 
-def test_a_pair_counts_by_a_view_too(x: np.ndarray) -> None:
-    view = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
-    view[70], view[3000] = x[2500], 2 * x[12]
-    found = as_set(radius_pairs(x, others=[view], min_similarity=LIMIT, exact_to=0))
+def test_a_pair_counts_by_a_variant_too(x: np.ndarray) -> None:
+    variant = np.random.default_rng(5).normal(size=x.shape).astype(np.float32)
+    variant[70], variant[3000] = x[2500], 2 * x[12]
+    found = as_set(radius_pairs(x, variants=[variant], min_similarity=LIMIT, exact_to=0))
     assert found - as_set(radius_pairs(x, min_similarity=LIMIT, exact_to=0)) >= {(70, 2500), (12, 3000)}
 
 
-def test_rows_of_zeros_are_near_to_nothing(x: np.ndarray) -> None:
+def test_rows_of_zeros_are_similar_to_nothing(x: np.ndarray) -> None:
     holed = x.copy()
     holed[:300:2] = 0
     found = as_set(radius_pairs(holed, min_similarity=LIMIT, exact_to=0))
@@ -79,10 +81,22 @@ def test_few_rows_are_no_hurdle(num_rows: int, x: np.ndarray) -> None:
     assert len(knn_pairs(few, k=3, exact_to=0)) >= num_rows
 
 
-def test_the_library_of_the_index_is_loaded_for_large_sets_alone() -> None:
+@pytest.mark.parametrize("call", ["knn_pairs(x, k=1)", "radius_pairs(x, min_similarity=0.9, exact_to=49)"])
+def test_faiss_is_loaded_where_an_index_is_needed_alone(call: str) -> None:
     code = (
-        "import sys, numpy as np; from tandem.curation.duplicates.search import near_pairs;"
-        "x = np.eye(50, dtype=np.float32); near_pairs(x, min_similarity=0.9); assert 'faiss' not in sys.modules;"
-        "near_pairs(x, min_similarity=0.9, exact_to=49); assert 'faiss' in sys.modules"
+        "import sys, numpy as np; from tandem.curation.duplicates.search import knn_pairs, radius_pairs;"
+        "x = np.eye(50, dtype=np.float32); radius_pairs(x, min_similarity=0.9); assert 'faiss' not in sys.modules;"
+        f"{call}; assert 'faiss' in sys.modules; assert 'sklearn' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_rows_are_scaled_to_length_1_when_they_are_read(x: np.ndarray) -> None:
+    holed = np.concatenate([np.zeros((1, DIM), np.float32), x])
+    rows = UnitRows(holed)
+    assert (len(rows), rows.dim) == (NUM_ROWS + 1, DIM)
+    assert rows.is_zero.tolist() == [True, *[False] * NUM_ROWS]
+    assert np.isnan(rows[:1]).all()
+    np.testing.assert_allclose(np.linalg.norm(rows[1:], axis=1), 1, atol=1e-6)
+    assert np.array_equal(np.concatenate(list(rows.blocks()))[1:], rows[np.arange(1, NUM_ROWS + 1)])
+    assert [block.stop - block.start for block in blocks_of(BLOCK + 1)] == [BLOCK, BLOCK]

@@ -1,62 +1,93 @@
-"""What a split by file would have claimed, on data where copies are all there is to know."""
+"""What a random split would have leaked and claimed, on data where near duplicates are all there is to know."""
+
+from itertools import combinations
 
 import numpy as np
 import pytest
 
-from tandem.curation.naive_split import accuracy_by_split
+from tandem.curation.naive_split import accuracy_by_split, leaked_pairs
 from tandem.tables.index import ImageRecord, Origin
-from tandem.tables.samples import Sample, Samples
+from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.tables.splits import assign_split
 
 CLASSES = ("car", "truck")
 
 
-def draw(name):
+def assign(name: str) -> str:
     return assign_split(name, fractions={"train": 0.6, "val": 0.2, "test": 0.2}, seed=0)
 
 
-def drawn(num_scenes, files_each, *, note=""):
+def scenes(num_scenes: int, files_each: int, *, reason: str = "") -> tuple[list[ImageRecord], Samples, np.ndarray]:
     """Scenes of no class at all but their own noise: each has several files, of which one is used."""
     rng = np.random.default_rng(0)
-    x, records, samples = [], [], []
+    features, records, samples = [], [], []
     for scene in range(num_scenes):
-        row, label = rng.normal(size=256), CLASSES[rng.integers(2)]
+        noise, label = rng.normal(size=256), CLASSES[rng.integers(2)]
         for number in range(files_each):
             id_ = f"{scene:03}{number}"
-            x.append(row)
+            features.append(noise)
             records.append(ImageRecord(id_, label, f"{id_}.jpg", 9, 9, (), (Origin("web", f"{id_}.jpg", label),)))
-            split = draw(f"{scene}") if number == 0 else ""
-            samples.append(
-                Sample(id_, label, "web", f"{scene}", split, "" if split else note or f"copy of {scene:03}0")
-            )
-    return records, Samples.of(CLASSES, tuple(samples)), np.array(x, dtype=np.float32)
+            split = assign(f"{scene}") if number == 0 else ""
+            excluded = "" if split else reason or f"duplicate of {scene:03}0"
+            samples.append(Sample(id_, label, "web", f"{scene}", split, excluded))
+    return records, Samples.of(CLASSES, samples), np.array(features, dtype=np.float32)
 
 
-def test_copies_of_test_files_in_train_are_worth_points_that_are_not_there():
-    found = accuracy_by_split(*drawn(150, 4), draw)
-    assert found["split_by_group"]["top1_accuracy"] == pytest.approx(0.5, abs=0.2)
-    assert found["split_by_file"]["top1_accuracy"] > 0.85
-    assert found["split_by_file"]["test_images"] == pytest.approx(0.2 * 600, rel=0.3)
+def test_near_duplicates_of_test_files_in_train_are_worth_points_that_are_not_there() -> None:
+    found = accuracy_by_split(*scenes(150, 4), assign)
+    assert found["group_aware_split"]["top1_accuracy"] == pytest.approx(0.5, abs=0.2)
+    assert found["random_split"]["top1_accuracy"] > 0.85
+    assert found["random_split"]["test_images"] == pytest.approx(0.2 * 600, rel=0.3)
 
 
-@pytest.mark.parametrize("note", ["conflict: copies are labelled car and truck", "dropped: logos"])
-def test_files_whose_class_nobody_knows_are_in_neither(note):
-    found = accuracy_by_split(*drawn(60, 3, note=note), draw)
-    assert found["split_by_file"]["test_images"] == pytest.approx(0.2 * 60, rel=0.7)
+@pytest.mark.parametrize("reason", ["conflict: near duplicates are labelled car and truck", "dropped: logos"])
+def test_files_whose_class_nobody_knows_are_in_neither(reason: str) -> None:
+    found = accuracy_by_split(*scenes(60, 3, reason=reason), assign)
+    assert found["random_split"]["test_images"] == pytest.approx(0.2 * 60, rel=0.7)
 
 
-def test_every_place_where_a_image_was_found_is_a_file():
-    records, samples, x = drawn(60, 1)
+def test_every_place_where_an_image_was_found_is_a_file() -> None:
+    records, samples, features = scenes(60, 1)
     twice = [
         ImageRecord(r.id, r.label, r.file, 9, 9, (), (*r.origins, Origin("yard", f"{r.id}.jpg", "x"))) for r in records
     ]
     once, both = (
-        accuracy_by_split(each, samples, x, draw)["split_by_file"]["test_images"] for each in (records, twice)
+        accuracy_by_split(each, samples, features, assign)["random_split"]["test_images"] for each in (records, twice)
     )
     assert both > once
 
 
-def test_without_a_test_image_there_is_no_accuracy():
-    records, samples, x = drawn(10, 1)
-    nobody = Samples.of(CLASSES, tuple(Sample(s.id, s.label, s.source, s.group, "train") for s in samples.samples))
-    assert np.isnan(accuracy_by_split(records, nobody, x, lambda name: "train")["split_by_group"]["top1_accuracy"])
+def test_without_a_test_image_there_is_no_accuracy() -> None:
+    records, samples, features = scenes(10, 1)
+    train = samples.with_splits(np.full(10, "train"))
+    found = accuracy_by_split(records, train, features, lambda name: "train")
+    assert np.isnan(found["group_aware_split"]["top1_accuracy"])
+    assert found["random_split"]["test_images"] == 0
+
+
+def test_what_a_random_split_leaks_is_counted_as_by_brute_force() -> None:
+    rng = np.random.default_rng(0)
+    records, duplicate_set_of = [], np.sort(rng.integers(0, 12, size=40))
+    for row in range(40):  # files in several sources, the same file twice for two of its boxes
+        origins = tuple(
+            Origin(f"source{rng.integers(2)}", f"{rng.integers(60)}.jpg", "car") for _ in range(rng.integers(1, 4))
+        )
+        records.append(ImageRecord(f"{row:02}", "car", f"{row}.jpg", 9, 9, (), origins))
+
+    def by_letters(name: str) -> str:
+        return SPLITS[sum(name.encode()) % 3]
+
+    pairs, test_files = 0, set()
+    for number in range(12):
+        members = [record for record, of in zip(records, duplicate_set_of, strict=True) if of == number]
+        files = {f"{origin.source}/{origin.path}" for record in members for origin in record.origins}
+        for one, other in combinations(sorted(files), 2):
+            splits = {by_letters(one), by_letters(other)}
+            pairs += len(splits) == 2
+            if splits == {"train", "test"}:
+                test_files.add((number, one if by_letters(one) == "test" else other))
+    assert leaked_pairs(records, duplicate_set_of, by_letters) == {
+        "pairs_leaked_by_random_split": pairs,
+        "test_files_leaked_by_random_split": len(test_files),
+    }
+    assert pairs > 0 < len(test_files)

@@ -1,4 +1,4 @@
-"""Near pairs against all pairs by brute force in float64, components against a union-find."""
+"""Similar pairs against all pairs by brute force in float64; nearest pairs (knn_pairs) are tested in test_nearest."""
 
 import tracemalloc
 from pathlib import Path
@@ -10,26 +10,29 @@ from hypothesis import strategies as st
 
 from tandem.curation.duplicates import search
 from tandem.curation.duplicates.index import BLOCK, UnitRows
-from tandem.curation.duplicates.search import components, knn_pairs, radius_pairs, unique_pairs
+from tandem.curation.duplicates.pairs import Pairs
+from tandem.curation.duplicates.search import cosines, radius_pairs
 
 
-def cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def all_cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """All cosines in float64; 0 for rows of zeros."""
     x, y = x.astype(np.float64), y.astype(np.float64)
     norms = np.outer(np.linalg.norm(x, axis=1), np.linalg.norm(y, axis=1))
     return np.divide(x @ y.T, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
-def brute(x: np.ndarray, min_similarity: float, others: list[np.ndarray] | None = None) -> dict[tuple[int, int], float]:
-    best = cosines(x, x)
-    for view in others or []:
-        found = cosines(x, view)
+def brute(
+    x: np.ndarray, min_similarity: float, variants: list[np.ndarray] | None = None
+) -> dict[tuple[int, int], float]:
+    best = all_cosines(x, x)
+    for variant in variants or []:
+        found = all_cosines(x, variant)
         best = np.maximum(best, np.maximum(found, found.T))
     close = zip(*np.nonzero(np.triu(best >= min_similarity, k=1)), strict=True)
     return {(int(i), int(j)): float(best[i, j]) for i, j in close}
 
 
-def as_dict(pairs: search.Pairs) -> dict[tuple[int, int], float]:
+def as_dict(pairs: Pairs) -> dict[tuple[int, int], float]:
     rows = zip(pairs.first.tolist(), pairs.second.tolist(), strict=True)
     return dict(zip(rows, pairs.similarity.tolist(), strict=True))
 
@@ -43,14 +46,14 @@ def clustered(num_rows: int, dim: int, *, num_clusters: int, spread: float, seed
 
 @pytest.mark.parametrize("spread", [0.05, 0.3, 10.0])
 @pytest.mark.parametrize("min_similarity", [0.5, 0.9, 0.99])
-def test_near_pairs_are_those_of_brute_force(spread: float, min_similarity: float) -> None:
+def test_similar_pairs_are_those_of_brute_force(spread: float, min_similarity: float) -> None:
     x = clustered(150, 12, num_clusters=20, spread=spread)
     found, expected = as_dict(radius_pairs(x, min_similarity=min_similarity)), brute(x, min_similarity)
     assert found.keys() == expected.keys()
     assert found == pytest.approx(expected, abs=1e-5)
 
 
-def test_near_pairs_are_found_across_the_borders_of_blocks() -> None:
+def test_similar_pairs_are_found_across_the_borders_of_blocks() -> None:
     x = clustered(BLOCK + 300, 16, num_clusters=1500, spread=0.02)
     pairs = radius_pairs(x, min_similarity=0.99)
     assert as_dict(pairs).keys() == brute(x, 0.99).keys()
@@ -58,34 +61,34 @@ def test_near_pairs_are_found_across_the_borders_of_blocks() -> None:
     assert (pairs.first >= BLOCK).any()
 
 
-def test_a_pair_counts_by_the_best_view_of_either_row() -> None:
+def test_a_pair_counts_by_the_best_variant_of_either_row() -> None:
     x = clustered(80, 8, num_clusters=60, spread=0.01)
-    views = [clustered(80, 8, num_clusters=60, spread=0.01, seed=seed) for seed in (1, 2)]
-    views[0][7] = 3 * x[50]
-    views[1][60] = x[3]
-    pairs = radius_pairs(x, others=views, min_similarity=0.95)
-    assert as_dict(pairs).keys() == brute(x, 0.95, views).keys()
-    assert as_dict(pairs) == pytest.approx(brute(x, 0.95, views), abs=1e-5)
+    variants = [clustered(80, 8, num_clusters=60, spread=0.01, seed=seed) for seed in (1, 2)]
+    variants[0][7] = 3 * x[50]
+    variants[1][60] = x[3]
+    pairs = radius_pairs(x, variants=variants, min_similarity=0.95)
+    assert as_dict(pairs).keys() == brute(x, 0.95, variants).keys()
+    assert as_dict(pairs) == pytest.approx(brute(x, 0.95, variants), abs=1e-5)
     assert {(7, 50), (3, 60)} <= as_dict(pairs).keys()
 
 
-def test_views_are_compared_across_the_borders_of_blocks() -> None:
+def test_variants_are_compared_across_the_borders_of_blocks() -> None:
     num_rows = BLOCK + 10
     x = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0)
-    view = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
-    view[3], view[num_rows - 1] = x[num_rows - 2], x[5]
-    found = as_dict(radius_pairs(x, others=[view], min_similarity=0.99))
+    variant = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
+    variant[3], variant[num_rows - 1] = x[num_rows - 2], x[5]
+    found = as_dict(radius_pairs(x, variants=[variant], min_similarity=0.99))
     assert {(3, num_rows - 2), (5, num_rows - 1)} <= found.keys()
 
 
-def test_a_row_is_no_pair_with_a_view_of_itself() -> None:
+def test_a_row_is_no_pair_with_a_variant_of_itself() -> None:
     x = np.eye(4, dtype=np.float32)
-    assert len(radius_pairs(x, others=[x, -x], min_similarity=0.5)) == 0
+    assert len(radius_pairs(x, variants=[x, -x], min_similarity=0.5)) == 0
 
 
-def test_a_row_of_zeros_is_near_to_nothing() -> None:
+def test_a_row_of_zeros_is_similar_to_nothing() -> None:
     x = np.array([[0, 0], [0, 0], [1, 0], [2, 0]], dtype=np.float32)
-    assert as_dict(radius_pairs(x, others=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
+    assert as_dict(radius_pairs(x, variants=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
 
 
 def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not() -> None:
@@ -94,7 +97,7 @@ def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not
     assert len(radius_pairs(x, min_similarity=0.6001)) == 0
 
 
-def test_equal_rows_are_near_even_where_only_equal_rows_are() -> None:
+def test_equal_rows_are_similar_even_where_only_equal_rows_are() -> None:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(300, 1280)).astype(np.float32)
     x = np.concatenate([x, x])
@@ -110,7 +113,6 @@ def test_similarities_stay_within_a_cosine() -> None:
 def test_fewer_than_two_rows_have_no_pairs(num_rows: int) -> None:
     pairs = radius_pairs(np.ones((num_rows, 3), dtype=np.float32), min_similarity=0.5)
     assert len(pairs) == 0
-    assert components(num_rows, first=pairs.first, second=pairs.second).tolist() == list(range(num_rows))
 
 
 def test_the_order_of_the_rows_does_not_change_the_pairs() -> None:
@@ -130,7 +132,7 @@ def low_rank(num_rows: int, dim: int, *, rank: int, noise: float, seed: int = 0)
 
 
 def holed(x: np.ndarray) -> np.ndarray:
-    """Every third row is zeros, every fifth a longer copy of the first."""
+    """Every third row is zeros, every fifth a multiple of the first."""
     x[::5] = np.arange(1, len(x[::5]) + 1)[:, None] * x[0]
     x[1::3] = 0
     return x
@@ -155,7 +157,7 @@ KINDS = {
     "random": lambda seed, limit: clustered(90, 12, num_clusters=90, spread=1.0, seed=seed),
     "clustered": lambda seed, limit: clustered(90, 12, num_clusters=20, spread=0.2, seed=seed),
     "low rank": lambda seed, limit: low_rank(90, 24, rank=4, noise=0.1, seed=seed),
-    "copies and zeros": lambda seed, limit: holed(low_rank(90, 24, rank=4, noise=0.3, seed=seed)),
+    "multiples and zeros": lambda seed, limit: holed(low_rank(90, 24, rank=4, noise=0.3, seed=seed)),
     "at the limit": lambda seed, limit: at_the_limit(90, 24, limit=limit, seed=seed),
 }
 
@@ -168,7 +170,7 @@ KINDS = {
 )
 def test_the_pairs_are_those_of_brute_force_whatever_the_bound(kind, seed, limit, num_directions):
     x = KINDS[kind](seed, limit)
-    found, exact = as_dict(radius_pairs(x, min_similarity=limit, num_directions=num_directions)), cosines(x, x)
+    found, exact = as_dict(radius_pairs(x, min_similarity=limit, num_directions=num_directions)), all_cosines(x, x)
     assert brute(x, limit + 1e-6).keys() <= found.keys()  # float32 rows lie within 1e-6 of where they were planted
     assert found == pytest.approx({pair: exact[pair] for pair in found}, abs=1e-5)
     assert min(found.values(), default=1) >= np.float32(limit - 1e-5)
@@ -190,17 +192,17 @@ def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> 
 
 
 @pytest.mark.parametrize("num_directions", [0, 2, 8])
-def test_views_count_whatever_the_bound(num_directions: int) -> None:
+def test_variants_count_whatever_the_bound(num_directions: int) -> None:
     x = clustered(80, 8, num_clusters=60, spread=0.05)
-    views = [clustered(80, 8, num_clusters=60, spread=0.05, seed=seed) for seed in (1, 2)]
-    views[0][7], views[1][60] = 3 * x[50], x[3]
-    found = as_dict(radius_pairs(x, others=views, min_similarity=0.8, num_directions=num_directions))
-    assert found.keys() == brute(x, 0.8, views).keys()
-    assert found == pytest.approx(brute(x, 0.8, views), abs=1e-5)
+    variants = [clustered(80, 8, num_clusters=60, spread=0.05, seed=seed) for seed in (1, 2)]
+    variants[0][7], variants[1][60] = 3 * x[50], x[3]
+    found = as_dict(radius_pairs(x, variants=variants, min_similarity=0.8, num_directions=num_directions))
+    assert found.keys() == brute(x, 0.8, variants).keys()
+    assert found == pytest.approx(brute(x, 0.8, variants), abs=1e-5)
 
 
 @pytest.mark.parametrize("more", [-1, 0, 700])
-def test_copies_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> None:
+def test_equal_rows_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> None:
     num_rows = search._BOUND_FROM + more
     x = low_rank(num_rows, 128, rank=10, noise=0.5)
     x[num_rows - 1], x[9000] = 2 * x[3], x[8000] + 0.01 * x[8001]
@@ -219,7 +221,7 @@ def test_rows_that_no_directions_hold_are_compared_by_the_plain_product() -> Non
 
 
 @pytest.mark.parametrize("num_directions", [0, 2])
-def test_rows_of_zeros_are_near_to_nothing_however_low_the_limit(num_directions: int) -> None:
+def test_rows_of_zeros_are_similar_to_nothing_however_low_the_limit(num_directions: int) -> None:
     x = np.array([[0, 0, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]], dtype=np.float32)
     assert as_dict(radius_pairs(x, min_similarity=-1, num_directions=num_directions)).keys() == {(1, 3)}
 
@@ -238,48 +240,8 @@ def test_a_memory_map_is_not_copied(tmp_path: Path) -> None:
     assert peak < x.nbytes / 2
 
 
-def test_unique_pairs_are_sorted_and_keep_the_highest_similarity() -> None:
-    pairs = unique_pairs(np.array([5, 1, 2, 1]), np.array([2, 0, 5, 3]), np.array([0.7, 0.9, 0.8, 0.6]))
-    assert as_dict(pairs) == {(0, 1): 0.9, (1, 3): 0.6, (2, 5): 0.8}
-    assert pairs.first.tolist() == [0, 1, 2]
-
-
-@given(st.lists(st.tuples(st.integers(0, 19), st.integers(0, 19)), max_size=25))
-def test_components_are_those_of_a_union_find(links: list[tuple[int, int]]) -> None:
-    parent = list(range(20))
-
-    def root(row: int) -> int:
-        while parent[row] != row:
-            row = parent[row]
-        return row
-
-    for one, other in links:
-        low, high = sorted((root(one), root(other)))
-        parent[high] = low
-    first, second = (np.array([link[side] for link in links], dtype=np.int64) for side in (0, 1))
-    assert components(20, first=first, second=second).tolist() == [root(row) for row in range(20)]
-
-
-def test_the_nearest_rows_are_those_of_a_full_sort():
-    x = np.random.default_rng(0).normal(size=(60, 8)).astype(np.float32)
-    unit = x / np.linalg.norm(x, axis=1, keepdims=True)
-    cosines = unit @ unit.T
-    np.fill_diagonal(cosines, -2)
-    expected = {(min(i, j), max(i, j)) for i in range(60) for j in np.argsort(-cosines[i])[:3].tolist()}
-    assert [tuple(pair) for pair in knn_pairs(x, k=3).tolist()] == sorted(expected)
-
-
-def test_a_row_is_near_by_the_best_of_its_views():
-    x, view = np.eye(4, dtype=np.float32), np.eye(4, dtype=np.float32)
-    view[0] = x[3]  # seen in another way, row 0 is row 3
-    assert [0, 3] in knn_pairs(x, k=1, views=[view]).tolist()
-
-
-@pytest.mark.parametrize(("num_rows", "k", "pairs"), [(0, 3, 0), (1, 3, 0), (2, 0, 0), (2, 9, 1), (4, 9, 6)])
-def test_few_rows_have_few_neighbors(num_rows, k, pairs):
-    x = np.random.default_rng(1).normal(size=(num_rows, 5)).astype(np.float32)
-    assert knn_pairs(x, k=k).shape == (pairs, 2)
-
-
-def test_many_equal_rows_are_no_trouble():
-    assert knn_pairs(np.ones((20, 4), dtype=np.float32), k=2).shape[1] == 2
+def test_cosines_of_pairs_are_those_of_brute_force_and_0_for_a_row_of_zeros() -> None:
+    x = clustered(20, 8, num_clusters=20, spread=1.0)
+    x[3] = 0
+    first, second = (np.array(rows) for rows in zip(*[(0, 1), (5, 2), (3, 7), (3, 3)], strict=True))
+    np.testing.assert_allclose(cosines(x, first, second), all_cosines(x, x)[first, second], atol=1e-6)

@@ -5,11 +5,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates.threshold import format_suggestion, histogram, suggest_threshold
+from tandem.curation.duplicates.threshold import format_suggestion, suggest_threshold
 from tandem.errors import DataError
 
 
-def test_between_copies_and_others_the_middle_of_the_empty_stretch_is_suggested():
+def test_between_near_duplicates_and_others_the_middle_of_the_empty_stretch_is_suggested():
     correlation = np.concatenate([np.linspace(0.2, 0.9, 50), np.linspace(0.98, 1, 50)])
     found = suggest_threshold(correlation)
     assert found.correlation == pytest.approx((0.9 + 0.98) / 2, abs=0.002)
@@ -31,30 +31,19 @@ def test_no_other_threshold_has_fewer_pairs_near(values):
     assert 0.85 <= found.correlation <= 0.985
 
 
-def test_without_copies_there_is_nothing_to_calibrate_by():
-    with pytest.raises(DataError, match=r"none of 2 pairs correlates by 0.85 or more"):
+def test_without_near_duplicates_there_is_nothing_to_suggest_a_threshold_by() -> None:
+    with pytest.raises(DataError, match=r"none of 2 pairs correlates by 0\.85 or more: .* any curate\.min_correlation"):
         suggest_threshold(np.array([0.1, 0.8]))
-
-
-def test_the_bins_hold_every_pair_from_a_half_on():
-    counts = histogram(np.array([0.1, 0.5, 0.52, 0.899, 0.9, 0.955, 1.0, 1.0]))
-    assert {name: count for name, count in counts.items() if count} == {
-        "0.50-0.55": 2,
-        "0.85-0.90": 1,
-        "0.90-0.91": 1,
-        "0.95-0.96": 1,
-        "0.99-1.00": 2,
-    }
-    assert len(counts) == 18
 
 
 def test_a_terminal_shows_bins_the_suggestion_and_the_pairs_it_hangs_on():
     values = [0.6, 0.61, 0.7, 0.99, 0.995]
-    rows = [{"first": f"a{n}", "second": f"b{n}", "correlation": str(value)} for n, value in enumerate(values)]
+    pairs = [{"first": f"a{n}", "second": f"b{n}", "correlation": str(value)} for n, value in enumerate(values)]
     names = {f"{side}{n}": f"web/{side}{n}.jpg" for n in range(5) for side in "ab"}
-    text = format_suggestion(rows, names, correlation=0.96)
+    text = format_suggestion(pairs, names, min_correlation=0.96)
+    assert "5 candidates that correlate by 0.5 or more" in text
     assert "0.60-0.65        2  ########################################" in text
-    assert "suggested: curate.correlation: 0.9" in text
+    assert "suggested: curate.min_correlation: 0.9" in text
     assert "(now 0.96); 0 pairs lie within 0.015 of it" in text
-    assert "0.990 copies     web/a3.jpg  web/b3.jpg" in text
-    assert "0.700 different  web/a2.jpg  web/b2.jpg" in text
+    assert "0.990 near duplicate  web/a3.jpg  web/b3.jpg" in text
+    assert "0.700 rejected        web/a2.jpg  web/b2.jpg" in text

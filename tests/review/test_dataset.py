@@ -21,7 +21,8 @@ import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from tandem.curation.duplicates.search import components, radius_pairs
+from tandem.curation.duplicates.search import radius_pairs
+from tandem.curation.groups import connected_components as smallest_rows
 from tandem.errors import DataError, ReviewError
 from tandem.review.database import open_database
 from tandem.review.dataset import TAG_VIEWS, ReviewImage, build_dataset, review_images, review_order
@@ -293,7 +294,7 @@ def test_brain_finds_what_the_pipeline_s_own_search_links_and_nothing_else(repor
         else:
             kept.append(row)
     assert {duplicate for _, duplicate in report["near_duplicates"]} == discarded
-    component = components(len(images), first=pairs.first, second=pairs.second)
+    component = smallest_rows(len(images), pairs.rows)
     row_of = {image.id: row for row, image in enumerate(images)}
     assert all(component[row_of[one]] == component[row_of[other]] for one, other in report["near_duplicates"])
 

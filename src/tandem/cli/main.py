@@ -79,7 +79,7 @@ def suggest_threshold() -> None:
         names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
         rows = [row for path in scored for row in read_csv(path)]
         settings = section(read_params(), "curate", CurateSettings)
-        typer.echo(threshold.format_suggestion(rows, names, correlation=settings.min_correlation))
+        typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))
 
     running.run(main)
 

@@ -1,1 +1,1 @@
-"""Near duplicates, groups, splits and label errors, from features and hashes. Reads no params.yaml and knows no stage."""
+"""Near duplicates, groups, splits and label errors, from features and hashes. Reads no params.yaml, knows no stage."""

@@ -1,4 +1,4 @@
-"""What the usual split, each file drawn on its own, would have leaked and claimed."""
+"""What a random split, which assigns each file on its own, would have leaked and claimed."""
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
@@ -6,56 +6,62 @@ from itertools import combinations
 
 import numpy as np
 
+from tandem.curation.exclusion import CONFLICT, DROPPED
 from tandem.curation.probe import probe
 from tandem.tables.index import ImageRecord
 from tandem.tables.samples import SPLITS, Samples
 
-AssignSplit = Callable[[str], str]  # splits.split_of with its fractions and seed
-_LEFT_OUT = ("conflict", "dropped")  # first words of notes: nobody knows the class of these
+AssignSplit = Callable[[str], str]  # tables.splits.assign_split with its fractions and seed
 
 
-def leaked_pairs(records: Sequence[ImageRecord], duplicate_of: np.ndarray, draw: AssignSplit) -> dict[str, object]:
-    """Pairs of copies that would lie apart, and test files that would have a copy in train."""
+def leaked_pairs(
+    records: Sequence[ImageRecord], duplicate_set_of: np.ndarray, assign: AssignSplit
+) -> dict[str, object]:
+    """Pairs of near duplicates that would lie in two splits, and test files that would have one in train.
+
+    duplicate_set_of: (N,) a number for each set of near duplicates.
+    """
     files: dict[int, set[str]] = defaultdict(set)
-    for record, copies in zip(records, duplicate_of.tolist(), strict=True):
-        files[copies].update(_files(record))
-    drawn = [Counter(draw(name) for name in names) for names in files.values()]
-    pairs = sum(counts[one] * counts[other] for counts in drawn for one, other in combinations(SPLITS, 2))
-    tested = sum(counts["test"] for counts in drawn if counts["train"])
-    return {"pairs_leaked_by_random_split": pairs, "test_files_leaked_by_random_split": tested}
+    for record, number in zip(records, duplicate_set_of.tolist(), strict=True):
+        files[number].update(_files(record))
+    by_set = [Counter(assign(name) for name in names) for names in files.values()]
+    pairs = sum(counts[one] * counts[other] for counts in by_set for one, other in combinations(SPLITS, 2))
+    test_files = sum(counts["test"] for counts in by_set if counts["train"])
+    return {"pairs_leaked_by_random_split": pairs, "test_files_leaked_by_random_split": test_files}
 
 
 def accuracy_by_split(
-    records: Sequence[ImageRecord], samples: Samples, x: np.ndarray, draw: AssignSplit
+    records: Sequence[ImageRecord], samples: Samples, features: np.ndarray, assign: AssignSplit
 ) -> dict[str, dict[str, float]]:
-    """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on one by file.
+    """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on a random one.
 
-    x: (N, D) features in the order of records and samples. The split by file has all files, copies too, but for
-    those in conflicts and those that were dropped.
+    features: (N, D) in the order of records and samples. The random split has all files, near duplicates too, but for
+    those in conflicts and those that were dropped: nobody knows their class.
     """
-    by_group = [(row, split) for row, split in enumerate(samples.splits.tolist()) if split]
-    by_file = [
-        (row, draw(name))
+    group_aware = [(row, split) for row, split in enumerate(samples.splits.tolist()) if split]
+    random = [
+        (row, assign(name))
         for row, (record, reason) in enumerate(zip(records, samples.exclusion_reasons.tolist(), strict=True))
-        if not reason.startswith(_LEFT_OUT)
+        if not reason.startswith((CONFLICT, DROPPED))
         for name in _files(record)
     ]
     return {
-        name: _accuracy(x, samples.targets, rows, num_classes=len(samples.class_names))
-        for name, rows in (("group_aware_split", by_group), ("random_split", by_file))
+        name: _accuracy(features, samples.targets, rows, num_classes=len(samples.class_names))
+        for name, rows in (("group_aware_split", group_aware), ("random_split", random))
     }
 
 
 def _accuracy(
-    x: np.ndarray, targets: np.ndarray, drawn: Sequence[tuple[int, str]], *, num_classes: int
+    features: np.ndarray, targets: np.ndarray, assigned: Sequence[tuple[int, str]], *, num_classes: int
 ) -> dict[str, float]:
+    """assigned: (row, split) of each file."""
     train, test = (
-        np.array([row for row, split in drawn if split == wanted], dtype=np.int64) for wanted in ("train", "test")
+        np.array([row for row, split in assigned if split == wanted], dtype=np.int64) for wanted in ("train", "test")
     )
     if not len(train) or not len(test):
         return {"top1_accuracy": float("nan"), "test_images": len(test)}
-    predicted = probe(x[train], targets[train], x[test], num_classes=num_classes).argmax(axis=1)
-    return {"top1_accuracy": float((predicted == targets[test]).mean()), "test_images": len(test)}
+    probs = probe(features[train], targets[train], features[test], num_classes=num_classes)
+    return {"top1_accuracy": float((probs.argmax(axis=1) == targets[test]).mean()), "test_images": len(test)}
 
 
 def _files(record: ImageRecord) -> set[str]:

@@ -69,7 +69,7 @@ class CurateSettings(Section):
 
 @dataclass(frozen=True)
 class LabelErrorSettings(Section):
-    """folds: of groups, for the probe. num_neighbors: in each class. fraction: of each class, listed by either score."""
+    """folds: of groups, for the probe. num_neighbors: of a class. fraction: of each class, listed by either score."""
 
     folds: Annotated[int, Ge(2), Le(100)]
     num_neighbors: Annotated[int, Ge(1), Le(1000)]

@@ -1,1 +1,1 @@
-"""Search for near duplicates: candidates by features and hashes, then verification by pixels."""
+"""Search for near duplicates: features and hashes propose candidates, aligned pixels verify them."""

@@ -1,8 +1,8 @@
-"""Whether two images show the same: one is laid over the other, and their pixels are compared.
+"""Geometric verification: whether two images show the same, by aligning one with the other and comparing the pixels.
 
-Local features are matched, an affine map is fitted to the matches, one image is warped onto the other, and what
-overlaps is correlated. This sees through a crop, a turn, a mirror image, a frame, a caption, blur, gray, another size
-or brightness; it tells two images of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
+Keypoints are matched, an affine map is fitted to the matches, one image is warped onto the other, and what overlaps is
+correlated. This sees through a crop, a rotation, a mirror image, a frame, a caption, blur, gray, another size or
+brightness; it tells two photographs of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,17 +17,17 @@ from PIL import Image
 SIDE_PX = 128
 NUM_POINTS = 100
 _CONTRAST = 0.02  # half of OpenCV's default: a blurred image has few points above that
-_RATIO = 0.8  # of the distances to the best and to the second best match (Lowe, 2004)
+_MAX_RATIO = 0.8  # of the distances to the best and to the second best match (Lowe, 2004)
 _MIN_MATCHES = 6
 _MAX_ERROR_PX = 2.0
 _MAX_TRIALS = 300  # of RANSAC
-_SCALES = (0.1, 10.0)  # of the area; beyond, the map has collapsed
+_AREA_SCALES = (0.1, 10.0)  # of the map; beyond, it has collapsed
 _MIN_OVERLAP = 0.25  # of the smaller image
 _BLUR_PX = 1.0
-_CLIPPED = (4, 250)  # grays beyond are black or white by exposure, and say nothing of what was there
-_MIN_OPEN = 0.3  # of the overlap; where less is left between black and white, all of it is compared
-_FLAT = 1.0  # deviation of grays below which an image shows nothing
-_NUM_KEPT = 4096  # sketches in memory, some 65 KB each
+_UNCLIPPED = (4, 250)  # grays beyond are black or white by exposure, and tell nothing
+_MIN_UNCLIPPED = 0.3  # of the overlap; where less is left between black and white, all of it is compared
+_MIN_DEVIATION = 1.0  # of grays; below, an image is flat and shows nothing
+_CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 # A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
@@ -46,9 +46,9 @@ class Keypoints(NamedTuple):
 
 
 def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
-    """The sketch of the image at `paths[row]`, for each row that is asked for; the last ones are kept."""
+    """Row number -> the keypoints of the image at `paths[row]`; those of the last images stay in memory (260 MB)."""
 
-    @lru_cache(_NUM_KEPT)
+    @lru_cache(_CACHE_SIZE)
     def read(row: int) -> Keypoints:
         with Image.open(paths[row]) as image:
             image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
@@ -58,7 +58,7 @@ def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
 
 
 def describe(image: Image.Image) -> Keypoints:
-    """What is kept of an image to compare it by. About 5 ms."""
+    """The gray thumbnail, keypoints and descriptors by which an image is compared. About 5 ms."""
     scale = SIDE_PX / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
     gray = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
@@ -69,7 +69,7 @@ def describe(image: Image.Image) -> Keypoints:
 
 
 def mirrored(one: Keypoints) -> Keypoints:
-    """The sketch of the image's mirror image, without looking for its points again."""
+    """The keypoints of the mirror image, from those of the image."""
     points = one.points.copy()
     points[:, 0] = one.gray.shape[1] - 1 - points[:, 0]
     return Keypoints(np.ascontiguousarray(one.gray[:, ::-1]), points, one.descriptors[:, _MIRRORED])
@@ -87,7 +87,7 @@ def _correlation(one: Keypoints, other: Keypoints) -> float:
     from_rows, to_rows = _matches(one.descriptors, other.descriptors)
     if len(from_rows) < _MIN_MATCHES:
         return 0.0
-    # OpenCV draws its samples from a fixed seed, so the same sketches give the same map
+    # OpenCV samples from a fixed seed, so the same keypoints give the same map
     affine, inliers = cv2.estimateAffine2D(
         one.points[from_rows],
         other.points[to_rows],
@@ -98,11 +98,11 @@ def _correlation(one: Keypoints, other: Keypoints) -> float:
     )
     if affine is None or inliers.sum() < _MIN_MATCHES:
         return 0.0
-    return _warped(one.gray, other.gray, affine)
+    return _warped_correlation(one.gray, other.gray, affine)
 
 
 def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows that are each other's best match, and clearly better than the second best."""
+    """The rows of descriptors that are each other's best match, and clearly better than the second best."""
     if len(one) < _MIN_MATCHES or len(other) < _MIN_MATCHES:
         return np.zeros(0, dtype=int), np.zeros(0, dtype=int)
     cosines = one @ other.T
@@ -110,7 +110,8 @@ def _matches(one: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray
     is_mutual = cosines.argmax(axis=0)[best] == rows
     first = cosines[rows, best]
     cosines[rows, best] = -1
-    is_clear = 1 - first < _RATIO**2 * (1 - cosines.max(axis=1))  # squared distances of unit rows are 2 - 2 cosines
+    # squared distances of unit rows are 2 - 2 cosines
+    is_clear = 1 - first < _MAX_RATIO**2 * (1 - cosines.max(axis=1))
     keep = is_mutual & is_clear
     return rows[keep], best[keep]
 
@@ -121,16 +122,17 @@ def correlation_unaligned(one: Keypoints, other: Keypoints) -> float:
     1 where both are flat: nothing tells them apart.
     """
     size = other.gray.shape[1], other.gray.shape[0]
-    grays = [one.gray, one.gray[:, ::-1]]
-    if min(gray.std() for gray in (one.gray, other.gray)) < _FLAT:
-        return float(max(gray.std() for gray in (one.gray, other.gray)) < _FLAT)
-    turned = [np.rot90(gray, quarter) for gray in grays for quarter in range(4)]
-    laid = [cv2.resize(np.ascontiguousarray(gray), size, interpolation=cv2.INTER_AREA) for gray in turned]
-    return max(_pearson(gray, other.gray, np.ones(other.gray.shape, dtype=bool)) for gray in laid)
+    is_flat = [keypoints.gray.std() < _MIN_DEVIATION for keypoints in (one, other)]
+    if any(is_flat):
+        return float(all(is_flat))
+    turned = [np.rot90(gray, quarter) for gray in (one.gray, one.gray[:, ::-1]) for quarter in range(4)]
+    resized = [cv2.resize(np.ascontiguousarray(gray), size, interpolation=cv2.INTER_AREA) for gray in turned]
+    return max(_pearson(gray, other.gray, np.ones(other.gray.shape, dtype=bool)) for gray in resized)
 
 
-def _warped(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
-    if not _SCALES[0] < abs(np.linalg.det(affine[:, :2])) < _SCALES[1]:
+def _warped_correlation(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
+    """Of the overlap once an affine map (2, 3) has warped one gray onto the other; 0 where there is too little."""
+    if not _AREA_SCALES[0] < abs(np.linalg.det(affine[:, :2])) < _AREA_SCALES[1]:
         return 0.0
     size = other.shape[1], other.shape[0]
     inside = cv2.warpAffine(np.full(one.shape, 255, np.uint8), affine, size) == 255
@@ -140,10 +142,10 @@ def _warped(one: np.ndarray, other: np.ndarray, affine: np.ndarray) -> float:
 
 
 def _pearson(one: np.ndarray, other: np.ndarray, inside: np.ndarray) -> float:
-    """Of two grays of one size, where `inside` is true, both are smoothed and neither is black or white."""
+    """Of two grays of one size, smoothed, where `inside` is true and neither is black or white."""
     smooth = [cv2.GaussianBlur(gray, (0, 0), _BLUR_PX) for gray in (one, other)]
-    is_open = inside & np.logical_and(*((_CLIPPED[0] < gray) & (gray < _CLIPPED[1]) for gray in smooth))
-    shown = is_open if is_open.sum() >= _MIN_OPEN * inside.sum() else inside
-    x, y = (gray[shown].astype(np.float64) for gray in smooth)
-    spread = x.std() * y.std()
-    return float(((x - x.mean()) * (y - y.mean())).mean() / spread) if spread > 0 else 0.0
+    is_unclipped = inside & np.logical_and(*((_UNCLIPPED[0] < gray) & (gray < _UNCLIPPED[1]) for gray in smooth))
+    compared = is_unclipped if is_unclipped.sum() >= _MIN_UNCLIPPED * inside.sum() else inside
+    x, y = (gray[compared].astype(np.float64) for gray in smooth)
+    deviations = x.std() * y.std()
+    return float(((x - x.mean()) * (y - y.mean())).mean() / deviations) if deviations > 0 else 0.0

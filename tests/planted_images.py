@@ -1,0 +1,117 @@
+"""Images for curation of which a test plants what they have in common: features, hashes, keypoints, provenance keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from factories import curate_settings
+from tandem.curation.curate import Curated, CurateInputs, curate
+from tandem.curation.duplicates.alignment import Keypoints, describe
+from tandem.curation.settings import CandidateSettings, CurateSettings, SimilarityThresholds, SplitFractions
+from tandem.curation.summary import curate_summary
+from tandem.tables.decisions import Decision, Decisions
+from tandem.tables.index import ImageRecord, Index, Origin
+from tandem.tables.samples import Sample
+
+BLANK = describe(Image.new("L", (64, 64)))
+CLASSES = ("car", "truck")
+DIM = 64
+SETTINGS = curate_settings(
+    candidates=CandidateSettings(min_similarity=0.99, max_hash_distance=40, num_neighbors=4),
+    min_correlation=0.95,
+    same_stem=SimilarityThresholds(min_similarity=0.9, max_hash_distance=60),
+    fractions=SplitFractions(train=0.6, val=0.2, test=0.2),
+)
+
+
+def some_features(seed: int) -> np.ndarray:
+    """A direction of its own: its cosine to another seed's is far below every threshold."""
+    return np.random.default_rng(seed).normal(size=DIM).astype(np.float32)
+
+
+def some_hashes(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (8, 32), dtype=np.uint8)
+
+
+def similar_to(features: np.ndarray, similarity: float, seed: int = 999) -> np.ndarray:
+    """Features whose cosine to these is `similarity`."""
+    unit = features / np.linalg.norm(features)
+    away = some_features(seed)
+    away -= (away @ unit) * unit
+    return similarity * unit + np.sqrt(1 - similarity**2) * away / np.linalg.norm(away)
+
+
+def smooth_image(seed: int) -> Image.Image:
+    """A smooth image of random colors."""
+    colors = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
+    return Image.fromarray(colors).resize((80, 80), Image.Resampling.BICUBIC)
+
+
+def textured_image(seed: int) -> Image.Image:
+    """Blots of many sizes: an image with keypoints."""
+    rng = np.random.default_rng(seed)
+    image = Image.new("RGB", (160, 120), "gray")
+    for _ in range(60):
+        (x, y), (w, h) = rng.integers(-10, 150, 2), rng.integers(4, 40, 2)
+        ImageDraw.Draw(image).ellipse([x, y, x + w, y + h], fill=tuple(rng.integers(0, 256, 3)))
+    return image
+
+
+@dataclass
+class Planted:
+    """Records with features and hashes."""
+
+    records: list[ImageRecord] = field(default_factory=list)
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+    hashes: dict[str, np.ndarray] = field(default_factory=dict)
+    keypoints: dict[str, Keypoints] = field(default_factory=dict)
+
+    def add(
+        self,
+        id_: str,
+        label: str = "car",
+        *,
+        source: str = "snapshots",
+        provenance_keys: Sequence[str] = (),
+        side: int = 100,
+        features: np.ndarray | None = None,
+        hashes: np.ndarray | None = None,
+    ) -> None:
+        """An image that has nothing in common with any other but for what is given."""
+        seed = len(self.records)
+        origin = Origin(source, f"{label}/{id_}.jpg", label)
+        self.records.append(ImageRecord(id_, label, f"{id_}.jpg", side, side, tuple(provenance_keys), (origin,)))
+        self.features[id_] = some_features(seed) if features is None else features
+        self.hashes[id_] = some_hashes(seed) if hashes is None else hashes
+
+    def inputs(self, decisions: Sequence[Decision] = ()) -> CurateInputs:
+        records = tuple(sorted(self.records, key=lambda record: record.id))
+        features, hashes = (np.stack([of[record.id] for record in records]) for of in (self.features, self.hashes))
+        return CurateInputs(Index(records), CLASSES, features, hashes, Decisions(tuple(decisions)))
+
+    def curate(self, settings: CurateSettings = SETTINGS, decisions: Sequence[Decision] = ()) -> Curated:
+        inputs = self.inputs(decisions)
+        ids = inputs.index.ids
+        return curate(inputs, settings, keypoints_of=lambda row: self.keypoints.get(ids[row], BLANK))
+
+    def summary(self, settings: CurateSettings = SETTINGS, decisions: Sequence[Decision] = ()) -> dict:
+        """What the metrics say, as of images without a similar one in another split and an idle Brain."""
+        curated = self.curate(settings, decisions)
+        return curate_summary(self.inputs(decisions), curated, settings, similarities=np.zeros(0), brain={})
+
+
+def strangers() -> Planted:
+    """Forty images of each class that have nothing in common."""
+    planted = Planted()
+    for number in range(40):
+        for label in CLASSES:
+            planted.add(f"{label}{number:02}", label)
+    return planted
+
+
+def by_id(curated: Curated) -> dict[str, Sample]:
+    samples = curated.samples
+    columns = (samples.ids, samples.labels, samples.sources, samples.groups, samples.splits, samples.exclusion_reasons)
+    return {row[0]: Sample(*map(str, row)) for row in zip(*columns, strict=True)}
