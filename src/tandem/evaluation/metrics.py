@@ -59,6 +59,7 @@ class Metric:
     weighted: Callable[[Predictions, np.ndarray], np.ndarray]
 
     def __call__(self, predictions: Predictions) -> float:
+        """The plain metric."""
         if not len(predictions):
             return float("nan")
         return float(self.weighted(predictions, np.ones(len(predictions))))

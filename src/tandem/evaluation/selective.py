@@ -11,7 +11,7 @@ from tandem.evaluation.metrics import Predictions
 class RiskCoverage:
     """What happens if only predictions of at least `threshold` are kept.
 
-    coverage: the fraction that is kept. selective_risk: the fraction of those that is wrong; None where nothing is kept.
+    coverage: the fraction kept. selective_risk: the fraction of the kept that is wrong; None where nothing is kept.
     """
 
     threshold: float

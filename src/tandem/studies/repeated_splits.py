@@ -70,7 +70,8 @@ def repeated_splits(
     if len(by_seed) < num_splits:
         raise LeakageError(
             f"of {num_tries} split seeds from {first_seed} on only {len(by_seed)} put an image of every class in every "
-            f"split, and evaluate.num_splits asks for {num_splits}; add images of the rarest class, or take fewer splits"
+            f"split, and evaluate.num_splits asks for {num_splits}; "
+            "add images of the rarest class, or take fewer splits"
         )
     return by_seed
 

@@ -1,4 +1,4 @@
-"""What all trainings on features share: when they are over, which epoch they keep, the lr of the next, class weights."""
+"""What all trainings on features share: when they end, which epoch they keep, the lr of the next, class weights."""
 
 import math
 from collections.abc import Sequence

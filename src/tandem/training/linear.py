@@ -48,6 +48,6 @@ def load_linear(path: Path) -> Linear:
 
 
 def mean_and_std(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and standard deviation (D,) of features (n, D), in float64; 1 for a constant column, which scales nothing."""
+    """Mean and standard deviation (D,) of features (n, D), in float64; 1 for a constant column."""
     mean, std = features.mean(axis=0, dtype=np.float64), features.std(axis=0, dtype=np.float64)
     return mean, np.where(std > 1e-6, std, 1.0)

@@ -63,7 +63,10 @@ class Head(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A head as it was fitted. curve: one line an epoch; empty without epochs. choices: what validation or folds chose."""
+    """A head as it was fitted.
+
+    curve: one line an epoch; empty without epochs. choices: what validation or folds chose.
+    """
 
     head: Head
     curve: tuple[Epoch, ...] = ()
