@@ -128,8 +128,8 @@ def _blocks(groups: np.ndarray, *, num_resamples: int, seed: int) -> Iterator[np
 
 def _group_counts(rng: np.random.Generator, num_groups: int, *, num_resamples: int) -> np.ndarray:
     """(num_resamples, num_groups) multinomial counts; for thousands of groups 3 times as fast as rng.multinomial."""
-    picked = rng.integers(num_groups, size=(num_resamples, num_groups))
-    cells = picked + np.arange(num_resamples)[:, None] * num_groups
+    first_cells = np.arange(num_resamples)[:, None] * num_groups
+    cells = rng.integers(num_groups, size=(num_resamples, num_groups)) + first_cells
     return np.bincount(cells.ravel(), minlength=num_resamples * num_groups).reshape(num_resamples, num_groups)
 
 

@@ -131,7 +131,8 @@ def class_scores(predictions: Predictions, weights: np.ndarray) -> ClassScores:
     """The scores of each class under weights (n,) or (R, n)."""
     classes = np.eye(predictions.probs.shape[1])
     actual, predicted = classes[predictions.targets], classes[predictions.predicted]
-    right, support, num_predicted = (weights @ rows for rows in (actual * predicted, actual, predicted))
+    sums = weights @ np.concatenate([actual * predicted, actual, predicted], axis=1)
+    right, support, num_predicted = np.split(sums, 3, axis=-1)
     return ClassScores(
         precision=_ratio(right, num_predicted),
         recall=_ratio(right, support),
@@ -152,7 +153,9 @@ def confidence_bins(predictions: Predictions, num_bins: int = NUM_BINS) -> np.nd
 
 
 def _mean(values: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    return (weights * values).sum(axis=-1) / weights.sum(axis=-1)
+    """Under one row of weights the same bytes on any number of cores; of many, a product is ten times as fast."""
+    total = (weights * values).sum() if weights.ndim == 1 else weights @ values
+    return total / weights.sum(axis=-1)
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
