@@ -90,8 +90,7 @@ def test_heads_of_several_kinds_are_trained_in_one_call_as_each_alone() -> None:
     features, samples = blobs()
     kinds = ["mlp", "linear", "logistic", "linear"]
     tasks = [
-        head_task(features, samples, replace(SETTINGS, head=head, seed=seed), head)
-        for seed, head in enumerate(kinds)
+        head_task(features, samples, replace(SETTINGS, head=head, seed=seed), head) for seed, head in enumerate(kinds)
     ]
     together, alone = train_all(tasks), [train_head(task) for task in tasks]
     assert [each.logits.tobytes() for each in together] == [each.logits.tobytes() for each in alone]
