@@ -10,37 +10,34 @@ from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.samples import load_samples
-from tandem.training.ensembles import (
-    combine_all,
-    ensemble_summary,
-    load_inputs,
-    save_ensembles,
-    select_ensemble,
-)
+from tandem.training.ensembles import combine_all, load_inputs, save_ensembles
 from tandem.training.loggers import open_logger
+from tandem.training.selection import ensemble_summary, select_ensemble
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
 def main() -> None:
     params = read_params()
-    train = section(params, "train", TrainSettings)
     settings = section(params, "ensemble", EnsembleSettings)
+    runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(Path("data/curate"))
-    inputs = load_inputs(
-        params["backbones"],
-        samples,
-        features_dir=Path("data/finetune"),
-        train_dir=Path("data/train"),
-        library_path=Path("data/study/library.npz"),
-    )
 
-    logger_name = section(params, "runtime", RuntimeSettings).logger
-    with open_logger(logger_name, Path(".tandem/log/ensemble")) as logger:
-        ensembles = combine_all(inputs, samples, train, settings, logger=logger)
-    selected = select_ensemble(settings.kind, ensembles, samples)
+    with open_logger(runtime.logger, Path(".tandem/log/ensemble")) as logger:
+        inputs = load_inputs(
+            params["backbones"],
+            samples,
+            section(params, "train", TrainSettings),
+            settings,
+            features_dir=Path("data/finetune"),
+            train_dir=Path("data/train"),
+            library_path=Path("data/study/library.npz"),
+            logger=logger,
+        )
+        ensembles = combine_all(inputs)
+    selected = select_ensemble(settings.kind, ensembles, samples.val)
 
     save_ensembles(ensembles, samples, Path("data/ensemble"), selected=selected)
-    summary = ensemble_summary(ensembles, samples, selected=selected)
+    summary = ensemble_summary(ensembles, samples.val, selected=selected)
     write_json(Path("metrics/ensemble.json"), summary)
 
 

@@ -7,13 +7,14 @@ metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of al
 from pathlib import Path
 
 from tandem.evaluation.report import (
+    confusion_table,
     model_folders,
-    predictions,
     reliability_table,
     report,
     risk_coverage_table,
     training_curves,
 )
+from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline import run
@@ -36,16 +37,16 @@ def main() -> None:
         samples,
         selected=selected,
         singles=list(params["backbones"]),
-        split="test",
         min_sides=load_index(Path("data/merge/index.csv")).min_sides,
         settings=section(params, "evaluate", EvaluateSettings),
     )
+    test, names = samples.test, samples.class_names
+    predictions = predictions_on(test, logits[selected])
 
-    own = logits[selected]
     write_json(Path("metrics/evaluate.json"), scores)
-    write_csv(Path("metrics/confusion.csv"), predictions(own, samples, split="test"))
-    write_csv(Path("metrics/reliability.csv"), reliability_table(own, samples, split="test"))
-    write_csv(Path("metrics/risk_coverage.csv"), risk_coverage_table(own, samples, split="test"))
+    write_csv(Path("metrics/confusion.csv"), confusion_table(predictions, test.ids, names))
+    write_csv(Path("metrics/reliability.csv"), reliability_table(predictions))
+    write_csv(Path("metrics/risk_coverage.csv"), risk_coverage_table(predictions))
     write_csv(Path("metrics/curves.csv"), training_curves(folders))
 
 

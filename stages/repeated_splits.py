@@ -1,4 +1,4 @@
-"""The models again on other splits of the same groups: how much the scores of one split say.
+"""The models trained again on other splits of the same groups: how much the scores of one split say.
 
 Reads data/extract, data/curate; writes metrics/repeated_splits.csv and metrics/repeated_splits.json. Of the frozen
 backbones alone: a fine-tuned one has seen the labels of images that are test images of another split.
@@ -11,11 +11,7 @@ from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_json
 from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
-from tandem.studies.repeated_splits import (
-    repeat_splits,
-    repeated_splits_summary,
-    save_scores,
-)
+from tandem.studies.repeated_splits import repeat_splits, repeated_splits_summary, save_scores
 from tandem.tables.features import load_features_of
 from tandem.tables.samples import load_samples
 from tandem.training.settings import EnsembleSettings, TrainSettings

@@ -1,4 +1,4 @@
-"""Every model at every pair of learning rate and batch size, over several seeds, scored on validation.
+"""A grid search: every model at every learning rate and batch size, over several seeds, scored on validation.
 
 Reads data/finetune, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
 """
@@ -22,7 +22,7 @@ def main() -> None:
     samples = load_samples(Path("data/curate"))
     features = load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids)
 
-    found = study(
+    result = study(
         features,
         samples,
         grid=section(params, "study", StudySettings),
@@ -32,13 +32,13 @@ def main() -> None:
     )
 
     save_model_library(
-        found.library,
+        result.library,
         ids=samples.ids,
         class_names=samples.class_names,
         path=Path("data/study/library.npz"),
     )
-    save_runs(found.runs, Path("metrics/study.csv"))
-    write_json(Path("metrics/study.json"), study_summary(found.runs))
+    save_runs(result.runs, Path("metrics/study.csv"))
+    write_json(Path("metrics/study.json"), study_summary(result.runs))
 
 
 if __name__ == "__main__":

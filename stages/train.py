@@ -1,4 +1,4 @@
-"""A head on one backbone's features, chosen and calibrated on validation, and out-of-fold logits for train.
+"""A head on one backbone's features, chosen and calibrated on validation, and out-of-fold logits of train.
 
 Reads data/finetune/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
 Seconds for a thousand images.
@@ -13,15 +13,11 @@ from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples
-from tandem.training.heads import (
-    HeadTask,
-    as_float32,
-    head_summary,
-    save_head,
-    train_with_folds,
-)
+from tandem.training.heads import head_summary, save_head
 from tandem.training.loggers import open_logger
+from tandem.training.out_of_fold import train_with_folds
 from tandem.training.settings import TrainSettings
+from tandem.training.task import head_task
 
 
 def main(name: str) -> None:
@@ -29,10 +25,10 @@ def main(name: str) -> None:
     settings = section(params, "train", TrainSettings)
     runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(Path("data/curate"))
-    features = as_float32(load_features(Path("data/finetune") / name, ids=samples.ids).tta_views)
+    features = load_features(Path("data/finetune") / name, ids=samples.ids)
 
     with open_logger(runtime.logger, Path(".tandem/log/train")) as logger:
-        task = HeadTask(features, samples, settings, name, logger(name))
+        task = head_task(features.tta_views, samples, settings, name, logger(name))
         trained, out_of_fold = train_with_folds(task)
 
     save_head(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)

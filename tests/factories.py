@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from tandem.curation.settings import (
     CandidateSettings,
     CurateSettings,
@@ -24,7 +26,7 @@ from tandem.sources.settings import (
     Source,
 )
 from tandem.studies.settings import StudySettings
-from tandem.tables.samples import Sample, Samples
+from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 CLASSES = ("car", "motorcycle", "truck")
@@ -139,7 +141,7 @@ def label_settings(
     ignore: Sequence[str] = (),
     by_source: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> LabelSettings:
-    """classes: class -> aliases. by_source: source -> {"classes": class -> aliases, "ignore": labels}, both optional."""
+    """classes: class -> aliases. by_source: source -> {"classes": class -> aliases, "ignore": labels}, optional."""
     return LabelSettings(
         classes={name: tuple(aliases) for name, aliases in classes.items()},
         ignore=tuple(ignore),
@@ -177,3 +179,18 @@ def samples_of(
     return Samples.of(
         class_names, [Sample(id_, class_names[target], "drawn", group, split) for id_, target, split, group in rows]
     )
+
+
+def split_samples(targets: np.ndarray) -> Samples:
+    """Samples of these targets (N,), of ten images six in train, two in val, two in test."""
+    splits = [SPLITS[(0, 0, 0, 0, 0, 0, 1, 1, 2, 2)[row % 10]] for row in range(len(targets))]
+    return samples_of(targets.tolist(), splits)
+
+
+def blobs(num_images: int = 300, *, spread: float = 3.0, dim: int = 6) -> tuple[np.ndarray, Samples]:
+    """(N, D) float32 features of three overlapping classes, and their samples; see split_samples."""
+    rng = np.random.default_rng(0)
+    targets = np.arange(num_images) % 3
+    features = rng.uniform(-4, 4, size=(3, dim))[targets] + spread * rng.normal(size=(num_images, dim))
+    order = rng.permutation(num_images)
+    return features[order].astype(np.float32), split_samples(targets[order])

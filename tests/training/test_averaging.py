@@ -8,86 +8,91 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize
 
-from tandem.evaluation import metrics
+from tandem.evaluation.metrics import log_loss, predict, softmax
 from tandem.training import averaging
 
 
-def drawn(seed: int, *, num_models: int = 4, num_rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
+def planted(seed: int, *, num_models: int = 4, num_rows: int = 60) -> tuple[np.ndarray, np.ndarray]:
     """Logits (M, n, 3) of models of different worth, and targets."""
     rng = np.random.default_rng(seed)
-    target = rng.integers(3, size=num_rows)
+    targets = rng.integers(3, size=num_rows)
     worth = rng.uniform(0, 2, size=(num_models, 1, 1))
-    return rng.normal(size=(num_models, num_rows, 3)) + worth * np.eye(3)[target], target
+    return rng.normal(size=(num_models, num_rows, 3)) + worth * np.eye(3)[targets], targets
 
 
-def loss(weights: np.ndarray, own: np.ndarray) -> float:
-    return float(-np.log(weights @ own).mean())
+def loss(weights: np.ndarray, target_probs: np.ndarray) -> float:
+    return float(-np.log(weights @ target_probs).mean())
 
 
-def test_the_pool_is_the_log_of_the_weighted_mean_of_probs() -> None:
-    logits, target = drawn(0)
+def test_the_average_is_the_log_of_the_weighted_mean_of_probs() -> None:
+    logits, targets = planted(0)
     weights = np.array([0.1, 0.0, 0.6, 0.3])
     found = averaging.average_probs(logits, weights)
-    expected = sum(weight * metrics.softmax(part) for weight, part in zip(weights, logits, strict=True))
+    expected = sum(weight * softmax(part) for weight, part in zip(weights, logits, strict=True))
     assert np.exp(found) == pytest.approx(expected, abs=1e-6)
     assert found.dtype == np.float32
-    own = averaging.own_probs(logits, target)
-    assert metrics.log_loss(target=target, probs=metrics.softmax(found)) == pytest.approx(loss(weights, own), abs=1e-6)
+    target_probs = averaging.probs_of_targets(logits, targets)
+    assert log_loss(predict(found, targets)) == pytest.approx(loss(weights, target_probs), abs=1e-6)
 
 
-def test_the_pool_of_probs_of_0_is_finite() -> None:
+def test_the_average_of_probs_of_0_is_finite() -> None:
     found = averaging.average_probs(np.array([[[0, -3e38]]] * 2), averaging.uniform_weights(2))
     assert np.isfinite(found).all()
 
 
 @settings(max_examples=25)
 @given(st.integers(0, 2**32), st.integers(1, 5))
-def test_the_likeliest_weights_are_those_of_a_constrained_minimiser(seed: int, num_models: int) -> None:
-    own = averaging.own_probs(*drawn(seed, num_models=num_models))
-    weights = averaging.max_likelihood_weights(own)
+def test_max_likelihood_weights_are_those_of_a_constrained_minimiser(seed: int, num_models: int) -> None:
+    target_probs = averaging.probs_of_targets(*planted(seed, num_models=num_models))
+    weights = averaging.max_likelihood_weights(target_probs)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
     reference = minimize(
         loss,
         averaging.uniform_weights(num_models),
-        args=(own,),
+        args=(target_probs,),
         method="SLSQP",
         bounds=[(0, 1)] * num_models,
         constraints={"type": "eq", "fun": lambda w: w.sum() - 1},
         options={"ftol": 1e-12, "maxiter": 500},
     )
-    assert loss(weights, own) <= reference.fun + 1e-5
+    assert loss(weights, target_probs) <= reference.fun + 1e-5
 
 
 def test_a_bag_is_never_worse_than_its_best_model_and_nearly_as_good_as_the_best_small_mixture() -> None:
-    own = averaging.own_probs(*drawn(3))
-    chosen = averaging._select(own)
-    found = loss(np.bincount(chosen, minlength=4) / len(chosen), own)
-    assert found <= min(loss(weights, own) for weights in np.eye(4))
+    target_probs = averaging.probs_of_targets(*planted(3))
+    selected = averaging._select_greedily(target_probs)
+    found = loss(np.bincount(selected, minlength=4) / len(selected), target_probs)
+    assert found <= min(loss(weights, target_probs) for weights in np.eye(4))
     mixtures = (np.bincount(models, minlength=4) / 6 for models in combinations_with_replacement(range(4), 6))
-    assert found <= min(loss(weights, own) for weights in mixtures) + 0.002
+    assert found <= min(loss(weights, target_probs) for weights in mixtures) + 0.002
 
 
-def test_greedy_weights_are_the_share_of_each_model_over_the_bags() -> None:
-    own = averaging.own_probs(*drawn(4, num_models=8))
-    weights = averaging.greedy_weights(own, seed=0)
+def test_greedy_weights_are_the_mean_over_the_bags_and_the_seed_decides_them() -> None:
+    target_probs = averaging.probs_of_targets(*planted(4, num_models=8))
+    weights = averaging.greedy_weights(target_probs, seed=0)
     assert weights.min() >= 0
     assert weights.sum() == pytest.approx(1)
-    assert (weights == averaging.greedy_weights(own, seed=0)).all()
-    assert (weights != averaging.greedy_weights(own, seed=1)).any()
-    assert loss(weights, own) < loss(averaging.uniform_weights(8), own)
+    assert (weights == averaging.greedy_weights(target_probs, seed=0)).all()
+    assert (weights != averaging.greedy_weights(target_probs, seed=1)).any()
+    assert loss(weights, target_probs) < loss(averaging.uniform_weights(8), target_probs)
 
 
-def test_a_model_that_is_told_twice_shares_its_weight() -> None:
-    own = averaging.own_probs(*drawn(5, num_models=2))
-    once, twice = averaging.max_likelihood_weights(own), averaging.max_likelihood_weights(own[[0, 1, 1]])
+def test_a_model_that_is_there_twice_shares_its_weight() -> None:
+    target_probs = averaging.probs_of_targets(*planted(5, num_models=2))
+    once, twice = (
+        averaging.max_likelihood_weights(target_probs),
+        averaging.max_likelihood_weights(target_probs[[0, 1, 1]]),
+    )
     assert twice[0] == pytest.approx(once[0], abs=1e-4)
 
 
-@pytest.mark.parametrize("weigh", [averaging.max_likelihood_weights, lambda own: averaging.greedy_weights(own, seed=0)])
-def test_without_rows_all_models_weigh_the_same_and_a_single_one_weighs_1(weigh) -> None:
-    assert weigh(np.zeros((3, 0))).tolist() == [1 / 3] * 3
-    assert weigh(np.array([[0.5, 0.0]])).tolist() == [1]
+@pytest.mark.parametrize(
+    "weights_of", [averaging.max_likelihood_weights, lambda probs: averaging.greedy_weights(probs, seed=0)]
+)
+def test_without_images_all_models_weigh_the_same_and_a_single_one_weighs_1(weights_of) -> None:
+    assert weights_of(np.zeros((3, 0))).tolist() == [1 / 3] * 3
+    assert weights_of(np.array([[0.5, 0.0]])).tolist() == [1]
 
 
 def test_models_weigh_alike_but_those_that_are_clearly_worse() -> None:

@@ -1,9 +1,11 @@
 """Ensembles on planted features: two backbones that each see a part of what tells the classes apart."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,286 +13,303 @@ import sklearn.metrics
 import torch
 from scipy import special
 
-from tandem.evaluation import calibration
-from tandem.evaluation import scores as scoring
+from factories import CLASSES, ensemble_settings, samples_of, train_settings
+from tandem.evaluation.calibration import fit_temperature
+from tandem.evaluation.scores import predictions_on, score
 from tandem.files import read_json
-from tandem.tables.logits import load_logits
-from tandem.tables.samples import SPLITS, Sample, Samples
+from tandem.tables.features import write_features
+from tandem.tables.logits import Logits, load_logits, save_logits, save_model_library
+from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import stratified_group_folds
-from tandem.training import averaging
-from tandem.training import ensembles as ensembling
-from tandem.training import heads as training
-from tandem.training.ensembles import Ensemble, EnsembleInputs
-from tandem.training.heads import TrainSettings
-from tandem.training.linear import Linear
-
-CLASSES = ("car", "motorcycle", "truck")
-KINDS = ["mean", "weighted", "greedy", "stack", "logit", "feature"]
-SETTINGS = TrainSettings(
-    head="linear",
-    lr=0.001,
-    batch_size=32,
-    epochs=2,
-    patience=1000,
-    weight_decay=0.0,
-    dropout=0.5,
-    scheduler="none",
-    balance="none",
-    stratified_group_folds=3,
-    seed=0,
+from tandem.training.averaging import greedy_weights, uniform_weights
+from tandem.training.ensembles import (
+    KINDS,
+    Ensemble,
+    EnsembleInputs,
+    combine_all,
+    fit_feature,
+    fit_logit,
+    fit_mean,
+    fit_stack,
+    fit_weighted,
+    load_inputs,
+    save_ensembles,
+    weighted_mean,
 )
+from tandem.training.heads import train_head
+from tandem.training.linear import Linear
+from tandem.training.network_fit import NetworkHead
+from tandem.training.selection import ensemble_summary, select_ensemble
+from tandem.training.settings import EnsembleKind, TrainSettings
+from tandem.training.task import head_task
+
+AVERAGES = ("mean", "weighted", "greedy")
+SETTINGS = train_settings(lr=0.001, batch_size=32, epochs=2)
+Arrays = Mapping[str, np.ndarray]
 
 
-def planted(num_rows: int = 100, *, num_backbones: int = 2) -> tuple[dict[str, np.ndarray], Samples]:
+def planted(num_images: int = 100, *, num_backbones: int = 2) -> tuple[dict[str, np.ndarray], Samples]:
     """Backbone -> features in which the class is visible through noise."""
     rng = np.random.default_rng(0)
-    targets = np.arange(num_rows) % 3
-    splits = rng.permutation([SPLITS[row % 3] for row in range(num_rows)]).tolist()
-    samples = tuple(
-        Sample(f"{row:03}", CLASSES[target], "drawn", f"{row:03}", split)
-        for row, (target, split) in enumerate(zip(targets.tolist(), splits, strict=True))
-    )
+    targets = np.arange(num_images) % 3
+    splits = rng.permutation([SPLITS[row % 3] for row in range(num_images)]).tolist()
     features = {
-        f"backbone{number}": (rng.normal(size=(num_rows, 4 + number)) + np.eye(3, 4 + number)[targets]).astype(
-            np.float32
-        )
+        f"backbone{number}": (rng.normal(size=(num_images, 4 + number)) + np.eye(3, 4 + number)[targets])
         for number in range(num_backbones)
     }
-    return features, Samples.of(CLASSES, samples)
+    in_float32 = {name: of_backbone.astype(np.float32) for name, of_backbone in features.items()}
+    return in_float32, samples_of(targets.tolist(), splits)
 
 
-def members(features: dict[str, np.ndarray], samples: Samples) -> dict[str, np.ndarray]:
-    chosen = replace(SETTINGS, lr=0.05, dropout=0.0)
-    return {name: training.train_head(x, samples, settings=chosen, name=name).logits for name, x in features.items()}
+def inputs_of(
+    samples: Samples,
+    logits: Arrays,
+    *,
+    features: Arrays | None = None,
+    out_of_fold: Arrays | None = None,
+    library: Arrays | None = None,
+    train: TrainSettings = SETTINGS,
+    width: int = 8,
+) -> EnsembleInputs:
+    return EnsembleInputs(
+        samples=samples,
+        features=features or logits,
+        logits=logits,
+        out_of_fold=out_of_fold or logits,
+        library=library or {},
+        train=train,
+        ensemble=ensemble_settings(width=width),
+    )
 
 
-def combine(
-    features: dict[str, np.ndarray], samples: Samples, settings: TrainSettings = SETTINGS
-) -> dict[str, Ensemble]:
-    logits = members(features, samples)
+def base_logits(features: Arrays, samples: Samples) -> dict[str, np.ndarray]:
+    settings = replace(SETTINGS, lr=0.05)
+    tasks = {name: head_task(of_backbone, samples, settings, name) for name, of_backbone in features.items()}
+    return {name: train_head(task).logits for name, task in tasks.items()}
+
+
+def combined(features: Arrays, samples: Samples, train: TrainSettings = SETTINGS) -> dict[str, Ensemble]:
+    logits = base_logits(features, samples)
     library = {"weak": np.zeros_like(next(iter(logits.values())))}
-    combined = EnsembleInputs(features=features, logits=logits, out_of_fold=logits, library=library)
-    return ensembling.combine_all(combined, samples, settings=settings, width=64)
+    return combine_all(inputs_of(samples, logits, features=features, library=library, train=train, width=64))
 
 
 def state_bytes(ensemble: Ensemble) -> list[bytes]:
     assert ensemble.trained is not None
     head = ensemble.trained.head
-    values = head if isinstance(head, Linear) else [value.numpy() for value in head.state_dict().values()]
-    return [value.tobytes() for value in values]
+    if isinstance(head, Linear):
+        return [value.tobytes() for value in head]
+    assert isinstance(head, NetworkHead)
+    return [value.numpy().tobytes() for value in head.net.state_dict().values()]
 
 
-def test_the_mean_averages_probs() -> None:
-    features, samples = planted(num_backbones=3)
-    logits = members(features, samples)
-    found = ensembling.weighted_means(logits, samples)["mean"]
-    expected = np.mean([special.softmax(part.astype(np.float64), axis=1) for part in logits.values()], axis=0)
-    temperature = calibration.fit_temperature(np.log(expected)[samples.val.rows], target=samples.val.targets)
-    assert found.logits == pytest.approx(np.log(expected) / temperature, abs=1e-3)
-    assert found.weights == pytest.approx(dict.fromkeys(logits, 1 / 3))
+def accuracy_on_test(ensemble: Ensemble, samples: Samples) -> float:
+    return score(predictions_on(samples.test, ensemble.logits))["top1_accuracy"]
 
 
-def test_the_weighted_mean_trusts_the_member_that_knows() -> None:
-    _, samples = planted()
-    targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
-    rng = np.random.default_rng(0)
-    knows = (rng.normal(size=(100, 3)) + 3 * np.eye(3)[targets]).astype(np.float32)
-    guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
-    logits = {"knows": knows, "guesses": guesses}
-    found = ensembling.weighted_means(logits, samples)
-    both = ensembling.weighted_mean(logits, samples, lambda own: averaging.uniform_weights(len(own)))
-    assert found["weighted"].weights["knows"] > 0.9
-    assert found["weighted"].held_out.mean() < both.held_out.mean()
-    assert found["mean"].weights == {"knows": 1.0}  # the other one is clearly worse
+# --- the table of kinds
 
 
-def test_weights_that_only_suit_the_rows_that_they_were_fitted_to_are_not_taken_for_good() -> None:
-    # many members that guess: a selection of them fits any rows, but not those that are held out
-    _, samples = planted(60)
-    rng = np.random.default_rng(0)
-    guesses = {f"guess {number}": (2 * rng.normal(size=(60, 3))).astype(np.float32) for number in range(40)}
-    greedy = ensembling.weighted_mean(guesses, samples, partial(averaging.greedy_weights, seed=0))
-    own = scoring.score(greedy.logits, samples, split="val")["log_loss"]
-    assert own < np.log(3) - 0.2
-    assert greedy.held_out.mean() > own + 0.1
+def test_every_kind_that_params_may_name_is_in_the_table_in_that_order_and_says_what_it_is() -> None:
+    assert list(KINDS) == list(get_args(EnsembleKind))
+    assert all(fit.__doc__ and fit.__name__ == f"fit_{kind}" for kind, fit in KINDS.items())
 
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
 def test_any_number_of_backbones_gives_all_kinds(num_backbones: int) -> None:
     features, samples = planted(num_backbones=num_backbones)
-    found = combine(features, samples, replace(SETTINGS, epochs=1))
-    assert list(found) == KINDS
-    assert all(made.logits.shape == (100, 3) for made in found.values())
-    assert all(np.isfinite(made.logits).all() for made in found.values())
-    assert [kind for kind in KINDS if found[kind].trained is None] == ["mean", "weighted", "greedy"]
+    found = combined(features, samples, replace(SETTINGS, epochs=1))
+    assert list(found) == list(KINDS)
+    assert all(ensemble.logits.shape == (100, 3) for ensemble in found.values())
+    assert all(np.isfinite(ensemble.logits).all() for ensemble in found.values())
+    assert tuple(kind for kind in KINDS if found[kind].trained is None) == AVERAGES
     assert sum(found["greedy"].weights.values()) == pytest.approx(1)
 
 
-def test_the_networks_have_the_shapes_of_the_recipe() -> None:
-    features, samples = planted()
-    found = ensembling.seed_ensembles(
-        features, members(features, samples), samples, settings=replace(SETTINGS, epochs=1), width=1024
-    )
-    assert [part.shape for part in found["logit"].trained.head[2:]] == [(3, 6), (3,)]
-    assert [tuple(parameter.shape) for parameter in found["feature"].trained.head.parameters()] == [
-        *[(1024, 4), (1024,), (1024, 5), (1024,)],
-        *[(2048,), (2048,), (1024, 2048), (1024,)],
-        *[(1024,), (1024,), (512, 1024), (512,)],
-        *[(512,), (512,), (3, 512), (3,)],
-    ]
-    dropouts = [layer.p for layer in found["feature"].trained.head.modules() if isinstance(layer, torch.nn.Dropout)]
-    assert dropouts == [0.5, 0.5, 0.5]
+# --- averages
 
 
-def test_the_logit_ensemble_separates_what_its_members_separate_together() -> None:
-    # one member tells cars from the rest, the other one trucks from the rest
+def test_the_mean_averages_probs() -> None:
+    features, samples = planted(num_backbones=3)
+    logits = base_logits(features, samples)
+    found = fit_mean(inputs_of(samples, logits))
+    expected = np.log(np.mean([special.softmax(part.astype(np.float64), axis=1) for part in logits.values()], axis=0))
+    temperature = fit_temperature(expected[samples.val.rows], samples.val.targets)
+    assert found.logits == pytest.approx(expected / temperature, abs=1e-3)
+    assert found.weights == pytest.approx(dict.fromkeys(logits, 1 / 3))
+
+
+def test_the_weighted_mean_trusts_the_model_that_knows_and_the_mean_leaves_the_other_one_out() -> None:
     _, samples = planted()
-    labels = np.array([sample.label for sample in samples.samples])
-    noise = np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32)
-    logits = {
-        name: noise + 10 * np.outer(labels == name, np.eye(3)[CLASSES.index(name)]).astype(np.float32)
-        for name in ("car", "truck")
-    }
-    settings = replace(SETTINGS, lr=0.1, epochs=30)
-    together = EnsembleInputs(features={"any": noise}, logits=logits, out_of_fold=logits, library={})
-    found = ensembling.combine_all(together, samples, settings=settings, width=8)
-    test = samples.test.rows
-    for kind in ("logit", "stack"):
-        assert (found[kind].logits[test].argmax(1) == samples.test.targets).all()
-
-
-def test_stacking_is_not_deceived_by_a_member_that_has_learnt_its_train_rows_by_heart() -> None:
-    _, samples = planted(900)
-    targets = np.array([CLASSES.index(sample.label) for sample in samples.samples])
     rng = np.random.default_rng(0)
-    honest = (rng.normal(size=(900, 3)) + 2 * np.eye(3)[targets]).astype(np.float32)
-    guesses = 4 * rng.normal(size=(900, 3)).astype(np.float32)
-    by_heart = guesses.copy()
-    rows = samples.train.rows
-    by_heart[rows] += 20 * np.eye(3, dtype=np.float32)[targets[rows]]
-    together = EnsembleInputs(
-        features={"any": honest},
-        logits={"honest": honest, "by heart": by_heart},
-        out_of_fold={"honest": honest, "by heart": guesses},
-        library={},
-    )
-    found = ensembling.combine_all(together, samples, settings=replace(SETTINGS, lr=0.1, epochs=20), width=8)
-    scores = {kind: scoring.score(found[kind].logits, samples, split="test") for kind in ("stack", "logit")}
-    alone = scoring.score(honest, samples, split="test")
-    assert scores["stack"]["top1_accuracy"] >= alone["top1_accuracy"] - 0.03
-    assert scores["stack"]["log_loss"] < scores["logit"]["log_loss"] - 0.05
+    knows = (rng.normal(size=(100, 3)) + 3 * np.eye(3)[samples.targets]).astype(np.float32)
+    guesses = (3 * rng.normal(size=(100, 3))).astype(np.float32)
+    inputs = inputs_of(samples, {"knows": knows, "guesses": guesses})
+    weighted = fit_weighted(inputs)
+    both = weighted_mean(inputs.logits, samples.val, lambda target_probs: uniform_weights(len(target_probs)))
+    assert weighted.weights["knows"] > 0.9
+    assert weighted.held_out_losses.mean() < both.held_out_losses.mean()
+    assert fit_mean(inputs).weights == {"knows": 1.0}
 
 
-def test_the_feature_ensemble_learns() -> None:
-    features, samples = planted(300)
-    for x in features.values():
-        x[:, :3] *= 3
-    found = combine(features, samples, replace(SETTINGS, epochs=8))
-    test = samples.test.rows
-    assert (found["feature"].logits[test].argmax(1) == samples.test.targets).mean() > 0.6
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_a_kind_that_is_asked_for_is_taken(kind: str) -> None:
-    assert ensembling.select_ensemble(kind, {}, planted()[1]) == kind
+def test_weights_that_only_suit_the_images_that_they_were_fitted_to_do_not_look_good() -> None:
+    # many models that guess: a selection of them fits any images, but not those that are held out
+    _, samples = planted(60)
+    rng = np.random.default_rng(0)
+    guesses = {f"guess {number}": (2 * rng.normal(size=(60, 3))).astype(np.float32) for number in range(40)}
+    greedy = weighted_mean(guesses, samples.val, partial(greedy_weights, seed=0))
+    in_sample = score(predictions_on(samples.val, greedy.logits))["log_loss"]
+    assert in_sample < np.log(3) - 0.2
+    assert greedy.held_out_losses.mean() > in_sample + 0.1
 
 
 def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() -> None:
     _, samples = planted()
     rng = np.random.default_rng(2)
     models = {kind: rng.normal(size=(100, 3)).astype(np.float32) for kind in "abcdef"}
-    ensembles = {
-        kind: ensembling.weighted_mean({kind: x}, samples, lambda own: np.ones(1)) for kind, x in models.items()
-    }
+    ensembles = {kind: weighted_mean({kind: one}, samples.val, lambda _: np.ones(1)) for kind, one in models.items()}
     rows, targets = samples.val.rows, samples.val.targets
     fold_of = stratified_group_folds(targets, samples.val.groups, num_folds=5, seed=0)
     losses = {}
-    for kind, x in models.items():
-        parts = []
+    for kind, logits in models.items():
+        total = 0.0
         for fold in range(5):
-            held = fold_of == fold
-            temperature = calibration.fit_temperature(x[rows[~held]], target=targets[~held])
-            probs = special.softmax(x[rows[held]].astype(np.float64) / temperature, axis=1)
-            parts.append(sklearn.metrics.log_loss(targets[held], probs, labels=range(3)) * held.sum())
-        losses[kind] = sum(parts) / len(rows)
-    assert {kind: made.held_out.mean() for kind, made in ensembles.items()} == pytest.approx(losses, abs=1e-4)
-    found = ensembling.ensemble_summary(ensembles, samples, selected="b")
-    assert found["selected"] == "b"
-    assert found["weights"] == {kind: {kind: 1.0} for kind in models}
-    for kind, scores in found["val"].items():
-        assert scores["held_out_log_loss"] == pytest.approx(losses[kind], abs=1e-4)
+            is_held_out = fold_of == fold
+            temperature = fit_temperature(logits[rows[~is_held_out]], targets[~is_held_out])
+            probs = special.softmax(logits[rows[is_held_out]].astype(np.float64) / temperature, axis=1)
+            total += sklearn.metrics.log_loss(targets[is_held_out], probs, labels=range(3)) * is_held_out.sum()
+        losses[kind] = total / len(rows)
+    found = {kind: ensemble.held_out_losses.mean() for kind, ensemble in ensembles.items()}
+    assert found == pytest.approx(losses, abs=1e-4)
 
 
-def scoring_by(losses: np.ndarray) -> Ensemble:
-    return Ensemble(np.zeros((100, 3), dtype=np.float32), held_out=losses)
+# --- what is trained on the base models
 
 
-def test_of_several_best_ones_the_first_is_taken() -> None:
-    _, samples = planted()
-    same = scoring_by(np.full(len(samples.val.rows), 0.5))
-    assert ensembling.select_ensemble("best", {"mean": same, "logit": same}, samples) == "mean"
-
-
-@pytest.mark.parametrize(("times", "chosen"), [(1.9, "mean"), (2.1, "stack")])
-def test_a_simpler_kind_is_selected_unless_it_is_worse_by_more_than_two_standard_errors(
-    times: float, chosen: str
-) -> None:
-    _, samples = planted()
-    num = len(samples.val.rows)
-    better = np.random.default_rng(0).uniform(0.2, 0.8, num)
-    wobble = np.random.default_rng(1).normal(size=num)
-    wobble -= wobble.mean()
-    groups = np.array(samples.val.groups)
-    # the standard error of a mean of groups, said in another way: the spread of the groups' own sums
-    sums = np.array([wobble[groups == group].sum() for group in sorted(set(groups))])
-    worse = better + wobble + times * np.sqrt(len(sums)) * sums.std() / num
-    kinds = {"mean": scoring_by(worse), "stack": scoring_by(better)}
-    assert ensembling.select_ensemble("best", kinds, samples) == chosen
-
-
-def test_neither_weights_nor_the_choice_look_at_the_test_rows() -> None:
+def test_the_feature_ensemble_has_the_layers_of_the_seed_recipe_and_the_logit_ensemble_one() -> None:
     features, samples = planted()
-    first = combine(features, samples)
-    rows = samples.test.rows
-    others = {name: x.copy() for name, x in features.items()}
-    for x in others.values():
-        x[rows] = 1e3 * x[rows][::-1]
-    labels = {int(row): samples.samples[other].label for row, other in zip(rows, np.roll(rows, 1), strict=True)}
-    turned = Samples.of(
-        CLASSES,
-        tuple(replace(sample, label=labels.get(row, sample.label)) for row, sample in enumerate(samples.samples)),
+    logits, once = base_logits(features, samples), replace(SETTINGS, epochs=1)
+    inputs = inputs_of(samples, logits, features=features, train=once, width=1024)
+    assert [part.shape for part in fit_logit(inputs).trained.head[2:]] == [(3, 6), (3,)]
+    net = fit_feature(inputs).trained.head.net
+    assert [tuple(parameter.shape) for parameter in net.parameters()] == [
+        *[(1024, 4), (1024,), (1024, 5), (1024,)],
+        *[(2048,), (2048,), (1024, 2048), (1024,)],
+        *[(1024,), (1024,), (512, 1024), (512,)],
+        *[(512,), (512,), (3, 512), (3,)],
+    ]
+    assert [layer.p for layer in net.modules() if isinstance(layer, torch.nn.Dropout)] == [0.5, 0.5, 0.5]
+
+
+def test_linear_layers_on_logits_separate_what_the_base_models_separate_together() -> None:
+    # one model tells cars from the rest, the other one trucks from the rest
+    _, samples = planted()
+    noise = np.random.default_rng(1).normal(size=(100, 3)).astype(np.float32)
+    logits = {
+        name: noise + 10 * np.outer(samples.labels == name, np.eye(3)[CLASSES.index(name)]).astype(np.float32)
+        for name in ("car", "truck")
+    }
+    inputs = inputs_of(samples, logits, train=replace(SETTINGS, lr=0.1, epochs=30))
+    assert accuracy_on_test(fit_logit(inputs), samples) == 1
+    assert accuracy_on_test(fit_stack(inputs), samples) == 1
+
+
+def test_stacking_is_not_deceived_by_a_model_that_has_overfitted_its_train_images() -> None:
+    _, samples = planted(900)
+    rng = np.random.default_rng(0)
+    honest = (rng.normal(size=(900, 3)) + 2 * np.eye(3)[samples.targets]).astype(np.float32)
+    guesses = 4 * rng.normal(size=(900, 3)).astype(np.float32)
+    overfitted, train = guesses.copy(), samples.train
+    overfitted[train.rows] += 20 * np.eye(3, dtype=np.float32)[train.targets]
+    inputs = inputs_of(
+        samples,
+        {"honest": honest, "overfitted": overfitted},
+        out_of_fold={"honest": honest, "overfitted": guesses},
+        train=replace(SETTINGS, lr=0.1, epochs=20),
     )
+    stack, logit = (score(predictions_on(samples.test, fit(inputs).logits)) for fit in (fit_stack, fit_logit))
+    alone = score(predictions_on(samples.test, honest))
+    assert stack["top1_accuracy"] >= alone["top1_accuracy"] - 0.03
+    assert stack["log_loss"] < logit["log_loss"] - 0.05
+
+
+def test_the_feature_ensemble_learns() -> None:
+    features, samples = planted(300)
+    for of_backbone in features.values():
+        of_backbone[:, :3] *= 3
+    inputs = inputs_of(samples, {}, features=features, train=replace(SETTINGS, epochs=8), width=64)
+    assert accuracy_on_test(fit_feature(inputs), samples) > 0.6
+
+
+# --- as a whole
+
+
+def test_neither_weights_nor_the_selection_depend_on_the_test_images() -> None:
+    features, samples = planted()
+    first = combined(features, samples)
+    rows = samples.test.rows
+    others = {name: of_backbone.copy() for name, of_backbone in features.items()}
+    for of_backbone in others.values():
+        of_backbone[rows] = 1e3 * of_backbone[rows][::-1]
+    targets = samples.targets.copy()
+    targets[rows] = np.roll(targets[rows], 1)
+    turned = replace(samples, targets=targets)
     assert turned != samples
-    second = combine(others, turned)
+    second = combined(others, turned)
     assert first["weighted"].weights == second["weighted"].weights
     for kind in ("logit", "feature", "stack"):
         assert state_bytes(first[kind]) == state_bytes(second[kind])
-    assert ensembling.select_ensemble("best", first, samples) == ensembling.select_ensemble("best", second, turned)
-    assert ensembling.ensemble_summary(first, samples, selected="mean") == ensembling.ensemble_summary(
-        second, turned, selected="mean"
-    )
+    assert select_ensemble("best", first, samples.val) == select_ensemble("best", second, turned.val)
+    summaries = [
+        ensemble_summary(ensembles, split, selected="mean")
+        for ensembles, split in ((first, samples.val), (second, turned.val))
+    ]
+    assert summaries[0] == summaries[1]
 
 
 def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path: Path) -> None:
     features, samples = planted(num_backbones=1)
     digests = []
     for name in ("one", "two"):
-        made = combine(features, samples, replace(SETTINGS, epochs=1))
-        ensembling.save_ensembles(made, samples, tmp_path / name, selected="logit")
-        files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())
-        digests.append(
-            {
-                path.relative_to(tmp_path / name).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-                for path in files
-            }
-        )
+        ensembles = combined(features, samples, replace(SETTINGS, epochs=1))
+        save_ensembles(ensembles, samples, tmp_path / name, selected="logit")
+        files = {path.relative_to(tmp_path / name).as_posix(): path for path in (tmp_path / name).rglob("*.*")}
+        digests.append({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()})
     assert digests[0] == digests[1]
-    heads = {"feature": "head.pt", "logit": "head.npz"}
-    trained = {f"{kind}/{file}" for kind in heads for file in ("curves.csv", heads[kind], "logits.npz")}
-    means = {f"{kind}/{file}" for kind in ("mean", "weighted", "greedy") for file in ("logits.npz", "weights.json")}
-    assert digests[0].keys() == trained | means | {"stack/head.npz", "stack/logits.npz", "selected.json"}
-    assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": KINDS}
-    for kind, ensemble in made.items():
+    trained = {f"logit/{file}" for file in ("curves.csv", "head.npz", "logits.npz")}
+    trained |= {f"feature/{file}" for file in ("curves.csv", "head.pt", "logits.npz")}
+    averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "weights.json")}
+    assert digests[0].keys() == trained | averages | {"stack/head.npz", "stack/logits.npz", "selected.json"}
+    assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": list(KINDS)}
+    assert read_json(tmp_path / "one" / "mean" / "weights.json") == {"backbone0": 1.0}
+    for kind, ensemble in ensembles.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")
-        assert saved.ids == tuple(samples.ids)
+        assert saved.ids == samples.ids
         assert saved.values.tobytes() == ensemble.logits.tobytes()
+
+
+def test_what_the_stages_before_wrote_is_loaded(tmp_path: Path) -> None:
+    features, samples = planted()
+    ids, names = samples.ids, samples.class_names
+    rng = np.random.default_rng(0)
+    arrays = {stem: rng.normal(size=(100, 3)).astype(np.float32) for stem in ("logits", "out_of_fold")}
+    for name, of_backbone in features.items():
+        folder = tmp_path / "finetune" / name
+        write_features(folder, ids=ids, dim=of_backbone.shape[1], batches=[of_backbone[:, None]], meta={})
+        for stem, values in arrays.items():
+            save_logits(Logits(ids, names, values), tmp_path / "train" / name / f"{stem}.npz")
+    save_model_library({"weak": arrays["logits"]}, ids=ids, class_names=names, path=tmp_path / "library.npz")
+    found = load_inputs(
+        list(features),
+        samples,
+        SETTINGS,
+        ensemble_settings(),
+        features_dir=tmp_path / "finetune",
+        train_dir=tmp_path / "train",
+        library_path=tmp_path / "library.npz",
+    )
+    for name, of_backbone in features.items():
+        assert found.features[name].reshape(100, -1).tobytes() == of_backbone.tobytes()
+        assert found.logits[name].tobytes() == arrays["logits"].tobytes()
+        assert found.out_of_fold[name].tobytes() == arrays["out_of_fold"].tobytes()
+    assert list(found.library) == ["weak"]

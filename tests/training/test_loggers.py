@@ -10,35 +10,22 @@ from pathlib import Path
 from threading import Thread
 from typing import Literal
 
-import numpy as np
 import pytest
-from sklearn.datasets import make_blobs
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from factories import blobs, ensemble_settings, train_settings
 from scratch_project import Clone
 from tandem.errors import ParamsError
 from tandem.files import read_csv
 from tandem.pipeline import schema
 from tandem.pipeline.params import read_params
-from tandem.tables.samples import SPLITS, Sample, Samples
-from tandem.training import ensembles, heads, loggers
-from tandem.training.heads import Trained, TrainSettings
-from tandem.training.loggers import Epoch, EpochLogger, open_logger
+from tandem.training.ensembles import EnsembleInputs, combine_all
+from tandem.training.heads import Trained, save_head, train_head
+from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch, open_logger
+from tandem.training.task import head_task
 
 ROOT = Path(__file__).parents[2]
-SETTINGS = TrainSettings(
-    head="linear",
-    lr=0.01,
-    batch_size=16,
-    epochs=4,
-    patience=1000,
-    weight_decay=0.0,
-    dropout=0.5,
-    scheduler="cosine",
-    balance="sampler",
-    folds=3,
-    seed=0,
-)
+SETTINGS = train_settings(batch_size=16, epochs=4, dropout=0.5, scheduler="cosine", balance="sampler")
 CURVES = ("lr", "train_loss", "train_top1_accuracy", "val_loss", "val_top1_accuracy")
 Kind = Literal["tensorboard", "dvclive"]
 each_kind = pytest.mark.parametrize("kind", ["tensorboard", "dvclive"])
@@ -46,20 +33,13 @@ each_kind = pytest.mark.parametrize("kind", ["tensorboard", "dvclive"])
 
 @pytest.fixture(autouse=True)
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DVCLive looks at the repository of the current folder; the variable is one that it is told not to send by."""
+    """DVCLive looks at the repository of the current folder; the variable is the one that keeps it from sending."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DVC_STUDIO_OFFLINE", "false")
 
 
-def blobs() -> tuple[np.ndarray, Samples]:
-    x, targets = make_blobs(120, 5, centers=3, cluster_std=3, center_box=(-4, 4), random_state=0)
-    rows = (Sample(f"{n:03}", "abc"[t], "drawn", f"{n:03}", SPLITS[n % 3]) for n, t in enumerate(targets.tolist()))
-    return x.astype(np.float32), Samples.of(tuple("abc"), tuple(rows))
-
-
-def train(on_epoch: EpochLogger = loggers.ignore_epoch, *, seed: int = 0) -> Trained:
-    settings = TrainSettings(**{**vars(SETTINGS), "seed": seed})
-    return heads.train_head(*blobs(), settings=settings, name="blobs", on_epoch=on_epoch)
+def train(on_epoch: EpochLogger = ignore_epoch) -> Trained:
+    return train_head(head_task(*blobs(120), SETTINGS, "blobs", on_epoch))
 
 
 def read_back(kind: Kind, folder: Path) -> dict[str, list[tuple[int, float]]]:
@@ -78,11 +58,11 @@ def read_back(kind: Kind, folder: Path) -> dict[str, list[tuple[int, float]]]:
 
 @each_kind
 def test_what_is_logged_is_the_curve_and_what_is_trained_is_the_same_to_the_byte(kind: Kind, tmp_path: Path) -> None:
-    samples = blobs()[1]
-    with open_logger(kind, tmp_path / "log") as track:
-        heads.save_head(train(track("blobs")), samples, tmp_path / "logged")
-    with open_logger("none", tmp_path / "none") as track:
-        heads.save_head(train(track("blobs")), samples, tmp_path / "plain")
+    samples = blobs(120)[1]
+    with open_logger(kind, tmp_path / "log") as logger:
+        save_head(train(logger("blobs")), samples, tmp_path / "logged")
+    with open_logger("none", tmp_path / "none") as logger:
+        save_head(train(logger("blobs")), samples, tmp_path / "plain")
     files = [path.name for path in sorted((tmp_path / "plain").iterdir())]
     assert files == ["curves.csv", "head.npz", "logits.npz"]
     for name in files:
@@ -98,8 +78,8 @@ def test_what_is_logged_is_the_curve_and_what_is_trained_is_the_same_to_the_byte
 @each_kind
 def test_each_epoch_can_be_read_while_the_training_goes_on(kind: Kind, tmp_path: Path) -> None:
     seen = []
-    with open_logger(kind, tmp_path) as track:
-        write = track("blobs")
+    with open_logger(kind, tmp_path) as logger:
+        write = logger("blobs")
 
         def look(epoch: Epoch) -> None:
             write(epoch)
@@ -113,28 +93,30 @@ def test_each_epoch_can_be_read_while_the_training_goes_on(kind: Kind, tmp_path:
 def test_a_training_replaces_its_own_log_and_no_other(kind: Kind, tmp_path: Path) -> None:
     first = Epoch(1, 0.1, 1.0, 0.5, 2.0, 0.25)
     for names in (("a", "b"), ("b",)):
-        with open_logger(kind, tmp_path) as track:
+        with open_logger(kind, tmp_path) as logger:
             for name in names:
-                track(name)(first)
-    with open_logger(kind, tmp_path) as track:
-        track("c")  # of a head that is not trained by epochs
+                logger(name)(first)
+    with open_logger(kind, tmp_path) as logger:
+        logger("c")  # of a head that is not trained by epochs
     assert {path.name for path in tmp_path.iterdir()} == {"a", "b"}
     assert [read_back(kind, tmp_path / name)["val_loss"] for name in "ab"] == [[(1, 2.0)]] * 2
 
 
-def test_dvclive_tells_the_last_epoch_in_its_summary(tmp_path: Path) -> None:
-    with open_logger("dvclive", tmp_path) as track:
-        trained = train(track("blobs"))
+def test_dvclive_has_the_last_epoch_in_its_summary(tmp_path: Path) -> None:
+    with open_logger("dvclive", tmp_path) as logger:
+        trained = train(logger("blobs"))
     summary = json.loads((tmp_path / "blobs" / "metrics.json").read_text(encoding="utf-8"))
     assert summary == {**{name: getattr(trained.curve[-1], name) for name in CURVES}, "step": 4}
 
 
 def test_the_two_networks_among_the_ensembles_have_a_log_each(tmp_path: Path) -> None:
-    x, samples = blobs()
+    features, samples = blobs(120)
     logits = {"blobs": train().logits}
-    members = ensembles.EnsembleInputs(features={"blobs": x}, logits=logits, out_of_fold=logits, library={})
-    with open_logger("tensorboard", tmp_path) as track:
-        made = ensembles.combine_all(members, samples, settings=SETTINGS, width=8, track=track)
+    with open_logger("tensorboard", tmp_path) as logger:
+        inputs = EnsembleInputs(
+            samples, {"blobs": features}, logits, logits, {}, SETTINGS, ensemble_settings(width=8), logger
+        )
+        made = combine_all(inputs)
     assert {path.name for path in tmp_path.iterdir()} == {"logit", "feature"}
     for kind in ("logit", "feature"):
         trained = made[kind].trained
@@ -143,14 +125,14 @@ def test_the_two_networks_among_the_ensembles_have_a_log_each(tmp_path: Path) ->
         assert losses == pytest.approx([epoch.val_loss for epoch in trained.curve], abs=1e-6)
 
 
-@pytest.mark.parametrize("log", ["none", "tensorboard", "dvclive"])
-def test_neither_package_is_imported_without_a_log_or_before_the_first_epoch(log: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["none", "tensorboard", "dvclive"])
+def test_neither_package_is_imported_without_a_log_or_before_the_first_epoch(kind: str, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tandem.training.loggers import Epoch, tracked\n"
+        "import sys; from pathlib import Path; from tandem.training.loggers import Epoch, open_logger\n"
         "import tandem.pipeline.schema, tandem.finetune.finetune\n"
-        f"with tracked({log!r}, Path('log')) as track:\n"
-        "    write = track('name')\n"
-        f"    if {log!r} == 'none': write(Epoch(1, 0.1, 1.0, 0.5, 2.0, 0.25))\n"
+        f"with open_logger({kind!r}, Path('log')) as logger:\n"
+        "    write = logger('name')\n"
+        f"    if {kind!r} == 'none': write(Epoch(1, 0.1, 1.0, 0.5, 2.0, 0.25))\n"
         "print({'torch', 'tensorboard', 'dvclive'} & set(sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "set()\n"
@@ -160,13 +142,15 @@ def test_neither_package_is_imported_without_a_log_or_before_the_first_epoch(log
 @each_kind
 def test_a_missing_package_is_named_before_any_work(kind: Kind, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, kind, None)  # Python's own word for: it cannot be imported
-    told = rf"runtime\.log is '{kind}', and the package {kind} is not installed; install it \(pip install {kind}\), or"
-    with pytest.raises(ParamsError, match=f"^{told}"), open_logger(kind, Path("log")):
+    message = (
+        rf"runtime\.logger is '{kind}', and the package {kind} is not installed; install it \(pip install {kind}\), or"
+    )
+    with pytest.raises(ParamsError, match=f"^{message}"), open_logger(kind, Path("log")):
         pass
     params = read_params(ROOT / "params.yaml")
     schema.check_params(params)
-    params["runtime"]["log"] = kind
-    with pytest.raises(ParamsError, match=f"1 mistake.*\n  {told}"):
+    params["runtime"]["logger"] = kind
+    with pytest.raises(ParamsError, match=f"1 mistake.*\n  {message}"):
         schema.check_params(params)
 
 
@@ -175,7 +159,7 @@ def test_a_missing_package_is_named_before_any_work(kind: Kind, monkeypatch: pyt
 
 @pytest.fixture
 def studio(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """A stand-in for DVC Studio, to which a token and an address are configured; the requests that reach it."""
+    """A mock server for DVC Studio, to which a token and an address are configured; the requests that reach it."""
     requests: list[str] = []
 
     class Answer(BaseHTTPRequestHandler):
@@ -221,8 +205,8 @@ def test_dvclive_sends_nothing_and_leaves_the_repository_as_it_is(
     if within == "an experiment":
         monkeypatch.setenv("DVC_EXP_BASELINE_REV", before[0].split()[0])
         monkeypatch.setenv("DVC_EXP_NAME", "planted")
-    with open_logger("dvclive", Path(".tandem/log")) as track:
-        train(track("blobs"))
+    with open_logger("dvclive", Path(".tandem/log")) as logger:
+        train(logger("blobs"))
     assert len(read_back("dvclive", Path(".tandem/log/blobs"))["lr"]) == 4
     assert state() == before
     assert before[1] == ""

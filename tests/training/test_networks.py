@@ -16,27 +16,27 @@ def some_rows(num_rows: int, dim: int, seed: int = 0) -> torch.Tensor:
 
 
 def test_standardized_rows_are_those_of_scikit_learn() -> None:
-    x, other = some_rows(50, 7), some_rows(20, 7, seed=1)
-    expected = StandardScaler().fit(x.numpy()).transform(other.numpy())
-    assert Standardize(x)(other).numpy() == pytest.approx(expected, abs=1e-5)
+    features, other = some_rows(50, 7), some_rows(20, 7, seed=1)
+    expected = StandardScaler().fit(features.numpy()).transform(other.numpy())
+    assert Standardize(features)(other).numpy() == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_constant_column_is_shifted_and_not_scaled() -> None:
-    x = torch.tensor([[3.0, 1.0], [3.0, 2.0]])
-    assert Standardize(x)(torch.tensor([[4.0, 1.5]])).tolist() == [[1.0, 0.0]]
+    features = torch.tensor([[3.0, 1.0], [3.0, 2.0]])
+    assert Standardize(features)(torch.tensor([[4.0, 1.5]])).tolist() == [[1.0, 0.0]]
 
 
 def test_the_scaling_travels_with_the_state_and_is_not_trained() -> None:
     head = linear_head(some_rows(50, 7), 3, dropout=0.0, seed=0)
     other = linear_head(some_rows(50, 7, seed=1), 3, dropout=0.0, seed=1)
     other.load_state_dict(head.state_dict())
-    x = some_rows(4, 7, seed=2)
-    assert torch.equal(head(x), other(x))
+    features = some_rows(4, 7, seed=2)
+    assert torch.equal(head(features), other(features))
     assert [tuple(parameter.shape) for parameter in head.parameters()] == [(3, 7), (3,)]
 
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])
-def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int) -> None:
+def test_the_fusion_head_has_exactly_the_layers_of_its_recipe(num_backbones: int) -> None:
     net = FusionHead([10, 20, 30][:num_backbones], 4, width=1024, dropout=0.5)
     wide = 1024 * num_backbones
     assert [(layer.in_features, layer.out_features) for layer in net.projections] == [
@@ -60,31 +60,31 @@ def test_the_feature_net_has_exactly_the_layers_of_its_recipe(num_backbones: int
     ]
 
 
-def test_the_feature_net_is_the_same_layers_written_out() -> None:
+def test_the_fusion_head_is_the_same_layers_written_out() -> None:
     net = FusionHead([6, 9], 3, width=1024, dropout=0.5).eval()
-    state, x = net.state_dict(), some_rows(5, 15)
+    state, features = net.state_dict(), some_rows(5, 15)
 
     def linear(name: str, rows: torch.Tensor) -> torch.Tensor:
         return rows @ state[f"{name}.weight"].T + state[f"{name}.bias"]
 
-    rows = torch.cat([linear("projections.0", x[:, :6]), linear("projections.1", x[:, 6:])], dim=1)
+    rows = torch.cat([linear("projections.0", features[:, :6]), linear("projections.1", features[:, 6:])], dim=1)
     for layer in (2, 6, 10):
         rows = (rows - rows.mean(1, keepdim=True)) / (rows.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
         rows = linear(f"steps.{layer}", rows)
         if layer != 10:
             rows = functional.relu(rows)
-    assert torch.allclose(net(x), rows, atol=1e-5)
+    assert torch.allclose(net(features), rows, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["linear", "feature"])
-def test_the_seed_alone_draws_the_weights(kind: str) -> None:
-    x = some_rows(8, 6)
+def test_the_seed_alone_decides_the_weights(kind: str) -> None:
+    features = some_rows(8, 6)
 
     def weights(seed: int) -> list[bytes]:
         if kind == "linear":
-            head = linear_head(x, 3, dropout=0.5, seed=seed)
+            head = linear_head(features, 3, dropout=0.5, seed=seed)
         else:
-            head = feature_head(x, 3, dims=[2, 4], width=1024, dropout=0.5, seed=seed)
+            head = feature_head(features, 3, dims=[2, 4], width=1024, dropout=0.5, seed=seed)
         return [value.numpy().tobytes() for value in head.state_dict().values()]
 
     before = torch.get_rng_state()
@@ -96,25 +96,25 @@ def test_the_seed_alone_draws_the_weights(kind: str) -> None:
 
 def test_dropout_acts_in_training_alone() -> None:
     head = linear_head(some_rows(50, 40), 3, dropout=0.5, seed=0)
-    x = some_rows(10, 40, seed=1)
-    assert not torch.equal(head.train()(x), head(x))
+    features = some_rows(10, 40, seed=1)
+    assert not torch.equal(head.train()(features), head(features))
     head.eval()
-    assert torch.equal(head(x), head(x))
+    assert torch.equal(head(features), head(features))
 
 
 @pytest.mark.parametrize("num_rows", [1, 5])
 def test_heads_give_one_logit_a_class_for_any_number_of_rows(num_rows: int) -> None:
-    x = some_rows(8, 6)
+    features = some_rows(8, 6)
     for head in (
-        linear_head(x, 3, dropout=0.1, seed=0),
-        feature_head(x, 3, dims=[1, 2, 3], width=1024, dropout=0.1, seed=0),
+        linear_head(features, 3, dropout=0.1, seed=0),
+        feature_head(features, 3, dims=[1, 2, 3], width=1024, dropout=0.1, seed=0),
     ):
-        assert head.train()(x[:num_rows]).shape == (num_rows, 3)
+        assert head.train()(features[:num_rows]).shape == (num_rows, 3)
 
 
 def test_a_large_mean_does_not_drown_the_scale() -> None:
     rng = np.random.default_rng(0)
-    x = (1000 + rng.normal(size=(200, 3))).astype(np.float32)
-    assert Standardize(torch.from_numpy(x))(torch.from_numpy(x)).std(0, correction=0).numpy() == pytest.approx(
-        np.ones(3), abs=1e-3
-    )
+    features = (1000 + rng.normal(size=(200, 3))).astype(np.float32)
+    assert Standardize(torch.from_numpy(features))(torch.from_numpy(features)).std(
+        0, correction=0
+    ).numpy() == pytest.approx(np.ones(3), abs=1e-3)

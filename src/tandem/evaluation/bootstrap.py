@@ -1,6 +1,6 @@
-"""How far scores may be off by the chance of which images were drawn: a bootstrap over groups.
+"""How far scores may be off by the chance of which images there are: a bootstrap over groups.
 
-Images of one group are alike, so a model is right or wrong about them together. Whole groups are drawn with
+Images of one group are alike, so a model is right or wrong about them together. Whole groups are resampled with
 replacement, never single images (Davison & Hinkley 1997, section 3.8; Field & Welsh 2007): intervals that take such
 images for independent are too narrow.
 """
@@ -13,19 +13,19 @@ import numpy as np
 from scipy.special import bdtr
 from threadpoolctl import threadpool_limits
 
-from tandem.evaluation import metrics
-from tandem.evaluation.metrics import log_loss, macro_f1, top1_accuracy
+from tandem.evaluation.metrics import METRICS, WITH_INTERVALS, Metric, Predictions
 
-_NUM_BINS = 15  # as in tandem.evaluation.calibration
 _CELLS = 2**21  # weights held at a time, 16 MB; how many resamples that is does not change them
+_COMPARED = ("top1_accuracy", "log_loss")  # of two models
+_LEVEL = 0.95
 _NAN = float("nan")
 
-Statistic = Callable[[np.ndarray], np.ndarray]  # (num_draws, n) weights to (num_draws,) values
+_Statistic = Callable[[np.ndarray], np.ndarray]  # (R, n) weights to (R,) values
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A score, and between which bounds it lies by the chance of the draw."""
+    """A score and its confidence interval."""
 
     value: float
     low: float
@@ -34,7 +34,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class Difference:
-    """The score of one model less that of another, its bounds, and how probable such a one is of models alike."""
+    """The score of one model less that of another, its interval, and its p value if the models were alike."""
 
     value: float
     low: float
@@ -44,7 +44,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class McNemar:
-    """How many images only one of two models has right, and how probable such a split is of models alike."""
+    """How many images only one of two models has right, and the p value of that if the models were alike."""
 
     only_first_right: int
     only_second_right: int
@@ -52,145 +52,98 @@ class McNemar:
 
 
 def resample_weights(groups: np.ndarray, *, num_resamples: int, seed: int) -> np.ndarray:
-    """(num_draws, n) int32 weights: how often each row counts in each resample.
+    """(num_resamples, n) int32 weights: how often each row counts in each resample.
 
-    groups: (n,) names. As many groups as there are, drawn with replacement; all rows of a group count alike. The weight
-    of a group does not depend on the order of the rows.
+    groups: (n,) names. As many groups as there are, sampled with replacement; all rows of a group count alike. The
+    weight of a group does not depend on the order of the rows.
     """
     return np.concatenate([block.astype(np.int32) for block in _blocks(groups, num_resamples=num_resamples, seed=seed)])
 
 
-def top1_accuracies(weights: np.ndarray, *, target: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """(num_draws,) top-1 accuracies under (num_draws, n) weights."""
-    return _means(weights, rows=target == predicted)
-
-
-def macro_f1s(weights: np.ndarray, *, target: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """(num_draws,) macro F1 under (num_draws, n) weights; as in tandem.evaluation.metrics, a class without any row counts 0."""
-    classes = np.eye(num_classes)
-    right = weights @ (classes[target] * (target == predicted)[:, None])
-    rows = weights @ (classes[target] + classes[predicted])
-    return np.divide(2 * right, rows, out=np.zeros_like(right), where=rows > 0).mean(axis=1)
-
-
-def log_losses(weights: np.ndarray, *, target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """(num_draws,) log losses in nats under (num_draws, n) weights."""
-    return _means(weights, rows=metrics.log_losses(target=target, probs=probs))
-
-
-def calibration_errors(weights: np.ndarray, *, target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """(num_draws,) expected calibration errors, 15 bins, under (num_draws, n) weights."""
-    top, right = probs.max(axis=1), probs.argmax(axis=1) == target
-    bins = np.searchsorted(np.arange(1, _NUM_BINS) / _NUM_BINS, top, side="left")
-    gaps = weights @ (np.eye(_NUM_BINS)[bins] * (right - top)[:, None])
-    return np.abs(gaps).sum(axis=1) / weights.sum(axis=1)
-
-
 def score_intervals(
-    *,
-    target: np.ndarray,
-    probs: np.ndarray,
-    groups: np.ndarray,
-    num_resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    predictions: Predictions, groups: np.ndarray, *, num_resamples: int, seed: int, level: float = _LEVEL
 ) -> dict[str, Interval]:
-    """top1_accuracy, macro_f1, log_loss (nats) and ece, each with its percentile interval; all nan without rows.
+    """The metrics WITH_INTERVALS, each with its percentile interval; all nan without rows. groups: (n,) names.
 
-    target: (n,) class indices. probs: (n, C). groups: (n,). value is the plain score of all rows. That of ece may lie
-    at the lower bound or below it: a resample is a rougher sample than the rows themselves, and looks less calibrated.
+    value is the plain score of all rows. That of ece may lie at the lower bound or below it: a resample is a rougher
+    sample than the rows themselves, and looks less calibrated.
     """
-    num_classes, predicted = probs.shape[1], probs.argmax(axis=1)
-    ece = partial(calibration_errors, target=target, probs=probs)
-    statistics: dict[str, Statistic] = {
-        "top1_accuracy": partial(top1_accuracies, target=target, predicted=predicted),
-        "macro_f1": partial(macro_f1s, target=target, predicted=predicted, num_classes=num_classes),
-        "log_loss": partial(log_losses, target=target, probs=probs),
-        "ece": ece,
-    }
-    if not len(target):
-        return {name: Interval(_NAN, _NAN, _NAN) for name in statistics}
-    values = {
-        "top1_accuracy": top1_accuracy(target=target, predicted=predicted),
-        "macro_f1": macro_f1(target=target, predicted=predicted, num_classes=num_classes),
-        "log_loss": log_loss(target=target, probs=probs),
-        "ece": ece(np.ones((1, len(target)))).item(),
-    }
-    drawn = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
-    return {name: Interval(value, *_bounds(drawn[name], level)) for name, value in values.items()}
+    metrics = {name: METRICS[name] for name in WITH_INTERVALS}
+    if not len(predictions):
+        return {name: Interval(_NAN, _NAN, _NAN) for name in metrics}
+    statistics = {name: partial(metric.weighted, predictions) for name, metric in metrics.items()}
+    resampled = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
+    return {name: Interval(metric(predictions), *_bounds(resampled[name], level)) for name, metric in metrics.items()}
 
 
 def paired_difference(
-    *,
-    target: np.ndarray,
-    probs: np.ndarray,
-    other_probs: np.ndarray,
+    predictions: Predictions,
+    other: Predictions,
     groups: np.ndarray,
-    num_resamples: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
+    *,
+    num_resamples: int,
+    seed: int,
+    level: float = _LEVEL,
 ) -> dict[str, Difference]:
-    """top1_accuracy and log_loss (nats) of probs less those of other_probs, on the same resamples; nan without rows.
+    """top1_accuracy and log_loss (nats) of predictions less those of other, on the same resamples; nan without rows.
 
-    target: (n,) class indices. probs, other_probs: (n, C). groups: (n,). p_value: two-sided, the share of resamples in
-    which the difference is on the other side of 0 or none (Davison & Hinkley 1997, section 4.4, for the + 1).
+    groups: (n,) names. p_value: two-sided, the fraction of resamples in which the difference is on the other side of 0
+    or none (Davison & Hinkley 1997, section 4.4, for the + 1).
     """
-    right, other_right = (each.argmax(axis=1) == target for each in (probs, other_probs))
-    rows = {
-        "top1_accuracy": right.astype(np.float64) - other_right,
-        "log_loss": metrics.log_losses(target=target, probs=probs)
-        - metrics.log_losses(target=target, probs=other_probs),
-    }
-    if not len(target):
-        return {name: Difference(_NAN, _NAN, _NAN, _NAN) for name in rows}
-    statistics = {name: partial(_means, rows=each) for name, each in rows.items()}
-    drawn = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
+    metrics = {name: METRICS[name] for name in _COMPARED}
+    if not len(predictions):
+        return {name: Difference(_NAN, _NAN, _NAN, _NAN) for name in metrics}
+    statistics = {name: _difference(metric, predictions, other) for name, metric in metrics.items()}
+    resampled = _resampled(statistics, groups, num_resamples=num_resamples, seed=seed)
     return {
-        name: Difference(float(each.mean()), *_bounds(drawn[name], level), _p_value(drawn[name]))
-        for name, each in rows.items()
+        name: Difference(
+            metric(predictions) - metric(other), *_bounds(resampled[name], level), _p_value(resampled[name])
+        )
+        for name, metric in metrics.items()
     }
 
 
-def mcnemar(*, target: np.ndarray, predicted: np.ndarray, other_predicted: np.ndarray) -> McNemar:
-    """The exact two-sided test of McNemar 1947 on the images, each (n,) class indices, that one of two has right.
+def mcnemar(predictions: Predictions, other: Predictions) -> McNemar:
+    """The exact two-sided test of McNemar 1947 on the images that one of two models has right.
 
     It takes images for independent: with groups of many images its p value is too small; see paired_difference.
     """
-    right, other_right = predicted == target, other_predicted == target
+    right, other_right = predictions.is_right, other.is_right
     first, second = int((right & ~other_right).sum()), int((other_right & ~right).sum())
     # of a fair coin, both tails are alike; scipy.stats has the test too, and takes over half a second to import
     return McNemar(first, second, min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5))))
 
 
-def _means(weights: np.ndarray, *, rows: np.ndarray) -> np.ndarray:
-    return weights @ rows.astype(np.float64) / weights.sum(axis=1)
+def _difference(metric: Metric, predictions: Predictions, other: Predictions) -> _Statistic:
+    return lambda weights: metric.weighted(predictions, weights) - metric.weighted(other, weights)
 
 
 def _blocks(groups: np.ndarray, *, num_resamples: int, seed: int) -> Iterator[np.ndarray]:
-    """The weights of draws, a block of resamples at a time."""
-    names, members = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
-    rng, size = np.random.default_rng(seed), max(1, _CELLS // max(1, len(members)))
+    """The weights of the resamples, a block of them at a time."""
+    names, group_of = np.unique(np.asarray(groups, dtype=np.str_), return_inverse=True)
+    rng, size = np.random.default_rng(seed), max(1, _CELLS // max(1, len(group_of)))
     for start in range(0, num_resamples, size):
-        yield _counts(rng, len(names), num_resamples=min(size, num_resamples - start))[:, members]
+        yield _group_counts(rng, len(names), num_resamples=min(size, num_resamples - start))[:, group_of]
 
 
-def _counts(rng: np.random.Generator, num_groups: int, *, num_resamples: int) -> np.ndarray:
-    """(num_draws, num_groups) multinomial counts; three times as fast as rng.multinomial is for thousands of groups."""
-    drawn = rng.integers(num_groups, size=(num_resamples, num_groups)) + np.arange(num_resamples)[:, None] * num_groups
-    return np.bincount(drawn.ravel(), minlength=num_resamples * num_groups).reshape(num_resamples, num_groups)
+def _group_counts(rng: np.random.Generator, num_groups: int, *, num_resamples: int) -> np.ndarray:
+    """(num_resamples, num_groups) multinomial counts; for thousands of groups 3 times as fast as rng.multinomial."""
+    first_cells = np.arange(num_resamples)[:, None] * num_groups
+    cells = rng.integers(num_groups, size=(num_resamples, num_groups)) + first_cells
+    return np.bincount(cells.ravel(), minlength=num_resamples * num_groups).reshape(num_resamples, num_groups)
 
 
 def _resampled(
-    statistics: Mapping[str, Statistic], groups: np.ndarray, *, num_resamples: int, seed: int
+    statistics: Mapping[str, _Statistic], groups: np.ndarray, *, num_resamples: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Name -> (num_draws,) values, all of the same resamples. The same bytes whatever the number of cores."""
-    found: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
+    """Name -> (num_resamples,) values, all of the same resamples. The same bytes whatever the number of cores."""
+    values: dict[str, list[np.ndarray]] = {name: [] for name in statistics}
     with threadpool_limits(limits=1):
         for block in _blocks(groups, num_resamples=num_resamples, seed=seed):
             weights = block.astype(np.float64)  # products of integers are not done by BLAS, and slow
             for name, statistic in statistics.items():
-                found[name].append(statistic(weights))
-    return {name: np.concatenate(values) for name, values in found.items()}
+                values[name].append(statistic(weights))
+    return {name: np.concatenate(parts) for name, parts in values.items()}
 
 
 def _bounds(values: np.ndarray, level: float) -> tuple[float, float]:

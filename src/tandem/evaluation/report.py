@@ -1,4 +1,7 @@
-"""Score models on one split: whole and with limits, against one another, by class, source and size."""
+"""The report on test: the scores of every model with their intervals, and the selected one in detail.
+
+By class, by source, by size, against the best single model, and with images left to a person.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
@@ -7,109 +10,16 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.evaluation import bootstrap as intervals
 from tandem.evaluation import selective
+from tandem.evaluation.bootstrap import mcnemar, paired_difference, score_intervals
 from tandem.evaluation.calibration import ece_under_calibration, reliability
-from tandem.evaluation.metrics import confusion, precision_recall_f1, softmax
-from tandem.evaluation.scores import probs_of, score
+from tandem.evaluation.metrics import Predictions, class_scores
+from tandem.evaluation.scores import best_on, predictions_on, score
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import read_csv
 from tandem.tables.samples import Samples
 
 _SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
-
-
-def score_with_intervals(
-    logits: np.ndarray, samples: Samples, *, split: str, settings: EvaluateSettings
-) -> dict[str, object]:
-    """score, and as "interval" the limits of its first four at a level of 95 %, by a bootstrap over groups."""
-    target, probs = probs_of(logits, samples, split)
-    limits = intervals.score_intervals(
-        target=target,
-        probs=probs,
-        groups=samples.split(split).groups,
-        num_resamples=settings.num_resamples,
-        seed=settings.seed,
-    )
-    return {
-        **score(logits, samples, split=split),
-        "interval": {name: {"low": limit.low, "high": limit.high} for name, limit in limits.items()},
-    }
-
-
-def compare(
-    logits: np.ndarray, other: np.ndarray, samples: Samples, *, split: str, settings: EvaluateSettings
-) -> dict[str, object]:
-    """Scores of logits minus those of other, both (N, C), with limits and p values, and McNemar's test."""
-    target, probs = probs_of(logits, samples, split)
-    others = softmax(other[samples.split(split).rows])
-    found = intervals.paired_difference(
-        target=target,
-        probs=probs,
-        other_probs=others,
-        groups=samples.split(split).groups,
-        num_resamples=settings.num_resamples,
-        seed=settings.seed,
-    )
-    test = intervals.mcnemar(target=target, predicted=probs.argmax(axis=1), other_predicted=others.argmax(axis=1))
-    return {**{name: asdict(difference) for name, difference in found.items()}, "mcnemar": asdict(test)}
-
-
-def best_on_val(logits: Mapping[str, np.ndarray], samples: Samples) -> str:
-    """The model with the lowest log loss on validation, the first of several."""
-    return min(logits, key=lambda name: score(logits[name], samples, split="val")["log_loss"])
-
-
-def selective_scores(logits: np.ndarray, samples: Samples, *, split: str, max_error: float) -> dict[str, float]:
-    """The confidence from which on at most max_error are wrong on validation; coverage and error of it on the split."""
-    target, probs = probs_of(logits, samples, "val")
-    threshold = selective.threshold_for(target=target, probs=probs, max_error=max_error)
-    target, probs = probs_of(logits, samples, split)
-    return asdict(selective.at_threshold(target=target, probs=probs, threshold=threshold))
-
-
-def ece_expected_if_calibrated(
-    probs: np.ndarray, ids: Sequence[str], *, settings: EvaluateSettings
-) -> dict[str, float]:
-    """Mean and highest (of 95 %) expected calibration error that probs (n, C) have by chance if they are calibrated."""
-    errors = ece_under_calibration(probs=probs, ids=ids, num_resamples=settings.num_resamples, seed=settings.seed)
-    return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
-
-
-def by_class(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
-    """Class -> precision, recall, f1 and its number of images in the split."""
-    target, predicted = samples.split(split).targets, logits[samples.split(split).rows].argmax(axis=1)
-    table = confusion(target=target, predicted=predicted, num_classes=len(samples.class_names))
-    values = zip(samples.class_names, *precision_recall_f1(table), table.sum(axis=1), strict=True)
-    return {
-        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(count)}
-        for name, precision, recall, f1, count in values
-    }
-
-
-def by_source(logits: np.ndarray, samples: Samples, *, split: str) -> dict[str, dict[str, float]]:
-    """Source -> top-1 accuracy and number of images in the split."""
-    rows, target = samples.split(split).rows, samples.split(split).targets
-    right = logits[rows].argmax(axis=1) == target
-    sources = samples.split(split).sources
-    return {
-        name: {"top1_accuracy": float(right[sources == name].mean()), "images": int((sources == name).sum())}
-        for name in sorted(set(sources.tolist()))
-    }
-
-
-def by_min_side(
-    logits: np.ndarray, samples: Samples, *, split: str, min_sides: np.ndarray
-) -> dict[str, dict[str, float]]:
-    """Range of the shorter side in px -> top-1 accuracy and number of images in the split. short_sides: (N,)."""
-    rows = samples.split(split).rows
-    right, sides, found = logits[rows].argmax(axis=1) == samples.split(split).targets, min_sides[rows], {}
-    for low, high in pairwise([*_SIZES, np.inf]):
-        inside = (sides >= low) & (sides < high)
-        if inside.any():
-            name = f"{low}-{high - 1}" if high < np.inf else f"{low}-"
-            found[name] = {"top1_accuracy": float(right[inside].mean()), "images": int(inside.sum())}
-    return found
 
 
 def report(
@@ -118,62 +28,119 @@ def report(
     *,
     selected: str,
     singles: Sequence[str],
-    split: str,
     min_sides: np.ndarray,
     settings: EvaluateSettings,
 ) -> dict[str, object]:
-    """All of the above for the metrics. singles: the models of one backbone, of which the best on validation is the
-    one that the selected model is held against. short_sides: (N,) px.
+    """All that follows, of test, for the metrics. logits: model -> (N, C).
+
+    singles: the models of one backbone; the selected model is compared with the best of them on validation. min_sides:
+    (N,) shorter side of each image in px.
     """
-    own, best = logits[selected], best_on_val({name: logits[name] for name in singles}, samples)
-    models = {
-        name: score_with_intervals(values, samples, split=split, settings=settings) for name, values in logits.items()
-    }
+    test, best = samples.test, best_on(samples.val, {name: logits[name] for name in singles})
+    predictions = {name: predictions_on(test, values) for name, values in logits.items()}
+    models = {name: score_with_intervals(each, test.groups, settings) for name, each in predictions.items()}
+    chosen, val = predictions[selected], predictions_on(samples.val, logits[selected])
     return {
         "selected": {
             "model": selected,
             **models[selected],
-            "ece_expected_if_calibrated": ece_expected_if_calibrated(
-                probs_of(own, samples, split)[1], samples.split(split).ids, settings=settings
-            ),
+            "ece_expected_if_calibrated": ece_expected_if_calibrated(chosen, test.ids, settings),
         },
-        "selected_minus_best_single": {
-            "single": best,
-            **compare(own, logits[best], samples, split=split, settings=settings),
-        },
+        "selected_minus_best_single": {"single": best, **compare(chosen, predictions[best], test.groups, settings)},
         "models": models,
-        "selective": selective_scores(own, samples, split=split, max_error=settings.max_error),
-        "classes": by_class(own, samples, split=split),
-        "sources": by_source(own, samples, split=split),
-        "by_min_side": by_min_side(own, samples, split=split, min_sides=min_sides),
-        "images": len(samples.split(split).rows),
-        "groups": len(set(samples.split(split).groups)),
+        "selective": selective_scores(chosen, val=val, max_error=settings.max_error),
+        "classes": by_class(chosen, samples.class_names),
+        "sources": by_source(chosen, test.sources),
+        "by_min_side": by_min_side(chosen, min_sides[test.rows]),
+        "images": len(test),
+        "groups": len(set(test.groups.tolist())),
     }
 
 
-def reliability_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
+def score_with_intervals(predictions: Predictions, groups: np.ndarray, settings: EvaluateSettings) -> dict[str, object]:
+    """All scores, and as "interval" the 95 % confidence intervals by a bootstrap over groups (n,)."""
+    intervals = score_intervals(predictions, groups, num_resamples=settings.num_resamples, seed=settings.seed)
+    return {
+        **score(predictions),
+        "interval": {name: {"low": interval.low, "high": interval.high} for name, interval in intervals.items()},
+    }
+
+
+def compare(
+    predictions: Predictions, other: Predictions, groups: np.ndarray, settings: EvaluateSettings
+) -> dict[str, object]:
+    """Scores minus those of the other model, with intervals and p values, and McNemar's test. groups: (n,)."""
+    differences = paired_difference(
+        predictions, other, groups, num_resamples=settings.num_resamples, seed=settings.seed
+    )
+    return {
+        **{name: asdict(difference) for name, difference in differences.items()},
+        "mcnemar": asdict(mcnemar(predictions, other)),
+    }
+
+
+def selective_scores(predictions: Predictions, *, val: Predictions, max_error: float) -> dict[str, float | None]:
+    """The confidence from which on at most max_error are wrong on val; coverage and risk of it on predictions."""
+    threshold = selective.threshold_for(val, max_error=max_error)
+    return asdict(selective.at_threshold(predictions, threshold))
+
+
+def ece_expected_if_calibrated(
+    predictions: Predictions, ids: Sequence[str], settings: EvaluateSettings
+) -> dict[str, float]:
+    """Mean and 95 % quantile of the expected calibration error that these probs have by chance if calibrated."""
+    errors = ece_under_calibration(predictions, ids, num_resamples=settings.num_resamples, seed=settings.seed)
+    return {"mean": float(errors.mean()), "high": float(np.quantile(errors, 0.95))}
+
+
+def by_class(predictions: Predictions, class_names: Sequence[str]) -> dict[str, dict[str, float]]:
+    """Class -> precision, recall, f1 and its support, the number of its images."""
+    scores = class_scores(predictions, np.ones(len(predictions)))
+    columns = zip(class_names, scores.precision, scores.recall, scores.f1, scores.support, strict=True)
+    return {
+        name: {"precision": float(precision), "recall": float(recall), "f1": float(f1), "support": int(support)}
+        for name, precision, recall, f1, support in columns
+    }
+
+
+def by_source(predictions: Predictions, sources: np.ndarray) -> dict[str, dict[str, float]]:
+    """Source -> top-1 accuracy and number of images. sources: (n,) names."""
+    return {name: _accuracy_of(predictions, sources == name) for name in sorted(set(sources.tolist()))}
+
+
+def by_min_side(predictions: Predictions, min_sides: np.ndarray) -> dict[str, dict[str, float]]:
+    """Range of the shorter side in px -> top-1 accuracy and number of images. min_sides: (n,)."""
+    ranges = {
+        f"{low}-{high - 1}" if high < np.inf else f"{low}-": (min_sides >= low) & (min_sides < high)
+        for low, high in pairwise([*_SIZES, np.inf])
+    }
+    return {name: _accuracy_of(predictions, inside) for name, inside in ranges.items() if inside.any()}
+
+
+def _accuracy_of(predictions: Predictions, picked: np.ndarray) -> dict[str, float]:
+    return {"top1_accuracy": float(predictions.is_right[picked].mean()), "images": int(picked.sum())}
+
+
+def reliability_table(predictions: Predictions) -> list[dict[str, float]]:
     """One dict a bin of confidence, for the reliability diagram."""
-    target, probs = probs_of(logits, samples, split)
-    return [asdict(row) for row in reliability(target=target, probs=probs)]
+    return [asdict(row) for row in reliability(predictions)]
 
 
-def risk_coverage_table(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, float]]:
-    """One dict a threshold, for the curve of error over coverage."""
-    target, probs = probs_of(logits, samples, split)
-    return [asdict(point) for point in selective.risk_coverage(target=target, probs=probs)]
+def risk_coverage_table(predictions: Predictions) -> list[dict[str, float]]:
+    """One dict a threshold, for the risk-coverage curve."""
+    return [asdict(point) for point in selective.risk_coverage(predictions)]
 
 
-def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dict[str, str]]:
-    """One dict an image of the split: id, actual and predicted class name, for the confusion plot."""
-    side, names = samples.split(split), np.array(samples.class_names)
-    actual, predicted = names[side.targets], names[logits[side.rows].argmax(axis=1)]
-    rows = zip(side.ids, actual.tolist(), predicted.tolist(), strict=True)
-    return [dict(zip(("id", "actual", "predicted"), row, strict=True)) for row in rows]
+def confusion_table(predictions: Predictions, ids: Sequence[str], class_names: Sequence[str]) -> list[dict[str, str]]:
+    """One dict an image: id, actual and predicted class name, for the confusion plot."""
+    names = np.array(class_names)
+    columns = zip(ids, names[predictions.targets].tolist(), names[predictions.predicted].tolist(), strict=True)
+    return [{"id": id_, "actual": actual, "predicted": predicted} for id_, actual, predicted in columns]
 
 
-def model_folders(names_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:
-    """Model -> the folder that holds its logits and curves. names_in: folder -> the models in it."""
-    return {name: folder / name for folder, names in names_in.items() for name in names}
+def model_folders(models_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:
+    """Model -> the folder that holds its logits and curves. models_in: folder -> the models in it."""
+    return {name: folder / name for folder, names in models_in.items() for name in names}
 
 
 def training_curves(folders: Mapping[str, Path]) -> list[dict[str, str]]:

@@ -1,15 +1,17 @@
-"""Leaving an image to a person where the model is not sure: what is gained, and from which confidence on."""
+"""Selective prediction: an image is left to a person where the model is not sure. What that gains, and from when on."""
 
 from dataclasses import dataclass
 
 import numpy as np
+
+from tandem.evaluation.metrics import Predictions
 
 
 @dataclass(frozen=True)
 class RiskCoverage:
     """What happens if only predictions of at least `threshold` are kept.
 
-    coverage: the share that is kept. selective_risk: the share of those that is wrong; None where nothing is kept.
+    coverage: the fraction kept. selective_risk: the fraction of the kept that is wrong; None where nothing is kept.
     """
 
     threshold: float
@@ -17,29 +19,29 @@ class RiskCoverage:
     selective_risk: float | None
 
 
-def risk_coverage(*, target: np.ndarray, probs: np.ndarray) -> list[RiskCoverage]:
-    """One point for each distinct top probability, the surest first (El-Yaniv & Wiener 2010). probs: (n, C)."""
-    confidence, wrong = probs.max(axis=1), probs.argmax(axis=1) != target
+def risk_coverage(predictions: Predictions) -> list[RiskCoverage]:
+    """One point for each distinct confidence, the highest first (El-Yaniv & Wiener 2010)."""
+    confidence, is_wrong = predictions.confidence, ~predictions.is_right
     order = np.argsort(-confidence, kind="stable")
-    errors = np.cumsum(wrong[order])
+    num_wrong = np.cumsum(is_wrong[order])
     last = np.flatnonzero(np.append(np.diff(confidence[order]) != 0, True)) if len(order) else order
     return [
-        RiskCoverage(float(confidence[order[row]]), (row + 1) / len(order), float(errors[row] / (row + 1)))
+        RiskCoverage(float(confidence[order[row]]), (row + 1) / len(order), float(num_wrong[row] / (row + 1)))
         for row in last.tolist()
     ]
 
 
-def threshold_for(*, target: np.ndarray, probs: np.ndarray, max_error: float) -> float:
-    """The lowest confidence from which on at most max_error of these rows is wrong; 1 if there is none."""
-    points = risk_coverage(target=target, probs=probs)
+def threshold_for(predictions: Predictions, *, max_error: float) -> float:
+    """The lowest confidence from which on at most the fraction max_error is wrong; 1 if there is none."""
+    points = risk_coverage(predictions)
     return min((point.threshold for point in points if (point.selective_risk or 0.0) <= max_error), default=1.0)
 
 
-def at_threshold(*, target: np.ndarray, probs: np.ndarray, threshold: float) -> RiskCoverage:
-    """The point of these rows at a threshold."""
-    kept, wrong = probs.max(axis=1) >= threshold, probs.argmax(axis=1) != target
+def at_threshold(predictions: Predictions, threshold: float) -> RiskCoverage:
+    """The point of these predictions at a threshold."""
+    is_kept, is_wrong = predictions.confidence >= threshold, ~predictions.is_right
     return RiskCoverage(
         threshold,
-        float(kept.mean()) if len(kept) else 0.0,
-        float(wrong[kept].mean()) if kept.any() else None,
+        float(is_kept.mean()) if len(is_kept) else 0.0,
+        float(is_wrong[is_kept].mean()) if is_kept.any() else None,
     )

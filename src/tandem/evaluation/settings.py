@@ -10,7 +10,7 @@ from tandem.types import ProperFraction, Section, Seed
 
 @dataclass(frozen=True)
 class EvaluateSettings(Section):
-    """num_resamples: of the bootstrap over groups, from the seed. max_error: wanted among the predictions that are kept.
+    """num_resamples: of the bootstrap over groups, from the seed. max_error: wanted among the predictions kept.
 
     num_splits: splits on which all models are trained again; 0 is none.
     """

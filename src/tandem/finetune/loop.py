@@ -86,7 +86,7 @@ def score_images(model: nn.Module, images: ImageSet, device: torch.device) -> tu
     with torch.inference_mode():
         parts = (np.array(images.pixels[start : start + _VAL_BATCH_SIZE]) for start in starts)
         logits = torch.cat([model(to_device(part, device)).float() for part in parts]).cpu()
-    temperature = fit_temperature(logits.numpy(), target=images.targets.numpy())
+    temperature = fit_temperature(logits.numpy(), images.targets.numpy())
     loss = functional.cross_entropy(logits / temperature, images.targets).item()
     return loss, (logits.argmax(1) == images.targets).float().mean().item()
 

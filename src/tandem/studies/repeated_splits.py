@@ -1,7 +1,8 @@
 """The models trained anew on other splits of the same groups: how much the scores of one split say.
 
-Scores on the test images of other splits are to be read, not to choose by: those images are in train or validation
-of the split that models are selected from, and the other way round.
+Repeated hold-out, also called Monte Carlo cross-validation. Scores on the test images of other splits are to be read,
+not to choose by: those images are in train or validation of the split that models are selected from, and the other way
+round.
 """
 
 from collections import Counter
@@ -14,21 +15,24 @@ from statistics import fmean, stdev
 import numpy as np
 
 from tandem.errors import LeakageError
-from tandem.evaluation import bootstrap as intervals
-from tandem.evaluation import report
-from tandem.evaluation.metrics import softmax
-from tandem.evaluation.scores import score
+from tandem.evaluation.bootstrap import paired_difference, score_intervals
+from tandem.evaluation.metrics import METRICS, WITH_INTERVALS, Predictions
+from tandem.evaluation.report import ece_expected_if_calibrated
+from tandem.evaluation.scores import best_on, predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_csv
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import assign_split
+from tandem.training.ensembles import EnsembleInputs, combine_all
+from tandem.training.out_of_fold import train_with_folds
+from tandem.training.selection import select_ensemble
 from tandem.training.settings import EnsembleSettings, TrainSettings
+from tandem.training.task import head_task
 
-_TRIES = 20  # seeds looked at for each one that is wanted
-_SCORES = ("top1_accuracy", "macro_f1", "log_loss", "ece")
+_TRIES = 20  # seeds tried for each one that is wanted
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class SplitResult:
     """All models on the split of one seed. logits: model -> (N, C). single: the best of one backbone on validation."""
 
@@ -40,7 +44,7 @@ class SplitResult:
 
 
 def reassign_splits(samples: Samples, *, fractions: Mapping[str, float], seed: int) -> Samples:
-    """The same images with each group drawn by another seed; what was left out stays out."""
+    """The same images with each group in the split that another seed gives it; what is excluded stays so."""
     splits = [
         assign_split(group, fractions=fractions, seed=seed) if split else ""
         for group, split in zip(samples.groups.tolist(), samples.splits.tolist(), strict=True)
@@ -48,26 +52,28 @@ def reassign_splits(samples: Samples, *, fractions: Mapping[str, float], seed: i
     return samples.with_splits(np.array(splits, dtype=np.str_))
 
 
-def _num_filled(samples: Samples) -> int:
-    """How many pairs of a split and a class have an image."""
-    return sum(len(np.unique(samples.split(name).targets)) for name in SPLITS)
+def _has_every_class(samples: Samples) -> bool:
+    """Whether each split has an image of each class."""
+    return all(len(np.unique(samples.split(name).targets)) == len(samples.class_names) for name in SPLITS)
 
 
-def repeated_splits(samples: Samples, *, fractions: Mapping[str, float], first: int, seeds: int) -> dict[int, Samples]:
-    """Seed -> samples for so many seeds from `first` on; one that leaves a class out of a split is passed over."""
-    wanted = len(SPLITS) * len(samples.class_names)
+def repeated_splits(
+    samples: Samples, *, fractions: Mapping[str, float], first_seed: int, num_splits: int
+) -> dict[int, Samples]:
+    """Seed -> samples for so many seeds from the first on; one that leaves a class out of a split is passed over."""
+    num_tries = _TRIES * num_splits
     tried = (
         (seed, reassign_splits(samples, fractions=fractions, seed=seed))
-        for seed in range(first, first + _TRIES * seeds)
+        for seed in range(first_seed, first_seed + num_tries)
     )
-    whole = ((seed, own) for seed, own in tried if _num_filled(own) == wanted)
-    found = dict(islice(whole, seeds))
-    if len(found) < seeds:
+    by_seed = dict(islice((pair for pair in tried if _has_every_class(pair[1])), num_splits))
+    if len(by_seed) < num_splits:
         raise LeakageError(
-            f"of {_TRIES * seeds} split seeds from {first} on only {len(found)} put an image of every class in every "
-            f"split, and evaluate.num_splits asks for {seeds}; add images of the rarest class, or take fewer seeds"
+            f"of {num_tries} split seeds from {first_seed} on only {len(by_seed)} put an image of every class in every "
+            f"split, and evaluate.num_splits asks for {num_splits}; "
+            "add images of the rarest class, or take fewer splits"
         )
-    return found
+    return by_seed
 
 
 def repeat_splits(
@@ -83,8 +89,8 @@ def repeat_splits(
     """All models on so many splits; none without a frozen backbone. features: backbone -> (N, D) or (N, k, D)."""
     if not features:
         return []
-    splits = repeated_splits(samples, fractions=fractions, first=first_seed, seeds=num_splits)
-    return [run_split(features, own, seed=seed, train=train, ensemble=ensemble) for seed, own in splits.items()]
+    by_seed = repeated_splits(samples, fractions=fractions, first_seed=first_seed, num_splits=num_splits)
+    return [run_split(features, split, seed=seed, train=train, ensemble=ensemble) for seed, split in by_seed.items()]
 
 
 def run_split(
@@ -95,27 +101,19 @@ def run_split(
     train: TrainSettings,
     ensemble: EnsembleSettings,
 ) -> SplitResult:
-    """Heads and ensembles as the pipeline trains them, but for the study's models. features: backbone -> (N, D).
-
-    seed: of the split. train, ensemble: those sections of the parameters.
-    """
-    from tandem.training import ensembles as ensembling
-    from tandem.training import heads as training  # torch costs seconds, and without a repeat none of it is needed
-
+    """Heads and ensembles as the pipeline trains them, but for the study's models. seed: of the split."""
     trained = {
-        name: training.train_with_folds(training.HeadTask(training.as_float32(x), samples, train, name))
-        for name, x in features.items()
+        name: train_with_folds(head_task(of_backbone, samples, train, name)) for name, of_backbone in features.items()
     }
     singles = {name: head.logits for name, (head, _) in trained.items()}
-    held_out = {name: logits for name, (_, logits) in trained.items()}
-    members = ensembling.EnsembleInputs(features=features, logits=singles, out_of_fold=held_out, library={})
-    ensembles = ensembling.combine_all(members, samples, train, ensemble)
+    out_of_fold = {name: logits for name, (_, logits) in trained.items()}
+    ensembles = combine_all(EnsembleInputs(samples, features, singles, out_of_fold, {}, train, ensemble))
     return SplitResult(
         seed=seed,
         samples=samples,
-        logits={**singles, **{kind: made.logits for kind, made in ensembles.items()}},
-        selected=ensembling.select_ensemble(ensemble.kind, ensembles, samples),
-        single=report.best_on_val(singles, samples),
+        logits={**singles, **{kind: combined.logits for kind, combined in ensembles.items()}},
+        selected=select_ensemble(ensemble.kind, ensembles, samples.val),
+        single=best_on(samples.val, singles),
     )
 
 
@@ -135,15 +133,15 @@ class SplitScores:
 SCORE_COLUMNS = tuple(field.name for field in fields(SplitScores))
 
 
-def split_scores(repeats: Sequence[SplitResult]) -> list[SplitScores]:
-    """One row a seed and model."""
-    rows = []
-    for each in repeats:
-        for model, logits in each.logits.items():
-            scores = score(logits, each.samples, split="test")
-            own = {name: scores[name] for name in _SCORES}
-            rows.append(SplitScores(each.seed, model, model == each.selected, **own))
-    return rows
+def split_scores(results: Sequence[SplitResult]) -> list[SplitScores]:
+    """One row a split and model."""
+    return [_split_scores(result, model) for result in results for model in result.logits]
+
+
+def _split_scores(result: SplitResult, model: str) -> SplitScores:
+    predictions = predictions_on(result.samples.test, result.logits[model])
+    scores = {name: METRICS[name](predictions) for name in WITH_INTERVALS}
+    return SplitScores(result.seed, model, model == result.selected, **scores)
 
 
 def save_scores(results: Sequence[SplitResult], path: Path) -> None:
@@ -151,63 +149,51 @@ def save_scores(results: Sequence[SplitResult], path: Path) -> None:
     write_csv(path, [asdict(row) for row in split_scores(results)], columns=SCORE_COLUMNS)
 
 
-def repeated_splits_summary(repeats: Sequence[SplitResult], *, settings: EvaluateSettings) -> dict[str, object]:
-    """Mean and spread over seeds of each model's scores, and of what would be selected; that one on all rows together.
+def repeated_splits_summary(results: Sequence[SplitResult], *, settings: EvaluateSettings) -> dict[str, object]:
+    """Mean and spread over splits of each model's scores, and of what would be selected; pooled, that one's scores.
 
-    Together: the test images of all seeds, limits by a bootstrap over groups. Without repeats there are no scores.
+    pooled: on the test images of all splits together, with confidence intervals by a bootstrap over groups. Without
+    splits there are no scores.
     """
-    if not repeats:
+    if not results:
         return {"seeds": []}
-    rows = split_scores(repeats)
-    selected, single = ([getattr(each, what) for each in repeats] for what in ("selected", "single"))
-    together, best = _pooled(repeats, selected), _pooled(repeats, single)
-    target, probs, groups = together.target, together.probs, together.groups
-    knobs = {"num_resamples": settings.num_resamples, "seed": settings.seed}
-    difference = intervals.paired_difference(target=target, probs=probs, other_probs=best.probs, groups=groups, **knobs)
-    limits = intervals.score_intervals(target=target, probs=probs, groups=groups, **knobs)
+    rows, selected = split_scores(results), [result.selected for result in results]
+    pooled, groups = _pooled(results, selected), np.concatenate([result.samples.test.groups for result in results])
+    single = _pooled(results, [result.single for result in results])
+    ids = [id_ for result in results for id_ in result.samples.test.ids]
+    num_resamples, seed = settings.num_resamples, settings.seed
+    difference = paired_difference(pooled, single, groups, num_resamples=num_resamples, seed=seed)
+    intervals = score_intervals(pooled, groups, num_resamples=num_resamples, seed=seed)
     return {
-        "seeds": [each.seed for each in repeats],
+        "seeds": [result.seed for result in results],
         "selected": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
-        "models": {model: _spread([row for row in rows if row.model == model]) for model in repeats[0].logits},
+        "models": {model: _spread([row for row in rows if row.model == model]) for model in results[0].logits},
         "selected_minus_best_single": {name: asdict(each) for name, each in difference.items()},
         "pooled": {
-            "images": len(together.target),
-            **{name: asdict(limit) for name, limit in limits.items()},
-            "ece_expected_if_calibrated": report.ece_expected_if_calibrated(
-                together.probs, together.ids, settings=settings
-            ),
+            "images": len(pooled),
+            **{name: asdict(interval) for name, interval in intervals.items()},
+            "ece_expected_if_calibrated": ece_expected_if_calibrated(pooled, ids, settings),
         },
     }
 
 
-@dataclass(frozen=True)
-class _Pooled:
-    """The test rows of all repeats: ids and groups (n,), target (n,), probs (n, C)."""
-
-    ids: list[str]
-    groups: np.ndarray
-    target: np.ndarray
-    probs: np.ndarray
-
-
-def _pooled(repeats: Sequence[SplitResult], models: Sequence[str]) -> _Pooled:
-    """models: one a repeat."""
-    tests = [each.samples.test for each in repeats]
-    return _Pooled(
-        ids=[id_ for test in tests for id_ in test.ids],
-        groups=np.concatenate([test.groups for test in tests]),
-        target=np.concatenate([test.targets for test in tests]),
-        probs=np.concatenate(
-            [softmax(each.logits[model][test.rows]) for each, model, test in zip(repeats, models, tests, strict=True)]
-        ),
+def _pooled(results: Sequence[SplitResult], models: Sequence[str]) -> Predictions:
+    """The predictions on the test images of all splits. models: one a split."""
+    parts = [
+        predictions_on(result.samples.test, result.logits[model]) for result, model in zip(results, models, strict=True)
+    ]
+    return Predictions(
+        targets=np.concatenate([part.targets for part in parts]),
+        predicted=np.concatenate([part.predicted for part in parts]),
+        probs=np.concatenate([part.probs for part in parts]),
     )
 
 
 def _spread(rows: Sequence[SplitScores]) -> dict[str, dict[str, float]]:
     """Score -> mean, standard deviation (0 of a single row), lowest and highest."""
-    found = {}
-    for name in _SCORES:
+    spread = {}
+    for name in WITH_INTERVALS:
         values = [getattr(row, name) for row in rows]
         deviation = stdev(values) if len(values) > 1 else 0.0
-        found[name] = {"mean": fmean(values), "stdev": deviation, "low": min(values), "high": max(values)}
-    return found
+        spread[name] = {"mean": fmean(values), "stdev": deviation, "low": min(values), "high": max(values)}
+    return spread

@@ -42,6 +42,16 @@ class Split:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def subset(self, picked: np.ndarray) -> "Split":
+        """Some of the images, by a mask (n,) or by positions in the split."""
+        return Split(
+            tuple(self.ids[position] for position in np.arange(len(self))[picked]),
+            self.targets[picked],
+            self.sources[picked],
+            self.groups[picked],
+            self.rows[picked],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Samples:

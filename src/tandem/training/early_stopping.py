@@ -1,4 +1,4 @@
-"""What all trainings on feature rows share: their settings, the lr of the next epoch, and when they are over."""
+"""What all trainings on features share: when they end, which epoch they keep, the lr of the next, class weights."""
 
 import math
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and tor
 # the seed recipe's plateau: divide by five after ten epochs without progress, as torch's ReduceLROnPlateau counts them
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
-_MIN_DECREASE = 1e-4  # share by which a loss is lower
+_MIN_DECREASE = 1e-4  # fraction by which a loss is lower
 
 
 class EarlyStopping:
@@ -31,15 +31,16 @@ class EarlyStopping:
     @property
     def is_over(self) -> bool:
         """All epochs are done, or patience is at its end."""
-        done = len(self.curve)
-        return done >= self.settings.epochs or (done > 0 and done - self.best >= self.settings.patience)
+        num_epochs = len(self.curve)
+        is_patience_over = num_epochs > 0 and num_epochs - self.best >= self.settings.patience
+        return num_epochs >= self.settings.epochs or is_patience_over
 
-    def note(self, loss: float, accuracy: float, val_loss: float, val_accuracy: float) -> bool:
-        """Note the scores of an epoch; whether it is the best so far. DataError where a loss is not finite."""
-        epoch = Epoch(len(self.curve) + 1, self.lr, loss, accuracy, val_loss, val_accuracy)
+    def end_epoch(self, train_loss: float, train_accuracy: float, val_loss: float, val_accuracy: float) -> bool:
+        """Log the scores of an epoch; whether it is the best so far. DataError where a loss is not finite."""
+        epoch = Epoch(len(self.curve) + 1, self.lr, train_loss, train_accuracy, val_loss, val_accuracy)
         self.curve.append(epoch)
         self.on_epoch(epoch)
-        if not math.isfinite(loss + val_loss):
+        if not math.isfinite(train_loss + val_loss):
             raise DataError(
                 f"{self.name}: the loss is not finite in epoch {epoch.epoch} (lr {epoch.lr}); take a lower train.lr"
             )
@@ -57,11 +58,11 @@ def lr_after(losses: Sequence[float], settings: TrainSettings) -> float:
     """The lr of the epoch that follows these validation losses, as torch's schedulers of these names have it."""
     if settings.scheduler == "cosine":
         return settings.lr * (1 + math.cos(math.pi * len(losses) / settings.epochs)) / 2
-    lr, lowest, waited = settings.lr, math.inf, 0
+    lr, lowest, num_bad_epochs = settings.lr, math.inf, 0
     for loss in losses if settings.scheduler == "plateau" else ():
-        lowest, waited = (loss, 0) if loss < lowest * (1 - _MIN_DECREASE) else (lowest, waited + 1)
-        if waited > _PLATEAU_PATIENCE:
-            lr, waited = lr * _PLATEAU_FACTOR, 0
+        lowest, num_bad_epochs = (loss, 0) if loss < lowest * (1 - _MIN_DECREASE) else (lowest, num_bad_epochs + 1)
+        if num_bad_epochs > _PLATEAU_PATIENCE:
+            lr, num_bad_epochs = lr * _PLATEAU_FACTOR, 0
     return lr
 
 

@@ -8,11 +8,9 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
 
 from tandem.errors import ParamsError
-
-LoggerName = Literal["none", "tensorboard", "dvclive"]
+from tandem.types import LoggerName
 
 
 @dataclass(frozen=True)
@@ -40,30 +38,30 @@ def no_logger(_name: str) -> EpochLogger:
     return ignore_epoch
 
 
-def require_logger(log: LoggerName) -> None:
+def require_logger(logger: LoggerName) -> None:
     """Raise ParamsError where the package of that name is not installed."""
-    if log != "none" and find_spec(log) is None:
+    if logger != "none" and find_spec(logger) is None:
         raise ParamsError(
-            f"runtime.log is {log!r}, and the package {log} is not installed; install it (pip install {log}), "
-            "or set it to none"
+            f"runtime.logger is {logger!r}, and the package {logger} is not installed; install it "
+            f"(pip install {logger}), or set it to none"
         )
 
 
 @contextmanager
-def open_logger(log: LoggerName, folder: Path) -> Iterator[LoggerFactory]:
+def open_logger(logger: LoggerName, folder: Path) -> Iterator[LoggerFactory]:
     """Yield a function: name of a training -> what writes its epochs to folder/name, which is emptied before.
 
     The package is imported at the first epoch: what is not trained by epochs does not wait for it.
     """
-    require_logger(log)
+    require_logger(logger)
     with ExitStack() as stack:
 
-        def track(name: str) -> EpochLogger:
+        def logger_of(name: str) -> EpochLogger:
             shutil.rmtree(folder / name, ignore_errors=True)
-            write = cache(lambda: stack.enter_context(_WRITERS[log](folder / name)))
-            return lambda epoch: write()(epoch)
+            writer = cache(lambda: stack.enter_context(_WRITERS[logger](folder / name)))
+            return lambda epoch: writer()(epoch)
 
-        yield no_logger if log == "none" else track
+        yield no_logger if logger == "none" else logger_of
 
 
 @contextmanager

@@ -1,26 +1,63 @@
-"""Fit a head to feature rows in memory by Adam; the best epoch by validation loss is kept."""
+"""Fit a network head to features in memory by Adam; the best epoch by validation loss is kept."""
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
+from tandem.files import atomic_file
 from tandem.seeding import seeded, single_threaded
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, class_weights
+from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
+from tandem.training.networks import TemperatureScaled
 from tandem.training.settings import Balance, TrainSettings
+from tandem.training.task import Fitted, HeadTask
 
 
 class Batch(NamedTuple):
-    """x: (n, D) float32. targets: (n,) int64 class indices."""
+    """features: (n, D) float32. targets: (n,) int64 class indices."""
 
-    x: torch.Tensor
+    features: torch.Tensor
     targets: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkHead:
+    """A network as a head of the pipeline. net: (n, D) to (n, C), in eval mode."""
+
+    net: nn.Module
+
+    def logits(self, features: np.ndarray) -> np.ndarray:
+        """(n, D) float32 to (n, C) float32 logits; of (n, k, D) TTA views, the mean over the k views."""
+        return predict(self.net, torch.from_numpy(features)).numpy()
+
+    def scaled(self, temperature: float) -> "NetworkHead":
+        """The head whose logits are divided by a temperature."""
+        return NetworkHead(TemperatureScaled(self.net, temperature).eval())
+
+    def save(self, folder: Path) -> None:
+        """Write the state dict into a folder as head.pt, whole or not at all."""
+        with atomic_file(folder / "head.pt") as path, path.open("wb") as file:
+            torch.save(self.net.state_dict(), file)
+
+
+def fit_network(task: HeadTask, make: Callable[[torch.Tensor], nn.Module]) -> Fitted:
+    """The network that `make` makes of the train features (n, D), fitted to them; its best epoch is by val."""
+    train, val = (
+        Batch(torch.from_numpy(task.table[rows]), torch.from_numpy(targets))
+        for rows, targets in (task.rows_of(task.train), task.rows_of(task.val))
+    )
+    net = make(train.features)
+    curve = fit_network_head(net, train=train, val=val, settings=task.settings, name=task.name, on_epoch=task.on_epoch)
+    return Fitted(NetworkHead(net), curve, {"best_epoch": best_epoch(curve)})
 
 
 def fit_network_head(
@@ -34,33 +71,33 @@ def fit_network_head(
 ) -> tuple[Epoch, ...]:
     """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
 
-    on_epoch: called with each line of the curve as it comes. The same head, rows and settings give the same bytes.
+    on_epoch: called with each line of the curve as it comes. The same head, features and settings give the same bytes.
     Raises DataError when the loss stops being finite.
     """
     num_classes = int(train.targets.max()) + 1
     weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)) if settings.balance == "loss" else None
     optimizer = Adam(head, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
-    progress, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
-    # dropout draws from the global generator: it gets a seed of its own
+    early_stopping, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
+    # dropout samples from the global generator: it gets a seed of its own
     with (
         seeded(settings.seed),
         single_threaded(),
         tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar,
     ):
-        while not progress.is_over:
+        while not early_stopping.is_over:
             order = batches(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
             )
-            trained = _train_epoch(head, optimizer, train, order, weight=weight, lr=progress.lr)
-            val_loss, val_accuracy = loss_and_accuracy(predict(head, val.x), val.targets)
-            if progress.note(*trained, val_loss, val_accuracy):
+            train_scores = _train_epoch(head, optimizer, train, order, weight=weight, lr=early_stopping.lr)
+            val_loss, val_accuracy = loss_and_accuracy(predict(head, val.features), val.targets)
+            if early_stopping.end_epoch(*train_scores, val_loss, val_accuracy):
                 best_state = copy.deepcopy(head.state_dict())
             bar.update()
             bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
     head.load_state_dict(best_state)
     head.eval()
-    return tuple(progress.curve)
+    return tuple(early_stopping.curve)
 
 
 class Adam:
@@ -100,12 +137,12 @@ class Adam:
         )
 
 
-def predict(head: nn.Module, x: torch.Tensor) -> torch.Tensor:
-    """(n, D) rows to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k views."""
+def predict(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
+    """(n, D) to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k TTA views."""
     head.eval()
     with torch.inference_mode(), single_threaded():
-        logits = torch.cat([head(part) for part in x.flatten(0, -2).split(4096)])
-        return logits.unflatten(0, x.shape[:-1]).mean(dim=1) if x.ndim == 3 else logits
+        logits = torch.cat([head(part) for part in features.flatten(0, -2).split(4096)])
+        return logits.unflatten(0, features.shape[:-1]).mean(dim=1) if features.ndim == 3 else logits
 
 
 def loss_and_accuracy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
@@ -135,15 +172,16 @@ def _train_epoch(
     weight: torch.Tensor | None,
     lr: float,
 ) -> tuple[float, float]:
+    """Mean loss and top-1 accuracy over the batches."""
     head.train()
     total_loss = num_right = num_seen = 0.0
-    for batch in order:
-        logits, targets = head(train.x[batch]), train.targets[batch]
+    for rows in order:
+        logits, targets = head(train.features[rows]), train.targets[rows]
         loss = functional.cross_entropy(logits, targets, weight=weight)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step(lr)
-        total_loss += loss.item() * len(batch)
+        total_loss += loss.item() * len(rows)
         num_right += float((logits.argmax(1) == targets).sum())
-        num_seen += len(batch)
+        num_seen += len(rows)
     return total_loss / num_seen, num_right / num_seen

@@ -1,4 +1,4 @@
-"""What is trained on feature rows: heads for one backbone, and the ensembles over several."""
+"""Network heads: modules from features to logits, for one backbone and for the feature fusion of several."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -14,7 +14,7 @@ _HIDDEN = 256
 
 
 class Standardize(nn.Module):
-    """Columns shifted and scaled by the mean and deviation of the rows it was made from (constant columns: scale 1).
+    """Columns shifted and scaled by the mean and deviation of the features it was made from (constant columns: by 1).
 
     One learning rate then means the same for every backbone, whatever the size of its features.
     """
@@ -22,19 +22,19 @@ class Standardize(nn.Module):
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, x: torch.Tensor) -> None:
+    def __init__(self, features: torch.Tensor) -> None:
         super().__init__()
-        std = x.std(dim=0, correction=0)
-        self.register_buffer("mean", x.mean(dim=0))
+        std = features.std(dim=0, correction=0)
+        self.register_buffer("mean", features.mean(dim=0))
         self.register_buffer("std", torch.where(std > 1e-6, std, torch.ones_like(std)))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n, D) to (n, D)."""
-        return (x - self.mean) / self.std
+        return (features - self.mean) / self.std
 
 
 class TemperatureScaled(nn.Module):
-    """A head whose logits are divided by a temperature, after which its probabilities are meant to be what they say."""
+    """A head whose logits are divided by a temperature, which is meant to calibrate its probabilities."""
 
     temperature: torch.Tensor
 
@@ -43,13 +43,13 @@ class TemperatureScaled(nn.Module):
         self.head = head
         self.register_buffer("temperature", torch.tensor(temperature))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
         """(n, D) to (n, C) logits."""
-        return self.head(x) / self.temperature
+        return self.head(features) / self.temperature
 
 
 class FusionHead(nn.Module):
-    """The feature ensemble: each backbone's row projected to `width`, side by side, then three steps to the classes.
+    """Feature fusion: each backbone's features projected to `width`, side by side, then three steps to the classes.
 
     LayerNorm, Dropout and Linear (width, width / 2, classes) with ReLU between; in the recipe that this project began
     from, the width is 1024.
@@ -65,16 +65,16 @@ class FusionHead(nn.Module):
             steps += [nn.LayerNorm(fan_in), nn.Dropout(dropout), nn.Linear(fan_in, fan_out), nn.ReLU()]
         self.steps = nn.Sequential(*steps[:-1])
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """(n, sum of dims), the backbones' rows side by side, to (n, num_classes) logits."""
-        parts = zip(self.projections, x.split(self.dims, dim=1), strict=True)
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        """(n, sum of dims), the features of all backbones side by side, to (n, num_classes) logits."""
+        parts = zip(self.projections, features.split(self.dims, dim=1), strict=True)
         return self.steps(torch.cat([project(part) for project, part in parts], dim=1))
 
 
-def linear_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
-    """Standardised rows (n, D) to logits by one linear layer. x: the train rows. Also the logit ensemble, on logits."""
+def linear_head(features: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
+    """Standardised features (n, D) to logits by one linear layer. features: those of the train images."""
     with seeded(seed):
-        return nn.Sequential(Standardize(x), nn.Dropout(dropout), nn.Linear(x.shape[1], num_classes))
+        return nn.Sequential(Standardize(features), nn.Dropout(dropout), nn.Linear(features.shape[1], num_classes))
 
 
 def logistic_head(fitted: Linear) -> nn.Module:
@@ -86,13 +86,13 @@ def logistic_head(fitted: Linear) -> nn.Module:
     return head.eval()
 
 
-def mlp_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
-    """Standardised rows (n, D) to logits by one hidden layer of 256 with ReLU. x: the train rows."""
+def mlp_head(features: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
+    """Standardised features (n, D) to logits by one hidden layer of 256 with ReLU. features: of the train images."""
     with seeded(seed):
         return nn.Sequential(
-            Standardize(x),
+            Standardize(features),
             nn.Dropout(dropout),
-            nn.Linear(x.shape[1], _HIDDEN),
+            nn.Linear(features.shape[1], _HIDDEN),
             nn.ReLU(),
             nn.Dropout(dropout),
             nn.Linear(_HIDDEN, num_classes),
@@ -100,8 +100,8 @@ def mlp_head(x: torch.Tensor, num_classes: int, *, dropout: float, seed: int) ->
 
 
 def feature_head(
-    x: torch.Tensor, num_classes: int, *, dims: Sequence[int], width: int, dropout: float, seed: int
+    features: torch.Tensor, num_classes: int, *, dims: Sequence[int], width: int, dropout: float, seed: int
 ) -> nn.Module:
-    """Standardised rows of several backbones (n, sum of dims) to logits by the FeatureNet. x: the train rows."""
+    """Standardised features of several backbones (n, sum of dims) to logits by a FusionHead. features: as above."""
     with seeded(seed):
-        return nn.Sequential(Standardize(x), FusionHead(dims, num_classes, width=width, dropout=dropout))
+        return nn.Sequential(Standardize(features), FusionHead(dims, num_classes, width=width, dropout=dropout))

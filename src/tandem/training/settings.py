@@ -10,6 +10,7 @@ from tandem.types import CheckedBy, Count, NonNegative, Positive, Rate, Section,
 
 NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
 Balance = Literal["sampler", "loss", "none"]
+EnsembleKind = Literal["mean", "weighted", "greedy", "stack", "logit", "feature"]  # simplest first; see ensembles.KINDS
 
 
 def _require_layer_counts(value: Any) -> None:
@@ -24,9 +25,9 @@ def _require_layer_counts(value: Any) -> None:
 class TrainSettings(Section):
     """trainable_backbone_layers: unfrozen layers of all backbones, or by name; a backbone not named is frozen.
 
-    head: "logistic" is fitted whole, and knows balance, folds and seed alone. lr: of Adam. patience: training ends
+    head: "logistic" is fitted by L-BFGS, and knows balance, folds and seed alone. lr: of Adam. patience: training ends
     after so many epochs without a lower validation loss. balance: "sampler" samples classes equally often, "loss"
-    weighs them, "none" does neither. folds: of the train groups.
+    weights them, "none" does neither. folds: of the train groups.
     """
 
     trainable_backbone_layers: Annotated[int | Mapping[str, int], CheckedBy(_require_layer_counts)]
@@ -59,6 +60,6 @@ class EnsembleSettings(Section):
     dropout, width: of the feature ensemble.
     """
 
-    kind: Literal["best", "mean", "weighted", "greedy", "stack", "logit", "feature"]
+    kind: Literal["best", EnsembleKind]
     dropout: Rate
     width: Annotated[int, Ge(2), Le(4096)]

@@ -1,0 +1,52 @@
+"""Which ensemble is selected, by its log loss on folds of validation that it was not fitted to."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tandem.evaluation.scores import predictions_on, score
+from tandem.tables.samples import Split
+from tandem.training.averaging import NUM_STANDARD_ERRORS
+from tandem.training.ensembles import Ensemble
+
+BEST = "best"
+
+
+def select_ensemble(kind: str, ensembles: Mapping[str, Ensemble], val: Split) -> str:
+    """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
+
+    Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So
+    simpler kinds come first, and a small validation split does not pick by chance (after the rule of Breiman et al.
+    1984, section 3.4.3). Kinds whose models were stopped or selected on validation look better there than they are.
+    """
+    if kind != BEST:
+        return kind
+    lowest = min((ensemble.held_out_losses for ensemble in ensembles.values()), key=np.mean)
+    excesses = {name: ensemble.held_out_losses - lowest for name, ensemble in ensembles.items()}
+    return next(
+        name
+        for name, excess in excesses.items()
+        if excess.mean() <= NUM_STANDARD_ERRORS * _standard_error(excess, val.groups)
+    )
+
+
+def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """Of the mean of values (n,) that depend on one another within groups (n,)."""
+    group_of = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(group_of, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))
+
+
+def ensemble_summary(ensembles: Mapping[str, Ensemble], val: Split, *, selected: str) -> dict[str, object]:
+    """Which one is selected, the scores of each on validation, and the weights of the means."""
+    return {
+        "selected": selected,
+        "val": {
+            kind: {
+                **score(predictions_on(val, ensemble.logits)),
+                "held_out_log_loss": float(ensemble.held_out_losses.mean()),
+            }
+            for kind, ensemble in ensembles.items()
+        },
+        "weights": {kind: ensemble.weights for kind, ensemble in ensembles.items() if ensemble.weights},
+    }

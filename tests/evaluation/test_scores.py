@@ -1,0 +1,56 @@
+"""Scores of a split against scikit-learn, and of nothing but that split."""
+
+import numpy as np
+import pytest
+import sklearn.metrics
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import special
+
+from factories import samples_of
+from tandem.evaluation.metrics import METRICS
+from tandem.evaluation.scores import best_on, predictions_on, score
+from tandem.tables.samples import SPLITS, Samples
+
+CLASSES = ("car", "motorcycle", "truck", "bus")
+
+
+def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
+    """Logits and samples of the first `num_classes` classes, some of them in no split."""
+    rng = np.random.default_rng(seed)
+    splits = rng.choice([*SPLITS, ""], size=60).tolist()
+    samples = samples_of(rng.integers(num_classes, size=60).tolist(), splits, class_names=CLASSES)
+    return 3 * rng.normal(size=(60, len(CLASSES))).astype(np.float32), samples
+
+
+@settings(max_examples=25)
+@given(st.integers(0, 2**32), st.sampled_from(SPLITS), st.integers(1, 4))
+def test_the_scores_are_those_of_scikit_learn_on_the_images_of_the_split(
+    seed: int, split: str, num_classes: int
+) -> None:
+    logits, samples = drawn(seed, num_classes=num_classes)
+    rows = [row for row, name in enumerate(samples.splits) if name == split]
+    targets, inside = samples.targets[rows], logits[rows]
+    probs = special.softmax(inside.astype(np.float64), axis=1)
+    found = score(predictions_on(samples.split(split), logits))
+    assert list(found) == list(METRICS)
+    del found["ece"]  # see test_metrics.py
+    assert found == pytest.approx(
+        {
+            "top1_accuracy": sklearn.metrics.accuracy_score(targets, inside.argmax(1)),
+            "macro_f1": sklearn.metrics.f1_score(
+                targets, inside.argmax(1), labels=range(4), average="macro", zero_division=0
+            ),
+            "log_loss": sklearn.metrics.log_loss(targets, probs, labels=range(4)),
+            "brier_score": ((probs - np.eye(4)[targets]) ** 2).sum() / len(targets),
+        }
+    )
+
+
+def test_the_best_model_on_a_split_is_the_first_of_the_lowest_log_loss() -> None:
+    logits, samples = drawn(0)
+    good = logits.copy()
+    good[samples.val.rows] += 5 * np.eye(4, dtype=np.float32)[samples.val.targets]
+    models = {"bad": logits, "good": good, "the same": good.copy()}
+    assert best_on(samples.val, models) == "good"
+    assert best_on(samples.test, models) == "bad"  # there all are alike

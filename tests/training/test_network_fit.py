@@ -1,0 +1,175 @@
+"""Networks fitted to planted rows, against torch's own Adam and the layers written out."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from factories import blobs, train_settings
+from tandem.errors import DataError
+from tandem.training import early_stopping, networks
+from tandem.training.loggers import Epoch
+from tandem.training.network_fit import Batch, fit_network, fit_network_head, predict
+from tandem.training.settings import TrainSettings
+from tandem.training.task import head_task
+
+SETTINGS = train_settings(batch_size=16, epochs=5)
+
+
+def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Batch:
+    generator = torch.Generator().manual_seed(seed)
+    return Batch(torch.randn(len(targets), dim, generator=generator), torch.tensor(targets))
+
+
+def overfitting(settings: TrainSettings) -> tuple[nn.Module, Batch, tuple[Epoch, ...]]:
+    """Validation asks for the contrary of what is trained: its loss rises once the head has learned something."""
+    train = some_rows([0, 1] * 10)
+    val = Batch(train.features, 1 - train.targets)
+    head = networks.linear_head(train.features, 2, dropout=0.0, seed=settings.seed)
+    return head, val, fit_network_head(head, train=train, val=val, settings=settings, name="overfitting")
+
+
+def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
+    head, val, curve = overfitting(replace(SETTINGS, epochs=10, lr=0.1))
+    losses = [epoch.val_loss for epoch in curve]
+    assert min(losses) < losses[-1]
+    kept = functional.cross_entropy(predict(head, val.features), val.targets).item()
+    assert kept == pytest.approx(min(losses), abs=1e-6)
+    assert early_stopping.best_epoch(curve) == 1 + losses.index(min(losses))
+
+
+def test_training_ends_when_patience_does() -> None:
+    whole, short = (overfitting(replace(SETTINGS, epochs=30, lr=0.1, patience=patience))[2] for patience in (1000, 2))
+    losses = [epoch.val_loss for epoch in whole]
+    ends = next(row for row in range(2, 30) if min(losses[: row - 1]) <= min(losses[row - 1 : row + 1]))
+    assert len(whole) == 30
+    assert short == whole[: ends + 1]
+
+
+@pytest.mark.parametrize(("balance", "fraction"), [("none", 0.1), ("loss", 0.5), ("sampler", 0.5)])
+def test_balance_weighs_classes_as_often_as_they_are_rare(balance: str, fraction: float) -> None:
+    # features that say nothing: what is left to learn is how often a class is to be expected
+    targets = [0] * 180 + [1] * 20
+    rows = Batch(torch.zeros(200, 2), torch.tensor(targets))
+    head = networks.linear_head(rows.features, 2, dropout=0.0, seed=0)
+    settings = replace(SETTINGS, balance=balance, epochs=150, batch_size=200, lr=0.05, scheduler="cosine")
+    # validation asks for the fraction that the balance should lead to, so the last epochs are the best
+    wanted = [0] * round(100 * (1 - fraction)) + [1] * round(100 * fraction)
+    fit_network_head(head, train=rows, val=Batch(torch.zeros(100, 2), torch.tensor(wanted)), settings=settings, name="")
+    assert head(torch.zeros(1, 2)).softmax(1)[0, 1].item() == pytest.approx(fraction, abs=0.04)
+
+
+@pytest.mark.parametrize(("balance", "is_high"), [("none", False), ("loss", True), ("sampler", True)])
+def test_balance_finds_the_rare_class(balance: str, is_high: bool) -> None:
+    rng = np.random.default_rng(0)
+    targets = np.where(rng.random(1000) < 0.05, 1, 0)
+    features = torch.from_numpy((rng.normal(size=(1000, 2)) + 1.5 * targets[:, None]).astype(np.float32))
+    rows = Batch(features, torch.from_numpy(targets))
+    settings = replace(SETTINGS, balance=balance, epochs=15)
+    head = networks.linear_head(features, 2, dropout=0.0, seed=0)
+    even = torch.cat([rows.targets.nonzero()[:, 0], (rows.targets == 0).nonzero()[: int(targets.sum()), 0]])
+    val = Batch(features[even], rows.targets[even]) if balance != "none" else rows
+    fit_network_head(head, train=rows, val=val, settings=settings, name="unbalanced")
+    recall = (head(features).argmax(1) == 1)[rows.targets == 1].float().mean().item()
+    assert (recall > 0.7) == is_high
+
+
+class Memory(nn.Module):
+    """A linear layer that remembers which rows it was trained on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(1, 3)
+        self.batches: list[torch.Tensor] = []
+
+    def forward(self, features: torch.Tensor) -> torch.Tensor:
+        if self.training:
+            self.batches.append(features[:, 0].clone())
+        return self.layer(features)
+
+
+@pytest.mark.parametrize("balance", ["none", "loss", "sampler"])
+def test_an_epoch_sees_as_many_rows_as_there_are_and_the_last_batch_may_be_of_one(balance: str) -> None:
+    rows = Batch(torch.arange(9.0)[:, None], torch.tensor([0, 1, 2] * 3))
+    head = Memory()
+    fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=4, balance=balance), name="")
+    assert [len(batch) for batch in head.batches] == [4, 4, 1] * 5
+    epochs = [torch.cat(head.batches[start : start + 3]).tolist() for start in range(0, 15, 3)]
+    assert len({tuple(epoch) for epoch in epochs}) == 5  # every epoch in an order of its own
+    if balance != "sampler":
+        assert all(sorted(epoch) == list(range(9)) for epoch in epochs)
+
+
+def test_the_sampler_samples_every_class_equally_often() -> None:
+    targets = torch.tensor([0] * 800 + [1] * 150 + [2] * 50)
+    rows = Batch(targets[:, None].float(), targets)
+    head = Memory()
+    fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, balance="sampler", batch_size=100), name="")
+    sampled = torch.bincount(torch.cat(head.batches).long()) / 5000
+    assert sampled.tolist() == pytest.approx([1 / 3] * 3, abs=4 * (2 / 9 / 5000) ** 0.5)
+
+
+def test_a_fusion_head_takes_a_last_batch_of_one() -> None:
+    rows = some_rows([0, 1, 0, 1, 0], dim=4)
+    head = networks.feature_head(rows.features, 2, dims=[2, 2], width=8, dropout=0.5, seed=0)
+    curve = fit_network_head(
+        head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=2, epochs=1), name="feature"
+    )
+    assert np.isfinite(curve[0].val_loss)
+
+
+def test_one_batch_without_shuffling_is_one_step_of_adam() -> None:
+    rows = some_rows([0, 1, 2, 0, 1, 2, 2, 2])
+    head, reference = (networks.linear_head(rows.features, 3, dropout=0.0, seed=0) for _ in range(2))
+    settings = replace(SETTINGS, epochs=1, balance="loss", weight_decay=0.1)
+    curve = fit_network_head(head, train=rows, val=rows, settings=settings, name="one step")
+    optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
+    weight = torch.tensor([8 / (3 * 2), 8 / (3 * 2), 8 / (3 * 4)])  # scikit-learn's class_weight="balanced"
+    loss = functional.cross_entropy(reference(rows.features), rows.targets, weight=weight)
+    loss.backward()
+    optimizer.step()
+    assert curve[0].train_loss == pytest.approx(loss.item(), rel=1e-5)
+    for one, other in zip(head.parameters(), reference.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+def test_predictions_do_not_depend_on_how_many_rows_there_are() -> None:
+    features = some_rows([0] * 5000).features
+    head = networks.linear_head(features, 2, dropout=0.5, seed=0)
+    whole = predict(head, features)
+    assert whole.shape == (5000, 2)
+    assert torch.allclose(whole[4990:], predict(head, features[4990:]), atol=1e-6)
+    assert not whole.requires_grad
+
+
+def test_a_task_is_fitted_on_its_train_images_and_the_best_epoch_is_chosen_on_val() -> None:
+    features, samples = blobs()
+    seen = list[torch.Tensor]()
+
+    def make(train: torch.Tensor) -> nn.Module:
+        seen.append(train)
+        return networks.mlp_head(train, 3, dropout=0.0, seed=0)
+
+    fitted = fit_network(head_task(features, samples, SETTINGS, "blobs"), make)
+    assert (seen[0].numpy() == features[samples.train.rows]).all()
+    logits = torch.from_numpy(fitted.head.logits(features[samples.val.rows]))
+    loss = functional.cross_entropy(logits, torch.from_numpy(samples.val.targets)).item()
+    assert loss == pytest.approx(min(epoch.val_loss for epoch in fitted.curve), abs=1e-6)
+    assert fitted.choices == {"best_epoch": early_stopping.best_epoch(fitted.curve)}
+
+
+def test_a_scaled_head_has_its_logits_divided() -> None:
+    features, samples = blobs()
+    task = head_task(features, samples, SETTINGS, "blobs")
+    head = fit_network(task, lambda train: networks.mlp_head(train, 3, dropout=0.5, seed=0)).head
+    assert head.scaled(2.5).logits(features) == pytest.approx(head.logits(features) / 2.5, rel=1e-5)
+
+
+def test_a_loss_that_is_not_finite_is_an_error_that_names_the_lr() -> None:
+    rows = some_rows([0, 1, 2] * 10)
+    head = networks.linear_head(rows.features, 3, dropout=0.0, seed=0)
+    with pytest.raises(DataError, match=r"blobs: the loss is not finite in epoch \d+ \(lr 1e\+38\); take a lower"):
+        fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, lr=1e38), name="blobs")
