@@ -19,6 +19,8 @@ def check_source(
 def format_statuses(statuses: Sequence[SourceStatus]) -> str:
     """Statuses as text: a paragraph for each source."""
     return "\n\n".join(
-        "\n".join((f"{status.name}: {status.what}", *(f"  {key.ljust(12)} {fact}" for key, fact in status.facts.items())))
+        "\n".join(
+            (f"{status.name}: {status.what}", *(f"  {key.ljust(12)} {fact}" for key, fact in status.facts.items()))
+        )
         for status in statuses
     )

@@ -1,4 +1,4 @@
-"""A dataset of kaggle.com, through its official client: the only module that knows how Kaggle works."""
+"""A dataset of kaggle.com, by its official client: the only module that knows how Kaggle works."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,9 +18,7 @@ from tandem.sources.unpack import unpack
 IS_REMOTE = True
 
 
-def fetch(
-    target: Path, source: KaggleSource, *, scratch: Path, limits: Limits, environ: Mapping[str, str]
-) -> Fetched:
+def fetch(target: Path, source: KaggleSource, *, scratch: Path, limits: Limits, environ: Mapping[str, str]) -> Fetched:
     """Write the files of a version of a dataset to the folder `target`, replaced only when all went well.
 
     scratch: folder for what is under way; a part of the archive that can be resumed stays there. environ: where

@@ -18,9 +18,7 @@ class Kind(Protocol):
 
     IS_REMOTE: bool
 
-    def fetch(
-        self, target: Path, source: Any, *, scratch: Path, limits: Limits, environ: Mapping[str, str]
-    ) -> Fetched:
+    def fetch(self, target: Path, source: Any, *, scratch: Path, limits: Limits, environ: Mapping[str, str]) -> Fetched:
         """Write the source's files to the folder `target`, which is replaced only when all went well.
 
         scratch: folder of this download alone, for what is under way. environ: where credentials are looked for.

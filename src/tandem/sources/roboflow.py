@@ -1,4 +1,4 @@
-"""A version of a project of roboflow.com, through its official client: the only module that knows how Roboflow works."""
+"""A version of a project of roboflow.com, by its official client: the only module that knows how Roboflow works."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Runs Kaggle's client in a child process, `python -m tandem.sources.transfer.kaggle_client`, for sources.kaggle."""
+"""Runs Kaggle's client in a child process for sources.kaggle, as the module of `python -m`."""
 
 from functools import partial
 from importlib.metadata import version

@@ -1,4 +1,4 @@
-"""Runs Roboflow's client in a child process, `python -m tandem.sources.transfer.roboflow_client`, for sources.roboflow."""
+"""Runs Roboflow's client in a child process for sources.roboflow, as the module of `python -m`."""
 
 from importlib.metadata import version
 from pathlib import Path
