@@ -8,8 +8,11 @@ from tandem.sources.status import SourceStatus
 from tandem.sources.transfer.attempt import Limits
 
 
+_LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a download may take longer
+
+
 def check_source(
-    name: str, source: Source, *, limits: Limits, environ: Mapping[str, str], is_online: bool
+    name: str, source: Source, *, environ: Mapping[str, str], is_online: bool, limits: Limits = _LIMITS
 ) -> SourceStatus:
     """The status of `sources.<name>`. is_online: whether its service is asked; nothing is downloaded."""
     kind = KINDS[source.kind]
