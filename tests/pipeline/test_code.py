@@ -1,4 +1,4 @@
-"""Listings of the code that a script runs, of a package planted for it; test_structure holds the real ones against grimp."""
+"""Listings of the code that a script runs, in a package made for it; test_structure checks those of this project."""
 
 import hashlib
 from pathlib import Path
@@ -37,7 +37,7 @@ def test_a_script_runs_the_modules_that_it_imports_and_the_packages_on_the_way(r
     assert listed(root, "plain") == ["src/tandem/__init__.py", "src/tandem/alone.py", "stages/plain.py"]
 
 
-def test_imports_are_followed_within_functions_and_in_circles_but_not_to_neighbours(root: Path) -> None:
+def test_imports_are_followed_within_functions_and_in_circles_but_not_to_neighbors(root: Path) -> None:
     assert listed(root, "deep") == [
         "src/tandem/__init__.py",
         "src/tandem/errors.py",

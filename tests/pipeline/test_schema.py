@@ -262,7 +262,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "sources.bikes.roboflow.version",
             "3",
             "sources.bikes.roboflow.version is '3'; a whole number from 1 on is needed, so that the same data comes "
-            "again; look it up at https://universe.roboflow.com/someone/bikes: it ends the address of each version's page",
+            "again; look it up at https://universe.roboflow.com/someone/bikes: it ends the address of each version's",
         ),
         (
             "sources.bikes.roboflow.project",
