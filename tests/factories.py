@@ -30,6 +30,12 @@ from tandem.training.settings import EnsembleSettings, TrainSettings
 CLASSES = ("car", "motorcycle", "truck")
 RANDOM_WEIGHTS = BackboneSettings(weights="random")
 WHOLE_IMAGES = BoxPolicy(use="whole", margin=0.0, min_side_px=8)
+_SOURCE_KINDS: Mapping[str, Any] = {
+    "sample": SampleSource,
+    "archive": ArchiveSource,
+    "kaggle": KaggleSource,
+    "roboflow": RoboflowSource,
+}
 
 _TRAIN = TrainSettings(
     trainable_backbone_layers=0,
@@ -139,7 +145,7 @@ def label_settings(
     ignore: Sequence[str] = (),
     by_source: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> LabelSettings:
-    """classes: class -> aliases. by_source: source -> {"classes": class -> aliases, "ignore": labels}, both optional."""
+    """classes: name -> aliases. by_source: source -> {"classes": class -> aliases, "ignore": labels}, or one."""
     return LabelSettings(
         classes={name: tuple(aliases) for name, aliases in classes.items()},
         ignore=tuple(ignore),
@@ -155,13 +161,13 @@ def label_settings(
 
 def source(kind: str, *, format: str = "auto", boxes: BoxPolicy | None = None, **described: Any) -> Source:
     """A source of this kind; described: the keys of its kind, such as path of an archive."""
-    kinds: Mapping[str, Any] = {
-        "sample": SampleSource,
-        "archive": ArchiveSource,
-        "kaggle": KaggleSource,
-        "roboflow": RoboflowSource,
-    }
-    return Source(kind=kind, format=format, boxes=boxes, **{kind: kinds[kind](**described)})  # type: ignore[arg-type]
+    return source_of(_SOURCE_KINDS[kind](**described), format=format, boxes=boxes)
+
+
+def source_of(description: Any, *, format: str = "auto", boxes: BoxPolicy | None = None) -> Source:
+    """A source that is described by settings of its kind, such as a RoboflowSource, which has a format of its own."""
+    kind = next(name for name, described in _SOURCE_KINDS.items() if isinstance(description, described))
+    return Source(kind=kind, format=format, boxes=boxes, **{kind: description})
 
 
 def samples_of(

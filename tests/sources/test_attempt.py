@@ -110,7 +110,8 @@ def test_what_the_child_has_started_ends_with_it():
 
 
 def test_the_silence_is_counted_from_the_last_report():
-    code = "for number in range(6):\n    send('bytes', num_bytes=number)\n    time.sleep(0.3)\nsend('completed', result={})"
+    code = "for number in range(6):\n    send('bytes', num_bytes=number)\n    time.sleep(0.3)\n"
+    code += "send('completed', result={})"
     assert run(code, limits=Limits(silence_s=1, grace_s=0.25)) == Completed()
 
 
@@ -137,7 +138,8 @@ def test_an_archive_that_is_announced_too_large_is_not_waited_for():
 
 @pytest.mark.parametrize("announced", ["None", "10"])
 def test_an_archive_that_comes_too_large_is_cut_off(announced):
-    code = f"begin({announced})\nsend('bytes', num_bytes=1000)\nsend('bytes', num_bytes=1001)\nsend('completed', result={{}})"
+    code = f"begin({announced})\nsend('bytes', num_bytes=1000)\nsend('bytes', num_bytes=1001)\n"
+    code += "send('completed', result={})"
     assert run(code, limits=Limits(max_bytes=1000)) == Failure("size", "1001 bytes, above 1000")
 
 
