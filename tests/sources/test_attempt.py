@@ -89,7 +89,7 @@ def test_what_the_child_reports_as_failed_is_the_failure():
     assert not is_alive(child())
 
 
-def test_a_child_that_says_nothing_is_killed_even_if_it_takes_no_hint():
+def test_a_child_that_says_nothing_is_killed_even_if_it_ignores_a_signal():
     begun = time.monotonic()
     code = "signal.signal(signal.SIGTERM, signal.SIG_IGN)\nsend('request', endpoint='x/y')\ntime.sleep(60)"
     ended = run(code, limits=Limits(silence_s=1, grace_s=0.25))

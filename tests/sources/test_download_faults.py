@@ -682,7 +682,7 @@ def test_download(scene, capfd):
 
 
 @pytest.mark.parametrize("scene", [row for row in ROWS if row.before is env_file], indirect=True, ids=name_of)
-def test_the_env_file_lies_where_the_client_looks_when_it_is_not_told_otherwise(scene):
+def test_the_env_file_lies_where_the_client_looks_when_it_is_not_prevented(scene):
     env_file(scene)
     (scene.base / "look.py").write_text("import os, roboflow; print(os.environ['http_proxy'])")
     look = [sys.executable, scene.base / "look.py"]

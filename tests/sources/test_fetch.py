@@ -25,10 +25,10 @@ number = len(log.read_text().splitlines()) if log.exists() else 0
 folder = Path(job.get("folder", "."))
 archive = folder / "fruit.zip"
 part = archive.read_text() if archive.is_file() else None
-seen = {"part": part, "exists": folder.exists(), "resume": job.get("resume"), "time": time.monotonic()}
-seen |= {"home": os.environ["HOME"], "num_in_home": len(os.listdir(os.environ["HOME"]))}
+state = {"part": part, "exists": folder.exists(), "resume": job.get("resume"), "time": time.monotonic()}
+state |= {"home": os.environ["HOME"], "num_in_home": len(os.listdir(os.environ["HOME"]))}
 with log.open("a") as file:
-    file.write(json.dumps(seen) + chr(10))
+    file.write(json.dumps(state) + chr(10))
 Path(os.environ["HOME"], "cache").touch()
 text, *reports = job["plan"][number]
 if text is not None:
@@ -87,7 +87,7 @@ def refusal(scratch, *plan, **options):
     return str(error.value)
 
 
-def seen(what=None):
+def logged(what=None):
     """What each attempt's client saw, in order."""
     entries = [json.loads(line) for line in Path("log.jsonl").read_text().splitlines()]
     return [entry[what] for entry in entries] if what else entries
@@ -114,20 +114,20 @@ def test_an_archive_is_published_once_and_returned_with_its_digests(scratch):
 def test_attempts_follow_one_another_until_one_succeeds(scratch):
     download = fetch(scratch, [None, failed("silence", detail="for 1 s")], [None, failed("web_page")], WHOLE)
     assert download.digests.num_bytes == 5
-    assert len(seen()) == 3
+    assert len(logged()) == 3
 
 
 def test_each_attempt_has_an_empty_home_that_is_gone_afterwards(scratch):
     fetch(scratch, [None, CUT], [None, CUT], WHOLE)
-    assert seen("num_in_home") == [0, 0, 0]
-    assert len({*seen("home")}) == 3
-    assert not any(Path(home).exists() for home in seen("home"))
+    assert logged("num_in_home") == [0, 0, 0]
+    assert len({*logged("home")}) == 3
+    assert not any(Path(home).exists() for home in logged("home"))
 
 
 def test_the_client_finds_no_folder_unless_it_can_resume_what_is_in_it(scratch):
     fetch(scratch, ["par", CUT], WHOLE)
-    assert seen("exists") == [False, False]
-    assert seen("resume") == [False, False]
+    assert logged("exists") == [False, False]
+    assert logged("resume") == [False, False]
 
 
 def test_what_a_killed_run_has_left_is_removed_before_a_client_that_cannot_resume_it(scratch):
@@ -136,11 +136,11 @@ def test_what_a_killed_run_has_left_is_removed_before_a_client_that_cannot_resum
     (scratch / "files" / "fruit.zip").write_text("par")
     (scratch / "request.json").write_text(json.dumps(job), encoding="utf-8")
     fetch(scratch, WHOLE)
-    assert seen("exists") == [False]
+    assert logged("exists") == [False]
 
 
 def pauses():
-    times = seen("time")
+    times = logged("time")
     return [later - earlier for earlier, later in pairwise(times)]
 
 
@@ -165,7 +165,7 @@ def test_a_pause_longer_than_the_limit_is_left_to_the_user(scratch):
     limits = Limits(wait_s=0, max_retry_after_s=2)
     message = refusal(scratch, [None, failed("http_error", status=503, retry_after="3")], limits=limits)
     assert message == "x/y answered 503, and asks for a pause of 3 s; run it again later"
-    assert len(seen()) == 1
+    assert len(logged()) == 1
 
 
 @pytest.mark.parametrize("kind", ["credentials", "size", "disk", "client"])
@@ -173,7 +173,7 @@ def test_what_is_not_transient_is_tried_once(scratch, kind):
     message = refusal(scratch, [None, failed(kind, detail="so it is")])
     assert "(so it is); " in message
     assert "attempts" not in message
-    assert len(seen()) == 1
+    assert len(logged()) == 1
     assert not scratch.exists()
 
 
@@ -208,8 +208,8 @@ def test_what_the_source_knows_of_a_failure_goes_before_what_is_known_of_all(scr
 
 def test_a_sound_part_is_resumed_in_the_next_attempt(scratch):
     download = fetch(scratch, ["par", CUT], ["t", CUT], ["s", COMPLETED], can_resume=True)
-    assert seen("part") == [None, "par", "part"]
-    assert seen("resume") == [True, True, True]
+    assert logged("part") == [None, "par", "part"]
+    assert logged("resume") == [True, True, True]
     assert download.digests.num_bytes == len("parts")
     assert not scratch.exists()
 
@@ -220,7 +220,7 @@ def test_a_sound_part_is_kept_for_the_next_run_and_named(scratch):
     assert message.endswith("; the 4 bytes that came are kept for the next run")
     assert left(scratch) == ["files", "files/fruit.zip", "request.json"]
     assert fetch(scratch, *plan, can_resume=True).digests.num_bytes == len("parts")
-    assert seen("part") == [None, "par", "part"]
+    assert logged("part") == [None, "par", "part"]
     assert not scratch.exists()
 
 
@@ -241,14 +241,14 @@ def test_a_part_that_cannot_be_resumed_is_removed(scratch, failure, resumes):
 
 def test_an_http_error_before_the_storage_leaves_an_earlier_part_alone(scratch):
     fetch(scratch, ["par", CUT], [None, failed("http_error", status=503)], ["ts", COMPLETED], can_resume=True)
-    assert seen("part") == [None, "par", "par"]
+    assert logged("part") == [None, "par", "par"]
 
 
 def test_the_part_of_another_version_is_not_resumed(scratch):
     plan = ["par", CUT], WHOLE
     refusal(scratch, *plan, can_resume=True, limits=Limits(attempts=1), version=2)
     fetch(scratch, *plan, can_resume=True, version=3)
-    assert seen("part") == [None, None]
+    assert logged("part") == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def test_a_part_of_an_unknown_archive_is_not_resumed(scratch, tag):
     (scratch / "files" / "fruit.zip").write_text("foreign")
     (scratch / "request.json").write_text(tag, encoding="utf-8", errors="surrogateescape")
     fetch(scratch, WHOLE, can_resume=True)
-    assert seen("part") == [None]
+    assert logged("part") == [None]
 
 
 @pytest.mark.parametrize(
@@ -280,7 +280,7 @@ def test_an_archive_that_is_not_as_stated_is_fetched_anew_and_never_published(sc
     bad = ["whole", archive(**facts), COMPLETED]
     message = refusal(scratch, bad, bad, publish=published.append, can_resume=True, limits=Limits(wait_s=0, attempts=2))
     assert message.startswith(f"after 2 attempts: what the client sent is corrupt ({mismatch}); ")
-    assert seen("part") == [None, None]
+    assert logged("part") == [None, None]
     assert published == []
     assert not scratch.exists()
 
@@ -295,7 +295,7 @@ def test_an_archive_that_proves_corrupt_is_fetched_anew(scratch):
 
     assert fetch(scratch, ["torn", COMPLETED], WHOLE, publish=publish, can_resume=True).digests.num_bytes == 5
     assert published == ["torn", "whole"]
-    assert seen("part") == [None, None]
+    assert logged("part") == [None, None]
 
 
 def test_an_archive_that_stays_corrupt_is_described_with_what_was_found(scratch):
@@ -315,7 +315,7 @@ def test_what_else_is_wrong_with_an_archive_is_raised_as_it_is_and_nothing_kept(
 
     with pytest.raises(type(raised), match=str(raised)):
         fetch(scratch, WHOLE, WHOLE, publish=publish, can_resume=True)
-    assert len(seen()) == 1
+    assert len(logged()) == 1
     assert not scratch.exists()
 
 
@@ -348,14 +348,14 @@ def test_another_archive_that_comes_twice_is_what_is_served_now(scratch):
         f"its sha256 is {FRUIT}, but {SHA256} is expected; another file is served now: look at its page, "
         "then correct sha256 if it is meant"
     )
-    assert len(seen()) == 2
+    assert len(logged()) == 2
     assert not scratch.exists()
 
 
 def test_another_archive_that_its_storage_vouches_for_is_believed_at_once(scratch):
     message = refusal(scratch, ["hello", archive(hashes="crc32c=mnG7TA=="), COMPLETED], sha256=SHA256)
     assert "another file is served now" in message
-    assert len(seen()) == 1
+    assert len(logged()) == 1
 
 
 def test_archives_that_differ_each_time_are_corrupt(scratch):
@@ -375,7 +375,7 @@ def ask(*plan, explain=lambda failure: ""):
 
 def test_a_question_is_answered_by_what_the_client_returns():
     assert ask([None, {"event": "completed", "result": {"versions": [1, 2]}}]) == {"versions": [1, 2]}
-    assert not Path(seen("home")[0]).exists()
+    assert not Path(logged("home")[0]).exists()
 
 
 def test_a_question_that_fails_is_not_repeated():
@@ -384,4 +384,4 @@ def test_a_question_that_fails_is_not_repeated():
     with pytest.raises(SourceError, match=r"^x/y answered 401; renew the key$"):
         Path("log.jsonl").unlink()
         ask([None, failed("http_error", status=401)], explain=lambda failure: "renew the key")
-    assert len(seen()) == 1
+    assert len(logged()) == 1

@@ -58,22 +58,22 @@ class LabelMap:
 def label_map(labels: LabelSettings) -> LabelMap:
     """The map of `labels` in the parameters; a class name is an alias of itself.
 
-    Raises DataError when one alias stands for two classes in one place, or an alias of one source for no class.
+    Raises DataError when one alias stands for two classes in one section, or an alias of one source for no class.
     """
     with_names = {name: (name, *aliases) for name, aliases in labels.classes.items()}
     by_source = {}
     for source, entry in labels.by_source.items():
-        by_source[source] = _table(entry.classes, entry.ignore, place=f"labels.by_source.{source}")
+        by_source[source] = _table(entry.classes, entry.ignore, section=f"labels.by_source.{source}")
         if unknown := sorted(set(by_source[source].values()) - {*labels.classes, IGNORED}):
             known = ", ".join(labels.classes)
             raise DataError(
                 f"labels.by_source.{source} names class {unknown[0]!r}; known: {known}; "
                 "correct it, or add it to labels.classes"
             )
-    return LabelMap(tuple(labels.classes), _table(with_names, labels.ignore, place="labels"), by_source)
+    return LabelMap(tuple(labels.classes), _table(with_names, labels.ignore, section="labels"), by_source)
 
 
-def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place: str) -> dict[str, str]:
+def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, section: str) -> dict[str, str]:
     pairs = [(alias, name) for name, aliases in classes.items() for alias in aliases]
     pairs += [(alias, IGNORED) for alias in ignore]
     table: dict[str, str] = {}
@@ -81,5 +81,5 @@ def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place
         other = table.setdefault(normalize_label(alias), name)
         if other != name:
             both = " and ".join(repr(value or "ignore") for value in (other, name))
-            raise DataError(f"{place}: the alias {alias!r} is listed under {both}; keep it in one of them")
+            raise DataError(f"{section}: the alias {alias!r} is listed under {both}; keep it in one of them")
     return table

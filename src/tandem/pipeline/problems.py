@@ -39,8 +39,8 @@ def _unknown_key(above: Sequence[str], key: str, schema: type) -> str:
     allowed = sorted(field.name for field in fields(_without_checks(_annotation_at(above, schema))))
     close = difflib.get_close_matches(key, allowed, n=1)
     advice = f"did you mean {close[0]!r}? " if close else ""
-    place = ".".join(above) or "the file"
-    return f"{place}: {key!r} is not a parameter here; {advice}allowed: {', '.join(allowed)}"
+    section = ".".join(above) or "the file"
+    return f"{section}: {key!r} is not a parameter here; {advice}allowed: {', '.join(allowed)}"
 
 
 def _hint(above: Sequence[str], key: str, params: Mapping[str, Any], schema: type) -> str:

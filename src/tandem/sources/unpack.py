@@ -103,7 +103,7 @@ def unpack(
     `max_ratio` times the archive's size (checked above 64 MiB), and when the disk is full.
     """
     limits = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
-    seen: set[str] = set()
+    paths: set[str] = set()
     with (
         _opened(archive, limits) as (members, num_bytes),
         tqdm(desc=f"unpack {archive.name}", total=num_bytes, unit="B", unit_scale=True, disable=None) as bar,
@@ -112,11 +112,11 @@ def unpack(
             for number, member in enumerate(members, start=1):
                 if number > max_files:
                     raise _refusal(archive, member.name, f"is one more than the {max_files} allowed")
-                if path := _target_path(archive, member, seen):
+                if path := _target_path(archive, member, paths):
                     _write(_chunks(archive, member, limits), target / path, bar)
         except OSError as error:
             raise _disk_error(archive, target, num_bytes, error) from None
-    if not seen:
+    if not paths:
         raise SourceError(f"archive {archive} holds no files; get it again, or name another one")
 
 
@@ -141,8 +141,8 @@ def name_problem(name: str) -> str:
     return next((problem for problem, is_found in problems.items() if is_found), "")
 
 
-def _target_path(archive: Path, member: _Member, seen: set[str]) -> str:
-    """The member's path below the target, "" for what is not written. seen: paths so far; the path is added."""
+def _target_path(archive: Path, member: _Member, paths: set[str]) -> str:
+    """The member's path below the target, "" for what is not written. paths: those so far; this one is added."""
     if is_junk(member.name):
         return ""
     problem = member.problem or name_problem(member.name)
@@ -152,9 +152,9 @@ def _target_path(archive: Path, member: _Member, seen: set[str]) -> str:
     if member.is_folder:
         return ""
     key = unicodedata.normalize("NFC", path).casefold()
-    if key in seen:
+    if key in paths:
         raise _refusal(archive, member.name, "is there twice (upper and lower case count as the same)")
-    seen.add(key)
+    paths.add(key)
     return path
 
 
