@@ -32,6 +32,12 @@ from tandem.training.settings import EnsembleSettings, TrainSettings
 CLASSES = ("car", "motorcycle", "truck")
 RANDOM_WEIGHTS = BackboneSettings(weights="random")
 WHOLE_IMAGES = BoxPolicy(use="whole", margin=0.0, min_side_px=8)
+_SOURCE_KINDS: Mapping[str, Any] = {
+    "sample": SampleSource,
+    "archive": ArchiveSource,
+    "kaggle": KaggleSource,
+    "roboflow": RoboflowSource,
+}
 
 _TRAIN = TrainSettings(
     trainable_backbone_layers=0,
@@ -157,13 +163,13 @@ def label_settings(
 
 def source(kind: str, *, format: str = "auto", boxes: BoxPolicy | None = None, **described: Any) -> Source:
     """A source of this kind; described: the keys of its kind, such as path of an archive."""
-    kinds: Mapping[str, Any] = {
-        "sample": SampleSource,
-        "archive": ArchiveSource,
-        "kaggle": KaggleSource,
-        "roboflow": RoboflowSource,
-    }
-    return Source(kind=kind, format=format, boxes=boxes, **{kind: kinds[kind](**described)})  # type: ignore[arg-type]
+    return source_of(_SOURCE_KINDS[kind](**described), format=format, boxes=boxes)
+
+
+def source_of(description: Any, *, format: str = "auto", boxes: BoxPolicy | None = None) -> Source:
+    """A source that is described by settings of its kind, such as a RoboflowSource, which has a format of its own."""
+    kind = next(name for name, described in _SOURCE_KINDS.items() if isinstance(description, described))
+    return Source(kind=kind, format=format, boxes=boxes, **{kind: description})
 
 
 def samples_of(

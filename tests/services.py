@@ -1,7 +1,7 @@
-"""Kaggle and Roboflow on 127.0.0.1, as far as their official clients ask, with faults by kind of request.
+"""Mock servers of Kaggle and Roboflow on 127.0.0.1, as far as their clients ask, with faults by kind of request.
 
-What they answer is our reading of the clients `kaggle` 2.2.4 and `roboflow` 1.7.3: a client that works here is proven,
-the real services are not.
+Their answers follow the clients `kaggle` 2.2.4 and `roboflow` 1.7.3: that the clients work here is shown, that the real
+services answer in this way is not.
 """
 
 import base64
@@ -86,9 +86,9 @@ class Fault:
     headers: dict = field(default_factory=dict)  # in place of those of the same name; None leaves one out
     silent: bool = False  # no answer until the client leaves or the server closes
     html: bool = False  # 200 with the page of a captive portal
-    cut: float | None = None  # the connection ends after this share of the body
+    cut: float | None = None  # the connection ends after this fraction of the body
     reset: bool = False  # with cut: by RST, which may outrun the last bytes; alone: by RST before the first
-    stall: float | None = None  # silence after this share of the body
+    stall: float | None = None  # silence after this fraction of the body
     trickle: tuple | None = None  # (num_bytes, pause_s)
     length: int | None = None  # added to the true Content-Length; the body is cut to what is stated
     no_length: bool = False  # the body ends with the connection
@@ -102,7 +102,7 @@ NO_FAULT = Fault("none")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Request:
     """One request as it came; the names of its headers in lower case."""
 
     kind: str
@@ -114,22 +114,22 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What a service says. headers: pairs, as a name may come twice."""
+class Response:
+    """A response. headers: pairs, as a name may come twice."""
 
     status: int
     body: bytes = b""
     headers: tuple = ()
 
     def but(self, headers):
-        """With other headers in place of those of the same name, and without those of value None."""
+        """With these headers in place of those of the same name, and without those of value None."""
         names = {name.lower() for name in headers}
         kept = [pair for pair in self.headers if pair[0].lower() not in names]
         return replace(self, headers=(*kept, *(pair for pair in headers.items() if pair[1] is not None)))
 
 
 def page(status, text, content_type):
-    return Answer(status, text.encode(), (("Content-Type", content_type),))
+    return Response(status, text.encode(), (("Content-Type", content_type),))
 
 
 def as_json(value, status=200):
@@ -137,7 +137,7 @@ def as_json(value, status=200):
 
 
 def error(kind, status, message=None):
-    """In the shape in which the service that answers requests of this kind says it."""
+    """An error in the format of the service that answers requests of this kind."""
     message = message or responses.get(status, "Error")
     if kind.endswith(".storage"):
         inner = f"<Code>{message.replace(' ', '')}</Code><Message>{message}.</Message>"
@@ -175,16 +175,16 @@ class Stored:
             *(("x-goog-hash", f"{name}={coded[name]}") for name in sorted(self.hashes)),
         )
 
-    def answer(self, asked):
-        """The range asked for, if the object is still the one that the client knows; else the whole."""
-        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", asked.headers.get("range", ""))
-        if not wanted or asked.headers.get("if-range", MODIFIED) not in (dict(self.headers)["ETag"], MODIFIED):
-            return Answer(200, self.body, self.headers)
+    def answer(self, request):
+        """The requested range, if the object is still the one that the client knows; else the whole."""
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", request.headers.get("range", ""))
+        if not wanted or request.headers.get("if-range", MODIFIED) not in (dict(self.headers)["ETag"], MODIFIED):
+            return Response(200, self.body, self.headers)
         size = len(self.body)
         start, end = int(wanted[1]), min(int(wanted[2] or size), size - 1)
         if start > end:
-            return error(asked.kind, 416).but({"Content-Range": f"bytes */{size}"})
-        part = Answer(206, self.body[start : end + 1], self.headers)
+            return error(request.kind, 416).but({"Content-Range": f"bytes */{size}"})
+        part = Response(206, self.body[start : end + 1], self.headers)
         return part.but({"Content-Range": f"bytes {start}-{end}/{size}"})
 
 
@@ -194,10 +194,10 @@ class Storage:
     def __init__(self):
         self.stored = {}  # by path
 
-    def storage(self, asked):
-        if asked.query.get("X-Goog-Signature") != STORAGE_SIGNATURE:
-            return error(asked.kind, 403)
-        return self.stored[asked.path].answer(asked) if asked.path in self.stored else error(asked.kind, 404)
+    def storage(self, request):
+        if request.query.get("X-Goog-Signature") != STORAGE_SIGNATURE:
+            return error(request.kind, 403)
+        return self.stored[request.path].answer(request) if request.path in self.stored else error(request.kind, 404)
 
 
 class Kaggle(Storage):
@@ -214,20 +214,20 @@ class Kaggle(Storage):
     def path(ref, version):
         return f"/kaggle-data-sets/{ref}/{version}/archive.zip"
 
-    def answer(self, asked):
-        if asked.kind == "kaggle.storage":
-            return self.storage(asked)
-        fields = json.loads(asked.body)
-        if asked.kind == "kaggle.introspect":
+    def answer(self, request):
+        if request.kind == "kaggle.storage":
+            return self.storage(request)
+        fields = json.loads(request.body)
+        if request.kind == "kaggle.introspect":
             good = fields["token"] == KAGGLE_TOKEN
             return as_json({"active": True, "username": KAGGLE_USERNAME} if good else {"active": False})
-        if asked.headers.get("authorization") not in (f"Basic {PAIR}", f"Bearer {KAGGLE_TOKEN}"):
-            return error(asked.kind, 401, "Unauthenticated")
+        if request.headers.get("authorization") not in (f"Basic {PAIR}", f"Bearer {KAGGLE_TOKEN}"):
+            return error(request.kind, 401, "Unauthenticated")
         ref = f"{fields['ownerSlug']}/{fields['datasetSlug']}"
         version = fields.get("datasetVersionNumber") or max(self.versions.get(ref, [0]))
         if version not in self.versions.get(ref, {}):
-            return error(asked.kind, 404, f"{ref} version {version} was not found")
-        return getattr(self, asked.kind.partition(".")[2])(ref, version, fields)
+            return error(request.kind, 404, f"{ref} version {version} was not found")
+        return getattr(self, request.kind.partition(".")[2])(ref, version, fields)
 
     def download(self, ref, version, fields):
         return redirect(self.path(ref, version)) if "fileName" not in fields else error("kaggle.download", 501)
@@ -278,20 +278,20 @@ class Roboflow(Storage):
         entry.exports = list(dict.fromkeys([*entry.exports, fmt]) if exports is None else exports)
         self.stored[f"/roboflow-exports/{entry.links[fmt]}.zip"] = stored
 
-    def answer(self, asked):
-        if asked.kind == "roboflow.storage":
-            return self.storage(asked)
-        _, *names = asked.path.strip("/").split("/")
-        if asked.kind == "roboflow.link":
+    def answer(self, request):
+        if request.kind == "roboflow.storage":
+            return self.storage(request)
+        _, *names = request.path.strip("/").split("/")
+        if request.kind == "roboflow.link":
             path = f"/roboflow-exports/{names[0]}.zip"
-            known = path in self.stored and asked.query.get("key") == ROBOFLOW_LINK_KEY
-            return redirect(path) if known else error(asked.kind, 404)
-        if asked.query.get("api_key") != ROBOFLOW_KEY:
-            return error(asked.kind, 401, "This API key does not exist (or has been revoked).")
+            known = path in self.stored and request.query.get("key") == ROBOFLOW_LINK_KEY
+            return redirect(path) if known else error(request.kind, 404)
+        if request.query.get("api_key") != ROBOFLOW_KEY:
+            return error(request.kind, 401, "This API key does not exist (or has been revoked).")
         try:
-            return getattr(self, asked.kind.partition(".")[2])(*names)
+            return getattr(self, request.kind.partition(".")[2])(*names)
         except KeyError as missing:
-            return error(asked.kind, 404, f"{missing} does not exist, or the key gives no access to it.")
+            return error(request.kind, 404, f"{missing} does not exist, or the key gives no access to it.")
 
     def key(self):
         return as_json({"workspace": next(iter(self.projects), "nobody").split("/")[0]})
@@ -329,26 +329,26 @@ class Roboflow(Storage):
         return about | {"images": version.num_images, "splits": splits, "preprocessing": {}, "augmentation": {}}
 
 
-def spoilt(answer, fault):
-    """The answer with another content; what goes wrong on the wire is the handler's."""
+def with_fault(response, fault):
+    """The response with another content; what goes wrong on the wire is the handler's."""
     if fault.html:
-        answer = page(200, PORTAL.decode(), "text/html; charset=utf-8")
+        response = page(200, PORTAL.decode(), "text/html; charset=utf-8")
     if fault.body is not None:
-        answer = replace(answer.but({"Location": None, "Content-Range": None}), status=200, body=fault.body)
+        response = replace(response.but({"Location": None, "Content-Range": None}), status=200, body=fault.body)
     if fault.no_ranges:
-        answer = answer.but({"Accept-Ranges": None})
+        response = response.but({"Accept-Ranges": None})
     if fault.flip:
-        middle = len(answer.body) // 2
-        other = bytes([answer.body[middle] ^ 0xFF])
-        answer = replace(answer, body=answer.body[:middle] + other + answer.body[middle + 1 :])
-    return answer.but(fault.headers)
+        middle = len(response.body) // 2
+        other = bytes([response.body[middle] ^ 0xFF])
+        response = replace(response, body=response.body[:middle] + other + response.body[middle + 1 :])
+    return response.but(fault.headers)
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection: reads requests, and puts the answers on the wire with what is to go wrong there."""
+    """One connection: reads requests, and sends the responses with what is to go wrong on the wire."""
 
     protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True  # the pieces of a trickle travel one by one
+    disable_nagle_algorithm = True  # the chunks of a trickle travel one by one
 
     def handle(self):
         with suppress(ConnectionError):  # a client may leave when it wants
@@ -358,18 +358,18 @@ class Handler(BaseHTTPRequestHandler):
         """Nothing: Services.log has it."""
 
     def respond(self):
-        asked = self.asked()
-        fault = self.server.services.arrived(asked)
+        request = self.read_request()
+        fault = self.server.services.fault_of(request)
         if fault.silent:
             self.linger()
         elif fault.reset and fault.cut is None:
             self.abort()
         else:
-            self.send(self.server.services.answer(asked, fault), fault)
+            self.send(self.server.services.answer(request, fault), fault)
 
     do_GET = do_POST = do_HEAD = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = do_CONNECT = respond
 
-    def asked(self):
+    def read_request(self):
         """Through the proxy settings a client can ask for any host; for others than our own there is no kind."""
         target = urlsplit(self.path)
         headers = {name.lower(): value for name, value in self.headers.items()}
@@ -377,14 +377,14 @@ class Handler(BaseHTTPRequestHandler):
         fits = [kind for kind, (method, path) in ROUTES.items() if re.fullmatch(path, target.path)]
         known = [kind for kind in fits if ROUTES[kind][0] == self.command and (target.hostname or HOSTS[0]) in HOSTS]
         kind = known[0] if known else "unexpected"
-        return Asked(kind, self.command, target.path, headers, body, dict(parse_qsl(target.query)))
+        return Request(kind, self.command, target.path, headers, body, dict(parse_qsl(target.query)))
 
-    def send(self, answer, fault):
-        stated = max(0, len(answer.body) + (fault.length or 0))
-        whole = answer.body[:stated]
-        share = next((each for each in (fault.cut, fault.stall) if each is not None), 1)
-        self.send_head(answer, fault, stated)
-        self.send_pieces(whole[: int(len(whole) * share)], fault)
+    def send(self, response, fault):
+        stated = max(0, len(response.body) + (fault.length or 0))
+        whole = response.body[:stated]
+        fraction = next((each for each in (fault.cut, fault.stall) if each is not None), 1)
+        self.send_head(response, fault, stated)
+        self.send_chunks(whole[: int(len(whole) * fraction)], fault)
         if fault.stall is not None:
             self.linger()
         elif fault.cut is not None and fault.reset:
@@ -392,21 +392,21 @@ class Handler(BaseHTTPRequestHandler):
         elif fault.cut is None and fault.chunked:
             self.wfile.write(b"0\r\n\r\n")
 
-    def send_head(self, answer, fault, stated):
+    def send_head(self, response, fault, stated):
         framing = {"Transfer-Encoding": "chunked"} if fault.chunked else {"Content-Length": stated}
         if fault.no_length:
             framing = {"Connection": "close"}
-        self.send_response(answer.status)
-        for name, value in [*answer.headers, *framing.items()]:
+        self.send_response(response.status)
+        for name, value in [*response.headers, *framing.items()]:
             self.send_header(name, value)
         self.end_headers()
         self.close_connection |= fault.no_length or fault.cut is not None or fault.length is not None
 
-    def send_pieces(self, body, fault):
+    def send_chunks(self, body, fault):
         num_bytes, pause_s = fault.trickle or (1 << 16, 0)
         for start in range(0, len(body), num_bytes):
-            piece = body[start : start + num_bytes]
-            self.wfile.write(b"%x\r\n%b\r\n" % (len(piece), piece) if fault.chunked else piece)
+            chunk = body[start : start + num_bytes]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk) if fault.chunked else chunk)
             if pause_s:
                 self.server.closing.wait(pause_s)
 
@@ -465,7 +465,7 @@ class Services:
         self.unexpected = []
         self.kaggle = Kaggle()
         self.roboflow = Roboflow()
-        self._seen = {}  # id of a fault -> (how many of its kind came, the fault: while held, its id is its own)
+        self._seen = {}  # id of a fault -> (requests of its kind, the fault: while it is here, no other has its id)
         self._lock = threading.Lock()
         self._server = Server(self)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
@@ -496,13 +496,13 @@ class Services:
     def asked(self, *kinds):
         return [each for each in list(self.log) if any(f"{each.kind}.".startswith(f"{kind}.") for kind in kinds)]
 
-    def arrived(self, asked):
-        """Note the request; the fault to spoil it with."""
+    def fault_of(self, request):
+        """Log the request; the fault that is due for it."""
         with self._lock:
-            self.log.append(asked)
-            if asked.kind.endswith(".storage") and ("authorization" in asked.headers or "api_key" in asked.query):
-                self.unexpected.append(f"the storage was sent credentials: {asked.path}")
-            of_kind = [fault for fault in self.faults if f"{asked.kind}.".startswith(f"{fault.kind}.")]
+            self.log.append(request)
+            if request.kind.endswith(".storage") and ("authorization" in request.headers or "api_key" in request.query):
+                self.unexpected.append(f"the storage was sent credentials: {request.path}")
+            of_kind = [fault for fault in self.faults if f"{request.kind}.".startswith(f"{fault.kind}.")]
             due = [fault for fault in of_kind if self._is_due(fault)]
         return due[0] if due else NO_FAULT
 
@@ -511,13 +511,13 @@ class Services:
         self._seen[id(fault)] = (count + 1, fault)
         return fault.after <= count and (fault.times is None or count < fault.after + fault.times)
 
-    def answer(self, asked, fault):
-        if asked.kind == "unexpected":
-            self.unexpected.append(f"{asked.method} {asked.headers.get('host')} {asked.path}")
-            return error(asked.kind, 501)
+    def answer(self, request, fault):
+        if request.kind == "unexpected":
+            self.unexpected.append(f"{request.method} {request.headers.get('host')} {request.path}")
+            return error(request.kind, 501)
         if fault.status is not None:
-            return spoilt(error(asked.kind, fault.status), fault)
+            return with_fault(error(request.kind, fault.status), fault)
         if fault.no_ranges:
-            asked = replace(asked, headers=asked.headers | {"range": ""})
-        service = self.kaggle if asked.kind.startswith("kaggle.") else self.roboflow
-        return spoilt(service.answer(asked), fault)
+            request = replace(request, headers=request.headers | {"range": ""})
+        service = self.kaggle if request.kind.startswith("kaggle.") else self.roboflow
+        return with_fault(service.answer(request), fault)

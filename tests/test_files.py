@@ -9,7 +9,7 @@ import pytest
 from tandem import files
 
 
-def litter(folder: Path) -> list[str]:
+def leftovers(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir() if path.name.startswith("."))
 
 
@@ -20,7 +20,7 @@ def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
         assert not path.exists()
         assert temporary.parent == path.parent, "a rename must not cross a file system"
     assert path.read_text() == "new"
-    assert litter(path.parent) == []
+    assert leftovers(path.parent) == []
 
 
 def test_a_file_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:
@@ -30,7 +30,7 @@ def test_a_file_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> No
         temporary.write_text("half of the n")
         _ = 1 / 0
     assert path.read_text() == "old"
-    assert litter(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path: Path) -> None:
             assert list(temporary.iterdir()) == []
             (temporary / content).write_text(content)
     assert [file.name for file in path.iterdir()] == ["new"]
-    assert litter(path.parent) == []
+    assert leftovers(path.parent) == []
 
 
 def test_a_folder_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_folder_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> 
         (temporary / "new").write_text("new")
         _ = 1 / 0
     assert [file.name for file in path.iterdir()] == ["old"]
-    assert litter(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_a_folder_keeps_its_old_content_when_the_new_one_cannot_take_its_place(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_folder_keeps_its_old_content_when_the_new_one_cannot_take_its_place(t
     with pytest.raises(FileNotFoundError), files.atomic_dir(path) as temporary:
         temporary.rmdir()
     assert [file.name for file in path.iterdir()] == ["old"]
-    assert litter(tmp_path) == []
+    assert leftovers(tmp_path) == []
 
 
 def test_a_folder_can_be_made_within_another_one_on_the_same_disk(tmp_path: Path) -> None:
@@ -76,7 +76,7 @@ def test_a_folder_can_be_made_within_another_one_on_the_same_disk(tmp_path: Path
         assert temporary.parent == tmp_path / "there"
         assert list((tmp_path / "here").iterdir()) == []
     assert (tmp_path / "here" / "folder").is_dir()
-    assert litter(tmp_path / "there") == []
+    assert leftovers(tmp_path / "there") == []
 
 
 def test_a_folder_can_be_read_by_others(tmp_path: Path) -> None:
@@ -106,31 +106,33 @@ def test_json_rounds_every_float_to_six_digits_and_nothing_else(tmp_path: Path) 
     assert text.endswith("}\n")
 
 
-ODD = ["plain", "a,b", 'say "x"', "two\nlines", "cr\r\nlf", " padded ", "caminhão 車", ""]
+TEXTS = ["plain", "a,b", 'say "x"', "two\nlines", "cr\r\nlf", " padded ", "caminhão 車", ""]
 
 
 def test_a_table_comes_back_as_text(tmp_path: Path) -> None:
-    rows = [{"name": text, "share": 1 / 3, "count": 3} for text in ODD]
-    files.write_csv(tmp_path / "a.csv", ["name", "share", "count"], rows)
-    assert files.read_csv(tmp_path / "a.csv") == [{"name": text, "share": "0.333333", "count": "3"} for text in ODD]
+    rows = [{"name": text, "fraction": 1 / 3, "count": 3} for text in TEXTS]
+    files.write_csv(tmp_path / "a.csv", rows)
+    assert files.read_csv(tmp_path / "a.csv") == [
+        {"name": text, "fraction": "0.333333", "count": "3"} for text in TEXTS
+    ]
 
 
 def test_an_empty_table_has_its_header(tmp_path: Path) -> None:
-    files.write_csv(tmp_path / "a.csv", ["one", "two"], [])
+    files.write_csv(tmp_path / "a.csv", [], columns=["one", "two"])
     assert (tmp_path / "a.csv").read_bytes() == b"one,two\n"
     assert files.read_csv(tmp_path / "a.csv") == []
 
 
 def test_a_cell_may_be_longer_than_csv_allows_by_itself(tmp_path: Path) -> None:
     rows = [{"origins": "x" * 1_000_000}]
-    files.write_csv(tmp_path / "a.csv", ["origins"], rows)
+    files.write_csv(tmp_path / "a.csv", rows)
     assert files.read_csv(tmp_path / "a.csv") == rows
 
 
 def test_the_same_values_are_the_same_bytes(tmp_path: Path) -> None:
     for name in ("1", "2"):
         files.write_json(tmp_path / f"{name}.json", {"b": [0.5], "a": 1})
-        files.write_csv(tmp_path / f"{name}.csv", ["b", "a"], [{"a": 1, "b": 0.5}])
+        files.write_csv(tmp_path / f"{name}.csv", [{"a": 1, "b": 0.5}], columns=["b", "a"])
     assert (tmp_path / "1.json").read_bytes() == (tmp_path / "2.json").read_bytes()
     assert (tmp_path / "1.csv").read_bytes() == b"b,a\n0.5,1\n" == (tmp_path / "2.csv").read_bytes()
 
@@ -148,7 +150,7 @@ def plant(root: Path, contents: dict[str, str]) -> Path:
     return root
 
 
-def test_a_tree_is_its_files_in_order_of_their_posix_paths(tmp_path: Path) -> None:
+def test_files_are_listed_in_order_of_their_posix_paths(tmp_path: Path) -> None:
     plant(tmp_path, {"b": "", "a/z": "", "a/.hidden": "", "a.txt": "", "B/c": ""})
     (tmp_path / "empty").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in files.list_files(tmp_path)]
@@ -165,7 +167,7 @@ def test_a_file_that_dvc_has_linked_into_its_cache_is_a_file(tmp_path: Path) -> 
     assert files.dir_sha256(tmp_path / "data") == digest
 
 
-def test_a_trees_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) -> None:
+def test_a_folders_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) -> None:
     plant(tmp_path, {"b": "2", "a/z": "1"})
     lines = [f"{hashlib.sha256(text.encode()).hexdigest()}  {name}\n" for name, text in (("a/z", "1"), ("b", "2"))]
     assert files.dir_sha256(tmp_path) == hashlib.sha256("".join(lines).encode()).hexdigest()
@@ -181,8 +183,24 @@ def test_a_trees_digest_is_what_sha256sum_prints_of_its_files(tmp_path: Path) ->
         {"a/z": "1", "b": "2", "c": ""},
     ],
 )
-def test_a_trees_digest_changes_with_any_name_or_byte(tmp_path: Path, other: dict[str, str]) -> None:
+def test_a_folders_digest_changes_with_any_name_or_byte(tmp_path: Path, other: dict[str, str]) -> None:
     one = plant(tmp_path / "one", {"a/z": "1", "b": "2"})
     same = plant(tmp_path / "same", {"b": "2", "a/z": "1"})
     assert files.dir_sha256(one) == files.dir_sha256(same)
     assert files.dir_sha256(one) != files.dir_sha256(plant(tmp_path / "other", other))
+
+
+def test_files_to_skip_do_not_count_in_a_folders_digest(tmp_path: Path) -> None:
+    folder = plant(tmp_path / "one", {"a/z": "1", "b": "2"})
+    digest = files.dir_sha256(folder)
+    plant(folder, {"a/made_today.txt": "3"})
+    assert files.dir_sha256(folder, without=["made_today.txt"]) == digest != files.dir_sha256(folder)
+
+
+def test_what_has_other_names_is_removed_and_hidden_files_stay(tmp_path: Path) -> None:
+    plant(tmp_path, {"keep.json": "", "keep/a": "", "other.json": "", "other/deep/a": "", ".hidden": ""})
+    (tmp_path / "link").symlink_to(tmp_path / "keep")
+    files.remove_others(tmp_path, ["keep"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "keep", "keep.json"]
+    assert (tmp_path / "keep" / "a").is_file()
+    files.remove_others(tmp_path / "no such folder", [])

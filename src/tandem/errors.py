@@ -1,15 +1,15 @@
 """The one tree of errors that a user can meet.
 
-PipelineError            everything below: one clear message, no traceback
-+-- ParamsError          params.yaml says something that cannot be
-+-- SourceError          a source cannot be had: file, digest, archive, account, network, disk
-|   +-- DamagedArchive   bytes of an archive are wrong or missing; the same archive may come whole another time
-+-- WeightsError         a backbone's weights cannot be had or do not fit
-+-- ReviewError          FiftyOne or its database does not start
-+-- DataError            the data itself is wrong
-    +-- UnknownLabel     a label maps to no class and is not ignored
-    +-- BrokenImage      one file is not an image that can be used
-    +-- LeakySplit       copies lie on two sides of a split, or a class is missing from one
+PipelineError                  everything below: one clear message, no traceback
++-- ParamsError                params.yaml says something that cannot be
++-- SourceError                a source cannot be downloaded, read or unpacked: file, digest, account, network, disk
+|   +-- CorruptArchiveError    bytes of an archive are wrong or missing; another download of it may be whole
++-- WeightsError               a backbone's weights cannot be loaded or do not fit
++-- ReviewError                FiftyOne or its database does not start
++-- DataError                  the data itself is wrong
+    +-- UnknownLabelError      a label maps to no class and is not ignored
+    +-- CorruptImageError      one file is not an image that can be used
+    +-- LeakageError           near duplicates are in two splits, or a class is missing from one
 
 A message says what was found, where, and what to do. `PipelineError` is caught once, in
 `tandem.pipeline.run`, which prints it and ends with exit code 1.
@@ -25,11 +25,11 @@ class ParamsError(PipelineError):
 
 
 class SourceError(PipelineError):
-    """A source could not be downloaded, read or unpacked."""
+    """A source cannot be downloaded, read or unpacked."""
 
 
 class CorruptArchiveError(SourceError):
-    """An archive that cannot be read to its end, or is none."""
+    """An archive that cannot be read to its end, or a file that is not an archive."""
 
 
 class WeightsError(PipelineError):
@@ -37,7 +37,7 @@ class WeightsError(PipelineError):
 
 
 class ReviewError(PipelineError):
-    """FiftyOne or its database could not be started."""
+    """FiftyOne or its database does not start."""
 
 
 class DataError(PipelineError):
@@ -45,11 +45,11 @@ class DataError(PipelineError):
 
 
 class UnknownLabelError(DataError):
-    """Labels of a source that map to no class."""
+    """Labels of a source that map to no class and are not ignored."""
 
 
 class CorruptImageError(DataError):
-    """A file that is not a usable image; `reason` is one word for the counts."""
+    """A file that is not a usable image. reason: one word, for the counts."""
 
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
@@ -57,4 +57,4 @@ class CorruptImageError(DataError):
 
 
 class LeakageError(DataError):
-    """A split that shares images with another one, or lacks a class."""
+    """A split that shares near duplicates with another one, or lacks a class."""

@@ -1,4 +1,4 @@
-"""Files that are whole or absent: temporary name, flush, rename. Also digests, JSON and CSV."""
+"""Files and folders that are written whole or not at all; digests of them; JSON and CSV."""
 
 import csv
 import hashlib
@@ -17,7 +17,7 @@ csv.field_size_limit(2**31 - 1)  # one blank image can have thousands of origins
 
 @contextmanager
 def atomic_file(path: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; rename it onto `path` when the block ends well."""
+    """Yield a temporary path in the same folder; it is flushed and renamed to `path` when the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
@@ -33,12 +33,13 @@ def atomic_file(path: Path) -> Iterator[Path]:
 def atomic_dir(path: Path, *, within: Path | None = None) -> Iterator[Path]:
     """Yield an empty temporary folder; it becomes `path` when the block ends well.
 
-    An older `path` is replaced only then: nothing is lost when the block fails. within: a folder on the same disk for
-    the temporary one, so that a kill leaves nothing beside `path`; None is beside it.
+    An older `path` is replaced only then: nothing is lost when the block fails. within: the folder, on the same disk,
+    that the temporary one is made in, so that a kill leaves nothing beside `path`; None is the parent of `path`.
     """
-    for folder in (path.parent, within or path.parent):
+    parent = within or path.parent
+    for folder in (path.parent, parent):
         folder.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=within or path.parent))
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".partial", dir=parent))
     temporary.chmod(0o755)
     older = temporary.with_suffix(".older")  # renamed, not removed: a folder of many files takes a while to go
     try:
@@ -60,7 +61,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON with floats rounded to 6 digits, keys in the order given."""
+    """Write JSON with floats rounded to 6 digits, keys in the order of `value`."""
     write_text(path, json.dumps(_round_floats(value), indent=2, ensure_ascii=False) + "\n")
 
 
@@ -70,7 +71,7 @@ def read_json(path: Path) -> Any:
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None) -> None:
-    """Write a table with a header line, floats rounded to 6 digits. columns: None is the keys of the first row."""
+    """Write a table with a header line, floats rounded to 6 digits. columns: None takes the keys of the first row."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns or list(rows[0]), lineterminator="\n")
     writer.writeheader()
@@ -91,7 +92,7 @@ def sha256(path: Path) -> str:
 
 
 def dir_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
-    """Hex digest of a folder: the names and bytes of its files, in order of name, but for those named `without`."""
+    """Hex digest of the names and bytes of all files below a folder, in order of name. without: file names to skip."""
     digest = hashlib.sha256()
     for path in (path for path in list_files(folder) if path.name not in without):
         digest.update(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n".encode())
@@ -99,14 +100,14 @@ def dir_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
 
 
 def list_files(folder: Path) -> list[Path]:
-    """All files below a folder, sorted by their POSIX path relative to it; links to files too, as DVC may make them."""
+    """All files below a folder, sorted by POSIX path. Links to files count: DVC may link files to its cache."""
     return sorted(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
     )
 
 
 def remove_others(folder: Path, names: Collection[str]) -> None:
-    """Remove what lies in `folder` under other names, extension apart, than these; hidden files stay."""
+    """Remove all files and folders of `folder` but those of these names (without extension); hidden ones stay."""
     for path in sorted(folder.glob("[!.]*")):
         if path.name.split(".")[0] in names:
             continue

@@ -1,7 +1,7 @@
-"""Constrained types of parameters, as annotations on the settings of each room.
+"""Constrained types of parameters: annotations on the fields of the rooms' settings.
 
-At run time they are plain numbers and strings; `pipeline.schema` checks them with pydantic, which is imported nowhere
-else.
+At run time they are plain numbers and strings. `pipeline.schema` checks them with pydantic, which no other module
+imports.
 """
 
 from collections.abc import Callable
@@ -12,14 +12,14 @@ from annotated_types import Ge, Gt, Le, Lt
 
 
 class Section:
-    """Base of all settings: frozen dataclasses that know their keys, take no others and convert no types."""
+    """Base of all settings, which are frozen dataclasses: pydantic allows no other keys and converts no types."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True, "allow_inf_nan": False}
 
 
 @dataclass(frozen=True)
 class Matching:
-    """A string that matches a regular expression from its beginning."""
+    """A string that the regular expression `pattern` matches."""
 
     pattern: str
 
@@ -32,7 +32,7 @@ class Matching:
 
 @dataclass(frozen=True)
 class CheckedBy:
-    """A value that `function` takes; it raises ValueError with what was found and what is allowed for all others."""
+    """A value that `function` accepts; for others it raises ValueError with what was found and what is allowed."""
 
     function: Callable[[Any], None]
 
@@ -49,7 +49,7 @@ class CheckedBy:
 
 @dataclass(frozen=True)
 class Hint:
-    """What to do where a value is wrong or missing; {key} in it stands for another key of the same section."""
+    """What to do about a wrong or missing value; {key} stands for the value of another key of the same section."""
 
     text: str
 

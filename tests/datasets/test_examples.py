@@ -1,13 +1,15 @@
-"""What planted items claim. Nothing is opened, so no image needs to exist."""
+"""Examples of planted annotations. Nothing is opened, so no image needs to exist."""
 
 from pathlib import Path
 
 import pytest
 
-from tandem.datasets.examples import BoxPolicy, Example, SourceItems, collect_examples
+from factories import label_settings
+from tandem.datasets.examples import Example, SourceAnnotations, collect_examples
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import LabelMap, label_map
 from tandem.errors import DataError, UnknownLabelError
+from tandem.sources.settings import BoxPolicy
 from tandem.tables.index import Excluded
 
 HEX = "c4bc955d4a913762ea57883592c4550c"
@@ -17,36 +19,38 @@ CROP = BoxPolicy(use="crop", margin=0.0, min_side_px=32)
 
 
 def labels() -> LabelMap:
-    special = {"yard": {"classes": {"truck": ["machine"]}, "ignore": []}}
-    return label_map(classes={"car": ["carro"], "truck": ["caminhão"]}, ignore=["bus"], by_source=special)
+    by_source = {"yard": {"classes": {"truck": ["machine"]}}}
+    return label_map(label_settings({"car": ["carro"], "truck": ["caminhão"]}, ignore=["bus"], by_source=by_source))
 
 
-def of(
-    *items: Annotation, boxes: BoxPolicy | None = None, source: str = "street"
+def collect(
+    *annotations: Annotation, boxes: BoxPolicy | None = None, source: str = "street"
 ) -> tuple[list[Example], list[Excluded]]:
-    return collect_examples({source: SourceItems(Path("/nowhere"), items, boxes)}, labels())
+    return collect_examples({source: SourceAnnotations(Path("/nowhere"), annotations, boxes)}, labels())
 
 
-def test_a_labelled_image_claims_its_class_and_keeps_the_sources_word() -> None:
-    assert of(Annotation("Carro/1.jpg", "Carro")) == ([Example("street", "Carro/1.jpg", "Carro", "car")], [])
+def test_a_labelled_image_is_an_example_of_its_class_and_keeps_the_sources_label() -> None:
+    assert collect(Annotation("Carro/1.jpg", "Carro")) == ([Example("street", "Carro/1.jpg", "Carro", "car")], [])
 
 
-def test_what_is_left_out_by_its_label_says_why() -> None:
-    found, dropped = of(Annotation("bus/1.jpg", "Bus"), Annotation("2.jpg", ""), Annotation("car/3.jpg", "car"))
-    assert [claim.path for claim in found] == ["car/3.jpg"]
-    assert dropped == [
+def test_what_is_excluded_by_its_label_says_why() -> None:
+    examples, excluded = collect(
+        Annotation("bus/1.jpg", "Bus"), Annotation("2.jpg", ""), Annotation("car/3.jpg", "car")
+    )
+    assert [example.path for example in examples] == ["car/3.jpg"]
+    assert excluded == [
         Excluded("street", "bus/1.jpg", "Bus", "ignored_label", ""),
         Excluded("street", "2.jpg", "", "unlabelled", ""),
     ]
 
 
-def test_claims_stand_in_the_order_of_sources_and_items() -> None:
-    offers = {
-        "yard": SourceItems(Path("/y"), [Annotation("b.jpg", "machine"), Annotation("a.jpg", "car")], None),
-        "street": SourceItems(Path("/s"), [Annotation("c.jpg", "car")], None),
+def test_examples_are_in_the_order_of_sources_and_annotations() -> None:
+    sources = {
+        "yard": SourceAnnotations(Path("/y"), [Annotation("b.jpg", "machine"), Annotation("a.jpg", "car")], None),
+        "street": SourceAnnotations(Path("/s"), [Annotation("c.jpg", "car")], None),
     }
-    found, _ = collect_examples(offers, labels())
-    assert [(claim.source, claim.path, claim.class_name) for claim in found] == [
+    examples, _ = collect_examples(sources, labels())
+    assert [(example.source, example.path, example.class_name) for example in examples] == [
         ("yard", "b.jpg", "truck"),
         ("yard", "a.jpg", "car"),
         ("street", "c.jpg", "car"),
@@ -54,128 +58,133 @@ def test_claims_stand_in_the_order_of_sources_and_items() -> None:
 
 
 def test_unknown_labels_of_all_sources_are_listed_at_once() -> None:
-    offers = {
-        "yard": SourceItems(
+    sources = {
+        "yard": SourceAnnotations(
             Path("/y"),
             [Annotation("1.jpg", "lorry"), Annotation("2.jpg", "lorry"), Annotation("3.jpg", "machine")],
             None,
         ),
-        "street": SourceItems(Path("/s"), [Annotation("1.jpg", "machine"), Annotation("2.jpg", "")], None),
+        "street": SourceAnnotations(Path("/s"), [Annotation("1.jpg", "machine"), Annotation("2.jpg", "")], None),
     }
     with pytest.raises(UnknownLabelError) as caught:
-        collect_examples(offers, labels())
+        collect_examples(sources, labels())
     assert "2 unknown label(s)" in str(caught.value)
     assert "yard has label 'lorry' (2 images)" in str(caught.value)
     assert "street has label 'machine' (1 image)" in str(caught.value)
 
 
-def test_boxes_need_a_word_on_how_to_read_them() -> None:
+def test_boxes_need_a_policy_on_how_to_read_them() -> None:
     with pytest.raises(
         DataError, match=r"street is a detection export; .*sources\.street\.boxes: \{use: whole \| crop"
     ):
-        of(Annotation("1.jpg", "car", LEFT))
+        collect(Annotation("1.jpg", "car", LEFT))
 
 
-def test_a_image_whose_boxes_are_of_one_class_is_claimed_whole() -> None:
-    found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "Carro", RIGHT), boxes=WHOLE)
-    assert found == [Example("street", "1.jpg", "car", "car")]
-    assert dropped == []
+def test_an_image_whose_boxes_are_of_one_class_is_one_whole_example() -> None:
+    examples, excluded = collect(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "Carro", RIGHT), boxes=WHOLE)
+    assert examples == [Example("street", "1.jpg", "car", "car")]
+    assert excluded == []
 
 
-def test_a_image_whose_boxes_are_of_two_classes_claims_nothing() -> None:
-    found, dropped = of(
+def test_an_image_whose_boxes_are_of_two_classes_is_excluded() -> None:
+    examples, excluded = collect(
         Annotation("1.jpg", "car", LEFT),
         Annotation("1.jpg", "caminhão", RIGHT),
         Annotation("2.jpg", "car", LEFT),
         boxes=WHOLE,
     )
-    assert [claim.path for claim in found] == ["2.jpg"]
-    assert [(drop.path, drop.label, drop.reason) for drop in dropped] == [("1.jpg", "car, caminhão", "mixed_labels")]
+    assert [example.path for example in examples] == ["2.jpg"]
+    assert [(each.path, each.label, each.reason) for each in excluded] == [("1.jpg", "car, caminhão", "mixed_labels")]
 
 
-def test_an_ignored_box_makes_a_image_mixed_too() -> None:
-    found, dropped = of(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "bus", RIGHT), boxes=WHOLE)
-    assert found == []
-    assert [(drop.label, drop.reason) for drop in dropped] == [("car, bus", "mixed_labels")]
+def test_an_ignored_box_makes_an_image_mixed_too() -> None:
+    examples, excluded = collect(Annotation("1.jpg", "car", LEFT), Annotation("1.jpg", "bus", RIGHT), boxes=WHOLE)
+    assert examples == []
+    assert [(each.label, each.reason) for each in excluded] == [("car, bus", "mixed_labels")]
 
 
-def test_a_image_with_only_ignored_boxes_or_none_is_left_out_once() -> None:
-    items = (
+def test_an_image_with_only_ignored_boxes_or_none_is_excluded_once() -> None:
+    annotations = (
         Annotation("1.jpg", "bus", LEFT),
         Annotation("1.jpg", "bus", RIGHT),
         Annotation("2.jpg", ""),
         Annotation("3.jpg", "car", LEFT),
     )
-    _, dropped = of(*items, boxes=WHOLE)
-    assert [(drop.path, drop.reason) for drop in dropped] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
+    _, excluded = collect(*annotations, boxes=WHOLE)
+    assert [(each.path, each.reason) for each in excluded] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
 
 
 def test_every_box_is_a_crop_with_its_own_class() -> None:
-    items = (
+    annotations = (
         Annotation("1.jpg", "car", LEFT),
         Annotation("1.jpg", "bus", RIGHT),
         Annotation("1.jpg", "caminhão", RIGHT),
         Annotation("2.jpg", ""),
     )
-    found, dropped = of(*items, boxes=CROP)
-    assert [(claim.class_name, claim.min_side_px) for claim in found] == [("car", 32), ("truck", 32)]
-    assert [claim.box for claim in found] == [pytest.approx(LEFT), pytest.approx(RIGHT)]
-    assert [(drop.path, drop.reason) for drop in dropped] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
+    examples, excluded = collect(*annotations, boxes=CROP)
+    assert [(example.class_name, example.min_side_px) for example in examples] == [("car", 32), ("truck", 32)]
+    assert [example.box for example in examples] == [pytest.approx(LEFT), pytest.approx(RIGHT)]
+    assert [(each.path, each.reason) for each in excluded] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
 
 
-def test_a_margin_is_a_share_of_the_box_on_each_side() -> None:
-    found, _ = of(Annotation("1.jpg", "car", Box(0.4, 0.4, 0.2, 0.1)), boxes=BoxPolicy("crop", 0.5, 1))
-    assert found[0].box == pytest.approx((0.3, 0.35, 0.4, 0.2))
+def test_a_margin_is_a_fraction_of_the_box_on_each_side() -> None:
+    examples, _ = collect(Annotation("1.jpg", "car", Box(0.4, 0.4, 0.2, 0.1)), boxes=BoxPolicy("crop", 0.5, 1))
+    assert examples[0].box == pytest.approx((0.3, 0.35, 0.4, 0.2))
 
 
 def test_a_margin_ends_at_the_border() -> None:
     corner, opposite = Box(0.0, 0.05, 0.2, 0.2), Box(0.8, 0.8, 0.2, 0.15)
-    found, _ = of(
+    examples, _ = collect(
         Annotation("1.jpg", "car", corner), Annotation("1.jpg", "car", opposite), boxes=BoxPolicy("crop", 0.5, 1)
     )
-    assert found[0].box == pytest.approx((0.0, 0.0, 0.3, 0.35))
-    assert found[1].box == pytest.approx((0.7, 0.725, 0.3, 0.275))
+    assert examples[0].box == pytest.approx((0.0, 0.0, 0.3, 0.35))
+    assert examples[1].box == pytest.approx((0.7, 0.725, 0.3, 0.275))
 
 
 def test_the_least_size_of_crops_does_not_bind_images_without_boxes() -> None:
-    found, _ = of(Annotation("car/1.jpg", "car"), boxes=CROP)
-    assert found == [Example("street", "car/1.jpg", "car", "car")]
+    examples, _ = collect(Annotation("car/1.jpg", "car"), boxes=CROP)
+    assert examples == [Example("street", "car/1.jpg", "car", "car")]
 
 
 def test_a_stem_is_shared_inside_one_source_and_class_only() -> None:
-    items = [Annotation(f"train/{label}/Image_9_jpg.rf.{HEX}.jpg", label) for label in ("car", "carro", "caminhão")]
-    found, _ = of(*items)
-    assert [claim.provenance_keys for claim in found] == [
+    annotations = [
+        Annotation(f"train/{label}/Image_9_jpg.rf.{HEX}.jpg", label) for label in ("car", "carro", "caminhão")
+    ]
+    examples, _ = collect(*annotations)
+    assert [example.provenance_keys for example in examples] == [
         ("stem:street/car/image_9",),
         ("stem:street/car/image_9",),
         ("stem:street/truck/image_9",),
     ]
-    elsewhere, _ = of(items[0], source="yard")
-    assert elsewhere[0].provenance_keys == ("stem:yard/car/image_9",)
+    in_yard, _ = collect(annotations[0], source="yard")
+    assert in_yard[0].provenance_keys == ("stem:yard/car/image_9",)
 
 
 def test_frames_of_one_clip_share_it_whatever_their_class() -> None:
-    items = (Annotation(f"car/Ride_mp4-1_jpg.rf.{HEX}.jpg", "car"), Annotation("truck/ride_mp4-22.jpg", "caminhão"))
-    found, _ = of(*items)
-    assert [claim.provenance_keys for claim in found] == [
+    annotations = (
+        Annotation(f"car/Ride_mp4-1_jpg.rf.{HEX}.jpg", "car"),
+        Annotation("truck/ride_mp4-22.jpg", "caminhão"),
+    )
+    examples, _ = collect(*annotations)
+    assert [example.provenance_keys for example in examples] == [
         ("stem:street/car/ride_mp4-1", "video:street/ride"),
         ("video:street/ride",),
     ]
 
 
 def test_crops_share_the_image_that_they_were_cut_from() -> None:
-    items = (
+    annotations = (
         Annotation("a/1.jpg", "car", LEFT),
         Annotation("a/1.jpg", "caminhão", RIGHT),
         Annotation("b/1.jpg", "car", LEFT),
     )
-    found, _ = of(*items, boxes=CROP)
-    assert [claim.provenance_keys for claim in found] == [
+    examples, _ = collect(*annotations, boxes=CROP)
+    assert [example.provenance_keys for example in examples] == [
         ("image:street/a/1.jpg",),
         ("image:street/a/1.jpg",),
         ("image:street/b/1.jpg",),
     ]
 
 
-def test_a_plain_image_has_no_hint() -> None:
-    assert of(Annotation("car/1.jpg", "car"))[0][0].provenance_keys == ()
+def test_a_plain_image_has_no_provenance_key() -> None:
+    assert collect(Annotation("car/1.jpg", "car"))[0][0].provenance_keys == ()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tandem.datasets import filenames
+from tandem.datasets.filenames import upload_stem, video_name
 
 HEX = "c4bc955d4a913762ea57883592c4550c"
 NEW = "KJ730oDTFPdXdJxvSLnX"
@@ -34,8 +34,8 @@ NEW = "KJ730oDTFPdXdJxvSLnX"
         ("", None),
     ],
 )
-def test_the_stem_is_what_copies_of_an_upload_share(name: str, stem: str | None) -> None:
-    assert filenames.stem(name) == stem
+def test_the_stem_is_what_versions_of_an_upload_share(name: str, stem: str | None) -> None:
+    assert upload_stem(name) == stem
 
 
 @pytest.mark.parametrize(
@@ -43,12 +43,12 @@ def test_the_stem_is_what_copies_of_an_upload_share(name: str, stem: str | None)
 )
 @pytest.mark.parametrize("mark", "_.-")
 def test_every_original_extension_is_cut_off(extension: str, mark: str) -> None:
-    assert filenames.stem(f"photo{mark}{extension}.rf.{HEX}.jpg") == "photo"
+    assert upload_stem(f"photo{mark}{extension}.rf.{HEX}.jpg") == "photo"
 
 
 @pytest.mark.parametrize("length", range(10, 34))
 def test_an_id_has_the_length_of_one(length: int) -> None:
-    found = filenames.stem(f"a_jpg.rf.{'Zk3' * 11}"[: len("a_jpg.rf.") + length] + ".jpg")
+    found = upload_stem(f"a_jpg.rf.{'Zk3' * 11}"[: len("a_jpg.rf.") + length] + ".jpg")
     assert (found == "a") == (length >= 16)
 
 
@@ -71,9 +71,9 @@ def test_an_id_has_the_length_of_one(length: int) -> None:
     ],
 )
 def test_the_video_is_what_frames_of_a_clip_share(name: str, video: str | None) -> None:
-    assert filenames.video(name) == video
+    assert video_name(name) == video
 
 
 @pytest.mark.parametrize("extension", ["mp4", "mov", "avi", "mkv", "webm", "m4v", "mpg", "mpeg", "3gp"])
 def test_every_kind_of_video_is_known(extension: str) -> None:
-    assert filenames.video(f"clip_{extension}-7_jpg.rf.{HEX}.jpg") == "clip"
+    assert video_name(f"clip_{extension}-7_jpg.rf.{HEX}.jpg") == "clip"

@@ -1,4 +1,4 @@
-"""Formats on planted trees, and on the real archives where they are at hand."""
+"""Every format and the registry on planted trees, and on the real archives where they are at hand."""
 
 import json
 import zipfile
@@ -33,8 +33,8 @@ def write(root: Path, texts: Mapping[str, str | bytes]) -> Path:
     return root
 
 
-def labels(items: list[Annotation]) -> dict[str, str]:
-    return {item.path: item.label for item in items}
+def labels(annotations: list[Annotation]) -> dict[str, str]:
+    return {each.path: each.label for each in annotations}
 
 
 @pytest.mark.parametrize(
@@ -51,7 +51,7 @@ def labels(items: list[Annotation]) -> dict[str, str]:
     ],
 )
 def test_the_label_is_the_nearest_folder_that_is_no_split(tmp_path: Path, path: str, label: str) -> None:
-    assert class_folders.items(plant(tmp_path, path)) == [Annotation(path, label)]
+    assert class_folders.read(plant(tmp_path, path)) == [Annotation(path, label)]
     assert class_folders.matches(tmp_path)
 
 
@@ -75,13 +75,13 @@ def test_the_label_is_the_nearest_folder_that_is_no_split(tmp_path: Path, path: 
     ],
 )
 def test_a_split_is_never_a_label(tmp_path: Path, split: str) -> None:
-    assert class_folders.items(plant(tmp_path, f"{split}/{split}/1.jpg")) == [Annotation(f"{split}/{split}/1.jpg", "")]
+    assert class_folders.read(plant(tmp_path, f"{split}/{split}/1.jpg")) == [Annotation(f"{split}/{split}/1.jpg", "")]
     assert not class_folders.matches(tmp_path)
 
 
 def test_images_outside_class_folders_have_no_label(tmp_path: Path) -> None:
     plant(tmp_path, "top.jpg", "set/train/Car/1.jpg", "set/test/2.jpg", "seg_pred/seg_pred/3.jpg")
-    assert labels(class_folders.items(tmp_path)) == {
+    assert labels(class_folders.read(tmp_path)) == {
         "seg_pred/seg_pred/3.jpg": "",
         "set/test/2.jpg": "",
         "set/train/Car/1.jpg": "Car",
@@ -91,15 +91,15 @@ def test_images_outside_class_folders_have_no_label(tmp_path: Path) -> None:
 
 def test_one_class_alone_keeps_its_name(tmp_path: Path) -> None:
     plant(tmp_path, "Car/train/1.jpg", "Car/test/2.jpg")
-    assert set(labels(class_folders.items(tmp_path)).values()) == {"Car"}
+    assert set(labels(class_folders.read(tmp_path)).values()) == {"Car"}
 
 
-def test_names_decide_what_is_a_image_and_contents_do_not(tmp_path: Path) -> None:
+def test_names_decide_what_is_an_image_and_contents_do_not(tmp_path: Path) -> None:
     images = [
         f"Car/1.{suffix}"
         for suffix in ["jpg", "jpeg", "jpe", "png", "webp", "bmp", "gif", "tif", "tiff", "avif", "heic", "jfif", "JPG"]
     ]
-    papers = [
+    texts = [
         "README.roboflow.txt",
         "a.json",
         "a.csv",
@@ -111,18 +111,18 @@ def test_names_decide_what_is_a_image_and_contents_do_not(tmp_path: Path) -> Non
         "LICENSE",
         "Thumbs.db",
     ]
-    write(tmp_path, dict.fromkeys([*images, "Car/bare", *(f"Car/{name}" for name in papers)], "no image"))
+    write(tmp_path, dict.fromkeys([*images, "Car/bare", *(f"Car/{name}" for name in texts)], "no image"))
     write(tmp_path, {"bare": "", "LICENSE": "", "test/bare": "", "__MACOSX/Car/1.jpg": ""})
-    assert [item.path for item in class_folders.items(tmp_path)] == sorted([*images, "Car/bare"])
+    assert [each.path for each in class_folders.read(tmp_path)] == sorted([*images, "Car/bare"])
 
 
-def test_yolo_yields_a_box_a_line_and_a_bare_item_for_images_without(tmp_path: Path) -> None:
+def test_yolo_has_an_annotation_a_line_and_one_without_box_for_images_without_lines(tmp_path: Path) -> None:
     root = plant(tmp_path, *(f"train/images/{name}.jpg" for name in "abcd"))
     write(root, {"data.yaml": r"path: C:\Users//x y" + "\ntrain: ../elsewhere\nnc: 2\n" + NAMES})
     boxes = "1 0.5 0.5 0.5 0.25\n\n0 0.25 0.25 0.5 0.5\n1 0.5 0.5 0.5 0.25\n"
     write(root, {"train/labels/a.txt": boxes, "train/labels/b.txt": "", "train/labels/nobody.txt": "7 rubbish"})
     write(root, {"train/labels/d.txt": b"\xef\xbb\xbf1 0.5 0.5 1 1\r\n"})
-    assert yolo.items(root) == [
+    assert yolo.read(root) == [
         Annotation("train/images/a.jpg", "Bus", Box(0, 0, 0.5, 0.5)),
         Annotation("train/images/a.jpg", "Car", Box(0.25, 0.375, 0.5, 0.25)),
         Annotation("train/images/b.jpg", ""),
@@ -160,14 +160,14 @@ def test_yolo_lines_become_boxes_inside_the_image(
     tmp_path: Path, line: str, box: tuple[float, float, float, float] | None
 ) -> None:
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": line})
-    (item,) = yolo.items(root)
-    assert (item.label, item.box) == (("Bus", pytest.approx(box)) if box else ("", None))
+    (annotation,) = yolo.read(root)
+    assert (annotation.label, annotation.box) == (("Bus", pytest.approx(box)) if box else ("", None))
 
 
 def test_yolo_keypoints_are_no_polygon(tmp_path: Path) -> None:
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES + "kpt_shape: [2, 3]\n"})
     write(root, {"labels/a.txt": "0 0.5 0.5 0.5 0.5 0.9 0.9 2 0.1 0.1 2"})
-    assert yolo.items(root) == [Annotation("images/a.jpg", "Bus", Box(0.25, 0.25, 0.5, 0.5))]
+    assert yolo.read(root) == [Annotation("images/a.jpg", "Bus", Box(0.25, 0.25, 0.5, 0.5))]
 
 
 @pytest.mark.parametrize(
@@ -185,10 +185,10 @@ def test_yolo_keypoints_are_no_polygon(tmp_path: Path) -> None:
         ("0 1 1 1 1 1 1 1", "has 8 values; a box has 5 or 6"),
     ],
 )
-def test_yolo_lines_that_say_nothing_are_refused(tmp_path: Path, line: str, message: str) -> None:
+def test_yolo_lines_that_are_no_box_or_polygon_are_refused(tmp_path: Path, line: str, message: str) -> None:
     write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": f"0 0.5 0.5 1 1\n{line}\n"})
     with pytest.raises(DataError, match=message):
-        yolo.items(tmp_path)
+        yolo.read(tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -206,12 +206,12 @@ def test_yolo_lines_that_say_nothing_are_refused(tmp_path: Path, line: str, mess
 def test_a_data_yaml_without_names_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
     write(plant(tmp_path, "images/a.jpg"), {"data.yaml": text})
     with pytest.raises(DataError, match=message):
-        yolo.items(tmp_path)
+        yolo.read(tmp_path)
 
 
 def test_yolo_without_data_yaml_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"{tmp_path} has no data\.yaml"):
-        yolo.items(tmp_path)
+        yolo.read(tmp_path)
 
 
 def coco_json(**changes: Any) -> str:
@@ -230,7 +230,7 @@ def coco_json(**changes: Any) -> str:
     return json.dumps({**value, **changes})
 
 
-def test_coco_yields_a_box_an_annotation_in_shares_of_the_sides(tmp_path: Path) -> None:
+def test_coco_boxes_are_in_fractions_of_the_sides(tmp_path: Path) -> None:
     root = write(plant(tmp_path, "train/a.jpg", "train/b.jpg"), {"train/_annotations.coco.json": coco_json()})
     assert registry.read_annotations(root, format="auto") == [
         Annotation("train/a.jpg", ""),
@@ -256,7 +256,7 @@ def test_coco_yields_a_box_an_annotation_in_shares_of_the_sides(tmp_path: Path) 
 def test_coco_images_are_found_where_exports_put_them(tmp_path: Path, json_path: str, folder: str) -> None:
     plant(tmp_path, f"{folder}/a.jpg", f"{folder}/b.jpg")
     write(tmp_path, {json_path: b"\xef\xbb\xbf" + coco_json().encode()})
-    assert {Path(item.path).parent.as_posix() for item in coco.items(tmp_path)} == {folder}
+    assert {Path(each.path).parent.as_posix() for each in coco.read(tmp_path)} == {folder}
 
 
 def test_two_coco_files_of_the_same_images_are_joined(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_two_coco_files_of_the_same_images_are_joined(tmp_path: Path) -> None:
     other = [{"id": 1, "image_id": 8, "category_id": 1, "bbox": [0, 0, 200, 100]}]
     write(tmp_path, {"annotations/1.json": coco_json(), "annotations/2.json": coco_json(annotations=other)})
     write(tmp_path, {"annotations/captions.json": '{"images": [], "annotations": []}', "annotations/no.json": "{"})
-    assert [(item.path, item.label) for item in coco.items(tmp_path)] == [
+    assert [(each.path, each.label) for each in coco.read(tmp_path)] == [
         ("images/a.jpg", "Bus"),
         ("images/b.jpg", "Car"),
         ("images/b.jpg", "Bus"),
@@ -296,14 +296,14 @@ def test_coco_files_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[
     plant(tmp_path, "train/a.jpg", "train/b.jpg")
     write(tmp_path, {"train/_annotations.coco.json": coco_json(**changes)})
     with pytest.raises(DataError, match=message) as caught:
-        coco.items(tmp_path)
+        coco.read(tmp_path)
     assert str(tmp_path / "train" / "_annotations.coco.json") in str(caught.value)
 
 
-def test_a_coco_file_that_is_cut_is_refused(tmp_path: Path) -> None:
+def test_a_truncated_coco_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"_annotations.coco.json": coco_json()[:-5]})
     with pytest.raises(DataError, match=r"_annotations\.coco\.json is not a COCO file \(JSONDecodeError"):
-        coco.items(tmp_path)
+        coco.read(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", "../outside.jpg", "/etc/hostname", ""])
@@ -315,7 +315,13 @@ def test_missing_coco_images_are_counted_and_the_first_is_named(tmp_path: Path, 
     ]
     write(root, {"train/_annotations.coco.json": coco_json(images=images, annotations=[])})
     with pytest.raises(DataError, match=f"names 2 of 3 images that are not there, the first is {name!r}"):
-        coco.items(root)
+        coco.read(root)
+
+
+@pytest.mark.parametrize("path", ["/etc/hostname", "../outside.jpg", "a/../../outside.jpg"])
+def test_an_annotation_outside_its_sources_folder_is_refused(path: str) -> None:
+    with pytest.raises(DataError, match=f"the path '{path}' of an image must lie inside its source's folder; correct"):
+        Annotation(path, "car")
 
 
 def test_a_detection_export_beats_folders(tmp_path: Path) -> None:
@@ -335,7 +341,10 @@ def test_a_stated_format_beats_detection(tmp_path: Path) -> None:
 
 def test_an_unknown_folder_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     write(tmp_path, {f"{number}.csv": "" for number in range(9)} | {"notes/a.txt": ""})
-    message = r"none of the formats yolo, coco, class_folders, roboflow_folder; it holds 0\.csv, .*, 7\.csv and 2 more"
+    message = (
+        r"none of the formats yolo, coco, class_folders, roboflow_folder; it holds 0\.csv, .*, 7\.csv and 2 more; "
+        "lay it out as one of them"
+    )
     with pytest.raises(DataError, match=message):
         registry.read_annotations(tmp_path, format="auto")
 
@@ -392,10 +401,10 @@ SCENES = ("buildings", "forest", "glacier", "mountain", "sea", "street")
 )
 def test_real_archives_hold_what_their_notes_count(real: Path, name: str, format: str, counts: dict[str, int]) -> None:
     assert registry.detect_format(real / name) == format
-    items = registry.read_annotations(real / name, format="auto")
-    assert Counter(label for _, label in {(item.path, item.label) for item in items}) == counts
-    assert [item.path for item in items] == sorted(item.path for item in items)
-    assert all((real / name / item.path).is_file() for item in items)
+    annotations = registry.read_annotations(real / name, format="auto")
+    assert Counter(label for _, label in {(each.path, each.label) for each in annotations}) == counts
+    assert [each.path for each in annotations] == sorted(each.path for each in annotations)
+    assert all((real / name / each.path).is_file() for each in annotations)
 
 
 def test_a_real_archive_is_unpacked_byte_by_byte(real: Path) -> None:

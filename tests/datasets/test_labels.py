@@ -1,27 +1,32 @@
 """Which class a label means, on planted labels of two sources."""
 
 import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from factories import label_settings
 from tandem.datasets.labels import IGNORED, LabelMap, label_map, normalize_label
 from tandem.errors import DataError, UnknownLabelError
 
 CLASSES = {"car": ["carro", "automóvel"], "motorcycle": ["moto"], "truck": ["caminhão", "pick-up truck"]}
 MAP = label_map(
-    classes=CLASSES,
-    ignore=["bus", "bicicleta"],
-    by_source={
-        "bikes": {"classes": {"motorcycle": ["bike", "bicicleta"]}, "ignore": ["Moto Cross"]},
-        "lorries": {"classes": {"truck": ["carro"]}, "ignore": []},
-    },
+    label_settings(
+        CLASSES,
+        ignore=["bus", "bicicleta"],
+        by_source={
+            "bikes": {"classes": {"motorcycle": ["bike", "bicicleta"]}, "ignore": ["Moto Cross"]},
+            "lorries": {"classes": {"truck": ["carro"]}},
+        },
+    )
 )
 
 
 @pytest.mark.parametrize(
-    ("label", "folded"),
+    ("label", "normalized"),
     [
         ("Car", "car"),
         ("CAMINHÃO", "caminhao"),
@@ -40,12 +45,12 @@ MAP = label_map(
         ("", ""),
     ],
 )
-def test_labels_are_compared_without_case_accents_and_marks(label: str, folded: str) -> None:
-    assert normalize_label(label) == folded
+def test_labels_are_compared_without_case_accents_and_marks(label: str, normalized: str) -> None:
+    assert normalize_label(label) == normalized
 
 
 @given(st.text())
-def test_folding_twice_changes_nothing(label: str) -> None:
+def test_normalizing_twice_changes_nothing(label: str) -> None:
     assert normalize_label(normalize_label(label)) == normalize_label(label)
 
 
@@ -62,12 +67,12 @@ def test_a_label_means_the_class_that_lists_it(label: str, class_name: str) -> N
     assert MAP.resolve(label, source="any") == class_name
 
 
-def test_an_ignored_label_is_told_from_an_unknown_one() -> None:
+def test_an_ignored_label_is_not_an_unknown_one() -> None:
     assert MAP.resolve("Bus", source="any") == IGNORED
     assert MAP.resolve("lorry", source="any") is None
 
 
-def test_aliases_of_a_source_win_there_and_hold_nowhere_else() -> None:
+def test_aliases_of_a_source_take_precedence_there_and_hold_nowhere_else() -> None:
     assert MAP.resolve("Carro", source="lorries") == "truck"
     assert MAP.resolve("Carro", source="bikes") == "car"
     assert MAP.resolve("bike", source="bikes") == "motorcycle"
@@ -109,30 +114,32 @@ def test_known_and_ignored_labels_pass() -> None:
     MAP.require_all({("bikes", "bike"): 1, ("lorries", "bus"): 5})
 
 
-def build(**changes: object) -> LabelMap:
-    return label_map(**{"classes": CLASSES, "ignore": [], "by_source": {}, **changes})  # type: ignore[arg-type]
+def build(classes: Mapping[str, Sequence[str]] = CLASSES, **options: Any) -> LabelMap:
+    return label_map(label_settings(classes, **options))
 
 
 def test_an_alias_of_two_classes_is_refused() -> None:
-    with pytest.raises(DataError, match="labels: the alias 'Carró' is claimed by 'car' and 'truck'"):
+    with pytest.raises(DataError, match="labels: the alias 'Carró' is listed under 'car' and 'truck'"):
         build(classes={"car": ["carro"], "truck": ["Carró"]})
 
 
 def test_a_class_name_is_an_alias_of_its_class_alone() -> None:
-    with pytest.raises(DataError, match="labels: the alias 'truck' is claimed by 'car' and 'truck'"):
+    with pytest.raises(DataError, match="labels: the alias 'truck' is listed under 'car' and 'truck'"):
         build(classes={"car": ["TRUCK"], "truck": []})
-    with pytest.raises(DataError, match="labels: the alias 'CAR' is claimed by 'car' and 'CAR'"):
+    with pytest.raises(DataError, match="labels: the alias 'CAR' is listed under 'car' and 'CAR'"):
         build(classes={"car": [], "CAR": []})
 
 
 def test_an_alias_both_of_a_class_and_ignored_is_refused() -> None:
-    with pytest.raises(DataError, match="labels: the alias 'MOTO' is claimed by 'motorcycle' and 'ignore'"):
+    with pytest.raises(DataError, match="labels: the alias 'MOTO' is listed under 'motorcycle' and 'ignore'"):
         build(ignore=["bus", "MOTO"])
 
 
-def test_an_alias_claimed_twice_in_one_source_is_refused() -> None:
+def test_an_alias_listed_twice_in_one_source_is_refused() -> None:
     entry = {"classes": {"car": ["bike"]}, "ignore": ["Bike"]}
-    with pytest.raises(DataError, match=r"labels\.by_source.bikes: the alias 'Bike' is claimed by 'car' and 'ignore'"):
+    with pytest.raises(
+        DataError, match=r"labels\.by_source.bikes: the alias 'Bike' is listed under 'car' and 'ignore'"
+    ):
         build(by_source={"bikes": entry})
 
 
@@ -141,5 +148,8 @@ def test_an_alias_stated_twice_for_one_class_is_no_conflict() -> None:
 
 
 def test_a_source_cannot_name_a_class_that_does_not_exist() -> None:
-    with pytest.raises(DataError, match=r"labels\.by_source.bikes names class 'bicycle'; known: car, motorcycle"):
+    with pytest.raises(
+        DataError,
+        match=r"labels\.by_source.bikes names class 'bicycle'; known: car, motorcycle, truck; correct it, or add",
+    ):
         build(by_source={"bikes": {"classes": {"bicycle": ["bike"]}, "ignore": []}})

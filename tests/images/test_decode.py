@@ -13,10 +13,10 @@ import pytest
 from PIL import Image, ImageDraw
 
 from tandem.errors import CorruptImageError
-from tandem.images import decode
+from tandem.images.decode import decode, is_plain_jpeg, pixel_id
 
 LIMITS = {"min_side_px": 8, "max_pixels": 1_000_000}
-GREY_RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+GRAY_RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
 
 
 def noise(width: int = 32, height: int = 20, *, seed: int = 0) -> Image.Image:
@@ -24,7 +24,7 @@ def noise(width: int = 32, height: int = 20, *, seed: int = 0) -> Image.Image:
     return Image.fromarray(np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8))
 
 
-def drawn(width: int, height: int) -> Image.Image:
+def shapes(width: int, height: int) -> Image.Image:
     image = Image.new("RGB", (width, height), "khaki")
     draw = ImageDraw.Draw(image)
     draw.ellipse((width // 8, height // 5, width // 2, height // 2), "navy")
@@ -39,16 +39,16 @@ def encoded(image: Image.Image, format: str, **options: Any) -> bytes:
 
 
 def decoded(data: bytes) -> Image.Image:
-    return decode.decode(data, **LIMITS).image
+    return decode(data, **LIMITS).image
 
 
 def extension(data: bytes) -> str | None:
-    return decode.decode(data, **LIMITS).extension
+    return decode(data, **LIMITS).extension
 
 
 def reason(data: bytes, **limits: int) -> str:
     with pytest.raises(CorruptImageError) as caught:
-        decode.decode(data, **{**LIMITS, **limits})
+        decode(data, **{**LIMITS, **limits})
     return caught.value.reason
 
 
@@ -106,7 +106,7 @@ def test_an_orientation_that_does_not_exist_turns_nothing(orientation: int) -> N
     assert extension(data) == "png"
 
 
-def test_damaged_exif_costs_no_image() -> None:
+def test_corrupt_exif_costs_no_image() -> None:
     rational_as_text = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\x04\0\0\0abc\0\0\0\0\0"
     for exif in (rational_as_text, b"Exif\0\0junkjunkjunk"):
         data = encoded(noise(), "JPEG", exif=exif)
@@ -184,8 +184,8 @@ def test_cmyk_becomes_the_colors_that_pillow_makes_of_it() -> None:
 
 @pytest.mark.parametrize("format", ["PNG", "TIFF"])
 def test_16_bits_are_scaled_to_8_not_clipped(format: str) -> None:
-    found = np.asarray(decoded(encoded(Image.fromarray(GREY_RAMP), format)))
-    expected = np.rint(GREY_RAMP.astype(np.float64) / 257)
+    found = np.asarray(decoded(encoded(Image.fromarray(GRAY_RAMP), format)))
+    expected = np.rint(GRAY_RAMP.astype(np.float64) / 257)
     assert np.array_equal(found, np.repeat(expected[..., None], 3, axis=2))
 
 
@@ -217,7 +217,7 @@ def test_of_a_moving_image_the_first_frame_is_taken() -> None:
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
-def test_a_image_is_known_by_its_content(format: str) -> None:
+def test_an_image_is_known_by_its_content(format: str) -> None:
     data = encoded(noise(), format)
     assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
 
@@ -240,7 +240,7 @@ def test_a_image_is_known_by_its_content(format: str) -> None:
         (partial(encoded, noise().convert("LA"), "PNG"), None),
         (partial(encoded, noise().convert("1"), "PNG"), None),
         (partial(encoded, palette(), "PNG"), None),
-        (partial(encoded, Image.fromarray(GREY_RAMP), "PNG"), None),
+        (partial(encoded, Image.fromarray(GRAY_RAMP), "PNG"), None),
         (partial(encoded, noise(), "BMP"), None),
         (partial(encoded, noise(), "GIF"), None),
         (partial(encoded, noise(), "TIFF"), None),
@@ -249,7 +249,7 @@ def test_a_image_is_known_by_its_content(format: str) -> None:
 )
 def test_bytes_are_kept_only_where_any_reader_sees_the_same_pixels(make: Callable[[], bytes], kept: str | None) -> None:
     data = make()
-    image, found = decode.decode(data, **LIMITS)
+    image, found = decode(data, **LIMITS)
     assert found == kept
     if kept:
         plain = Image.open(io.BytesIO(data))
@@ -275,15 +275,15 @@ def test_an_empty_file_is_empty() -> None:
 )
 def test_what_is_no_image_says_so(data: bytes) -> None:
     with pytest.raises(CorruptImageError, match=r"not an image in a known format \(JPEG, PNG") as caught:
-        decode.decode(data, **LIMITS)
+        decode(data, **LIMITS)
     assert caught.value.reason == "not_an_image"
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
-def test_a_image_cut_off_half_way_is_truncated(format: str) -> None:
+def test_an_image_cut_off_half_way_is_truncated(format: str) -> None:
     data = encoded(noise(64, 64), format)
-    with pytest.raises(CorruptImageError, match=r"ends early or is damaged \(.+\)") as caught:
-        decode.decode(data[: len(data) // 2], **LIMITS)
+    with pytest.raises(CorruptImageError, match=r"ends early or is corrupt \(.+\)") as caught:
+        decode(data[: len(data) // 2], **LIMITS)
     assert caught.value.reason == "truncated"
 
 
@@ -291,14 +291,14 @@ def test_a_jpeg_that_lacks_its_last_bytes_is_truncated() -> None:
     assert reason(encoded(noise(), "JPEG")[:-40]) == "truncated"
 
 
-def test_a_damaged_checksum_is_truncated() -> None:
+def test_a_wrong_checksum_is_truncated() -> None:
     data = bytearray(encoded(noise(), "PNG"))
     data[data.index(b"IDAT") + 10] ^= 255
     assert reason(bytes(data)) == "truncated"
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's words on damaged metadata
-def test_damage_of_any_kind_ends_in_one_kind_of_error() -> None:
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # Pillow's words on corrupt metadata
+def test_corruption_of_any_kind_ends_in_one_kind_of_error() -> None:
     rng = np.random.default_rng(0)
     whole = [encoded(noise(), format) for format in ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")]
     whole.append(encoded(noise(), "TIFF", compression="tiff_lzw", exif=with_orientation(6)))
@@ -307,7 +307,7 @@ def test_damage_of_any_kind_ends_in_one_kind_of_error() -> None:
         for place in rng.integers(0, min(len(data), 120), size=3):
             data[place] = rng.integers(256)
         try:
-            decode.decode(bytes(data), **LIMITS)
+            decode(bytes(data), **LIMITS)
         except CorruptImageError:
             refused += 1
     assert 200 < refused < 800
@@ -317,15 +317,15 @@ def test_a_small_image_is_refused_by_its_shorter_side() -> None:
     data = encoded(noise(40, 9), "PNG")
     assert decoded(data).size == (40, 9)
     with pytest.raises(CorruptImageError, match="40 x 9 pixels; the shorter side needs 10") as caught:
-        decode.decode(data, min_side_px=10, max_pixels=1000)
+        decode(data, min_side_px=10, max_pixels=1000)
     assert caught.value.reason == "too_small"
 
 
 def test_a_large_image_is_refused_by_its_pixels() -> None:
     data = encoded(noise(40, 25), "PNG")
-    assert decode.decode(data, min_side_px=1, max_pixels=1000).image.size == (40, 25)
+    assert decode(data, min_side_px=1, max_pixels=1000).image.size == (40, 25)
     with pytest.raises(CorruptImageError, match="40 x 25 pixels; at most 999 are allowed") as caught:
-        decode.decode(data, min_side_px=1, max_pixels=999)
+        decode(data, min_side_px=1, max_pixels=999)
     assert caught.value.reason == "too_large"
 
 
@@ -348,7 +348,7 @@ def test_a_png_made_by_hand_is_read() -> None:
 def test_equal_pixels_have_equal_ids_whatever_the_file() -> None:
     files = [encoded(noise(), "PNG"), encoded(noise(), "WEBP", lossless=True), encoded(noise(), "BMP")]
     files.append(encoded(noise().rotate(180), "PNG", exif=with_orientation(3)))
-    assert {decode.pixel_id(decoded(data)) for data in files} == {decode.pixel_id(noise())}
+    assert {pixel_id(decoded(data)) for data in files} == {pixel_id(noise())}
 
 
 def test_one_differing_value_or_another_shape_makes_another_id() -> None:
@@ -356,21 +356,21 @@ def test_one_differing_value_or_another_shape_makes_another_id() -> None:
     r, g, b = touched.getpixel((5, 5))  # type: ignore[misc]
     touched.putpixel((5, 5), (r, g, b ^ 1))
     flat = [Image.new("RGB", size) for size in ((6, 4), (4, 6), (24, 1), (12, 2))]
-    assert len({decode.pixel_id(image) for image in (noise(), touched, noise(seed=1), *flat)}) == 7
+    assert len({pixel_id(image) for image in (noise(), touched, noise(seed=1), *flat)}) == 7
 
 
 def test_an_id_is_32_hex_digits() -> None:
-    assert len(bytes.fromhex(decode.pixel_id(noise()))) == 16
+    assert len(bytes.fromhex(pixel_id(noise()))) == 16
 
 
 @pytest.mark.parametrize("mode", ["RGB", "L"])
 def test_an_upright_jpeg_of_plain_colors_is_plain(mode: str) -> None:
-    assert decode.is_plain_jpeg(encoded(drawn(40, 30).convert(mode), "JPEG"))
+    assert is_plain_jpeg(encoded(shapes(40, 30).convert(mode), "JPEG"))
 
 
 def test_what_is_turned_or_of_other_colors_or_no_jpeg_is_not_plain() -> None:
     turned = Image.Exif()
     turned[0x0112] = 6
-    image = drawn(40, 30)
+    image = shapes(40, 30)
     others = [encoded(image, "JPEG", exif=turned), encoded(image.convert("CMYK"), "JPEG"), encoded(image, "PNG")]
-    assert [decode.is_plain_jpeg(data) for data in (*others, b"", b"\xff\xd8\xff")] == [False] * 5
+    assert [is_plain_jpeg(data) for data in (*others, b"", b"\xff\xd8\xff")] == [False] * 5

@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tandem.images import hashing
+from tandem.images.hashing import NUM_BITS, as_signs, dihedral_phashes, similarity_of_distance
 
-# Row k of oriented_hashes is the hash of the thumbnail after the k-th of these.
+# Row k of dihedral_phashes is the hash of the thumbnail after the k-th of these.
 TURNS = (
     None,
     Image.Transpose.FLIP_LEFT_RIGHT,
@@ -20,7 +20,7 @@ TURNS = (
 )
 
 
-def drawn(seed: int, *, width: int = 200, height: int = 150) -> Image.Image:
+def ellipses(seed: int, *, width: int = 200, height: int = 150) -> Image.Image:
     rng = np.random.default_rng(seed)
     image = Image.fromarray(rng.integers(60, 120, (height, width, 3), dtype=np.uint8))
     draw = ImageDraw.Draw(image)
@@ -37,8 +37,8 @@ def bits(packed: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("size", [(200, 150), (90, 240), (40, 40)])
 def test_every_row_is_imagehashs_phash_of_the_turned_thumbnail(seed: int, size: tuple[int, int]) -> None:
-    image = drawn(seed, width=size[0], height=size[1])
-    found = hashing.dihedral_phashes(image)
+    image = ellipses(seed, width=size[0], height=size[1])
+    found = dihedral_phashes(image)
     assert (found.shape, found.dtype) == ((8, 32), np.uint8)
     thumbnail = image.convert("L").resize((64, 64), Image.Resampling.LANCZOS)
     for row, turn in zip(found, TURNS, strict=True):
@@ -48,44 +48,44 @@ def test_every_row_is_imagehashs_phash_of_the_turned_thumbnail(seed: int, size: 
 
 def test_the_first_row_is_imagehashs_phash_of_the_image_itself() -> None:
     assert np.array_equal(
-        bits(hashing.dihedral_phashes(drawn(1))[0]), imagehash.phash(drawn(1), hash_size=16).hash.ravel()
+        bits(dihedral_phashes(ellipses(1))[0]), imagehash.phash(ellipses(1), hash_size=16).hash.ravel()
     )
 
 
 def test_a_turned_image_has_the_same_rows_in_another_order() -> None:
-    image = drawn(3, width=160, height=160)
-    rows = {row.tobytes() for row in hashing.dihedral_phashes(image)}
+    image = ellipses(3, width=160, height=160)
+    rows = {row.tobytes() for row in dihedral_phashes(image)}
     assert len(rows) == 8
     for turn in TURNS[1:]:
-        first = bits(hashing.dihedral_phashes(image.transpose(turn))[0])
+        first = bits(dihedral_phashes(image.transpose(turn))[0])
         nearest = min(int((first != bits(np.frombuffer(row, np.uint8))).sum()) for row in rows)
         assert nearest <= 4, "the thumbnail is rounded to whole grays on both ways"
 
 
-def test_a_smaller_and_recompressed_copy_is_near_and_another_image_is_far() -> None:
-    one = bits(hashing.dihedral_phashes(drawn(1))[0])
-    small = bits(hashing.dihedral_phashes(drawn(1).resize((120, 90)))[0])
-    other = bits(hashing.dihedral_phashes(drawn(2))[0])
+def test_a_smaller_version_is_near_and_another_image_is_far() -> None:
+    one = bits(dihedral_phashes(ellipses(1))[0])
+    small = bits(dihedral_phashes(ellipses(1).resize((120, 90)))[0])
+    other = bits(dihedral_phashes(ellipses(2))[0])
     assert (one != small).sum() < 25 < 80 < (one != other).sum()
 
 
-def test_the_cosine_of_signs_tells_the_number_of_differing_bits() -> None:
-    packed = np.concatenate([hashing.dihedral_phashes(drawn(seed))[:1] for seed in range(6)])
-    signs = hashing.as_signs(packed)
+def test_the_cosine_of_signs_is_that_of_their_hamming_distance() -> None:
+    packed = np.concatenate([dihedral_phashes(ellipses(seed))[:1] for seed in range(6)])
+    signs = as_signs(packed)
     assert (signs.dtype, signs.shape) == (np.float32, (6, 256))
-    differing = (bits(packed)[:, None] != bits(packed)[None]).sum(axis=2)
-    cosines = signs @ signs.T / hashing.NUM_BITS
-    expected = [[hashing.similarity_of_distance(int(count)) for count in row] for row in differing]
+    distances = (bits(packed)[:, None] != bits(packed)[None]).sum(axis=2)
+    cosines = signs @ signs.T / NUM_BITS
+    expected = [[similarity_of_distance(int(distance)) for distance in row] for row in distances]
     assert np.allclose(cosines, expected)
 
 
 def test_the_ends_of_the_scale() -> None:
-    assert [hashing.similarity_of_distance(count) for count in (0, 64, 128, 256)] == [1.0, 0.5, 0.0, -1.0]
+    assert [similarity_of_distance(distance) for distance in (0, 64, 128, 256)] == [1.0, 0.5, 0.0, -1.0]
 
 
 @pytest.mark.parametrize("color", ["black", "white", "teal"])
 def test_a_flat_image_is_like_nothing_not_even_itself(color: str) -> None:
-    flat = hashing.dihedral_phashes(Image.new("RGB", (50, 50), color))[:1]
-    signs = hashing.as_signs(np.concatenate([flat, flat, hashing.dihedral_phashes(drawn(1))[:1]]))
+    flat = dihedral_phashes(Image.new("RGB", (50, 50), color))[:1]
+    signs = as_signs(np.concatenate([flat, flat, dihedral_phashes(ellipses(1))[:1]]))
     assert not signs[:2].any()
     assert (np.abs(signs[2]) == 1).all()

@@ -1,4 +1,4 @@
-"""The transform held against Pillow's and torchvision's own."""
+"""The one transform against those of Pillow and torchvision."""
 
 import io
 from typing import Any
@@ -11,13 +11,13 @@ from torch.nn import functional
 from torchvision import transforms
 
 from tandem.errors import CorruptImageError
-from tandem.images import decode
-from tandem.images import transforms as inputs
+from tandem.images.decode import Resize, decode
+from tandem.images.transforms import decode_pixels, load_transformed, resize_image
 
 SIZES = [(400, 20), (20, 400), (256, 256), (300, 200), (641, 427), (33, 1999), (259, 256), (1, 1)]
 
 
-def drawn(width: int, height: int) -> Image.Image:
+def shapes(width: int, height: int) -> Image.Image:
     image = Image.new("RGB", (width, height), "khaki")
     draw = ImageDraw.Draw(image)
     draw.ellipse((width // 8, height // 5, width // 2, height // 2), "navy")
@@ -37,7 +37,7 @@ def turned(orientation: int) -> Image.Exif:
     return exif
 
 
-IMAGE = drawn(123, 77)
+IMAGE = shapes(123, 77)
 KINDS = {
     "4:4:4": encoded(IMAGE, subsampling=0),
     "4:2:2": encoded(IMAGE, subsampling=1),
@@ -49,7 +49,7 @@ KINDS = {
     "turned": encoded(IMAGE, exif=turned(6)),
     "mirrored": encoded(IMAGE, exif=turned(2)),
     "turned by XMP": encoded(IMAGE, xmp=b'<rdf:Description tiff:Orientation="6"/>'),
-    "two images": encoded(IMAGE, "MPO", save_all=True, append_images=[drawn(50, 60)]),
+    "two images": encoded(IMAGE, "MPO", save_all=True, append_images=[shapes(50, 60)]),
     "transparent PNG": encoded(IMAGE.convert("LA"), "PNG"),
     "WebP": encoded(IMAGE, "WEBP", lossless=True),
 }
@@ -57,22 +57,22 @@ KINDS = {
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_pixels_are_those_that_the_merge_saw(kind: str) -> None:
-    expected = np.asarray(decode.decode(KINDS[kind], min_side_px=1, max_pixels=10_000).image)
-    assert np.array_equal(inputs.decode_pixels(KINDS[kind]), expected)
+    expected = np.asarray(decode(KINDS[kind], min_side_px=1, max_pixels=10_000).image)
+    assert np.array_equal(decode_pixels(KINDS[kind]), expected)
 
 
 @pytest.mark.parametrize("num_bytes", [0, 200, 1000])
-def test_a_image_that_ends_early_is_broken(num_bytes: int) -> None:
+def test_an_image_that_ends_early_is_corrupt(num_bytes: int) -> None:
     assert len(KINDS["4:4:4"]) > 1500
     with pytest.raises(CorruptImageError):
-        inputs.load_transformed(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
+        load_transformed(KINDS["4:4:4"][:num_bytes], size_px=32, resize="squash")
 
 
 @pytest.mark.parametrize("resize", ["squash", "crop"])
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("size_px", [32, 96, 224])
-def test_an_input_is_square_whatever_the_image(resize: decode.Resize, size: tuple[int, int], size_px: int) -> None:
-    found = inputs.resize_image(np.array(drawn(*size)), size_px=size_px, resize=resize)
+def test_an_input_is_square_whatever_the_image(resize: Resize, size: tuple[int, int], size_px: int) -> None:
+    found = resize_image(np.array(shapes(*size)), size_px=size_px, resize=resize)
     assert found.shape == (size_px, size_px, 3)
     assert found.dtype == np.uint8
 
@@ -80,56 +80,56 @@ def test_an_input_is_square_whatever_the_image(resize: decode.Resize, size: tupl
 @pytest.mark.parametrize("size", SIZES)
 def test_the_crop_is_that_of_torchvisions_evaluation_but_for_rounding(size: tuple[int, int]) -> None:
     evaluation = transforms.Compose([transforms.Resize(256), transforms.CenterCrop(224)])
-    expected = np.asarray(evaluation(drawn(*size))).astype(int)
-    found = inputs.resize_image(np.array(drawn(*size)), size_px=224, resize="crop")
+    expected = np.asarray(evaluation(shapes(*size))).astype(int)
+    found = resize_image(np.array(shapes(*size)), size_px=224, resize="crop")
     assert np.abs(found - expected).max() <= 2
     assert np.abs(found - expected).mean() < 0.05
 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_the_squash_is_that_of_pillow_but_for_rounding(size: tuple[int, int]) -> None:
-    expected = np.asarray(drawn(*size).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(inputs.resize_image(np.array(drawn(*size)), size_px=96, resize="squash") - expected).max() <= 2
+    expected = np.asarray(shapes(*size).resize((96, 96), Image.Resampling.BILINEAR)).astype(int)
+    assert np.abs(resize_image(np.array(shapes(*size)), size_px=96, resize="squash") - expected).max() <= 2
 
 
 def test_a_crop_adds_no_border() -> None:
     red = np.array(Image.new("RGB", (400, 20), "red"))
-    assert (inputs.resize_image(red, size_px=64, resize="crop") == (255, 0, 0)).all()
+    assert (resize_image(red, size_px=64, resize="crop") == (255, 0, 0)).all()
 
 
 def test_a_squash_keeps_both_ends_of_a_long_image() -> None:
     image = Image.new("RGB", (400, 20), "white")
     image.paste("red", (0, 0, 100, 20))
     image.paste("blue", (300, 0, 400, 20))
-    found = inputs.resize_image(np.array(image), size_px=32, resize="squash")
+    found = resize_image(np.array(image), size_px=32, resize="squash")
     assert found[16, 2].tolist() == [255, 0, 0]
     assert found[16, -3].tolist() == [0, 0, 255]
 
 
 def test_the_first_view_is_the_image_the_second_its_mirror_image_and_others_are_parts_of_it() -> None:
     image = np.asarray(Image.open(io.BytesIO(KINDS["4:4:4"])))
-    seen = inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash", views=10)
-    assert seen.shape == (10, 64, 64, 3)
-    assert np.array_equal(seen[:1], inputs.load_transformed(KINDS["4:4:4"], size_px=64, resize="squash"))
-    assert np.array_equal(seen[1], seen[0][:, ::-1])
+    views = load_transformed(KINDS["4:4:4"], size_px=64, resize="squash", tta_views=10)
+    assert views.shape == (10, 64, 64, 3)
+    assert np.array_equal(views[:1], load_transformed(KINDS["4:4:4"], size_px=64, resize="squash"))
+    assert np.array_equal(views[1], views[0][:, ::-1])
     height, width = image.shape[:2]
     corner = Image.fromarray(image[: round(0.8 * height), : round(0.8 * width)])
     expected = np.asarray(corner.resize((64, 64), Image.Resampling.BILINEAR)).astype(int)
-    assert np.abs(seen[4] - expected).max() <= 1  # Pillow rounds in between
-    assert np.array_equal(seen[8], np.round(seen[0] * 0.75))
-    assert len({each.tobytes() for each in seen}) == 10
+    assert np.abs(views[4] - expected).max() <= 1  # Pillow rounds in between
+    assert np.array_equal(views[8], np.round(views[0] * 0.75))
+    assert len({each.tobytes() for each in views}) == 10
 
 
-def test_a_image_of_one_pixel_has_all_views() -> None:
+def test_an_image_of_one_pixel_has_all_views() -> None:
     one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
-    assert inputs.load_transformed(one, size_px=32, resize="squash", views=10).shape == (10, 32, 32, 3)
+    assert load_transformed(one, size_px=32, resize="squash", tta_views=10).shape == (10, 32, 32, 3)
 
 
 @pytest.mark.parametrize("side", [32, 77, 224])
 def test_the_layout_in_which_torch_resizes_changes_no_pixel(side: int) -> None:
-    image = inputs.decode_pixels(KINDS["4:4:4"])
+    image = decode_pixels(KINDS["4:4:4"])
     planes = torch.from_numpy(image).permute(2, 0, 1).contiguous()[None]
     expected = functional.interpolate(planes, (side, side), mode="bilinear", antialias=True)[0].permute(1, 2, 0)
-    found = inputs.resize_image(image, size_px=side, resize="squash")
+    found = resize_image(image, size_px=side, resize="squash")
     assert np.array_equal(found, expected.numpy())
     assert found.flags.c_contiguous

@@ -1,11 +1,19 @@
-"""Reading params.yaml: numbers as YAML 1.2 has them, and one message for what cannot be read."""
+"""Reading params.yaml: numbers as YAML 1.2 has them, sections as settings, one message for what cannot be read."""
 
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tandem.curation.settings import CandidateSettings, CurateSettings, SplitFractions
+from tandem.datasets.settings import LabelSettings, LabelsOfSource
 from tandem.errors import ParamsError
-from tandem.pipeline.params import PARAMS_PATH, read_params
+from tandem.pipeline.params import PARAMS_PATH, read_params, section, sections
+from tandem.sources.settings import ArchiveSource, BoxPolicy, Source
+from tandem.studies.settings import StudySettings
+from tandem.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
 
@@ -40,7 +48,7 @@ def test_a_missing_file_says_where_to_get_one(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "words"),
     [
         ("train:\n  lr: [1, 2\n", "line 2, column 7"),
         ("train:\n\tlr: 1\n", "line 2, column 1"),
@@ -52,10 +60,10 @@ def test_a_missing_file_says_where_to_get_one(tmp_path: Path) -> None:
         ("day: 2024-13-01\n", "month must be in 1..12"),
     ],
 )
-def test_what_is_no_yaml_says_what_and_where(tmp_path: Path, text: str | bytes, told: str) -> None:
+def test_what_is_no_yaml_says_what_and_where(tmp_path: Path, text: str | bytes, words: str) -> None:
     with pytest.raises(ParamsError, match=r"params\.yaml is not valid YAML") as caught:
         read(tmp_path, text)
-    assert told in str(caught.value)
+    assert words in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -64,3 +72,92 @@ def test_what_is_no_yaml_says_what_and_where(tmp_path: Path, text: str | bytes, 
 def test_a_file_without_sections_is_refused(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(ParamsError, match=f"must hold sections with keys; it holds {found};"):
         read(tmp_path, text)
+
+
+SOURCES = {
+    "yard": {
+        "kind": "archive",
+        "archive": {"path": "yard.zip"},
+        "format": "yolo",
+        "boxes": {"use": "crop", "margin": 0.1, "min_side_px": 32},
+    },
+    "street": {"kind": "archive", "archive": {"path": "street", "sha256": "a" * 64}, "format": "auto"},
+}
+
+
+def test_a_section_is_read_as_its_settings_with_those_within_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    curate = section(read_params(), "curate", CurateSettings)
+    assert curate.candidates == CandidateSettings(min_similarity=0.955, max_hash_distance=64, num_neighbors=5)
+    assert curate.fractions == SplitFractions(train=0.7, val=0.15, test=0.15)
+    assert section(read_params(), "study", StudySettings).lr == (0.01, 0.001)
+
+
+def test_a_mapping_of_any_keys_keeps_them_and_its_lists_become_tuples() -> None:
+    one = {"classes": {"truck": ["machine"]}, "ignore": []}
+    labels = {"classes": {"car": ["carro"], "truck": []}, "ignore": ["bus"], "by_source": {"yard": one}}
+    assert section({"labels": labels}, "labels", LabelSettings) == LabelSettings(
+        classes={"car": ("carro",), "truck": ()},
+        ignore=("bus",),
+        by_source={"yard": LabelsOfSource(classes={"truck": ("machine",)}, ignore=())},
+    )
+
+
+@pytest.mark.parametrize("layers", [3, {"resnet50": 2}])
+def test_a_value_of_two_types_is_read_as_either(layers: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    params = read_params()
+    params["train"]["trainable_backbone_layers"] = layers
+    assert section(params, "train", TrainSettings).trainable_backbone_layers == layers
+
+
+def test_sections_of_one_kind_are_read_by_their_names() -> None:
+    yard, street = ArchiveSource("yard.zip"), ArchiveSource("street", sha256="a" * 64)
+    assert sections({"sources": SOURCES}, "sources", Source) == {
+        "yard": Source(kind="archive", format="yolo", archive=yard, boxes=BoxPolicy("crop", 0.1, 32)),
+        "street": Source(kind="archive", format="auto", archive=street),
+    }
+    assert section({"sources": SOURCES}, "sources.yard", Source).description == yard
+
+
+@pytest.mark.parametrize(
+    ("params", "name", "words"),
+    [
+        ({}, "study", r"params\.yaml has no section study; add it \(presets/ hold complete files\)"),
+        ({"sources": SOURCES}, "sources.web", r"params\.yaml has no section sources\.web; add it"),
+        ({"sources": None}, "sources.web", r"params\.yaml has no section sources\.web; add it"),
+        ({"study": None}, "study", r"params\.yaml: study is None; keys with values are needed"),
+        ({"study": [1]}, "study", r"params\.yaml: study is \[1\]; keys with values are needed"),
+        ({"study": {"lr": [1]}}, "study", r"study cannot be read: .*missing 2 required .*; `tandem check` says more"),
+        (
+            {"study": {"lrs": [1]}},
+            "study",
+            r"study cannot be read: .*unexpected keyword argument 'lrs'; `tandem check`",
+        ),
+    ],
+)
+def test_a_section_that_does_not_fit_is_named(params: dict[str, Any], name: str, words: str) -> None:
+    with pytest.raises(ParamsError, match=words):
+        section(params, name, StudySettings)
+
+
+def test_settings_that_contradict_each_other_are_named() -> None:
+    params = {"curate": {"train": 0.7, "val": 0.2, "test": 0.2}}
+    with pytest.raises(
+        ParamsError, match=r"curate cannot be read: train, val and test must add up to 1; .* 1\.1; `tandem"
+    ):
+        section(params, "curate", SplitFractions)
+
+
+@pytest.mark.parametrize("value", [None, [1], 3])
+def test_sections_that_are_none_are_named(value: Any) -> None:
+    with pytest.raises(ParamsError, match=r"params\.yaml: sources is .*; keys with values are needed"):
+        sections({"sources": value}, "sources", Source)
+
+
+def test_a_stage_does_not_wait_for_pydantic() -> None:
+    rooms = sorted(path.parent.name for path in (ROOT / "src/tandem").glob("*/settings.py"))
+    assert len(rooms) > 6
+    imports = [f"tandem.{room}.settings" for room in rooms]
+    code = f"import sys, tandem.pipeline.params, {', '.join(imports)}; print('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "False\n"

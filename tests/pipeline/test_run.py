@@ -1,4 +1,4 @@
-"""How a stage ends, seen from outside: a child process, its exit code and what it prints."""
+"""How a stage ends: a child process, its exit code and what it prints."""
 
 import os
 import signal
@@ -39,7 +39,7 @@ def test_the_traceback_is_shown_when_asked_for() -> None:
 
 
 @pytest.mark.parametrize("number", ["ENOSPC", "EDQUOT"])
-def test_a_full_disk_is_told_in_one_message(number: str) -> None:
+def test_a_full_disk_is_one_message(number: str) -> None:
     raised = f"raise OSError(errno.{number}, 'it is full', 'data/merge/index.csv')"
     ended = end_of(f"def main():\n    {raised}\nrun(main)\n")
     assert ended.returncode == 1
@@ -48,7 +48,7 @@ def test_a_full_disk_is_told_in_one_message(number: str) -> None:
     )
 
 
-def test_a_full_disk_that_names_no_file_is_told_too() -> None:
+def test_a_full_disk_that_names_no_file_is_one_message_too() -> None:
     ended = end_of("def main():\n    open('/dev/full', 'wb', buffering=0).write(b'x')\nrun(main)\n")
     assert ended.returncode == 1
     assert ended.stderr == "error: the disk is full (No space left on device); free some space and run again\n"

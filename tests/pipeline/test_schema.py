@@ -1,4 +1,7 @@
-"""What params.yaml may say: the committed files pass, and each mistake is told as a person would want it."""
+"""What params.yaml may hold: the committed files pass, and each mistake is described by where, what and what to do.
+
+Covers pipeline.schema, pipeline.problems, tandem.types and the settings of all rooms.
+"""
 
 import copy
 from pathlib import Path
@@ -9,13 +12,14 @@ import pytest
 from tandem.errors import ParamsError
 from tandem.pipeline import schema
 from tandem.pipeline.params import read_params
+from tandem.training import loggers
 
 ROOT = Path(__file__).parents[2]
 DELETE = object()
 
 GOOD: dict[str, Any] = {
     "sources": {
-        "street": {"kind": "sample", "sample": {"manner": "kaggle", "seed": 7}, "format": "auto"},
+        "street": {"kind": "sample", "sample": {"style": "kaggle", "seed": 7}, "format": "auto"},
         "yard": {
             "kind": "archive",
             "archive": {"path": "../yard.zip", "sha256": "a" * 64},
@@ -35,24 +39,24 @@ GOOD: dict[str, Any] = {
         "ignore": ["bus"],
         "by_source": {"yard": {"classes": {"truck": ["machine"]}, "ignore": []}},
     },
-    "merge": {"min_side_px": 32, "max_pixels": 100_000_000, "max_broken_share": 0.03},
+    "merge": {"min_side_px": 32, "max_pixels": 100_000_000, "max_corrupt_fraction": 0.03},
     "backbones": {
         "resnet50": {"weights": "IMAGENET1K_V1"},
         "mobilenet_v2": {"weights": "random"},
         "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
     },
-    "extract": {"size_px": 224, "resize": "crop", "views": 2, "engine": "auto", "seed": 0},
+    "extract": {"size_px": 224, "resize": "crop", "tta_views": 2, "engine": "auto", "seed": 0},
     "curate": {
         "backbone": "resnet50",
-        "candidates": {"similarity": 0.99, "hash_bits": 40, "neighbors": 4},
-        "correlation": 0.96,
-        "hint": {"similarity": 0.95, "hash_bits": 80},
-        "copies": "one",
+        "candidates": {"min_similarity": 0.99, "max_hash_distance": 40, "num_neighbors": 4},
+        "min_correlation": 0.96,
+        "same_stem": {"min_similarity": 0.95, "max_hash_distance": 80},
+        "duplicates": "keep_one",
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
         "seed": 0,
     },
-    "suspect": {"folds": 10, "neighbors": 20, "share": 0.05, "seed": 0},
+    "label_errors": {"folds": 10, "num_neighbors": 20, "fraction": 0.05, "seed": 0},
     "finetune": {
         "lr": 0.001,
         "layer_decay": 1,
@@ -66,9 +70,9 @@ GOOD: dict[str, Any] = {
         "ema_decay": 0.99,
         "clip_norm": 1.0,
         "wise_alpha": 0.5,
-        "probe_first": True,
+        "lp_ft": True,
         "mix": "none",
-        "augment": {"scale": 0.35, "flip": True, "color": 0.2, "rand_operations": 2},
+        "augment": {"min_scale": 0.35, "flip": True, "color_jitter": 0.2, "rand_augment_ops": 2},
         "size_px": 160,
         "precision": "auto",
         "seed": 0,
@@ -88,9 +92,9 @@ GOOD: dict[str, Any] = {
         "seed": 0,
     },
     "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
-    "study": {"lr": [0.01, 1], "batch_size": [4], "seeds": 3},
-    "evaluate": {"draws": 2000, "max_error": 0.05, "seeds": 3, "seed": 0},
-    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "log": "dvclive"},
+    "study": {"lr": [0.01, 1], "batch_size": [4], "num_seeds": 3},
+    "evaluate": {"num_resamples": 2000, "max_error": 0.05, "num_splits": 3, "seed": 0},
+    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "logger": "dvclive"},
 }
 
 
@@ -108,7 +112,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return params
 
 
-def complaint(params: Any) -> str:
+def message_about(params: Any) -> str:
     with pytest.raises(ParamsError) as caught:
         schema.check_params(params)
     return str(caught.value)
@@ -134,7 +138,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
 
 
 @pytest.mark.parametrize(
-    ("path", "value", "told"),
+    ("path", "value", "line"),
     [
         # keys that are not known, or not there
         (
@@ -150,7 +154,11 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             1,
             "sources.yard.boxes: 'margins' is not a parameter here; did you mean 'margin'?",
         ),
-        ("curate.hint.3", 1, "curate.hint: '3' is not a parameter here; allowed: hash_bits, similarity"),
+        (
+            "curate.same_stem.3",
+            1,
+            "curate.same_stem: '3' is not a parameter here; allowed: max_hash_distance, min_similarity",
+        ),
         ("train.lr", DELETE, "train.lr is missing; add it (presets/ hold complete files)"),
         ("merge", DELETE, "merge is missing; add it"),
         ("sources.street.format", DELETE, "sources.street.format is missing; add it"),
@@ -160,13 +168,13 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("train.lr", None, "train.lr is None: Input should be a valid number"),
         ("train.epochs", 2.5, "train.epochs is 2.5: Input should be a valid integer"),
         ("train.epochs", "15", "train.epochs is '15': Input should be a valid integer"),
-        ("train", [0.001, 8], "train is [0.001, 8]: Input should be a valid dictionary"),
-        ("train", None, "train is None: Input should be a valid dictionary"),
-        ("sources", [{"kind": "sample"}], "sources is [{'kind': 'sample'}]: Input should be a valid dictionary"),
-        ("labels.classes.car", "carro", "labels.classes.car is 'carro': Input should be a valid list"),
-        ("labels.classes.car", None, "labels.classes.car is None: Input should be a valid list"),
+        ("train", [0.001, 8], "train is [0.001, 8]: Input should be a mapping"),
+        ("train", None, "train is None: Input should be a mapping"),
+        ("sources", [{"kind": "sample"}], "sources is [{'kind': 'sample'}]: Input should be a mapping"),
+        ("labels.classes.car", "carro", "labels.classes.car is 'carro': Input should be a list"),
+        ("labels.classes.car", None, "labels.classes.car is None: Input should be a list"),
         ("labels.ignore", [3], "labels.ignore.0 is 3: Input should be a valid string"),
-        ("study.lr", 0.1, "study.lr is 0.1: Input should be a valid list"),
+        ("study.lr", 0.1, "study.lr is 0.1: Input should be a list"),
         # values that cannot be
         ("train.lr", 0, "train.lr is 0: Input should be greater than 0"),
         ("train.lr", float("nan"), "train.lr is nan: Input should be a finite number"),
@@ -176,13 +184,12 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             6,
             "train.trainable_backbone_layers: 6 is given; a whole number from 0 (frozen) to 5",
         ),
-        ("finetune.augment.scale", 0.0, "finetune.augment.scale is 0.0: Input should be greater than 0"),
+        ("finetune.augment.min_scale", 0.0, "finetune.augment.min_scale is 0.0: Input should be greater than 0"),
         ("finetune.mix", "blend", "finetune.mix is 'blend': Input should be 'none', 'mixup' or 'cutmix'"),
         (
             "train.trainable_backbone_layers",
             {"vgg16": 1},
-            "the file: train.trainable_backbone_layers names 'vgg16'; "
-            "backbones has resnet50, mobilenet_v2, tuned, resnet18",
+            "  train.trainable_backbone_layers names 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "train.trainable_backbone_layers",
@@ -195,24 +202,28 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("train.scheduler", "step", "train.scheduler is 'step': Input should be 'plateau', 'cosine' or 'none'"),
         ("train.balance", False, "train.balance is False: Input should be 'sampler', 'loss' or 'none'"),
         ("train.seed", -1, "train.seed is -1: Input should be greater than or equal to 0"),
-        ("merge.max_broken_share", 3, "merge.max_broken_share is 3: Input should be less than or equal to 1"),
+        ("merge.max_corrupt_fraction", 3, "merge.max_corrupt_fraction is 3: Input should be less than or equal to 1"),
         ("extract.size_px", 16, "extract.size_px is 16: Input should be greater than or equal to 32"),
         ("extract.resize", "pad", "extract.resize is 'pad': Input should be 'squash' or 'crop'"),
         (
-            "curate.candidates.neighbors",
+            "curate.candidates.num_neighbors",
             -1,
-            "curate.candidates.neighbors is -1: Input should be greater than or",
+            "curate.candidates.num_neighbors is -1: Input should be greater than or",
         ),
-        ("curate.correlation", 0.0, "curate.correlation is 0.0: Input should be greater than 0"),
+        ("curate.min_correlation", 0.0, "curate.min_correlation is 0.0: Input should be greater than 0"),
         (
-            "curate.candidates.hash_bits",
+            "curate.candidates.max_hash_distance",
             128,
-            "curate.candidates.hash_bits is 128: Input should be less than or equal to 127",
+            "curate.candidates.max_hash_distance is 128: Input should be less than or equal to 127",
         ),
-        ("curate.hint.similarity", 1.1, "curate.hint.similarity is 1.1: Input should be less than or equal to 1"),
-        ("suspect.folds", 1, "suspect.folds is 1: Input should be greater than or equal to 2"),
-        ("suspect.share", 0.6, "suspect.share is 0.6: Input should be less than or equal to 0.5"),
-        ("curate.copies", "all", "curate.copies is 'all': Input should be 'one' or 'together'"),
+        (
+            "curate.same_stem.min_similarity",
+            1.1,
+            "curate.same_stem.min_similarity is 1.1: Input should be less than or equal to 1",
+        ),
+        ("label_errors.folds", 1, "label_errors.folds is 1: Input should be greater than or equal to 2"),
+        ("label_errors.fraction", 0.6, "label_errors.fraction is 0.6: Input should be less than or equal to 0.5"),
+        ("curate.duplicates", "all", "curate.duplicates is 'all': Input should be 'keep_one' or 'keep_together'"),
         (
             "ensemble.kind",
             "vote",
@@ -220,42 +231,46 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "'logit' or 'feature'",
         ),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0: Input should be greater than or equal to 1"),
-        ("study.lr", [], "study.lr is []: List should have at least 1 item"),
-        ("runtime.log", "wandb", "runtime.log is 'wandb': Input should be 'none', 'tensorboard' or 'dvclive'"),
+        ("study.lr", [], "study.lr is []: the list should have at least 1 item"),
+        ("runtime.logger", "wandb", "runtime.logger is 'wandb': Input should be 'none', 'tensorboard' or 'dvclive'"),
         ("runtime.device", "gpu", "runtime.device is 'gpu': Input should be 'auto', 'cpu', 'cuda' or 'mps'"),
-        ("labels.classes", {"car": []}, "labels.classes is {'car': []}: Dictionary should have at least 2 items"),
-        ("backbones", {}, "backbones is {}: Dictionary should have at least 1 item"),
+        ("labels.classes", {"car": []}, "labels.classes is {'car': []}: the mapping should have at least 2 items"),
+        ("backbones", {}, "backbones is {}: the mapping should have at least 1 item"),
         ("sources.a b", GOOD["sources"]["street"], "sources.a b.[key] is 'a b': String should match pattern"),
-        ("sources.street.sample.manner", "coco", "sources.street.sample.manner is 'coco': Input should be 'kaggle' or"),
+        ("sources.street.sample.style", "coco", "sources.street.sample.style is 'coco': Input should be 'kaggle' or"),
         ("sources.yard.archive.sha256", "ABC", "sources.yard.archive.sha256 is 'ABC': String should match pattern"),
         (
             "sources.cars.kaggle.dataset",
             "cars",
-            "sources.cars.kaggle: dataset is 'cars'; write it as owner/slug, the end",
+            "sources.cars.kaggle.dataset is 'cars'; write it as owner/slug, the end",
         ),
         (
             "sources.cars.kaggle.dataset",
             "https://www.kaggle.com/datasets/a/b",
-            "sources.cars.kaggle: dataset is 'https://www.kaggle.com/datasets/a/b'; write it as owner/slug",
+            "sources.cars.kaggle.dataset is 'https://www.kaggle.com/datasets/a/b'; write it as owner/slug",
         ),
         (
             "sources.cars.kaggle.version",
             "latest",
-            "sources.cars.kaggle: version is 'latest'; a whole number from 1 on is needed, so that the same data comes "
-            "again. Look it up at https://www.kaggle.com/datasets/someone/cars: the Data Explorer there names it",
+            "sources.cars.kaggle.version is 'latest'; a whole number from 1 on is needed, so that the same data comes "
+            "again; look it up at https://www.kaggle.com/datasets/someone/cars: the Data Explorer there names it",
         ),
-        ("sources.cars.kaggle.version", 0, "sources.cars.kaggle: version is 0; a whole number from 1 on is needed"),
-        ("sources.cars.kaggle.version", True, "sources.cars.kaggle: version is True; a whole number from 1 on"),
-        ("sources.cars.kaggle.version", None, "sources.cars.kaggle: version is missing; a whole number from 1 on"),
+        ("sources.cars.kaggle.version", 0, "sources.cars.kaggle.version is 0; a whole number from 1 on is needed"),
+        ("sources.cars.kaggle.version", True, "sources.cars.kaggle.version is True; a whole number from 1 on"),
+        ("sources.cars.kaggle.version", None, "sources.cars.kaggle.version is None; a whole number from 1 on"),
         (
             "sources.bikes.roboflow.version",
             "3",
-            "version is '3'; a whole number from 1 on is needed, so that the same data comes again. Look it up at "
-            "https://universe.roboflow.com/someone/bikes: it ends the address of each version's page",
+            "sources.bikes.roboflow.version is '3'; a whole number from 1 on is needed, so that the same data comes "
+            "again; look it up at https://universe.roboflow.com/someone/bikes: it ends the address of each version's",
         ),
-        ("sources.bikes.roboflow.project", "bikes", "project is 'bikes'; write it as workspace/project, the end of"),
+        (
+            "sources.bikes.roboflow.project",
+            "bikes",
+            "sources.bikes.roboflow.project is 'bikes'; write it as workspace/project, the end of",
+        ),
         ("sources.bikes.roboflow.format", "", "sources.bikes.roboflow.format is '': String should match pattern"),
-        ("sources.cars.format", "voc", "sources.cars.format is 'voc': Input should be 'auto', 'class_folders', "),
+        ("sources.cars.format", "voc", "sources.cars.format: there is no format 'voc'; known are auto, yolo, coco, "),
         ("sources.yard.boxes.use", "all", "sources.yard.boxes.use is 'all': Input should be 'whole' or 'crop'"),
         # keys that do not go together
         (
@@ -292,23 +307,23 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "curate.backbone",
             "vgg16",
-            "the file: curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
+            "  curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "labels.by_source.field",
             {"classes": {}, "ignore": []},
-            "the file: labels.by_source names 'field'; sources has street, yard, cars, bikes",
+            "  labels.by_source names 'field'; sources has street, yard, cars, bikes",
         ),
         (
             "labels.classes.truck",
             ["Carro"],
-            "  labels: the alias 'Carro' is claimed by 'car' and 'truck'; keep it in one",
+            "  labels: the alias 'Carro' is listed under 'car' and 'truck'; keep it in one",
         ),
-        ("labels.ignore", ["CAR"], "  labels: the alias 'CAR' is claimed by 'car' and 'ignore'; keep it in one"),
+        ("labels.ignore", ["CAR"], "  labels: the alias 'CAR' is listed under 'car' and 'ignore'; keep it in one"),
         (
             "labels.by_source.yard.ignore",
             ["Machine"],
-            "  labels.by_source.yard: the alias 'Machine' is claimed by 'truck' and 'ignore'; keep it in one",
+            "  labels.by_source.yard: the alias 'Machine' is listed under 'truck' and 'ignore'; keep it in one",
         ),
         (
             "labels.by_source.yard.classes",
@@ -317,23 +332,69 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ),
     ],
 )
-def test_a_mistake_is_told_by_its_path_with_what_was_found_and_what_is_allowed(
-    path: str, value: Any, told: str
+def test_a_mistake_is_described_by_its_path_with_what_was_found_and_what_is_allowed(
+    path: str, value: Any, line: str
 ) -> None:
-    message = complaint(changed(path, value))
+    message = message_about(changed(path, value))
     assert message.startswith("params.yaml has 1 mistake(s):\n  ")
-    assert told in message
+    assert line in message
     assert len(message.splitlines()) == 2
     assert "Value error" not in message
 
 
-def test_mistakes_of_several_sections_are_told_at_once() -> None:
+def test_mistakes_of_several_sections_are_listed_at_once() -> None:
     params = changed("train.lr", -1)
     params["merge"] = {"min_side_px": "32", "max_pixels": 1}
-    lines = complaint(params).splitlines()
+    lines = message_about(params).splitlines()
     assert lines[0] == "params.yaml has 3 mistake(s):"
     assert [line.split(" is ")[0] for line in lines[1:]] == [
         "  merge.min_side_px",
-        "  merge.max_broken_share",
+        "  merge.max_corrupt_fraction",
         "  train.lr",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("labels: {classes: {1: [x]}}", "labels.classes has the key 1, which is no string; write it in quotes: '1'"),
+        ("true: {}", "the file has the key True, which is no string; write it in quotes: 'True'"),
+        (
+            "labels: {ignore: [2024-05-06]}",
+            "labels.ignore.0 is datetime.date(2024, 5, 6): a string is needed; write it in",
+        ),
+        ("train: {lr: 2024-05-06 07:08:09}", "train.lr is datetime.datetime(2024, 5, 6, 7, 8, 9): a string is needed"),
+    ],
+)
+def test_what_only_yaml_can_hold_is_to_be_written_in_quotes(tmp_path: Path, text: str, line: str) -> None:
+    (tmp_path / "params.yaml").write_text(text)
+    assert line in message_about(read_params(tmp_path / "params.yaml"))
+
+
+def test_problems_across_sections_are_listed_at_once() -> None:
+    params = changed("curate.backbone", "vgg16")
+    params["sources"]["cars"]["format"] = "voc"
+    params["train"]["trainable_backbone_layers"] = {"vgg16": 5}
+    assert [line.split()[0] for line in message_about(params).splitlines()[1:]] == [
+        "sources.cars.format:",
+        "curate.backbone",
+        "train.trainable_backbone_layers",
+    ]
+
+
+@pytest.mark.parametrize("kind", ["sample", "archive", "kaggle", "roboflow"])
+def test_a_kind_needs_its_key(kind: str) -> None:
+    params = changed("sources.street", {"kind": kind, "format": "auto"})
+    line = f"sources.street: kind {kind} needs the key {kind}, and no other kind's; it has []"
+    assert message_about(params).splitlines()[1:] == [f"  {line}"]
+
+
+def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
+    params = changed("sources.street.kind", "flickr")
+    line = "sources.street: kind is 'flickr'; one of these is needed: sample, archive, kaggle, roboflow"
+    assert message_about(params).splitlines()[1:] == [f"  {line}"]
+
+
+def test_a_logger_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loggers, "find_spec", lambda name: None)
+    assert "the package dvclive is not installed; install it" in message_about(GOOD)

@@ -13,6 +13,7 @@ from tandem import files
 from tandem.errors import SourceError
 from tandem.sources import archive
 from tandem.sources.receipts import Fetched
+from tandem.sources.settings import ArchiveSource
 
 TREE = {"Car/1.jpg": b"car", "Truck/2.jpg": b"truck"}
 
@@ -45,43 +46,47 @@ def contents(root: Path) -> dict[str, bytes]:
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}
 
 
+def fetch(target: Path, path: Path, sha256: str | None = None) -> Fetched:
+    return archive.fetch(target, ArchiveSource(str(path), sha256))
+
+
 def leftovers(folder: Path) -> list[Path]:
     return list(folder.glob(".*partial"))
 
 
 def test_an_archive_is_unpacked_and_named_by_its_bytes(tmp_path: Path, zipped: Path) -> None:
     digest = files.sha256(zipped)
-    fetched = archive.fetch(tmp_path / "out", path=zipped, sha256=digest.upper())
+    fetched = fetch(tmp_path / "out", zipped, digest.upper())
     assert contents(tmp_path / "out") == TREE
     assert fetched == Fetched(what=zipped.as_posix(), version="", sha256=digest)
 
 
-def test_a_folder_is_copied_and_named_by_its_tree(tmp_path: Path, folder: Path) -> None:
+def test_a_folder_is_copied_and_named_by_its_files(tmp_path: Path, folder: Path) -> None:
     digest = files.dir_sha256(folder)
-    (folder / ".DS_Store").write_bytes(b"litter that comes and goes")
-    fetched = archive.fetch(tmp_path / "out", path=folder, sha256=digest)
+    (folder / ".DS_Store").write_bytes(b"junk that comes and goes")
+    fetched = fetch(tmp_path / "out", folder, digest)
     assert contents(tmp_path / "out") == TREE
     assert fetched == Fetched(what=folder.as_posix(), version="", sha256=digest)
 
 
-def test_a_change_of_the_copy_leaves_the_users_file_alone(tmp_path: Path, folder: Path) -> None:
-    archive.fetch(tmp_path / "out", path=folder, sha256=None)
-    copy = tmp_path / "out" / "Car" / "1.jpg"
-    assert copy.stat().st_ino != (folder / "Car" / "1.jpg").stat().st_ino
-    copy.write_bytes(b"changed")
+def test_a_change_of_what_was_fetched_leaves_the_users_file_alone(tmp_path: Path, folder: Path) -> None:
+    fetch(tmp_path / "out", folder)
+    published = tmp_path / "out" / "Car" / "1.jpg"
+    assert published.stat().st_ino != (folder / "Car" / "1.jpg").stat().st_ino
+    published.write_bytes(b"changed")
     assert contents(folder) == TREE
 
 
 def test_a_new_fetch_leaves_no_stale_file(tmp_path: Path, folder: Path) -> None:
-    archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    fetch(tmp_path / "out", folder)
     (folder / "Car" / "1.jpg").unlink()
-    archive.fetch(tmp_path / "out", path=folder, sha256=None)
+    fetch(tmp_path / "out", folder)
     assert set(contents(tmp_path / "out")) == {"Truck/2.jpg"}
 
 
 def test_a_missing_path_is_named_in_full(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=rf"there is no file or folder {tmp_path}/none\.zip; put it there"):
-        archive.fetch(tmp_path / "out", path=tmp_path / "none.zip", sha256=None)
+        fetch(tmp_path / "out", tmp_path / "none.zip")
 
 
 @pytest.mark.parametrize("kind", ["folder", "zipped"])
@@ -93,7 +98,7 @@ def test_another_digest_is_refused_and_the_old_target_stays(
     (tmp_path / "out" / "old").write_bytes(b"old")
     found = files.sha256(path) if path.is_file() else files.dir_sha256(path)
     with pytest.raises(SourceError, match=f"{path} has sha256 {found}, but {'0' * 64} is expected; get the right"):
-        archive.fetch(tmp_path / "out", path=path, sha256="0" * 64)
+        fetch(tmp_path / "out", path, "0" * 64)
     assert contents(tmp_path / "out") == {"old": b"old"}
     assert not leftovers(tmp_path)
 
@@ -101,14 +106,14 @@ def test_another_digest_is_refused_and_the_old_target_stays(
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty" / "Car").mkdir(parents=True)
     with pytest.raises(SourceError, match=r"folder .*/empty holds no files"):
-        archive.fetch(tmp_path / "out", path=tmp_path / "empty", sha256=None)
+        fetch(tmp_path / "out", tmp_path / "empty")
 
 
 def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
     with zipfile.ZipFile(tmp_path / "empty.zip", "w"):
         pass
     with pytest.raises(SourceError, match=r"empty\.zip holds no files"):
-        archive.fetch(tmp_path / "out", path=tmp_path / "empty.zip", sha256=None)
+        fetch(tmp_path / "out", tmp_path / "empty.zip")
     assert not (tmp_path / "out").exists()
     assert not leftovers(tmp_path)
 
@@ -117,36 +122,36 @@ def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 def test_links_in_a_folder_are_refused(tmp_path: Path, folder: Path, aim: str) -> None:
     (folder / "Car" / "link.jpg").symlink_to(aim)
     with pytest.raises(SourceError, match=r"/mine: 'Car/link\.jpg' is a symbolic link; replace"):
-        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+        fetch(tmp_path / "out", folder)
     assert not (tmp_path / "out").exists()
 
 
 def test_special_files_in_a_folder_are_refused(tmp_path: Path, folder: Path) -> None:
     os.mkfifo(folder / "Car" / "pipe.jpg")
     with pytest.raises(SourceError, match=r"'Car/pipe\.jpg' is a device or another special file"):
-        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+        fetch(tmp_path / "out", folder)
 
 
 def test_a_name_that_no_table_can_hold_is_refused(tmp_path: Path, folder: Path) -> None:
     (folder / "Car" / "caf\udce9.jpg").write_bytes(b"1")
     with pytest.raises(SourceError, match=r"'Car/caf\\udce9\.jpg' has a name that is not UTF-8"):
-        archive.fetch(tmp_path / "out", path=folder, sha256=None)
+        fetch(tmp_path / "out", folder)
 
 
 def test_a_pipe_is_no_source(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(SourceError, match="pipe is neither a file nor a folder"):
-        archive.fetch(tmp_path / "out", path=tmp_path / "pipe", sha256=None)
+        fetch(tmp_path / "out", tmp_path / "pipe")
 
 
 def test_a_target_inside_the_source_is_refused(folder: Path) -> None:
     with pytest.raises(SourceError, match=r"mine and .*/mine/out, where it is written to, lie in one another"):
-        archive.fetch(folder / "out", path=folder, sha256=None)
+        fetch(folder / "out", folder)
 
 
 def test_a_source_inside_the_target_is_refused_and_survives(tmp_path: Path, zipped: Path) -> None:
     with pytest.raises(SourceError, match=r"mine\.zip and .* lie in one another"):
-        archive.fetch(tmp_path, path=zipped, sha256=None)
+        fetch(tmp_path, zipped)
     assert zipped.is_file()
 
 
@@ -155,9 +160,10 @@ import os, sys
 from pathlib import Path
 from tandem.errors import SourceError
 from tandem.sources import archive
+from tandem.sources.settings import ArchiveSource
 try:
     os.setuid(65534)
-    archive.fetch(Path(sys.argv[2]), path=Path(sys.argv[1]), sha256=None)
+    archive.fetch(Path(sys.argv[2]), ArchiveSource(sys.argv[1]))
 except SourceError as error:
     print(error)
 """
@@ -174,14 +180,14 @@ except SourceError as error:
 )
 def test_what_may_not_be_read_is_named(closed: str, path: str, message: str) -> None:
     with tempfile.TemporaryDirectory() as name:  # not tmp_path, whose parents only root may enter
-        place = Path(name)
-        place.chmod(0o777)
-        plant(place / "mine")
-        plant_zip(place / "mine.zip")
-        (place / closed).chmod(0)
-        command = [sys.executable, "-c", UNPRIVILEGED, place / path, place / "out"]
-        said = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert message in said.stdout, said.stderr
+        folder = Path(name)
+        folder.chmod(0o777)
+        plant(folder / "mine")
+        plant_zip(folder / "mine.zip")
+        (folder / closed).chmod(0)
+        command = [sys.executable, "-c", UNPRIVILEGED, folder / path, folder / "out"]
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert message in ended.stdout, ended.stderr
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
@@ -198,7 +204,7 @@ def test_a_full_disk_is_named_with_what_is_needed(tmp_path: Path, folder: Path) 
         with pytest.raises(
             SourceError, match=r"large\.bin cannot be copied .*No space left .*\(100000 bytes are needed"
         ):
-            archive.fetch(disk / "out", path=folder, sha256=None)
+            fetch(disk / "out", folder)
         assert not any(disk.iterdir())
     finally:
         subprocess.run(["umount", disk], check=True)

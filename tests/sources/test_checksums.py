@@ -1,4 +1,4 @@
-"""Verifying: digests against hashlib and a CRC written out bit by bit, and each flaw that a service's words reveal."""
+"""Checksums: digests against hashlib and a CRC written out bit by bit, and each mismatch with what a service states."""
 
 import base64
 import hashlib
@@ -22,7 +22,7 @@ def crc32c(data):
     return crc ^ 0xFFFFFFFF
 
 
-def coded(digest):
+def base64_of(digest):
     return base64.b64encode(digest).decode()
 
 
@@ -30,8 +30,8 @@ def expected(data):
     return Digests(
         num_bytes=len(data),
         sha256=hashlib.sha256(data).hexdigest(),
-        md5=coded(hashlib.md5(data).digest()),
-        crc32c=coded(crc32c(data).to_bytes(4, "big")),
+        md5=base64_of(hashlib.md5(data).digest()),
+        crc32c=base64_of(crc32c(data).to_bytes(4, "big")),
     )
 
 
@@ -65,7 +65,7 @@ def test_all_digests_are_those_of_other_implementations(tmp_path_factory, data):
 def test_a_file_of_more_than_one_piece_is_digested_whole(tmp_path, num_bytes):
     data = random.Random(0).randbytes(num_bytes)
     digests = found(tmp_path, data)
-    assert digests[:3] == (num_bytes, hashlib.sha256(data).hexdigest(), coded(hashlib.md5(data).digest()))
+    assert digests[:3] == (num_bytes, hashlib.sha256(data).hexdigest(), base64_of(hashlib.md5(data).digest()))
 
 
 DATA = b"the archive"
@@ -86,25 +86,25 @@ SERVED = f"crc32c={FOUND.crc32c}, md5={FOUND.md5}"
         (None, "sha1=unknown==, another"),
     ],
 )
-def test_an_archive_that_is_as_promised_has_no_flaw(num_bytes, hashes):
+def test_an_archive_that_is_as_stated_has_no_mismatch(num_bytes, hashes):
     assert mismatch(FOUND, num_bytes=num_bytes, hashes=hashes) == ""
 
 
 @pytest.mark.parametrize("num_bytes", [0, len(DATA) - 1, len(DATA) + 1])
-def test_another_size_is_a_flaw_even_under_good_hashes(num_bytes):
+def test_another_size_is_a_mismatch_even_under_good_hashes(num_bytes):
     assert mismatch(FOUND, num_bytes=num_bytes, hashes=SERVED) == f"it has 11 bytes, {num_bytes} were promised"
 
 
 @pytest.mark.parametrize("name", ["md5", "crc32c"])
-def test_another_hash_is_a_flaw_wherever_it_stands(name):
+def test_another_hash_is_a_mismatch_wherever_it_is_stated(name):
     promised, is_now = getattr(OTHER, name), getattr(FOUND, name)
-    said = f"its {name} is {is_now}, {promised} was promised"
-    assert mismatch(FOUND, num_bytes=None, hashes=f"{name}={promised}") == said
-    assert mismatch(FOUND, num_bytes=len(DATA), hashes=SERVED.replace(is_now, promised)) == said
+    words = f"its {name} is {is_now}, {promised} was promised"
+    assert mismatch(FOUND, num_bytes=None, hashes=f"{name}={promised}") == words
+    assert mismatch(FOUND, num_bytes=len(DATA), hashes=SERVED.replace(is_now, promised)) == words
 
 
 @given(data=st.binary(min_size=1, max_size=100), which=st.integers(min_value=0), bit=st.integers(0, 7))
-def test_any_flipped_bit_is_a_flaw(data, which, bit):
+def test_any_flipped_bit_is_a_mismatch(data, which, bit):
     flipped = bytearray(data)
     flipped[which % len(data)] ^= 1 << bit
     served = expected(data)

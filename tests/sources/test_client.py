@@ -1,4 +1,4 @@
-"""In the child: what is reported of each request, seen as the parent sees it, of real requests to 127.0.0.1.
+"""In the child: what is reported of each request, as the parent reads it, of real requests to 127.0.0.1.
 
 The clients here are a few lines of requests each, among them what the real ones do badly: no timeout, other timeouts,
 retries of their own, errors swallowed.
@@ -31,11 +31,11 @@ GET = "requests.get(job['url'], stream=True)"
 CLIENT = """
 import errno, io, json, os, sys, time, requests
 from pathlib import Path
-from tandem.sources.transfer import client as wire
+from tandem.sources.transfer import client
 def work(job):
 {}
     return {{}}
-wire.serve(work)
+client.serve(work)
 """
 
 
@@ -68,34 +68,34 @@ def reports(tmp_path, *lines, read_s=20.0, connect_s=5.0, **job):
         try:
             child.stdin.write(json.dumps(job | {"connect_s": connect_s, "read_s": read_s}) + "\n")
             child.stdin.flush()  # and left open: the child ends with its parent
-            told = child.stdout.read()
-            reports = [json.loads(line) for line in told.splitlines()]
-            assert child.wait(20) == (0 if reports and reports[-1]["event"] == "ended" else 1), child.stderr.read()
+            found = child.stdout.read()
+            reports = [json.loads(line) for line in found.splitlines()]
+            assert child.wait(20) == (0 if reports and reports[-1]["event"] == "completed" else 1), child.stderr.read()
         finally:
             child.kill()
-    assert SECRET not in told
-    assert STORAGE_SIGNATURE not in told
+    assert SECRET not in found
+    assert STORAGE_SIGNATURE not in found
     return reports
 
 
-def failed(told):
+def failed(found):
     """The last report, that of a failure, without the fields that say nothing."""
-    assert told[-1]["event"] == "failed"
-    return {name: value for name, value in told[-1].items() if value and name != "event"}
+    assert found[-1]["event"] == "failed"
+    return {name: value for name, value in found[-1].items() if value and name != "event"}
 
 
-def of(event, told):
-    return [report for report in told if report["event"] == event]
+def of(event, found):
+    return [report for report in found if report["event"] == event]
 
 
 def test_what_the_work_returns_is_reported_and_what_is_printed_goes_elsewhere(tmp_path):
     noise = ("print('print')", "os.system('echo of a child')", "os.write(1, b'raw')", "sys.stdout.write('no line end')")
-    told = reports(tmp_path, *noise, "return {'word': job['word']}", word="ö")
-    assert told == [{"event": "ended", "result": {"word": "ö"}}]
+    found = reports(tmp_path, *noise, "return {'word': job['word']}", word="ö")
+    assert found == [{"event": "completed", "result": {"word": "ö"}}]
 
 
 @pytest.mark.parametrize(
-    ("raised", "kind", "said"),
+    ("raised", "kind", "detail"),
     [
         ("raise KeyError('export')", "client", "KeyError: 'export'"),
         ("raise TypeError", "client", "TypeError: "),
@@ -105,44 +105,44 @@ def test_what_the_work_returns_is_reported_and_what_is_printed_goes_elsewhere(tm
         ("raise OSError(errno.EFBIG, 'large')", "disk", "OSError: [Errno 27] large"),
         ("sys.exit(1)", "credentials", "the client found none that it could use"),
         ("exit()", "credentials", "the client found none that it could use"),
-        ("wire.fail('credentials', said='it could not log in')", "credentials", "it could not log in"),
+        ("client.fail('credentials', detail='it could not log in')", "credentials", "it could not log in"),
     ],
 )
-def test_whatever_a_client_raises_is_told(tmp_path, raised, kind, said):
-    assert reports(tmp_path, raised) == [{"event": "failed", "kind": kind, "said": said}]
+def test_whatever_a_client_raises_is_reported(tmp_path, raised, kind, detail):
+    assert reports(tmp_path, raised) == [{"event": "failed", "kind": kind, "detail": detail}]
 
 
 def test_an_archive_is_reported_from_the_question_to_the_last_byte(tmp_path, url):
     write = "Path('a.zip').write_bytes(b''.join(requests.get(job['url'], stream=True).iter_content(1 << 20)))"
-    asked, archive, *arrived, ended = reports(tmp_path, write, url=url)
+    request, archive, *received, completed = reports(tmp_path, write, url=url)
     crc32c, md5 = google_crc32c.Checksum(ARCHIVE).digest(), hashlib.md5(ARCHIVE)
     hashes = f"crc32c={base64.b64encode(crc32c).decode()}, md5={base64.b64encode(md5.digest()).decode()}"
-    assert asked == {"event": "asked", "place": f"127.0.0.1{PATH}"}
+    assert request == {"event": "request", "endpoint": f"127.0.0.1{PATH}"}
     about = {"num_bytes": 300_000, "start": 0, "hashes": hashes, "etag": f'"{md5.hexdigest()}"'}
     assert archive == {"event": "archive", **about}
-    assert arrived[-1] == {"event": "bytes", "num_bytes": 300_000}
-    assert ended == {"event": "ended", "result": {}}
+    assert received[-1] == {"event": "bytes", "num_bytes": 300_000}
+    assert completed == {"event": "completed", "result": {}}
     assert (tmp_path / "a.zip").read_bytes() == ARCHIVE
 
 
 @pytest.mark.parametrize("chunk_size", [1, 1024, 1 << 20, None])
-def test_pieces_of_an_archive_are_of_64_kib_whatever_the_client_asks_for(tmp_path, url, chunk_size):
-    take = f"return {{'sizes': [len(piece) for piece in {GET}.iter_content({chunk_size})]}}"
+def test_chunks_of_an_archive_are_of_64_kib_whatever_the_client_asks_for(tmp_path, url, chunk_size):
+    take = f"return {{'sizes': [len(chunk) for chunk in {GET}.iter_content({chunk_size})]}}"
     sizes = reports(tmp_path, take, url=url)[-1]["result"]["sizes"]
     assert sizes == [65536] * 4 + [300_000 - 4 * 65536]
 
 
 def test_what_is_no_archive_comes_as_the_client_asks_for_it(tmp_path, url):
-    take = "return {'sizes': [len(piece) for piece in requests.get(job['url']).iter_content(100_000)]}"
-    told = reports(tmp_path, take, url=url)
-    assert told[-1]["result"]["sizes"] == [100_000] * 3
-    assert [report["event"] for report in told] == ["asked", "ended"]
+    take = "return {'sizes': [len(chunk) for chunk in requests.get(job['url']).iter_content(100_000)]}"
+    found = reports(tmp_path, take, url=url)
+    assert found[-1]["result"]["sizes"] == [100_000] * 3
+    assert [report["event"] for report in found] == ["request", "completed"]
 
 
 def test_bytes_are_reported_while_they_come(tmp_path, services, url):
     services.faults.append(Fault("kaggle.storage", trickle=(60_000, 0.25)))
-    told = reports(tmp_path, f"{GET}.content", url=url)
-    numbers = [report["num_bytes"] for report in of("bytes", told)]
+    found = reports(tmp_path, f"{GET}.content", url=url)
+    numbers = [report["num_bytes"] for report in of("bytes", found)]
     assert len(numbers) >= 3
     assert numbers == sorted(numbers)
     assert numbers[-1] == 300_000
@@ -160,9 +160,9 @@ def test_the_start_and_the_size_are_those_of_the_whole_archive(tmp_path, url, he
 @pytest.mark.parametrize("fault", [{"chunked": True}, {"no_length": True}])
 def test_a_size_that_is_not_stated_is_not_known(tmp_path, services, url, fault):
     services.faults.append(Fault("kaggle.storage", **fault))
-    told = reports(tmp_path, f"{GET}.content", url=url)
-    assert of("archive", told)[0]["num_bytes"] is None
-    assert told[-2]["num_bytes"] == 300_000
+    found = reports(tmp_path, f"{GET}.content", url=url)
+    assert of("archive", found)[0]["num_bytes"] is None
+    assert found[-2]["num_bytes"] == 300_000
 
 
 def test_hashes_of_what_is_coded_otherwise_on_the_way_are_not_those_of_the_file(tmp_path, services, url):
@@ -170,9 +170,9 @@ def test_hashes_of_what_is_coded_otherwise_on_the_way_are_not_those_of_the_file(
     services.add_kaggle(REF, version=3, archive=packed)
     services.faults.append(Fault("kaggle.storage", headers={"Content-Encoding": "gzip"}))
     take = f"return {{'size': len({GET}.content)}}"
-    told = reports(tmp_path, take, url=url)
-    assert of("archive", told)[0]["hashes"] == ""
-    assert told[-1]["result"]["size"] == 300_000
+    found = reports(tmp_path, take, url=url)
+    assert of("archive", found)[0]["hashes"] == ""
+    assert found[-1]["result"]["size"] == 300_000
 
 
 def test_the_length_of_what_is_coded_otherwise_on_the_way_is_not_that_of_the_file(tmp_path, services, url):
@@ -181,13 +181,13 @@ def test_the_length_of_what_is_coded_otherwise_on_the_way_is_not_that_of_the_fil
     assert of("archive", reports(tmp_path, f"{GET}.content", url=url))[0]["num_bytes"] in (None, 300_000)
 
 
-def test_a_redirect_is_followed_and_the_last_place_told(tmp_path, services):
+def test_a_redirect_is_followed_and_each_endpoint_reported(tmp_path, services):
     with answering(
         status=302, headers={"Location": f"{services.url}{PATH}?X-Goog-Signature={STORAGE_SIGNATURE}"}
     ) as at:
-        told = reports(tmp_path, f"{GET}.content", url=f"{at}/ds/AbC?key={SECRET}")
-    assert [report["place"] for report in of("asked", told)] == ["127.0.0.1/ds/AbC", f"127.0.0.1{PATH}"]
-    assert len(of("archive", told)) == 1
+        found = reports(tmp_path, f"{GET}.content", url=f"{at}/ds/AbC?key={SECRET}")
+    assert [report["endpoint"] for report in of("request", found)] == ["127.0.0.1/ds/AbC", f"127.0.0.1{PATH}"]
+    assert len(of("archive", found)) == 1
 
 
 SWALLOWING = (
@@ -200,15 +200,15 @@ SWALLOWING = (
 
 
 @pytest.mark.parametrize("status", [400, 401, 404, 429, 503])
-def test_a_refusal_ends_the_client_on_the_spot(tmp_path, services, url, status):
+def test_an_error_response_ends_the_client_at_once(tmp_path, services, url, status):
     services.faults.append(Fault("kaggle.storage", status=status))
-    told = reports(tmp_path, *SWALLOWING, url=url)
-    assert failed(told) == {"kind": "answer", "status": status, "place": f"127.0.0.1{PATH}", "is_archive": True}
+    found = reports(tmp_path, *SWALLOWING, url=url)
+    assert failed(found) == {"kind": "http_error", "status": status, "endpoint": f"127.0.0.1{PATH}", "is_archive": True}
     assert len(services.log) == 1
 
 
 @pytest.mark.parametrize("stated", ["7", "Mon, 06 May 2024 07:08:09 GMT"])
-def test_the_pause_that_a_refusal_asks_for_is_passed_on_as_it_is(tmp_path, services, url, stated):
+def test_the_pause_that_an_error_response_asks_for_is_passed_on_as_it_is(tmp_path, services, url, stated):
     services.faults.append(Fault("kaggle.storage", status=429, headers={"Retry-After": stated}))
     assert failed(reports(tmp_path, GET, url=url))["retry_after"] == stated
 
@@ -242,14 +242,14 @@ def answering(*, status, body=b"", headers=None, delay_s=0.0):
 
 
 @pytest.mark.parametrize("ask", ["requests.get(job['url'])", "requests.post(job['url'], stream=True)"])
-def test_a_refusal_of_what_is_no_archive_is_told_apart(tmp_path, ask):
+def test_an_error_response_of_what_is_no_archive_is_not_of_the_archive(tmp_path, ask):
     with answering(status=404) as at:
-        told = failed(reports(tmp_path, ask, url=f"{at}/x?api_key={SECRET}"))
-    assert told == {"kind": "answer", "status": 404, "place": "127.0.0.1/x"}
+        found = failed(reports(tmp_path, ask, url=f"{at}/x?api_key={SECRET}"))
+    assert found == {"kind": "http_error", "status": 404, "endpoint": "127.0.0.1/x"}
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "detail"),
     [
         (b'{"code": 404, "message": "no such\\n  dataset"}', "no such dataset"),
         (b'{"error": {"message": "no such project", "status": 404}}', "no such project"),
@@ -261,45 +261,45 @@ def test_a_refusal_of_what_is_no_archive_is_told_apart(tmp_path, ask):
         (b"x" * 10_000, "x" * 200),
     ],
 )
-def test_what_the_body_of_a_refusal_says_is_told_in_a_line(tmp_path, body, said):
+def test_what_the_body_of_an_error_response_says_is_reported_in_a_line(tmp_path, body, detail):
     with answering(status=404, body=body) as at:
-        assert failed(reports(tmp_path, GET, url=at)).get("said", "") == said
+        assert failed(reports(tmp_path, GET, url=at)).get("detail", "") == detail
 
 
-def test_a_packed_refusal_is_unpacked(tmp_path):
+def test_a_packed_error_response_is_unpacked(tmp_path):
     packed = gzip.compress(b'{"message": "no such dataset"}')
     with answering(status=404, body=packed, headers={"Content-Encoding": "gzip"}) as at:
-        assert failed(reports(tmp_path, GET, url=at))["said"] == "no such dataset"
+        assert failed(reports(tmp_path, GET, url=at))["detail"] == "no such dataset"
 
 
 @pytest.mark.parametrize("fault", [{"cut": 0.5}, {"stall": 0.5}])
-def test_a_refusal_with_a_broken_body_is_still_a_refusal(tmp_path, services, url, fault):
+def test_an_error_response_with_a_cut_body_is_still_one(tmp_path, services, url, fault):
     services.faults.append(Fault("kaggle.storage", status=503, **fault))
-    told = failed(reports(tmp_path, GET, url=url, read_s=0.5))
-    assert (told["kind"], told.get("status")) == ("answer", 503)
+    found = failed(reports(tmp_path, GET, url=url, read_s=0.5))
+    assert (found["kind"], found.get("status")) == ("http_error", 503)
 
 
 @pytest.mark.parametrize("ask", [GET, "requests.get(job['url'])"])
 def test_a_web_page_in_place_of_data_ends_the_client(tmp_path, services, url, ask):
     services.faults.append(Fault("kaggle.storage", html=True))
-    told = failed(reports(tmp_path, ask, url=url))
-    assert told == {"kind": "page", "place": f"127.0.0.1{PATH}"} | ({"is_archive": True} if ask == GET else {})
+    found = failed(reports(tmp_path, ask, url=url))
+    assert found == {"kind": "web_page", "endpoint": f"127.0.0.1{PATH}"} | ({"is_archive": True} if ask == GET else {})
 
 
-def test_a_part_that_does_not_say_where_it_belongs_is_damaged(tmp_path):
+def test_a_part_that_does_not_say_where_it_belongs_is_corrupt(tmp_path):
     with answering(status=206, body=b"12345", headers={"Content-Length": "5"}) as at:
-        told = failed(reports(tmp_path, f"{GET}.content", url=at))
-    assert (told["kind"], told["said"]) == ("damage", "a part that does not say where it belongs")
+        found = failed(reports(tmp_path, f"{GET}.content", url=at))
+    assert (found["kind"], found["detail"]) == ("corrupt", "a part that does not say where it belongs")
 
 
 def test_a_redirect_in_the_form_of_a_web_page_is_none(tmp_path, services, url):
     headers = {"Location": url, "Content-Type": "text/html; charset=utf-8"}
     with answering(status=302, body=b"<a href='there'>Found</a>", headers=headers) as at:
-        assert reports(tmp_path, f"{GET}.content", url=at)[-1]["event"] == "ended"
+        assert reports(tmp_path, f"{GET}.content", url=at)[-1]["event"] == "completed"
 
 
 @pytest.mark.parametrize(
-    ("fault", "said"),
+    ("fault", "detail"),
     [
         ({"cut": 0.5}, "it ended early"),
         ({"cut": 0.5, "chunked": True}, "it ended early"),
@@ -307,15 +307,15 @@ def test_a_redirect_in_the_form_of_a_web_page_is_none(tmp_path, services, url):
     ],
 )
 @pytest.mark.parametrize("ask", [f"{GET}.content", "requests.get(job['url'])"])
-def test_a_broken_connection_ends_the_client_on_the_spot(tmp_path, services, url, fault, said, ask):
+def test_a_connection_that_fails_ends_the_client_at_once(tmp_path, services, url, fault, detail, ask):
     services.faults.append(Fault("kaggle.storage", **fault))
-    told = failed(reports(tmp_path, "try:", f"    {ask}", "except Exception:", f"    {ask}", url=url))
-    about = {"place": f"127.0.0.1{PATH}"} | ({"is_archive": True} if ask.startswith(GET) else {})
-    assert told == {"kind": "connection", "said": said} | about
+    found = failed(reports(tmp_path, "try:", f"    {ask}", "except Exception:", f"    {ask}", url=url))
+    about = {"endpoint": f"127.0.0.1{PATH}"} | ({"is_archive": True} if ask.startswith(GET) else {})
+    assert found == {"kind": "connection", "detail": detail} | about
     assert len(services.log) == 1
 
 
-def test_a_connection_that_is_closed_without_an_answer_is_told_so(tmp_path):
+def test_a_connection_that_is_closed_without_an_answer_is_reported_as_that(tmp_path):
     with closing(socket.create_server(("127.0.0.1", 0))) as server:
 
         def hang_up():
@@ -325,20 +325,20 @@ def test_a_connection_that_is_closed_without_an_answer_is_told_so(tmp_path):
 
         thread = threading.Thread(target=hang_up)
         thread.start()
-        told = failed(reports(tmp_path, GET, url=f"http://127.0.0.1:{server.getsockname()[1]}/x?api_key={SECRET}"))
+        found = failed(reports(tmp_path, GET, url=f"http://127.0.0.1:{server.getsockname()[1]}/x?api_key={SECRET}"))
         thread.join()
-    assert told == {
+    assert found == {
         "kind": "connection",
-        "said": "it was closed without an answer",
-        "place": "127.0.0.1/x",
+        "detail": "it was closed without an answer",
+        "endpoint": "127.0.0.1/x",
         "is_archive": True,
     }
 
 
-def test_chunks_that_cannot_be_read_are_a_broken_connection(tmp_path):
+def test_chunks_that_cannot_be_read_are_a_failed_connection(tmp_path):
     with answering(status=200, body=b"5\r\nhello\r\nnonsense\r\n", headers={"Transfer-Encoding": "chunked"}) as at:
-        told = failed(reports(tmp_path, f"{GET}.content", url=f"{at}/x"))
-    assert told == {"kind": "connection", "said": "it ended early", "place": "127.0.0.1/x", "is_archive": True}
+        found = failed(reports(tmp_path, f"{GET}.content", url=f"{at}/x"))
+    assert found == {"kind": "connection", "detail": "it ended early", "endpoint": "127.0.0.1/x", "is_archive": True}
 
 
 def closed_port():
@@ -347,12 +347,14 @@ def closed_port():
 
 
 @pytest.mark.parametrize("is_proxy", [False, True])
-def test_a_connection_that_is_refused_is_told_without_the_secrets_of_its_url(tmp_path, is_proxy):
+def test_a_connection_that_is_refused_is_reported_without_the_secrets_of_its_url(tmp_path, is_proxy):
     at = f"http://127.0.0.1:{closed_port()}"
     ask = f"requests.get(job['url'], proxies={{'http': '{at}'}})" if is_proxy else "requests.get(job['url'])"
     host = "api.roboflow.com.invalid" if is_proxy else "127.0.0.1"
-    told = reports(tmp_path, ask, url=f"http://{host}/ws?api_key={SECRET}" if is_proxy else f"{at}/ws?api_key={SECRET}")
-    assert failed(told) == {"kind": "connection", "said": "Connection refused", "place": f"{host}/ws"}
+    found = reports(
+        tmp_path, ask, url=f"http://{host}/ws?api_key={SECRET}" if is_proxy else f"{at}/ws?api_key={SECRET}"
+    )
+    assert failed(found) == {"kind": "connection", "detail": "Connection refused", "endpoint": f"{host}/ws"}
 
 
 @pytest.mark.parametrize(
@@ -366,20 +368,20 @@ def test_a_connection_that_is_refused_is_told_without_the_secrets_of_its_url(tmp
 )
 def test_a_silent_server_is_waited_for_no_longer_than_the_job_says(tmp_path, services, url, ask):
     services.faults.append(Fault("kaggle.storage", silent=True))
-    told = failed(reports(tmp_path, ask, url=url, read_s=0.3))
-    assert (told["kind"], told["said"], told["place"]) == ("silence", "for 0.3 s", f"127.0.0.1{PATH}")
+    found = failed(reports(tmp_path, ask, url=url, read_s=0.3))
+    assert (found["kind"], found["detail"], found["endpoint"]) == ("silence", "for 0.3 s", f"127.0.0.1{PATH}")
     assert len(services.log) == 1
 
 
 def test_a_body_that_stalls_is_waited_for_no_longer_than_the_job_says(tmp_path, services, url):
     services.faults.append(Fault("kaggle.storage", stall=0.5))
-    told = failed(reports(tmp_path, f"{GET}.content", url=url, read_s=0.3))
-    assert told == {"kind": "silence", "said": "for 0.3 s", "place": f"127.0.0.1{PATH}", "is_archive": True}
+    found = failed(reports(tmp_path, f"{GET}.content", url=url, read_s=0.3))
+    assert found == {"kind": "silence", "detail": "for 0.3 s", "endpoint": f"127.0.0.1{PATH}", "is_archive": True}
 
 
 def test_a_client_that_is_less_patient_than_the_job_waits_all_the_same(tmp_path):
     with answering(status=200, body=b"late", delay_s=0.4) as at:
-        assert reports(tmp_path, "requests.get(job['url'], timeout=0.05)", url=at)[-1]["event"] == "ended"
+        assert reports(tmp_path, "requests.get(job['url'], timeout=0.05)", url=at)[-1]["event"] == "completed"
 
 
 def test_a_server_that_takes_no_connection_is_waited_for_no_longer_than_the_job_says(tmp_path):
@@ -391,20 +393,20 @@ def test_a_server_that_takes_no_connection_is_waited_for_no_longer_than_the_job_
             each.setblocking(False)
             each.connect_ex(server.getsockname())
         at = f"http://127.0.0.1:{server.getsockname()[1]}/x"
-        told = failed(reports(tmp_path, "requests.get(job['url'], timeout=600)", url=at, connect_s=0.4))
+        found = failed(reports(tmp_path, "requests.get(job['url'], timeout=600)", url=at, connect_s=0.4))
         for each in waiting:
             each.close()
-    assert told == {"kind": "silence", "said": "for 0.4 s", "place": "127.0.0.1/x"}
+    assert found == {"kind": "silence", "detail": "for 0.4 s", "endpoint": "127.0.0.1/x"}
 
 
-FURTHER = (
-    "wire.no_further_than({'client': 'mine'})",
+ON_AND_ON = (
+    "client.stop_after_archive({'client': 'mine'})",
     "requests.get(job['first'])",
     "answer = requests.get(job['url'], stream=True)",
     "length = int(answer.headers['Content-Length'])",
     "with open('a.zip', 'wb') as file:",
-    "    for piece in answer.iter_content(1024):",
-    "        file.write(piece)",
+    "    for chunk in answer.iter_content(1024):",
+    "        file.write(chunk)",
     "        file.flush()",
     "Path('further').touch()",
 )
@@ -413,10 +415,10 @@ FURTHER = (
 @pytest.mark.parametrize("fault", [{}, {"no_length": True}, {"chunked": True}])
 def test_a_client_goes_no_further_than_the_whole_archive(tmp_path, services, url, fault):
     services.faults.append(Fault("kaggle.storage", after=1, **fault))
-    told = reports(tmp_path, *FURTHER, first=url, url=url)
-    assert told[-2:] == [
+    found = reports(tmp_path, *ON_AND_ON, first=url, url=url)
+    assert found[-2:] == [
         {"event": "bytes", "num_bytes": 300_000},
-        {"event": "ended", "result": {"client": "mine"}},
+        {"event": "completed", "result": {"client": "mine"}},
     ]
     assert (tmp_path / "a.zip").read_bytes() == ARCHIVE
     assert not (tmp_path / "further").exists()
@@ -425,13 +427,13 @@ def test_a_client_goes_no_further_than_the_whole_archive(tmp_path, services, url
 
 def test_a_redirect_on_the_way_to_the_archive_is_not_its_end(tmp_path, url):
     with answering(status=302, body=b"<a href='there'>Found</a>", headers={"Location": url}) as at:
-        told = reports(tmp_path, *FURTHER, first=url, url=at)
-    assert told[-1] == {"event": "ended", "result": {"client": "mine"}}
+        found = reports(tmp_path, *ON_AND_ON, first=url, url=at)
+    assert found[-1] == {"event": "completed", "result": {"client": "mine"}}
     assert (tmp_path / "a.zip").read_bytes() == ARCHIVE
 
 
 def test_a_client_that_is_to_go_no_further_ends_badly_without_the_whole_archive(tmp_path, services, url):
     services.faults.append(Fault("kaggle.storage", after=1, cut=0.5))
-    told = reports(tmp_path, *FURTHER, first=url, url=url)
-    assert failed(told)["said"] == "it ended early"
+    found = reports(tmp_path, *ON_AND_ON, first=url, url=url)
+    assert failed(found)["detail"] == "it ended early"
     assert not (tmp_path / "further").exists()

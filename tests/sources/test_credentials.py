@@ -40,7 +40,7 @@ def home(tmp_path):
 
 
 def found(home, **environ):
-    return credentials.kaggle({"HOME": str(home), **environ})
+    return credentials.kaggle_credentials({"HOME": str(home), **environ})
 
 
 def plant_pair(folder):
@@ -57,8 +57,8 @@ def test_a_token_in_its_variable_is_handed_over_alone(home):
 
 def test_a_token_variable_may_name_a_file_and_the_token_in_it_is_handed_over(home, tmp_path):
     path = plant(tmp_path / "secret.txt", f"  {FILE_TOKEN}\n\n")
-    who = found(home, KAGGLE_API_TOKEN=str(path))
-    assert who == ("KAGGLE_API_TOKEN", {"KAGGLE_API_TOKEN": FILE_TOKEN}, (FILE_TOKEN,), "")
+    found_ones = found(home, KAGGLE_API_TOKEN=str(path))
+    assert found_ones == ("KAGGLE_API_TOKEN", {"KAGGLE_API_TOKEN": FILE_TOKEN}, (FILE_TOKEN,), "")
 
 
 def test_a_token_longer_than_any_files_name_is_taken_as_it_is(home):
@@ -78,10 +78,10 @@ def test_the_token_file_without_an_ending_goes_first(home):
 
 
 def test_a_pair_in_variables_is_handed_over_and_its_key_is_secret_in_both_forms(home):
-    who = found(home, **PAIR_IN_VARIABLES)
-    assert who.origin == "KAGGLE_USERNAME and KAGGLE_KEY"
-    assert who.environ == PAIR_IN_VARIABLES
-    assert set(who.secrets) == {KEY, base64.b64encode(f"wanda:{KEY}".encode()).decode()}
+    found_ones = found(home, **PAIR_IN_VARIABLES)
+    assert found_ones.origin == "KAGGLE_USERNAME and KAGGLE_KEY"
+    assert found_ones.environ == PAIR_IN_VARIABLES
+    assert set(found_ones.secrets) == {KEY, base64.b64encode(f"wanda:{KEY}".encode()).decode()}
 
 
 FOLDERS = {  # of kaggle.json below HOME -> the variables that lead there
@@ -95,8 +95,8 @@ FOLDERS = {  # of kaggle.json below HOME -> the variables that lead there
 @pytest.mark.parametrize("folder", FOLDERS)
 def test_kaggle_json_is_found_in_each_of_its_folders(home, folder):
     path = plant_pair(home / folder)
-    who = found(home, **{name: str(home / value) for name, value in FOLDERS[folder].items()})
-    assert (who.origin, who.environ) == (str(path), {"KAGGLE_USERNAME": "fred", "KAGGLE_KEY": FILE_KEY})
+    found_ones = found(home, **{name: str(home / value) for name, value in FOLDERS[folder].items()})
+    assert (found_ones.origin, found_ones.environ) == (str(path), {"KAGGLE_USERNAME": "fred", "KAGGLE_KEY": FILE_KEY})
 
 
 def test_the_folder_that_a_variable_names_goes_before_the_others(home):
@@ -127,16 +127,20 @@ def test_each_variable_goes_over_what_kaggle_json_says(home, environ, pair):
     assert tuple(found(home, **environ).environ.values()) == pair
 
 
-def test_a_broken_kaggle_json_does_not_matter_to_a_whole_pair_in_variables(home):
+def test_a_corrupt_kaggle_json_does_not_matter_to_a_whole_pair_in_variables(home):
     plant(home / ".kaggle" / "kaggle.json", "{")
     assert found(home, **PAIR_IN_VARIABLES).environ == PAIR_IN_VARIABLES
 
 
-def test_a_token_goes_before_a_pair_which_is_named_beside_it(home):
+def test_a_token_goes_before_a_pair_which_is_named_as_unused(home):
     path = plant_pair(home / ".kaggle")
-    for environ, beside in (({}, str(path)), (PAIR_IN_VARIABLES, "KAGGLE_USERNAME and KAGGLE_KEY")):
-        who = found(home, **TOKEN_IN_VARIABLE, **environ)
-        assert (who.origin, who.environ, who.beside) == ("KAGGLE_API_TOKEN", TOKEN_IN_VARIABLE, beside)
+    for environ, unused in (({}, str(path)), (PAIR_IN_VARIABLES, "KAGGLE_USERNAME and KAGGLE_KEY")):
+        found_ones = found(home, **TOKEN_IN_VARIABLE, **environ)
+        assert (found_ones.origin, found_ones.environ, found_ones.unused) == (
+            "KAGGLE_API_TOKEN",
+            TOKEN_IN_VARIABLE,
+            unused,
+        )
 
 
 @pytest.mark.parametrize("content", ["{", {"username": "fred", "key": ""}])
@@ -152,18 +156,18 @@ def test_a_key_of_a_variable_is_not_said_to_come_from_kaggle_json(home):
 
 def test_a_token_file_goes_before_a_pair_in_variables(home):
     path = plant_token(home)
-    who = found(home, **PAIR_IN_VARIABLES)
-    assert (who.origin, who.beside) == (str(path), "KAGGLE_USERNAME and KAGGLE_KEY")
+    found_ones = found(home, **PAIR_IN_VARIABLES)
+    assert (found_ones.origin, found_ones.unused) == (str(path), "KAGGLE_USERNAME and KAGGLE_KEY")
 
 
 def test_spaces_and_line_ends_around_credentials_are_no_part_of_them(home):
     assert found(home, KAGGLE_API_TOKEN=f" {TOKEN}\n").secrets == (TOKEN,)
     pair = {name: f"\t{value}\r\n" for name, value in PAIR_IN_VARIABLES.items()}
     assert found(home, **pair).environ == PAIR_IN_VARIABLES
-    assert credentials.roboflow({"ROBOFLOW_API_KEY": f" {ROBOFLOW_KEY}\n"}).secrets == (ROBOFLOW_KEY,)
+    assert credentials.roboflow_credentials({"ROBOFLOW_API_KEY": f" {ROBOFLOW_KEY}\n"}).secrets == (ROBOFLOW_KEY,)
 
 
-def test_where_there_are_none_all_ways_to_give_them_are_told(home):
+def test_where_there_are_none_all_ways_to_state_them_are_named(home):
     with pytest.raises(SourceError, match="no credentials for Kaggle were found; create a token at https://") as error:
         found(home)
     for way in ("KAGGLE_API_TOKEN", "KAGGLE_USERNAME and KAGGLE_KEY", "kaggle.json into ~/.kaggle"):
@@ -171,20 +175,20 @@ def test_where_there_are_none_all_ways_to_give_them_are_told(home):
 
 
 def refusal(home, **environ):
-    """What is said of credentials that are refused; it shows none of the secrets planted in this module."""
+    """What is message of credentials that are refused; it shows none of the secrets planted in this module."""
     with pytest.raises(SourceError) as error:
         found(home, **environ)
-    said = str(error.value)
-    assert not [secret for secret in (TOKEN, FILE_TOKEN, KEY, FILE_KEY) if secret[-8:] in said]
-    return said
+    message = str(error.value)
+    assert not [secret for secret in (TOKEN, FILE_TOKEN, KEY, FILE_KEY) if secret[-8:] in message]
+    return message
 
 
 @pytest.mark.parametrize(
-    ("environ", "lacking"),
+    ("environ", "missing"),
     [({"KAGGLE_USERNAME": "wanda"}, "KAGGLE_KEY"), ({"KAGGLE_KEY": KEY}, "KAGGLE_USERNAME")],
 )
-def test_half_a_pair_is_refused_with_the_name_of_the_other_half(home, environ, lacking):
-    assert f"half there: {lacking} is missing; create a token at" in refusal(home, **environ)
+def test_half_a_pair_is_refused_with_the_name_of_the_other_half(home, environ, missing):
+    assert f"half there: {missing} is missing; create a token at" in refusal(home, **environ)
 
 
 def test_half_a_pair_in_kaggle_json_is_refused_too(home):
@@ -207,7 +211,7 @@ def test_half_a_pair_in_kaggle_json_is_refused_too(home):
         {"username": None, "key": FILE_KEY},
     ],
 )
-def test_a_broken_kaggle_json_is_named_but_not_shown(home, content):
+def test_a_corrupt_kaggle_json_is_named_but_not_shown(home, content):
     path = plant(home / ".kaggle" / "kaggle.json", content)
     assert refusal(home).startswith(f"{path} holds no username and key in JSON; download it anew from https://")
 
@@ -224,7 +228,7 @@ from tandem.errors import SourceError
 from tandem.sources import credentials
 os.setuid(65534)
 try:
-    credentials.kaggle({"HOME": sys.argv[1]})
+    credentials.kaggle_credentials({"HOME": sys.argv[1]})
 except SourceError as error:
     print(error)
 """
@@ -237,18 +241,18 @@ def said_to_somebody_else(home):
     return ended.stdout
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not read")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody found_ones may not read")
 def test_a_kaggle_json_that_may_not_be_read_is_named():
     with tempfile.TemporaryDirectory() as name:  # not tmp_path, whose parents only root may enter
         Path(name).chmod(0o711)
         path = plant_pair(Path(name) / ".kaggle")
         path.chmod(0o600)
-        said = said_to_somebody_else(name)
-    assert said.startswith(f"{path} cannot be read (")
-    assert "check its permissions, or remove it" in said
+        message = said_to_somebody_else(name)
+    assert message.startswith(f"{path} cannot be read (")
+    assert "check its permissions, or remove it" in message
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody who may not read")
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become somebody found_ones may not read")
 def test_a_home_that_may_not_be_entered_holds_no_credentials():
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o700)
@@ -265,14 +269,14 @@ def test_a_home_that_may_not_be_entered_holds_no_credentials():
         (f"\u200b{TOKEN}", f"it has {len(TOKEN) + 1} characters, some of them blank;"),
     ],
 )
-def test_what_cannot_be_a_secret_is_told_by_its_shape_alone(home, secret, shape):
+def test_what_cannot_be_a_secret_is_described_by_its_shape_alone(home, secret, shape):
     for environ, origin in (
         ({"KAGGLE_API_TOKEN": secret}, "KAGGLE_API_TOKEN"),
         ({"KAGGLE_USERNAME": "wanda", "KAGGLE_KEY": secret}, "KAGGLE_USERNAME and KAGGLE_KEY"),
     ):
-        said = refusal(home, **environ)
-        assert said.startswith(f"{origin} cannot be right: {shape}")
-        assert secret not in said
+        message = refusal(home, **environ)
+        assert message.startswith(f"{origin} cannot be right: {shape}")
+        assert secret not in message
 
 
 @pytest.mark.parametrize("content", ["", "\n", "short", f"{FILE_TOKEN}\n{FILE_TOKEN}"])
@@ -294,20 +298,20 @@ def test_kaggles_own_client_takes_the_same_token(home, tmp_path, monkeypatch):
 
 
 def test_the_key_for_roboflow_is_handed_over_alone():
-    who = credentials.roboflow({"ROBOFLOW_API_KEY": ROBOFLOW_KEY, "HOME": "/nonexistent"})
-    assert who == ("ROBOFLOW_API_KEY", {"ROBOFLOW_API_KEY": ROBOFLOW_KEY}, (ROBOFLOW_KEY,), "")
+    found_ones = credentials.roboflow_credentials({"ROBOFLOW_API_KEY": ROBOFLOW_KEY, "HOME": "/nonexistent"})
+    assert found_ones == ("ROBOFLOW_API_KEY", {"ROBOFLOW_API_KEY": ROBOFLOW_KEY}, (ROBOFLOW_KEY,), "")
 
 
 @pytest.mark.parametrize("environ", [{}, {"ROBOFLOW_API_KEY": ""}, {"ROBOFLOW_API_KEY": " \n"}])
-def test_where_there_is_no_key_for_roboflow_its_variable_is_told(environ):
+def test_where_there_is_no_key_for_roboflow_its_variable_is_named(environ):
     with pytest.raises(SourceError, match="no credentials for Roboflow were found; set ROBOFLOW_API_KEY to the priv"):
-        credentials.roboflow(environ)
+        credentials.roboflow_credentials(environ)
 
 
 @pytest.mark.parametrize("key", ["MADEUPKEY0", "0123456789", f"{ROBOFLOW_KEY} {ROBOFLOW_KEY}", f"{ROBOFLOW_KEY}\x07"])
-def test_what_cannot_be_a_key_for_roboflow_is_told_by_its_shape_alone(key):
+def test_what_cannot_be_a_key_for_roboflow_is_described_by_its_shape_alone(key):
     with pytest.raises(SourceError, match=f"cannot be a key of Roboflow's: it has {len(key)} characters") as error:
-        credentials.roboflow({"ROBOFLOW_API_KEY": key})
+        credentials.roboflow_credentials({"ROBOFLOW_API_KEY": key})
     assert key not in str(error.value)
 
 
@@ -316,7 +320,7 @@ def test_a_key_is_refused_exactly_where_roboflows_client_takes_it_for_a_dummy(ke
     # The client's own words, roboflow.check_key: if any(c for c in api_key if c.islower()); else it asks nobody.
     is_asked = any(c for c in key if c.islower())
     try:
-        assert credentials.roboflow({"ROBOFLOW_API_KEY": key}).secrets == (key,)
+        assert credentials.roboflow_credentials({"ROBOFLOW_API_KEY": key}).secrets == (key,)
         assert is_asked
     except SourceError:
         assert not is_asked

@@ -1,20 +1,28 @@
+"""One source to files and a receipt: what is replaced, what is refused, and two runs at once.
+
+Covers sources.download, sources.kinds, sources.sample and sources.settings.
+"""
+
 import subprocess
 import sys
+from dataclasses import fields
 
 import pytest
 from PIL import Image
 
+from factories import source
 from tandem.errors import SourceError
 from tandem.files import dir_sha256, read_json, sha256
-from tandem.pipeline.schema import Source
-from tandem.sources.download import KINDS, download
+from tandem.sources.download import download
+from tandem.sources.kinds import KINDS
+from tandem.sources.settings import Source
 
 
 @pytest.fixture
 def mine(tmp_path):
     (tmp_path / "mine" / "car").mkdir(parents=True)
     Image.new("RGB", (9, 9), "red").save(tmp_path / "mine" / "car" / "1.png")
-    return {"kind": "archive", "archive": {"path": str(tmp_path / "mine")}, "format": "auto"}
+    return source("archive", path=str(tmp_path / "mine"))
 
 
 def names(folder):
@@ -28,16 +36,19 @@ def test_a_folder_comes_with_a_receipt_of_what_it_holds(tmp_path, mine):
     assert receipt.sha256 == receipt.tree_sha256 == dir_sha256(files)
     assert sha256(files / "car" / "1.png") == sha256(tmp_path / "mine" / "car" / "1.png")
     assert names(tmp_path / "out") == ["files/mine/car/1.png", "partial/mine.lock", "receipts/mine.json"]
-    assert read_json(tmp_path / "out" / "receipts" / "mine.json")["asked"] == mine["archive"]
+    assert read_json(tmp_path / "out" / "receipts" / "mine.json")["asked"] == {
+        "path": str(tmp_path / "mine"),
+        "sha256": None,
+    }
 
 
-def test_an_unknown_manner_of_the_sample_names_the_source_and_leaves_nothing_behind(tmp_path):
-    with pytest.raises(SourceError, match=r"source web \(sample: manner flickr, seed 0\): .*'flickr'"):
-        download("web", {"kind": "sample", "sample": {"manner": "flickr", "seed": 0}}, folder=tmp_path)
+def test_an_unknown_style_of_the_sample_names_the_source_and_leaves_nothing_behind(tmp_path):
+    with pytest.raises(SourceError, match=r"source web \(sample: style flickr, seed 0\): .*'flickr'"):
+        download("web", source("sample", style="flickr", seed=0), folder=tmp_path)
     assert names(tmp_path) == ["partial/web.lock"]
 
 
-def test_a_changed_folder_is_read_again_and_the_replacement_is_told(tmp_path, mine, capfd):
+def test_a_changed_folder_is_read_again_and_the_replacement_is_said(tmp_path, mine, capfd):
     download("mine", mine, folder=tmp_path / "out")
     Image.new("RGB", (9, 9), "blue").save(tmp_path / "mine" / "car" / "2.png")
     assert download("mine", mine, folder=tmp_path / "out").num_files == 2
@@ -102,4 +113,11 @@ def test_a_run_that_was_killed_is_not_waited_for(tmp_path, mine, another_run):
 
 
 def test_every_kind_that_params_yaml_may_name_can_be_downloaded():
-    assert set(KINDS) == set(Source.model_fields["kind"].annotation.__args__)
+    assert list(KINDS) == [field.name for field in fields(Source) if field.name not in ("kind", "format", "boxes")]
+
+
+def test_the_sample_is_generated_with_a_receipt_that_states_its_seed(tmp_path):
+    receipt = download("web", source("sample", style="roboflow", seed=7), folder=tmp_path)
+    assert (receipt.what, receipt.version, receipt.licence) == ("synthetic sample, roboflow", "7", "CC BY 4.0")
+    assert receipt.asked == {"style": "roboflow", "seed": 7}
+    assert receipt.tree_sha256 == dir_sha256(tmp_path / "files" / "web")

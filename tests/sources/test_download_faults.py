@@ -1,4 +1,4 @@
-"""What can go wrong with a download, one row each: the real clients, a stand-in for the services, a fault between them.
+"""What can go wrong with a download, one row each: the real clients, mock servers, and a fault between them.
 
 After each row the fault is taken away, and the next download into the same folder must be as good as a first one.
 docs/downloads.md shows the rows as a table.
@@ -27,10 +27,23 @@ from pathlib import Path
 import psutil
 import pytest
 
-import services as stand_ins
-from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services, zipped
+from factories import source_of
+from services import (
+    KAGGLE_KEY,
+    KAGGLE_TOKEN,
+    KAGGLE_USERNAME,
+    PORTAL,
+    ROBOFLOW_KEY,
+    ROBOFLOW_LINK_KEY,
+    STORAGE_SIGNATURE,
+    Fault,
+    Services,
+    zipped,
+)
+from services import PAIR as ENCODED_PAIR
 from tandem.errors import SourceError
 from tandem.sources.download import download
+from tandem.sources.settings import KaggleSource, RoboflowSource
 from tandem.sources.transfer.attempt import Limits
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "downloads.md"
@@ -40,6 +53,7 @@ PARAMETERS = {
     "kaggle": {"dataset": "wanda/fruit", "version": VERSION},
     "roboflow": {"project": "orchard/fruit", "version": VERSION, "format": "folder"},
 }
+DESCRIPTIONS = {"kaggle": KaggleSource, "roboflow": RoboflowSource}
 ANOTHER = {"version": OTHER}
 PAIR = {"KAGGLE_USERNAME": KAGGLE_USERNAME, "KAGGLE_KEY": KAGGLE_KEY}
 CREDENTIALS = PAIR | {"ROBOFLOW_API_KEY": ROBOFLOW_KEY}
@@ -50,7 +64,7 @@ WRONG_KEY = "deadbee7" * 4
 WRONG_ROBOFLOW_KEY = "wrongKey0wrongKey1"
 DUMMY_KEY = "NOLOWERCASE0123456789"
 SECRETS = (
-    *(KAGGLE_KEY, KAGGLE_TOKEN, ROBOFLOW_KEY, stand_ins.ROBOFLOW_LINK_KEY, stand_ins.STORAGE_SIGNATURE, stand_ins.PAIR),
+    *(KAGGLE_KEY, KAGGLE_TOKEN, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, ENCODED_PAIR),
     *(STALE_TOKEN, WRONG_KEY, WRONG_ROBOFLOW_KEY, DUMMY_KEY),
 )
 NOBODY = "http://127.0.0.1:1"  # a port on which nobody listens
@@ -60,7 +74,7 @@ LIMITS = Limits(silence_s=10, grace_s=20, wait_s=0.02, attempts=3)
 TWICE = {"attempts": 2}
 SHORT = {"silence_s": 0.8, "attempts": 2}
 SUCCEEDS = ""
-NOTHING, PART, LITTER = "nothing", "part", "litter"
+NOTHING, PART, LEFTOVERS = "nothing", "part", "leftovers"
 # Requests in their order. "interface" ends with the one that asks where the archive is; "range" asks the storage for
 # what is missing of a part.
 WORDS = {
@@ -122,7 +136,7 @@ def exported_another_day():
 
 
 def digest_of(members):
-    """As `tandem.files.tree_sha256` promises: sha256 of what sha256sum prints of the files in order of name."""
+    """As `tandem.files.dir_sha256` promises: sha256 of what sha256sum prints of the files in order of name."""
     lines = [f"{hashlib.sha256(content).hexdigest()}  {name}\n" for name, content in sorted(members.items())]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
@@ -145,16 +159,16 @@ def nothing(scene):
 
 @dataclass(frozen=True)
 class Row:
-    """asked: requests, in WORDS. expected: SUCCEEDS, or what the message matches. asks: other parameters than usual.
+    """requested: in WORDS. expected: SUCCEEDS, or what the message matches. asks: other parameters than usual.
 
     faults: their kinds without the service. left: of the archive after a failure: NOTHING, a PART that the next run
-    goes on with, or LITTER that it clears away. again: requests of that run, if they do not follow from `left`. clean:
+    resumes, or LEFTOVERS that it removes. again: requests of that run, if they do not follow from `left`. clean:
     its parameters, where the usual ones cannot be had.
     """
 
     service: str
     name: str
-    asked: str
+    requested: str
     expected: str = SUCCEEDS
     faults: tuple[Fault, ...] = ()
     archive: Callable = lambda: GOOD
@@ -177,6 +191,21 @@ class Row:
         if self.again is not None or self.expected == SUCCEEDS:
             return self.requests(self.again or "")
         return self.requests("attempt range licence" if self.left == PART else "attempt licence")
+
+
+DOWNLOADING = """
+import json, signal, sys
+from pathlib import Path
+from tandem.pipeline.params import section
+from tandem.pipeline.run import run
+from tandem.sources.download import download
+from tandem.sources.settings import Source
+from tandem.sources.transfer.attempt import Limits
+signal.signal(signal.SIGINT, signal.default_int_handler)
+name, source, folder, limits = json.loads(sys.argv[1])
+source = section({"sources": {name: source}}, f"sources.{name}", Source)
+run(lambda: download(name, source, folder=Path(folder), limits=Limits(**limits)))
+"""
 
 
 class Scene:
@@ -214,7 +243,7 @@ class Scene:
 
     def source(self, asks):
         service = self.row.service
-        return {"kind": service, service: PARAMETERS[service] | asks}
+        return source_of(DESCRIPTIONS[service](**PARAMETERS[service] | asks))
 
     def run(self):
         """The message of a failure, "" after a success."""
@@ -225,23 +254,20 @@ class Scene:
         try:
             download(NAME, source, folder=self.folder, limits=limits, environ=self.environ(environ))
         except SourceError as error:
-            self.texts.extend(all_told_by(error))
+            self.texts.extend(all_texts_of(error))
             assert str(error).startswith(f"source {NAME} ({self.row.service}: ")
             return str(error)
         return ""
 
     def start(self):
         """Another process that downloads."""
-        code = (
-            "import json, signal, sys; from pathlib import Path; from tandem.sources import download as downloading; from tandem.pipeline import run as running;"
-            "from tandem.sources.transfer.attempt import Limits; signal.signal(signal.SIGINT, signal.default_int_handler);"
-            "name, source, folder, limits = json.loads(sys.argv[1]); options = {'limits': Limits(**limits)};"
-            "running.run(lambda: downloading.download(name, source, folder=Path(folder), **options))"
-        )
         limits = asdict(replace(LIMITS, **self.row.limits))
-        job = json.dumps([NAME, self.source(self.row.asks), str(self.folder), limits])
+        source = {"kind": self.row.service, "format": "auto", self.row.service: self.source(self.row.asks).description}
+        job = json.dumps([NAME, source, str(self.folder), limits], default=asdict)
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        process = subprocess.Popen([sys.executable, "-c", code, job], env=self.environ(self.row.environ), **pipes)
+        process = subprocess.Popen(
+            [sys.executable, "-c", DOWNLOADING, job], env=self.environ(self.row.environ), **pipes
+        )
         self.stack.enter_context(process)
         self.stack.callback(process.kill)
         return process
@@ -255,21 +281,21 @@ class Scene:
         if not self.scratch.exists():
             return NOTHING
         is_part = self.row.service == "kaggle" and self.part() and self.archives[VERSION].startswith(self.part())
-        return PART if is_part else LITTER
+        return PART if is_part else LEFTOVERS
 
     def published(self):
         """What the rest of the pipeline sees."""
-        seen = (f"files/{NAME}/", f"receipts/{NAME}.json")
-        return {name: content for name, content in contents(self.folder).items() if name.startswith(seen)}
+        paths = (f"files/{NAME}/", f"receipts/{NAME}.json")
+        return {name: content for name, content in contents(self.folder).items() if name.startswith(paths)}
 
     def kinds(self, start):
         """Of the requests since the log had this length."""
-        asked = self.services.log[start:]
-        return ["range" if "range" in each.headers else each.kind.partition(".")[2] for each in asked]
+        requests = self.services.log[start:]
+        return ["range" if "range" in each.headers else each.kind.partition(".")[2] for each in requests]
 
 
-def all_told_by(error):
-    """What an error and those behind it say, hidden ones too."""
+def all_texts_of(error):
+    """The texts of an error and of those behind it, hidden ones too."""
     while error is not None:
         yield from (str(error), repr(error), "".join(traceback.format_exception(error)))
         error = error.__cause__ or error.__context__
@@ -393,15 +419,15 @@ def storage(**fault):
     return (Fault("storage", **fault),)
 
 
-def both(name, asked, expected=SUCCEEDS, *, kaggle=None, roboflow=None, **planted):
+def both(name, requested, expected=SUCCEEDS, *, kaggle=None, roboflow=None, **planted):
     """A row for each service; kaggle, roboflow: what is otherwise with one of them."""
-    usual = {"asked": asked, "expected": expected} | planted
-    own = {"kaggle": kaggle or {}, "roboflow": roboflow or {}}
-    return [Row(service, name, **usual | changes) for service, changes in own.items()]
+    usual = {"requested": requested, "expected": expected} | planted
+    of_service = {"kaggle": kaggle or {}, "roboflow": roboflow or {}}
+    return [Row(service, name, **usual | changes) for service, changes in of_service.items()]
 
 
-RESUMED = {"asked": "attempt attempt range licence"}
-# What one service alone has, or where our own code alone decides, stands with one: a start of a client takes its time.
+RESUMED = {"requested": "attempt attempt range licence"}
+# What one service alone has, or our own code alone decides, is tried with one: a start of a client takes its time.
 # fmt: off
 ROWS = (
     *both("nothing goes wrong", "attempt licence"),
@@ -441,7 +467,7 @@ ROWS = (
     Row("roboflow", "unknown project", "key project key project", "answered 404 .*check the name at",
         asks={"project": "orchard/pears"}),
     *both("unknown version", "download dataset", "version 9 is not among those of .*: 3, 4; correct the version",
-          roboflow={"asked": "look look"}, asks={"version": 9}),
+          roboflow={"requested": "look look"}, asks={"version": 9}),
     Row("roboflow", "unknown format", "look version version export look",
         r"answered 400 .*format 'fancy' may be wrong \(exported so far: folder\); correct", asks={"format": "fancy"}),
     *both("429 once", "interface attempt licence", faults=interface(status=429, times=1)),
@@ -457,7 +483,7 @@ ROWS = (
     *both("null for an answer", "interface", r"the client gave up \(TypeError", faults=interface(body=b"null"),
           environ={"TANDEM_TRACEBACK": "1", "VERBOSE": "true"}),
     Row("kaggle", "answer that repeats the key", "interface", r"the client gave up \(HTTPError: .*\*\*\*",
-        faults=interface(body=json.dumps({"code": 400, "message": f"Basic {stand_ins.PAIR}, {KAGGLE_KEY}"}).encode()),
+        faults=interface(body=json.dumps({"code": 400, "message": f"Basic {ENCODED_PAIR}, {KAGGLE_KEY}"}).encode()),
         environ={"TANDEM_TRACEBACK": "1", "VERBOSE": "true"}),
     *both("web page for an answer", "interface interface", "sent a web page in place of data; look for a login",
           faults=interface(html=True), limits=TWICE),
@@ -472,12 +498,12 @@ ROWS = (
     *both("stalled at half once", "attempt attempt licence", kaggle=RESUMED, faults=storage(stall=0.5, times=1),
           limits=SHORT),
     *both("stalled at half always", "attempt attempt", r"after 2 attempts: .*sent nothing for 0\.8 s",
-          faults=storage(stall=0.5), limits=SHORT, kaggle={"asked": "attempt attempt range", "left": PART}),
+          faults=storage(stall=0.5), limits=SHORT, kaggle={"requested": "attempt attempt range", "left": PART}),
     Row("kaggle", "slower than the deadline", "attempt", r"the attempt took too long \(more than 2\.5 s\)",
         faults=storage(trickle=(1 << 16, 0.3)), limits={"total_s": 2.5, "attempts": 1}, left=PART),
     *both("cut at half once", "attempt attempt licence", kaggle=RESUMED, faults=storage(cut=0.5, times=1)),
     *both("cut at half always", "attempt attempt", "after 2 attempts: .*it ended early", limits=TWICE,
-          faults=storage(cut=0.5), kaggle={"asked": "attempt attempt range", "left": PART}),
+          faults=storage(cut=0.5), kaggle={"requested": "attempt attempt range", "left": PART}),
     *both("reset at half once", "attempt attempt licence", kaggle=RESUMED,
           faults=storage(cut=0.5, reset=True, times=1)),
 
@@ -491,21 +517,21 @@ ROWS = (
     Row("kaggle", "cut before, another version now", "attempt licence", before=cut_before, asks=ANOTHER),
     # The client sees that the part is one of another length, and begins anew.
     *both("length too long", "attempt attempt", "after 2 attempts: .*it ended early", faults=storage(length=1000),
-          limits=TWICE, kaggle={"asked": "attempt attempt range", "left": PART, "again": "attempt licence"}),
-    *both("length too short", "attempt attempt", "after 2 attempts: .*is damaged", faults=storage(length=-1000),
+          limits=TWICE, kaggle={"requested": "attempt attempt range", "left": PART, "again": "attempt licence"}),
+    *both("length too short", "attempt attempt", "after 2 attempts: .*is corrupt", faults=storage(length=-1000),
           limits=TWICE),
     *both("no length", "attempt licence", faults=storage(no_length=True)),
     *both("no length, cut once", "attempt attempt licence", faults=storage(no_length=True, cut=0.5, times=1)),
     *both("chunked", "attempt licence", faults=storage(chunked=True)),
     *both("web page for the archive", "attempt attempt", "sent a web page in place of data",
           faults=storage(html=True), limits=TWICE),
-    *both("web page named zip", "attempt attempt", "is damaged .*(is no zip or tar archive|was promised)",
-          faults=storage(body=stand_ins.PORTAL), limits=TWICE),
+    *both("web page named zip", "attempt attempt", "is corrupt .*(is no zip or tar archive|was promised)",
+          faults=storage(body=PORTAL), limits=TWICE),
 
     *both("byte flipped once, hashes served", "attempt attempt licence", faults=storage(flip=True, times=1),
           hashes=("md5", "crc32c")),
     *both("byte flipped once, no hashes", "attempt attempt licence", faults=storage(flip=True, times=1), hashes=()),
-    *both("byte flipped always, hashes served", "attempt attempt", "damaged .*its (md5|crc32c) .*was promised",
+    *both("byte flipped always, hashes served", "attempt attempt", "corrupt .*its (md5|crc32c) .*was promised",
           faults=storage(flip=True), limits=TWICE, hashes=("md5", "crc32c")),
     *both("byte flipped always, no hashes", "attempt attempt", "after 2 attempts: .*Bad CRC-32",
           faults=storage(flip=True), hashes=(), limits=TWICE),
@@ -551,14 +577,14 @@ ROWS = (
           before=foreign, undo=no_files),
     *both("files changed by hand", "", "does not describe; they are not replaced: move them",
           before=changed, undo=no_files),
-    *both("new version fails, the old one stays", "attempt", "is damaged", before=complete, asks=ANOTHER,
+    *both("new version fails, the old one stays", "attempt", "is corrupt", before=complete, asks=ANOTHER,
           faults=storage(flip=True), limits={"attempts": 1}, clean=ANOTHER),
 
     *both("killed at half", "attempt", "^exit code -9, printed ''$", run=ended(signal.SIGKILL, when=half_is_there),
-          faults=storage(stall=0.5), kaggle={"left": PART}, roboflow={"left": LITTER}),
+          faults=storage(stall=0.5), kaggle={"left": PART}, roboflow={"left": LEFTOVERS}),
     *both("Ctrl-C at half", "attempt", "^exit code 130, printed ''$", run=ended(signal.SIGINT, when=half_is_there),
           faults=storage(stall=0.5), kaggle={"left": PART}),
-    Row("roboflow", "killed while unpacking", "attempt", "^exit code -9, printed ''$", archive=of_many, left=LITTER,
+    Row("roboflow", "killed while unpacking", "attempt", "^exit code -9, printed ''$", archive=of_many, left=LEFTOVERS,
         run=ended(signal.SIGKILL, when=is_unpacking)),
     Row("kaggle", "Ctrl-C while the licence is asked for", "attempt licence", "^exit code 130, printed ''$",
         run=ended(signal.SIGINT, when=asks_for_licence), faults=(Fault("dataset", silent=True),)),
@@ -595,8 +621,8 @@ def assert_tidy(scene):
 
 def assert_no_secrets(scene, printed):
     on_disk = [f"{name} {content.decode('latin-1')}" for name, content in contents(scene.folder).items()]
-    said = [*scene.texts, *printed, *on_disk]
-    assert [secret for secret in SECRETS if any(secret in text for text in said)] == []
+    message = [*scene.texts, *printed, *on_disk]
+    assert [secret for secret in SECRETS if any(secret in text for text in message)] == []
 
 
 def assert_whole(scene, asks):
@@ -614,15 +640,15 @@ def assert_whole(scene, asks):
     assert_tidy(scene)
 
 
-def assert_nothing_new(scene, before, said):
+def assert_nothing_new(scene, before, message):
     """After a failure: what was published stays byte by byte, and the archive's part is as the row says."""
     assert scene.published() == before
     assert scene.left() == scene.row.left
-    if scene.row.left != LITTER:
+    if scene.row.left != LEFTOVERS:
         assert_tidy(scene)
-    if said.startswith("source"):
+    if message.startswith("source"):
         kept = f"; the {len(scene.part())} bytes that came are kept for the next run"
-        assert said.endswith(kept) == (scene.row.left == PART)
+        assert message.endswith(kept) == (scene.row.left == PART)
 
 
 @pytest.mark.parametrize("scene", ROWS, indirect=True, ids=name_of)
@@ -632,12 +658,12 @@ def test_download(scene, capfd):
     before, home, start = scene.published(), contents(scene.home), len(scene.services.log)
     scene.plant(row.faults)
     begun = time.monotonic()
-    said = row.run(scene)
+    message = row.run(scene)
     assert time.monotonic() - begun >= row.at_least_s
-    assert re.search(row.expected, said) if row.expected else said == ""
-    assert scene.kinds(start) == row.requests(row.asked)
-    if said:
-        assert_nothing_new(scene, before, said)
+    assert re.search(row.expected, message) if row.expected else message == ""
+    assert scene.kinds(start) == row.requests(row.requested)
+    if message:
+        assert_nothing_new(scene, before, message)
     else:
         assert_whole(scene, row.asks)
     printed = capfd.readouterr()
@@ -646,7 +672,7 @@ def test_download(scene, capfd):
 
     row.undo(scene)
     scene.plant(())
-    start, clean = len(scene.services.log), row.clean if said else row.asks
+    start, clean = len(scene.services.log), row.clean if message else row.asks
     assert scene.download(clean, {}, {}) == ""
     assert scene.kinds(start) == row.requests_again()
     assert_whole(scene, clean)
@@ -656,7 +682,7 @@ def test_download(scene, capfd):
 
 
 @pytest.mark.parametrize("scene", [row for row in ROWS if row.before is env_file], indirect=True, ids=name_of)
-def test_the_env_file_lies_where_the_client_looks_when_it_is_not_told_otherwise(scene):
+def test_the_env_file_lies_where_the_client_looks_when_it_is_not_prevented(scene):
     env_file(scene)
     (scene.base / "look.py").write_text("import os, roboflow; print(os.environ['http_proxy'])")
     look = [sys.executable, scene.base / "look.py"]
@@ -669,7 +695,7 @@ def cell(name, service):
     row = next((row for row in ROWS if (row.service, row.name) == (service, name)), None)
     if row is None:
         return "-"
-    count = len(row.requests(row.asked))
+    count = len(row.requests(row.requested))
     requests = f"{count or 'no'} request{'s' if count != 1 else ''}"
     return f"{'stops' if row.expected else 'succeeds'}, {requests}{', part kept' if row.left == PART else ''}"
 

@@ -1,4 +1,4 @@
-"""What a person sees of a download on a terminal, and that nothing is shown elsewhere."""
+"""What a download shows on a terminal, and that it shows nothing elsewhere."""
 
 import os
 import pty
@@ -15,12 +15,13 @@ from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services
 CODE = """
 import sys
 from pathlib import Path
-from tandem.sources import download as downloading
+from tandem.sources.download import download
+from tandem.sources.settings import KaggleSource, RoboflowSource, Source
 from tandem.sources.transfer.attempt import Limits
 kind, folder = sys.argv[1:]
-asked = {"kaggle": {"dataset": "a/b", "version": 1}, "roboflow": {"project": "a/b", "version": 1, "format": "folder"}}
-source = {"kind": kind, kind: asked[kind]}
-downloading.download("web", source, folder=Path(folder), limits=Limits(wait_s=0.2))
+description = {"kaggle": KaggleSource("a/b", version=1), "roboflow": RoboflowSource("a/b", version=1, format="folder")}
+source = Source(kind=kind, format="auto", **{kind: description[kind]})
+download("web", source, folder=Path(folder), limits=Limits(wait_s=0.2))
 """
 
 
@@ -48,29 +49,29 @@ def command(services, kind, folder):
     return {"args": [sys.executable, "-c", CODE, kind, str(folder)], "env": environment}
 
 
-def seen_on_a_terminal(**process):
+def output_on_a_terminal(**process):
     outer, inner = pty.openpty()
     termios.tcsetwinsize(inner, (24, 120))
     with subprocess.Popen(**process, stdout=inner, stderr=inner, stdin=inner) as child:
         os.close(inner)
-        seen = b""
+        output = b""
         with suppress(OSError):  # Linux reports the end of a terminal as an error
-            while piece := os.read(outer, 4096):
-                seen += piece
+            while chunk := os.read(outer, 4096):
+                output += chunk
         os.close(outer)
-    assert child.returncode == 0, seen.decode()
-    return seen.decode()
+    assert child.returncode == 0, output.decode()
+    return output.decode()
 
 
 @pytest.mark.parametrize("kind", ["kaggle", "roboflow"])
 def test_a_terminal_shows_bytes_rate_and_the_attempt_of_a_download(services, tmp_path, kind):
-    seen = seen_on_a_terminal(**command(services, kind, tmp_path / "out"))
-    assert f"{kind} a/b: " in seen
-    assert "/3.00M" in seen
-    assert "B/s]" in seen
-    assert f"{kind} a/b: the connection to " in seen
-    assert "the next attempt begins in " in seen
-    assert f"{kind} a/b, attempt 2: " in seen
+    output = output_on_a_terminal(**command(services, kind, tmp_path / "out"))
+    assert f"{kind} a/b: " in output
+    assert "/3.00M" in output
+    assert "B/s]" in output
+    assert f"{kind} a/b: the connection to " in output
+    assert "the next attempt begins in " in output
+    assert f"{kind} a/b, attempt 2: " in output
 
 
 @pytest.mark.parametrize("kind", ["kaggle", "roboflow"])

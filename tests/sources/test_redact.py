@@ -1,4 +1,4 @@
-"""Scrubbing: no secret gets through in any form that a client or a service gives it; other words stay as they are."""
+"""Redaction: no secret gets through in any form that a client or a service writes it; other words stay as they are."""
 
 import base64
 import string
@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from requests import PreparedRequest
 
-from tandem.sources.transfer.redact import basic, redacted
+from tandem.sources.transfer.redact import basic_auth, redacted
 
 KAGGLE_KEY = "0badc0de" * 4
 ROBOFLOW_KEY = "madeUpKey0madeUpKey1"
@@ -32,14 +32,14 @@ SIGNED = (
         f"403 for {SIGNED}&X-Goog-Expires=1",
         f"https://storage.googleapis.com/x?GoogleAccessId=a&Signature={SIGNATURE}",
         f"https://x.invalid/?apikey={ROBOFLOW_KEY}&API_KEY={LINK_KEY}&token={KAGGLE_KEY}&sig={SIGNATURE}",
-        f"{{'Authorization': 'Basic {basic('wanda', KAGGLE_KEY)}'}}",
+        f"{{'Authorization': 'Basic {basic_auth('wanda', KAGGLE_KEY)}'}}",
         f"authorization: bearer {KAGGLE_KEY}\r\nAccept: */*",
         f"header: b'Authorization: Bearer   KGAT_{KAGGLE_KEY}'",
     ],
 )
 def test_what_looks_like_a_secret_is_hidden_even_if_nobody_named_it(said):
     clean = redacted(said, [])
-    hidden = (ROBOFLOW_KEY, LINK_KEY, SIGNATURE, KAGGLE_KEY, "gcp%40kaggle", basic("wanda", KAGGLE_KEY))
+    hidden = (ROBOFLOW_KEY, LINK_KEY, SIGNATURE, KAGGLE_KEY, "gcp%40kaggle", basic_auth("wanda", KAGGLE_KEY))
     assert [secret for secret in hidden if secret in clean] == []
     assert "***" in clean
 
@@ -75,8 +75,8 @@ def test_a_text_that_is_clean_stays_clean():
 def test_basic_is_what_requests_sends():
     request = PreparedRequest()
     request.prepare(method="GET", url="http://localhost/", auth=("wanda", KAGGLE_KEY))
-    assert request.headers["Authorization"] == f"Basic {basic('wanda', KAGGLE_KEY)}"
-    assert basic("fréd", "clé") == base64.b64encode("fréd:clé".encode()).decode()
+    assert request.headers["Authorization"] == f"Basic {basic_auth('wanda', KAGGLE_KEY)}"
+    assert basic_auth("fréd", "clé") == base64.b64encode("fréd:clé".encode()).decode()
 
 
 # Letters that keys are made of, and those that URLs write otherwise.
@@ -86,7 +86,7 @@ words = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(keys, words, words)
 def test_no_key_of_eight_characters_survives_in_any_form(key, before, after):
-    pair = basic("wanda", key)
+    pair = basic_auth("wanda", key)
     forms = [key, quote(key, safe=""), pair, quote(pair, safe=""), urlencode({"api_key": key}), f"Basic {pair}"]
     clean = redacted(before + " ".join(forms) + after, [key, pair])
     assert [form for form in (*forms, quote_plus(key)) if form in clean] == []

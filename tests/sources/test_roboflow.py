@@ -1,4 +1,7 @@
-"""Roboflow's official client, watched in its child, against a stand-in of the service on 127.0.0.1."""
+"""Roboflow's official client, watched in its child, against a mock server on 127.0.0.1.
+
+Covers sources.roboflow and transfer.roboflow_client.
+"""
 
 import hashlib
 import json
@@ -8,10 +11,12 @@ from importlib.metadata import version
 
 import pytest
 
+from factories import source_of
 from services import PROJECT, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE, Fault, Services, zipped
 from tandem.errors import SourceError
 from tandem.sources import roboflow
 from tandem.sources.download import download
+from tandem.sources.settings import RoboflowSource
 from tandem.sources.transfer.attempt import Limits
 
 REF = "orchard/fruit"
@@ -51,44 +56,44 @@ def environ(services, tmp_path):
     return {"PATH": os.environ["PATH"], "HOME": str(tmp_path)} | services.environ()
 
 
-def refusal(ask, **options):
-    """What is said of a request that fails; it shows no secret."""
+def refusal(ask):
+    """The message of a request that fails; it shows no secret."""
     with pytest.raises(SourceError) as error:
-        ask(limits=LIMITS, **options)
-    said = str(error.value)
-    assert not [secret for secret in (ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE) if secret in said]
-    return said
+        ask(limits=LIMITS)
+    message = str(error.value)
+    assert not [secret for secret in (ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE) if secret in message]
+    return message
 
 
 def fetched(tmp_path, environ, number=2, format="folder", limits=LIMITS, tree_sha256=None):
-    options = {"project": REF, "version": number, "format": format, "tree_sha256": tree_sha256}
+    wanted = RoboflowSource(REF, version=number, format=format, tree_sha256=tree_sha256)
     scratch = tmp_path / "partial" / "fruit"
-    return roboflow.fetch(tmp_path / "files", **options, scratch=scratch, limits=limits, environ=environ)
+    return roboflow.fetch(tmp_path / "files", wanted, scratch=scratch, limits=limits, environ=environ)
 
 
 def fetch_refusal(tmp_path, environ, **options):
-    said = refusal(lambda limits: fetched(tmp_path, environ, limits=limits, **options))
+    message = refusal(lambda limits: fetched(tmp_path, environ, limits=limits, **options))
     assert not (tmp_path / "files").exists()
-    return said
+    return message
 
 
 def service_info(environ, number):
-    return roboflow.service_info(project=REF, version=number, limits=LIMITS, environ=environ)
+    return roboflow.service_info(REF, number, limits=LIMITS, environ=environ)
 
 
-def standing_refusal(environ, project=REF):
-    return refusal(roboflow.service_info, project=project, version=2, environ=environ)
+def info_refusal(environ, project=REF):
+    return refusal(lambda limits: roboflow.service_info(project, 2, limits=limits, environ=environ))
 
 
 @pytest.mark.parametrize(("number", "size"), [(2, "1,234 images"), (10, "1 images"), (9, "size not stated")])
-def test_the_standing_of_a_project_is_told_without_downloading_it(services, environ, number, size):
+def test_what_the_service_has_is_returned_without_downloading_it(services, environ, number, size):
     assert service_info(environ | KEY, number) == ((2, 10), size, "")
     assert services.asked("roboflow.export", "roboflow.link", "roboflow.storage") == []
 
 
-def test_without_a_key_nobody_is_asked(services, environ, tmp_path):
-    for said in (standing_refusal(environ), fetch_refusal(tmp_path, environ)):
-        assert said.startswith(
+def test_without_a_key_no_service_is_asked(services, environ, tmp_path):
+    for message in (info_refusal(environ), fetch_refusal(tmp_path, environ)):
+        assert message.startswith(
             "no credentials for Roboflow were found; set ROBOFLOW_API_KEY to the private key of http"
         )
     assert services.log == []
@@ -96,49 +101,49 @@ def test_without_a_key_nobody_is_asked(services, environ, tmp_path):
 
 def test_a_key_that_is_refused_is_named(environ, tmp_path):
     wrong = environ | {"ROBOFLOW_API_KEY": "anotherMadeUpKey9"}
-    for said in (standing_refusal(wrong), fetch_refusal(tmp_path, wrong)):
-        assert said.endswith(
+    for message in (info_refusal(wrong), fetch_refusal(tmp_path, wrong)):
+        assert message.endswith(
             "; Roboflow does not accept ROBOFLOW_API_KEY: set it to the private key of "
             "https://app.roboflow.com/settings/api"
         )
-        assert "answered 401 (This API key does not exist (or has been revoked).)" in said
-        assert "anotherMadeUpKey9" not in said
+        assert "answered 401 (This API key does not exist (or has been revoked).)" in message
+        assert "anotherMadeUpKey9" not in message
 
 
 def test_a_name_that_is_not_known_is_to_be_checked(environ):
-    said = standing_refusal(environ | KEY, project="orchard/nothing")
-    assert "127.0.0.1/rf/orchard/nothing answered 404 ('orchard/nothing' does not exist, " in said
-    assert said.endswith(
+    message = info_refusal(environ | KEY, project="orchard/nothing")
+    assert "127.0.0.1/rf/orchard/nothing answered 404 ('orchard/nothing' does not exist, " in message
+    assert message.endswith(
         "; check the name at https://universe.roboflow.com/orchard/nothing, and that the key's workspace may read it"
     )
 
 
 def test_an_unknown_project_is_not_downloaded_and_its_name_is_to_be_checked(services, environ, tmp_path):
     services.roboflow.projects.clear()
-    said = fetch_refusal(tmp_path, environ | KEY)
-    assert said.endswith(f"; check the name at {PAGE}, and that the key's workspace may read it")
+    message = fetch_refusal(tmp_path, environ | KEY)
+    assert message.endswith(f"; check the name at {PAGE}, and that the key's workspace may read it")
 
 
 def test_a_version_that_is_not_there_is_answered_by_those_that_are(services, environ, tmp_path):
-    said = fetch_refusal(tmp_path, environ | KEY, number=9)
-    assert said.endswith(f"; version 9 is not among those of {PAGE}: 2, 10; correct the version")
+    message = fetch_refusal(tmp_path, environ | KEY, number=9)
+    assert message.endswith(f"; version 9 is not among those of {PAGE}: 2, 10; correct the version")
     assert services.asked("roboflow.export") == []
 
 
 def test_a_format_that_is_not_there_is_answered_by_those_that_are(environ, tmp_path):
-    said = fetch_refusal(tmp_path, environ | KEY, format="yolo77")
-    assert said.endswith(
+    message = fetch_refusal(tmp_path, environ | KEY, format="yolo77")
+    assert message.endswith(
         "; version 2 is there; format 'yolo77' may be wrong (exported so far: folder, coco); correct the format"
     )
 
 
 def test_a_project_that_may_not_be_read_asks_for_another_key(services, environ):
     services.faults.append(Fault("roboflow.project", status=403))
-    said = standing_refusal(environ | KEY)
-    assert f"; the key of ROBOFLOW_API_KEY may not read this project: check the name at {PAGE}" in said
+    message = info_refusal(environ | KEY)
+    assert f"; the key of ROBOFLOW_API_KEY may not read this project: check the name at {PAGE}" in message
 
 
-def test_a_download_is_told_with_all_that_the_service_said_of_it(environ, tmp_path):
+def test_a_download_is_returned_with_all_that_the_service_states_of_it(environ, tmp_path):
     assert fetched(tmp_path, environ | KEY)._asdict() == {
         "what": "orchard/fruit as folder",
         "version": "2",
@@ -161,9 +166,10 @@ def tree_sha256(members):
 
 
 def test_the_receipt_carries_what_the_service_and_the_export_state(environ, tmp_path):
-    asked = {"project": REF, "version": 2, "format": "folder"}
-    source = {"kind": "roboflow", "roboflow": asked}
-    receipt = download("fruit", source, folder=tmp_path, limits=LIMITS, environ=environ | KEY)
+    asked = {"project": REF, "version": 2, "format": "folder", "tree_sha256": None}
+    receipt = download(
+        "fruit", source_of(RoboflowSource(**asked)), folder=tmp_path, limits=LIMITS, environ=environ | KEY
+    )
     assert (receipt.kind, receipt.what, receipt.version) == ("roboflow", "orchard/fruit as folder", "2")
     assert (receipt.asked, receipt.augmentation, receipt.licence) == (asked, 3, "CC BY 4.0")
     assert receipt.client == f"roboflow {version('roboflow')}"
@@ -180,19 +186,19 @@ def test_the_minute_of_the_export_is_no_part_of_the_expected_digest(services, en
 
 
 def test_other_files_than_expected_are_refused(environ, tmp_path):
-    said = fetch_refusal(tmp_path, environ | KEY, tree_sha256="0" * 64)
-    assert said == (
+    message = fetch_refusal(tmp_path, environ | KEY, tree_sha256="0" * 64)
+    assert message == (
         f"the files have tree_sha256 {tree_sha256(MEMBERS)}, but {'0' * 64} is expected; other files are served now: "
         "look at the version's page, then correct tree_sha256 if the change is meant"
     )
 
 
-def test_a_version_that_was_never_exported_is_told_so(services, environ, tmp_path):
+def test_a_version_that_was_never_exported_is_named_as_that(services, environ, tmp_path):
     services.roboflow.projects[REF][2].exports = []
     assert "(exported so far: none)" in fetch_refusal(tmp_path, environ | KEY)
 
 
-def test_a_project_without_versions_is_told_so(services, environ, tmp_path):
+def test_a_project_without_versions_is_named_as_that(services, environ, tmp_path):
     about = PROJECT | {"id": REF, "name": "fruit", "images": 0, "splits": {}}
     services.faults.append(Fault("roboflow.project", body=json.dumps({"project": about, "versions": []}).encode()))
     assert f"; version 2 is not among those of {PAGE}: none; correct the version" in fetch_refusal(
@@ -201,8 +207,8 @@ def test_a_project_without_versions_is_told_so(services, environ, tmp_path):
 
 
 def test_an_export_without_images_is_refused(environ, tmp_path):
-    said = fetch_refusal(tmp_path, environ | KEY, format="coco")
-    assert said == "the export holds no images (1 files: 1.json); check the version and its format"
+    message = fetch_refusal(tmp_path, environ | KEY, format="coco")
+    assert message == "the export holds no images (1 files: 1.json); check the version and its format"
 
 
 def test_an_export_that_was_packed_over_an_unfinished_one_is_refused(services, environ, tmp_path):

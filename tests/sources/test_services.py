@@ -1,4 +1,4 @@
-"""The stand-ins answer the unmodified clients, and each fault does on the wire what it says."""
+"""The mock servers answer the unmodified clients, and each fault does on the wire what it says."""
 
 import base64
 import hashlib
@@ -18,8 +18,18 @@ from urllib.parse import urlsplit
 import google_crc32c
 import pytest
 
-import services as stand_ins
-from services import KAGGLE_KEY, KAGGLE_TOKEN, KAGGLE_USERNAME, ROBOFLOW_KEY, STORAGE_SIGNATURE, Fault, Services, zipped
+from services import (
+    KAGGLE_KEY,
+    KAGGLE_TOKEN,
+    KAGGLE_USERNAME,
+    PORTAL,
+    ROBOFLOW_KEY,
+    STORAGE_SIGNATURE,
+    Fault,
+    Services,
+    error,
+    zipped,
+)
 
 REF = "wanda/fruit"
 PROJECT = "orchard/fruit"
@@ -69,7 +79,7 @@ def call(services, method, headers=AUTHORIZED, **fields):
 
 
 def signed_path(services, version=3):
-    """Of the archive in the storage, as the service tells it."""
+    """Of the archive in the storage, as the service states it."""
     with call(services, "DownloadDataset", datasetVersionNumber=version) as answer:
         location = urlsplit(answer.headers["Location"])
     return f"{location.path}?{location.query}"
@@ -104,14 +114,14 @@ print(json.dumps({{
     "about": [about.title, about.license_name, about.total_bytes, about.last_updated.isoformat()],
 }}))
 """
-    told = json.loads(run_client(services, tmp_path, code, LEGACY).splitlines()[-1])
+    printed = json.loads(run_client(services, tmp_path, code, LEGACY).splitlines()[-1])
     assert (tmp_path / "here" / "fruit.zip").read_bytes() == ARCHIVE
     metadata = json.loads((tmp_path / "here" / "dataset-metadata.json").read_text(encoding="utf-8"))
     assert metadata["info"]["licenses"] == [{"name": "MIT"}]
-    assert told["status"] == {"status": "ready", "current_version_number": 4}
-    assert told["files"] == list(MEMBERS)
-    assert told["versions"] == [4, 3]
-    assert told["about"] == [
+    assert printed["status"] == {"status": "ready", "current_version_number": 4}
+    assert printed["files"] == list(MEMBERS)
+    assert printed["versions"] == [4, 3]
+    assert printed["about"] == [
         "Title of wanda/fruit",
         "MIT",
         len(zipped({"new": b"4"})),
@@ -157,7 +167,7 @@ roboflow.Roboflow().project("{PROJECT}").version(2).download("coco", "there")
     assert kinds[8:] == ["key", "project", "project", "version", "export", "link", "storage"]
 
 
-def test_the_storage_tells_what_google_cloud_storage_tells(services):
+def test_the_storage_states_what_google_cloud_storage_states(services):
     with fetch(services) as answer:
         assert answer.read() == ARCHIVE
     headers = answer.headers
@@ -165,26 +175,26 @@ def test_the_storage_tells_what_google_cloud_storage_tells(services):
         "crc32c": google_crc32c.Checksum(ARCHIVE).digest(),
         "md5": hashlib.md5(ARCHIVE).digest(),
     }
-    told = [f"{name}={base64.b64encode(digest).decode()}" for name, digest in digests.items()]
-    assert headers.get_all("x-goog-hash") == told
+    stated = [f"{name}={base64.b64encode(digest).decode()}" for name, digest in digests.items()]
+    assert headers.get_all("x-goog-hash") == stated
     assert headers["ETag"] == f'"{hashlib.md5(ARCHIVE).hexdigest()}"'
     assert headers["Content-Length"] == str(len(ARCHIVE))
     assert headers["Accept-Ranges"] == "bytes"
 
 
 @pytest.mark.parametrize(
-    ("asked", "if_range", "status", "told", "part"),
+    ("wanted", "if_range", "status", "content_range", "part"),
     [
         ("bytes=1000-", "ETag", 206, f"bytes 1000-{len(ARCHIVE) - 1}/{len(ARCHIVE)}", slice(1000, None)),
         ("bytes=10-19", "Last-Modified", 206, f"bytes 10-19/{len(ARCHIVE)}", slice(10, 20)),
         ("bytes=1000-", '"another"', 200, None, slice(None)),
     ],
 )
-def test_a_range_is_answered_while_the_object_is_the_same(services, asked, if_range, status, told, part):
+def test_a_range_is_answered_while_the_object_is_the_same(services, wanted, if_range, status, content_range, part):
     with fetch(services) as whole:
-        headers = {"Range": asked, "If-Range": whole.headers.get(if_range, if_range)}
+        headers = {"Range": wanted, "If-Range": whole.headers.get(if_range, if_range)}
     with fetch(services, headers=headers) as answer:
-        assert (answer.status, answer.headers["Content-Range"]) == (status, told)
+        assert (answer.status, answer.headers["Content-Range"]) == (status, content_range)
         assert answer.read() == ARCHIVE[part]
 
 
@@ -219,7 +229,7 @@ def test_kaggle_refuses_in_json(services, headers, fields, status):
 
 
 @pytest.mark.parametrize(("token", "active"), [(KAGGLE_TOKEN, True), ("KGAT_stale", False)])
-def test_a_token_is_looked_at(services, token, active):
+def test_a_token_is_checked(services, token, active):
     path = "/api/v1/security.OAuthService/IntrospectToken"
     with ask(services, "POST", path, body=json.dumps({"token": token})) as answer:
         assert json.loads(answer.read())["active"] == active
@@ -252,11 +262,11 @@ def test_faults_count_the_requests_of_their_kind(services):
         Fault("roboflow.key", after=2, times=2, status=429, headers={"Retry-After": "1"}),
         Fault("kaggle", status=500),
     ]
-    told = []
+    answers = []
     for _ in range(5):
         with ask(services, "POST", f"/rf/?api_key={ROBOFLOW_KEY}") as answer:
-            told.append((answer.status, answer.headers["Retry-After"]))
-    assert told == [(200, None), (503, None), (503, None), (429, "1"), (200, None)]
+            answers.append((answer.status, answer.headers["Retry-After"]))
+    assert answers == [(200, None), (503, None), (503, None), (429, "1"), (200, None)]
     assert len(services.asked("roboflow")) == 5
 
 
@@ -270,13 +280,13 @@ def test_faults_count_the_requests_of_their_kind(services):
     ],
 )
 def test_each_service_says_in_its_own_words_that_it_fails(kind, body):
-    assert stand_ins.error(kind, 503).body.decode().startswith(body)
+    assert error(kind, 503).body.decode().startswith(body)
 
 
 def test_a_page_or_another_body_comes_in_place_of_the_true_one(services):
     with fetch(services, Fault("kaggle.storage", html=True)) as answer:
         assert (answer.status, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
-        assert answer.read() == stand_ins.PORTAL
+        assert answer.read() == PORTAL
     services.faults[:] = [Fault("kaggle.download", body=b"null")]
     with call(services, "DownloadDataset") as answer:
         assert (answer.status, answer.headers["Location"], answer.read()) == (200, None, b"null")
@@ -290,7 +300,7 @@ def test_a_byte_is_flipped_and_the_headers_are_of_the_true_body(services):
     assert answer.headers["ETag"] == f'"{hashlib.md5(ARCHIVE).hexdigest()}"'
 
 
-def test_headers_are_replaced_or_left_out(services):
+def test_headers_are_replaced_or_removed(services):
     with fetch(services, Fault("kaggle.storage", headers={"X-Goog-Hash": "md5=no", "ETag": None})) as answer:
         assert (answer.headers.get_all("x-goog-hash"), answer.headers["ETag"]) == (["md5=no"], None)
 
@@ -342,7 +352,7 @@ def test_a_cut_without_a_length_passes_for_the_whole_but_not_in_chunks(services)
         answer.read()
 
 
-def test_a_reset_comes_after_the_share_or_before_all(services):
+def test_a_reset_comes_after_the_fraction_or_before_all(services):
     half = len(ARCHIVE) // 2
     with fetch(services, Fault("kaggle.storage", cut=0.5, reset=True)) as answer:
         assert answer.read(half) == ARCHIVE[:half]
@@ -352,7 +362,7 @@ def test_a_reset_comes_after_the_share_or_before_all(services):
         pass
 
 
-def test_silence_comes_after_the_share_or_before_all(services):
+def test_silence_comes_after_the_fraction_or_before_all(services):
     half = len(ARCHIVE) // 2
     with fetch(services, Fault("kaggle.storage", stall=0.5), timeout_s=0.5) as answer:
         assert answer.read(half) == ARCHIVE[:half]
@@ -401,8 +411,8 @@ def test_what_fits_no_contract_is_noted(services, line, noted):
     with socket.create_connection(urlsplit(services.url).netloc.split(":")) as client:
         client.sendall(f"{line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
         assert client.makefile("rb").readline() == b"HTTP/1.1 501 Not Implemented\r\n"
-    (told,) = services.unexpected
-    assert told.startswith(noted)
+    (line_noted,) = services.unexpected
+    assert line_noted.startswith(noted)
     services.unexpected.clear()
 
 

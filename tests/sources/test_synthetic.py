@@ -1,3 +1,8 @@
+"""The synthetic sample: the faults that it is to have are in its files, and its ground truth states them.
+
+Covers all of sources.synthetic.
+"""
+
 import io
 import re
 from collections import Counter
@@ -14,7 +19,7 @@ from tandem.errors import SourceError
 from tandem.files import dir_sha256, list_files, read_json
 from tandem.images.hashing import as_signs, dihedral_phashes
 from tandem.sources.synthetic.dataset import generate_sample
-from tandem.sources.synthetic.encode import content, random_augmentation
+from tandem.sources.synthetic.encode import encode_scene, random_augmentation
 from tandem.sources.synthetic.plan import plan
 
 SEED = 7
@@ -30,16 +35,16 @@ EXPORTED = re.compile(r"(?P<stem>.+)_jpg\.rf\.([0-9a-f]{32}|[0-9A-Za-z]{20})\.jp
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sample")
-    for manner in ("kaggle", "roboflow"):
-        (folder / manner).mkdir()
-        generate_sample(folder / manner, manner=manner, seed=SEED)
+    for style in ("kaggle", "roboflow"):
+        (folder / style).mkdir()
+        generate_sample(folder / style, style=style, seed=SEED)
     return folder
 
 
 @pytest.fixture(scope="module")
 def truth(root):
     """Both truths as one: tables united, lists of pairs without repetition."""
-    parts = [read_json(root / manner / "truth.json") for manner in ("kaggle", "roboflow")]
+    parts = [read_json(root / style / "truth.json") for style in ("kaggle", "roboflow")]
     tables = {key: parts[0][key] | parts[1][key] for key in ("classes", "scenes", "mislabelled", "broken", "modes")}
     lists = {key: sorted({tuple(pair) for part in parts for pair in part[key]}) for key in PLANTED}
     return {"seed": parts[0]["seed"], **tables, **lists}
@@ -60,10 +65,10 @@ def _label(path: str) -> str:
     return LABELS[path.split("/")[-2]]
 
 
-def _images(root: Path, manner: str) -> list[str]:
+def _images(root: Path, style: str) -> list[str]:
     return [
         path.relative_to(root).as_posix()
-        for path in list_files(root / manner)
+        for path in list_files(root / style)
         if path.suffix.lower() not in (".txt", ".json")
     ]
 
@@ -73,28 +78,28 @@ def _distance(a: Image.Image, b: Image.Image) -> int:
 
 
 def test_there_are_600_to_900_images_of_varied_sizes(root, upright):
-    num_files = sum(len(_images(root, manner)) for manner in ("kaggle", "roboflow"))
+    num_files = sum(len(_images(root, style)) for style in ("kaggle", "roboflow"))
     assert 600 <= num_files <= 900
-    scenes_as_drawn = [image.size for path, image in upright.items() if path.startswith("kaggle/")]
-    assert all(96 <= side <= 200 for size in scenes_as_drawn for side in size)
-    assert len(set(scenes_as_drawn)) > 100
+    scene_sizes = [image.size for path, image in upright.items() if path.startswith("kaggle/")]
+    assert all(96 <= side <= 200 for size in scene_sizes for side in size)
+    assert len(set(scene_sizes)) > 100
 
 
 def test_the_same_seed_gives_the_same_bytes(root, tmp_path):
-    generate_sample(tmp_path, manner="roboflow", seed=SEED)
+    generate_sample(tmp_path, style="roboflow", seed=SEED)
     assert dir_sha256(tmp_path) == dir_sha256(root / "roboflow")
 
 
 def test_another_seed_gives_other_bytes_everywhere():
     ours, others = plan(SEED)["kaggle"], plan(SEED + 1)["kaggle"]
     assert [file.path for file in ours] != [file.path for file in others]
-    for file in (file for file in ours[::60] if file.copy.form == "JPEG"):
-        assert content(file.scene, file.copy, seed=SEED) != content(file.scene, file.copy, seed=SEED + 1)
+    for file in (file for file in ours[::60] if file.spec.form == "JPEG"):
+        assert encode_scene(file.scene, file.spec, seed=SEED) != encode_scene(file.scene, file.spec, seed=SEED + 1)
 
 
-def test_an_unknown_manner_is_named_with_the_known_ones(tmp_path):
-    with pytest.raises(SourceError, match="no manner 'imagenet'; choose one of: kaggle, roboflow"):
-        generate_sample(tmp_path, manner="imagenet", seed=SEED)
+def test_an_unknown_style_is_named_with_the_known_ones(tmp_path):
+    with pytest.raises(SourceError, match="no style 'imagenet'; choose one of: kaggle, roboflow"):
+        generate_sample(tmp_path, style="imagenet", seed=SEED)
     assert not list(tmp_path.iterdir())
 
 
@@ -132,14 +137,14 @@ def test_the_readmes_state_licence_versions_and_number_of_images(root):
     assert f"The dataset includes {len(_images(root, 'roboflow'))} images." in text
 
 
-@pytest.mark.parametrize("manner", ["kaggle", "roboflow"])
-def test_truth_covers_each_image_once(root, manner):
-    own = read_json(root / manner / "truth.json")
-    assert own["seed"] == SEED
-    assert own["classes"].keys() == own["scenes"].keys()
-    assert sorted([*own["classes"], *own["broken"]]) == sorted(_images(root, manner))
-    for pairs in (own[kind] for kind in PLANTED):
-        assert all(any(path.startswith(f"{manner}/") for path in pair) for pair in pairs)
+@pytest.mark.parametrize("style", ["kaggle", "roboflow"])
+def test_truth_covers_each_image_once(root, style):
+    stated = read_json(root / style / "truth.json")
+    assert stated["seed"] == SEED
+    assert stated["classes"].keys() == stated["scenes"].keys()
+    assert sorted([*stated["classes"], *stated["broken"]]) == sorted(_images(root, style))
+    for pairs in (stated[kind] for kind in PLANTED):
+        assert all(any(path.startswith(f"{style}/") for path in pair) for pair in pairs)
 
 
 def test_pairs_of_equal_bytes_are_exactly_the_exact_ones_and_the_conflicts(root, truth):
@@ -160,7 +165,7 @@ def test_equal_bytes_lie_within_the_class_folders_and_across_the_sources(truth, 
 
 
 @pytest.mark.parametrize("kind", ["reencoded", "resized"])
-def test_reencoded_and_resized_copies_cross_the_sources_and_look_alike(truth, upright, kind):
+def test_reencoded_and_resized_duplicates_cross_the_sources_and_look_alike(truth, upright, kind):
     assert len(truth[kind]) >= 9
     for a, b in truth[kind]:
         assert {a.split("/")[0], b.split("/")[0]} == {"kaggle", "roboflow"}
@@ -179,7 +184,7 @@ def test_versions_of_a_stem_show_one_scene_and_differ(truth):
 
 
 def test_augmentation_keeps_most_of_the_image():
-    image = Image.new("RGB", (150, 100), "grey")
+    image = Image.new("RGB", (150, 100), "gray")
     for number in range(50):
         width, height = random_augmentation(image, np.random.default_rng(number)).size
         assert width * height >= 0.8 * 150 * 100
@@ -199,13 +204,13 @@ def test_labels_differ_from_the_true_class_where_truth_says_so_and_nowhere_else(
     assert 5 <= len(wrong) <= 10
 
 
-@pytest.mark.parametrize("manner", ["kaggle", "roboflow"])
-def test_broken_files_are_few(root, truth, manner):
-    broken = [path for path in truth["broken"] if path.startswith(f"{manner}/")]
-    assert 0 < len(broken) < 0.03 * len(_images(root, manner))
+@pytest.mark.parametrize("style", ["kaggle", "roboflow"])
+def test_corrupt_files_are_few(root, truth, style):
+    corrupt = [path for path in truth["broken"] if path.startswith(f"{style}/")]
+    assert 0 < len(corrupt) < 0.03 * len(_images(root, style))
 
 
-def test_broken_files_cannot_be_read(root, truth):
+def test_corrupt_files_cannot_be_read(root, truth):
     assert set(truth["broken"].values()) == {"truncated", "not_an_image", "empty"}
     for path, reason in truth["broken"].items():
         data = (root / path).read_bytes()
@@ -239,22 +244,22 @@ def test_classes_to_ignore_are_there(truth):
 def test_different_scenes_never_look_nearly_identical(truth, upright):
     first = {}
     for path, scene in truth["scenes"].items():
-        # grey of 16 bits is clipped by convert(); see tandem.images.decode
+        # gray of 16 bits is clipped by convert(); see tandem.images.decode
         if path.startswith("kaggle/") and truth["modes"].get(path) != "I;16":
             first.setdefault(scene, path)
     hashes = np.stack([dihedral_phashes(upright[path]) for path in first.values()])
     signs = as_signs(hashes[:, 0])
     for orientation in range(8):
-        differing = (1 - signs @ as_signs(hashes[:, orientation]).T / 256) * 128
-        assert differing[~np.eye(len(signs), dtype=bool)].min() > 60
+        distances = (1 - signs @ as_signs(hashes[:, orientation]).T / 256) * 128
+        assert distances[~np.eye(len(signs), dtype=bool)].min() > 60
 
 
 def test_the_nearest_mean_of_raw_pixels_does_not_solve_it(truth, upright):
     paths = [path for path, name in truth["classes"].items() if name in CLASSES and truth["modes"].get(path) != "I;16"]
-    x = np.stack([np.asarray(upright[path].resize((32, 32))).reshape(-1) for path in paths]).astype(np.float64)
-    y = np.array([truth["classes"][path] for path in paths])
+    features = np.stack([np.asarray(upright[path].resize((32, 32))).reshape(-1) for path in paths]).astype(np.float64)
+    targets = np.array([truth["classes"][path] for path in paths])
     scenes = np.array([truth["scenes"][path] for path in paths])
     names = np.unique(scenes)
     for seed in range(5):
         train = np.isin(scenes, np.random.default_rng(seed).permutation(names)[: int(0.7 * len(names))])
-        assert NearestCentroid().fit(x[train], y[train]).score(x[~train], y[~train]) < 0.8
+        assert NearestCentroid().fit(features[train], targets[train]).score(features[~train], targets[~train]) < 0.8

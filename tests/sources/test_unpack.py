@@ -1,4 +1,4 @@
-"""Hostile and broken archives, built byte by byte: each is refused by name, and nothing leaves the target."""
+"""Hostile and corrupt archives, built byte by byte: each is refused by name, and nothing leaves the target."""
 
 import contextlib
 import gzip
@@ -77,17 +77,17 @@ def refused(archive: Path, message: str, **limits: float) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_content_not_name_tells_the_kind_and_litter_stays_behind(tmp_path: Path, kind: str) -> None:
+def test_content_not_name_decides_the_type_and_junk_stays_behind(tmp_path: Path, kind: str) -> None:
     good = {"train/Car/ä (1).jpg": NOISE, "./train/empty": b"", "a//b.txt": b"b"}
-    litter = ("__MACOSX/train/._1.jpg", "train/.DS_Store", "train/._x.jpg", "Thumbs.db", "._top")
-    archive = make(tmp_path / "served", {**good, **dict.fromkeys(litter, b"x")}, kind)
+    junk = ("__MACOSX/train/._1.jpg", "train/.DS_Store", "train/._x.jpg", "Thumbs.db", "._top")
+    archive = make(tmp_path / "served", {**good, **dict.fromkeys(junk, b"x")}, kind)
     target = tmp_path / "target"
     target.mkdir()
     unpack(archive, target)
     assert contents(target) == {"train/Car/ä (1).jpg": NOISE, "train/empty": b"", "a/b.txt": b"b"}
 
 
-def test_litter_is_known_by_folder_or_name() -> None:
+def test_junk_is_known_by_folder_or_name() -> None:
     assert is_junk("__MACOSX/a/1.jpg")
     assert not is_junk("a/Thumbs.db.jpg")
 
@@ -151,11 +151,11 @@ def test_links_and_devices_in_a_tar_are_refused(tmp_path: Path, kind: bytes, mes
 def test_a_link_that_tar_itself_stored_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tree").mkdir()
     (tmp_path / "tree" / "link").symlink_to("/etc")
-    place = tmp_path / "place"
-    place.mkdir()
-    with tarfile.open(place / "a.tar.gz", "w:gz") as file:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    with tarfile.open(folder / "a.tar.gz", "w:gz") as file:
         file.add(tmp_path / "tree", "tree")
-    refused(place / "a.tar.gz", "member 'tree/link' is a symbolic link to '/etc'")
+    refused(folder / "a.tar.gz", "member 'tree/link' is a symbolic link to '/etc'")
 
 
 @pytest.mark.parametrize(
@@ -239,17 +239,17 @@ def test_a_header_of_any_length_is_not_read_into_memory(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_cut_archive_passes(tmp_path: Path, kind: str) -> None:
+def test_no_truncated_archive_passes(tmp_path: Path, kind: str) -> None:
     whole = make(tmp_path / "whole", {"1.bin": NOISE, "2.bin": NOISE[:700]}, kind).read_bytes()
     end = 512 + 3072 + 512 + 1024 if kind == "tar" else len(whole)  # a tar is padded with blocks that say nothing
-    for place, cut in enumerate([*range(1, end, 97), end - 1]):
-        folder = tmp_path / str(place)
+    for number, cut in enumerate([*range(1, end, 97), end - 1]):
+        folder = tmp_path / str(number)
         folder.mkdir()
         (folder / "cut").write_bytes(whole[:cut])
-        refused(folder / "cut", "damaged or incomplete|is no zip or tar archive")
+        refused(folder / "cut", "corrupt or incomplete|is no zip or tar archive")
 
 
-def test_a_damaged_header_does_not_end_a_tar_in_silence(tmp_path: Path) -> None:
+def test_a_corrupt_header_does_not_end_a_tar_in_silence(tmp_path: Path) -> None:
     archive = make_tar(tmp_path / "a.tar", {"1.bin": b"1", "2.bin": b"2", "3.bin": b"3"})
     data = bytearray(archive.read_bytes())
     data[1024] ^= 1  # in the name of the second member
@@ -260,12 +260,12 @@ def test_a_damaged_header_does_not_end_a_tar_in_silence(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_flipped_bit_gives_one_kind_of_error_or_none(tmp_path: Path, kind: str) -> None:
     whole = make(tmp_path / "whole", {"a/1.bin": NOISE[:900], "2.bin": b"2"}, kind).read_bytes()
-    dice = random.Random(7)
-    for place in range(150):
-        target = tmp_path / str(place) / "target"
+    rng = random.Random(7)
+    for number in range(150):
+        target = tmp_path / str(number) / "target"
         target.mkdir(parents=True)
         data = bytearray(whole)
-        data[dice.randrange(min(len(data), 4000))] ^= 1 << dice.randrange(8)
+        data[rng.randrange(min(len(data), 4000))] ^= 1 << rng.randrange(8)
         (target.parent / "a").write_bytes(data)
         with contextlib.suppress(SourceError):
             unpack(target.parent / "a", target)

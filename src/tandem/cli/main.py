@@ -116,7 +116,7 @@ def check_sources(
             for name, source in sections(params, "sources", Source).items()
         ]
         typer.echo(inspecting.format_statuses(findings))
-        if bad := [each.name for each in findings if not each.is_good]:
+        if bad := [each.name for each in findings if not each.is_available]:
             raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
 
     running.run(main)

@@ -1,1 +1,1 @@
-"""From the files of many sources and their labels to one index of images: formats, label map, merge."""
+"""From the files and labels of many sources to one index of images: formats, label map, merge."""

@@ -1,4 +1,4 @@
-"""What sources claim: this image, or this box of it, is of that class. Nothing is opened here."""
+"""Training examples as sources state them: this image, or this box of it, is of that class. Nothing is opened here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from tandem.datasets import filenames
+from tandem.datasets.filenames import upload_stem, video_name
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import IGNORED, LabelMap
 from tandem.errors import DataError
@@ -15,18 +15,18 @@ from tandem.tables.index import Excluded
 
 
 @dataclass(frozen=True)
-class SourceItems:
-    """What one source offers: its folder, its items, and how its boxes are to be read, if it has any."""
+class SourceAnnotations:
+    """What one source states: its folder, its annotations, and how its boxes are to be read, if it has any."""
 
     root: Path
-    items: Sequence[Annotation]
+    annotations: Sequence[Annotation]
     boxes: BoxPolicy | None
 
 
 class Example(NamedTuple):
-    """box: None for a whole image; else the crop, margin included, in shares of width and height.
+    """One image or crop with its class. box: None for a whole image; else the crop, margin included.
 
-    min_side_px: a crop with a shorter side is not used.
+    label: as the source wrote it. min_side_px: a crop with a shorter side is excluded.
     """
 
     source: str
@@ -38,60 +38,62 @@ class Example(NamedTuple):
 
     @property
     def provenance_keys(self) -> tuple[str, ...]:
-        """Names that this image may share with others of its kind (see tandem.datasets.filenames)."""
+        """Names that this image may share with others of its origin (see tandem.datasets.filenames)."""
         name = self.path.rsplit("/", 1)[-1]
-        stem, video = filenames.stem(name), filenames.video(name)
-        found = [f"stem:{self.source}/{self.class_name}/{stem}"] if stem else []
-        found += [f"video:{self.source}/{video}"] if video else []
-        return (*found, f"image:{self.source}/{self.path}") if self.box else tuple(found)
+        stem, video = upload_stem(name), video_name(name)
+        keys = [f"stem:{self.source}/{self.class_name}/{stem}"] if stem else []
+        keys += [f"video:{self.source}/{video}"] if video else []
+        return (*keys, f"image:{self.source}/{self.path}") if self.box else tuple(keys)
 
 
-def collect_examples(offers: Mapping[str, SourceItems], labels: LabelMap) -> tuple[list[Example], list[Excluded]]:
-    """All claims in the order of sources and items, and what is left out by its label alone.
+def collect_examples(
+    sources: Mapping[str, SourceAnnotations], labels: LabelMap
+) -> tuple[list[Example], list[Excluded]]:
+    """All examples in the order of sources and annotations, and what is excluded by its label alone.
 
-    Raises UnknownLabel for labels without a class, DataError for boxes without a word on how to read them.
+    Raises UnknownLabelError for labels without a class, DataError for boxes without a policy on how to read them.
     """
-    counts = Counter((source, item.label) for source, offer in offers.items() for item in offer.items if item.label)
-    labels.require_all(counts)
-    found: list[Example] = []
-    dropped: list[Excluded] = []
-    for source, offer in offers.items():
-        for result in _of_source(source, offer, labels):
-            (found if isinstance(result, Example) else dropped).append(result)  # type: ignore[arg-type]
-    return found, dropped
+    labels.require_all(
+        Counter((name, each.label) for name, source in sources.items() for each in source.annotations if each.label)
+    )
+    results = [result for name, source in sources.items() for result in _of_source(name, source, labels)]
+    examples = [result for result in results if isinstance(result, Example)]
+    return examples, [result for result in results if isinstance(result, Excluded)]
 
 
-def _of_source(source: str, offer: SourceItems, labels: LabelMap) -> Iterator[Example | Excluded]:
-    items = offer.items
-    if any(item.box for item in items):
-        if offer.boxes is None:
+def _of_source(name: str, source: SourceAnnotations, labels: LabelMap) -> Iterator[Example | Excluded]:
+    annotations = source.annotations
+    if any(annotation.box for annotation in annotations):
+        if source.boxes is None:
             raise DataError(
-                f"{source} is a detection export; say how to read its boxes: "
-                f"sources.{source}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
+                f"{name} is a detection export; say how to read its boxes: "
+                f"sources.{name}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
             )
-        if offer.boxes.use == "whole":
-            yield from _whole_images(source, items, labels)
+        if source.boxes.use == "whole":
+            yield from _whole_images(name, annotations, labels)
             return
-        items = [_with_margin(item, offer.boxes.margin) for item in items]
-    for item in items:
-        yield _example(source, item, labels, offer.boxes)
+        annotations = [_with_margin(annotation, source.boxes.margin) for annotation in annotations]
+    for annotation in annotations:
+        yield _example(name, annotation, labels, source.boxes)
 
 
-def _example(source: str, item: Annotation, labels: LabelMap, boxes: BoxPolicy | None = None) -> Example | Excluded:
-    class_name = labels.resolve(item.label, source=source) if item.label else None
+def _example(
+    source: str, annotation: Annotation, labels: LabelMap, boxes: BoxPolicy | None = None
+) -> Example | Excluded:
+    class_name = labels.resolve(annotation.label, source=source) if annotation.label else None
     if class_name:
-        min_side_px = boxes.min_side_px if boxes and item.box else 0
-        return Example(source, item.path, item.label, class_name, item.box, min_side_px)
+        min_side_px = boxes.min_side_px if boxes and annotation.box else 0
+        return Example(source, annotation.path, annotation.label, class_name, annotation.box, min_side_px)
     reason = "ignored_label" if class_name == IGNORED else "unlabelled"
-    return Excluded(source, item.path, item.label, reason, "")
+    return Excluded(source, annotation.path, annotation.label, reason, "")
 
 
-def _whole_images(source: str, items: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
-    """One claim an image; an image whose boxes are of several classes (ignored ones count) claims nothing."""
-    boxes: dict[str, dict[str, None]] = defaultdict(dict)
-    for item in items:
-        boxes[item.path][item.label] = None
-    for path, names in boxes.items():
+def _whole_images(source: str, annotations: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
+    """One example an image; an image with boxes of several classes (ignored ones count) is excluded."""
+    labels_of: dict[str, dict[str, None]] = defaultdict(dict)
+    for annotation in annotations:
+        labels_of[annotation.path][annotation.label] = None
+    for path, names in labels_of.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
             yield Excluded(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one image")
@@ -99,10 +101,10 @@ def _whole_images(source: str, items: Sequence[Annotation], labels: LabelMap) ->
             yield _example(source, Annotation(path, next(iter(names))), labels)
 
 
-def _with_margin(item: Annotation, margin: float) -> Annotation:
-    if item.box is None:
-        return item
-    left, top, width, height = item.box
+def _with_margin(annotation: Annotation, margin: float) -> Annotation:
+    if annotation.box is None:
+        return annotation
+    left, top, width, height = annotation.box
     right, bottom = min(1.0, left + width * (1 + margin)), min(1.0, top + height * (1 + margin))
     left, top = max(0.0, left - width * margin), max(0.0, top - height * margin)
-    return Annotation(item.path, item.label, Box(left, top, right - left, bottom - top))
+    return Annotation(annotation.path, annotation.label, Box(left, top, right - left, bottom - top))

@@ -1,8 +1,8 @@
-"""Names that images of one origin share. Hints, never proofs: pixels decide what is a copy.
+"""What file names say about the origin of images. Hints, never proofs: pixels decide what is a near duplicate.
 
-Roboflow exports `<stem>_<extension>.rf.<id>.<extension>`, where all augmented copies of one upload share the stem
-and the id tells them apart (32 hex digits in older exports, 20 letters and digits in newer ones). No Roboflow page
-promises this; it is a convention seen in many public repositories.
+Roboflow exports `<stem>_<extension>.rf.<id>.<extension>`: all augmented versions of one upload share the stem, and
+differ by the id (32 hex digits in older exports, 20 letters and digits in newer ones). No page of Roboflow promises
+this; it is a convention seen in many public repositories.
 """
 
 import re
@@ -16,7 +16,7 @@ _PLAIN = re.compile(rf"^(?P<stem>.+?){_EXTENSIONS}$", re.IGNORECASE)
 _FRAME = re.compile(r"^(?P<video>.+)[_.-](?:mp4|mov|avi|mkv|webm|m4v|mpe?g|3gp)-\d+$", re.IGNORECASE)
 
 
-def stem(name: str) -> str | None:
+def upload_stem(name: str) -> str | None:
     """The casefolded name of the upload that a Roboflow file was made from; None for other file names.
 
     Different uploads may share it (`1.jpg` of two classes), so it is only as unique as the uploader's names.
@@ -25,11 +25,11 @@ def stem(name: str) -> str | None:
     return match["stem"].casefold() if match else None
 
 
-def video(name: str) -> str | None:
+def video_name(name: str) -> str | None:
     """The casefolded name of the clip that a frame was cut from, as Roboflow names frames: `<clip>_mp4-<number>`.
 
-    Read from the Roboflow stem, or from a plain file name; None for what is no frame.
+    From the Roboflow stem, or from a plain file name; None for what is no frame.
     """
     plain = _PLAIN.match(name)
-    match = _FRAME.match(stem(name) or (plain["stem"] if plain else name))
+    match = _FRAME.match(upload_stem(name) or (plain["stem"] if plain else name))
     return match["video"].casefold() if match else None

@@ -1,8 +1,8 @@
-"""Claimed files to images: every file's bytes decoded once, every image stored once."""
+"""Files to stored images: every file's bytes decoded once, every image stored once."""
 
 import io
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +20,7 @@ from tandem.files import sha256
 from tandem.images.decode import decode, pixel_id
 from tandem.images.hashing import dihedral_phashes
 
-_AHEAD = 64  # images that may wait, encoded, to be written
+_QUEUED = 64  # images that may wait, encoded, to be written
 
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
@@ -36,75 +36,87 @@ class StoredImage(NamedTuple):
     hashes: np.ndarray
 
 
+@dataclass(frozen=True)
+class IngestResult:
+    """images: for each example, in their order, its stored image or why its file is corrupt. num_files: that were read.
+
+    num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
+    pixels of an earlier one.
+    """
+
+    images: Sequence[StoredImage | CorruptImageError]
+    num_files: int
+    num_byte_duplicates: int
+    num_pixel_duplicates: int
+
+
 class _Encoded(NamedTuple):
-    view: StoredImage
+    image: StoredImage
     data: bytes
 
 
-@dataclass(frozen=True)
-class IngestResult:
-    """digests: (source, path) -> sha256 of the file. found: sha256 -> a view for each box, or what is wrong."""
-
-    digests: Mapping[tuple[str, str], str]
-    found: Mapping[str, dict[Box | None, StoredImage] | CorruptImageError]
-
-    def of(self, claim: Example) -> StoredImage | CorruptImageError:
-        """What a claim shows."""
-        found = self.found[self.digests[claim.source, claim.path]]
-        return found if isinstance(found, CorruptImageError) else found[claim.box]
-
-    @property
-    def num_byte_duplicates(self) -> int:
-        """Files whose bytes an earlier file has."""
-        return len(self.digests) - len(self.found)
-
-    @property
-    def num_pixel_duplicates(self) -> int:
-        """Images of other bytes but with the pixels of an earlier one."""
-        views = [view for found in self.found.values() if isinstance(found, dict) for view in found.values()]
-        return len(views) - len({view.id for view in views})
+_Boxes = dict[Box | None, None]  # an ordered set
+_Decoded = dict[Box | None, _Encoded] | CorruptImageError
+_Stored = dict[Box | None, StoredImage] | CorruptImageError
 
 
 def ingest(
-    claims: Iterable[Example],
+    examples: Sequence[Example],
     roots: Mapping[str, Path],
     *,
     images_dir: Path,
     settings: MergeSettings,
     workers: int,
 ) -> IngestResult:
-    """Decode what is claimed and write it to `images_dir`, in constant memory. roots: the folder of each source."""
-    boxes: dict[tuple[str, str], dict[Box | None, None]] = defaultdict(dict)
-    for claim in claims:
-        boxes[claim.source, claim.path][claim.box] = None
-    paths = {key: roots[key[0]] / key[1] for key in boxes}
-    digests = dict(zip(paths, _in_order(sha256, list(paths.values()), workers), strict=True))
-    path_of = {digest: paths[key] for key, digest in reversed(digests.items())}
-    wanted: dict[str, dict[Box | None, None]] = defaultdict(dict)
-    for key, digest in digests.items():
-        wanted[digest] |= boxes[key]
+    """Decode the images of all examples and write them to `images_dir`, in constant memory.
 
-    def decoded(digest: str) -> dict[Box | None, _Encoded] | CorruptImageError:
-        data = path_of[digest].read_bytes()
-        try:
-            image, extension = decode(data, min_side_px=settings.min_side_px, max_pixels=settings.max_pixels)
-        except CorruptImageError as error:
-            return error
-        return {box: _encode(image, box, data, extension) for box in wanted[digest]}
+    roots: the folder of each source. workers: threads.
+    """
+    digests = _digests(examples, roots, workers)
+    boxes, path_of = defaultdict[str, _Boxes](dict), dict[str, Path]()
+    for example in examples:
+        digest = digests[example.source, example.path]
+        boxes[digest][example.box] = None
+        path_of.setdefault(digest, roots[example.source] / example.path)
 
-    found: dict[str, dict[Box | None, StoredImage] | CorruptImageError] = {}
-    stored: dict[str, StoredImage] = {}
-    results = tqdm(_in_order(decoded, list(wanted), workers), "merge", len(wanted), unit="image", disable=None)
-    for digest, result in zip(wanted, results, strict=True):
-        found[digest] = result if isinstance(result, CorruptImageError) else _store(result, stored, images_dir)
-    return IngestResult(digests, found)
+    def work(digest: str) -> _Decoded:
+        return _decode(path_of[digest].read_bytes(), boxes[digest], settings)
+
+    by_pixels: dict[str, StoredImage] = {}
+    by_digest: dict[str, _Stored] = {}
+    decoded = tqdm(_in_order(work, list(boxes), workers), "merge", len(boxes), unit="image", disable=None)
+    for digest, result in zip(boxes, decoded, strict=True):
+        by_digest[digest] = result if isinstance(result, CorruptImageError) else _store(result, by_pixels, images_dir)
+    num_images = sum(len(stored) for stored in by_digest.values() if isinstance(stored, dict))
+    return IngestResult(
+        images=[_image_of(example, by_digest[digests[example.source, example.path]]) for example in examples],
+        num_files=len(digests),
+        num_byte_duplicates=len(digests) - len(by_digest),
+        num_pixel_duplicates=num_images - len(by_pixels),
+    )
+
+
+def _digests(examples: Sequence[Example], roots: Mapping[str, Path], workers: int) -> dict[tuple[str, str], str]:
+    """(source, path) -> sha256 of each file, in the order of the examples."""
+    keys = list(dict.fromkeys((example.source, example.path) for example in examples))
+    digests = _in_order(sha256, [roots[source] / path for source, path in keys], workers)
+    return dict(zip(keys, digests, strict=True))
 
 
 def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
     """The results in the order of the keys, by `workers` threads that run a bounded way ahead."""
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(keys), _AHEAD):
-            yield from pool.map(work, keys[start : start + _AHEAD])
+        for start in range(0, len(keys), _QUEUED):
+            yield from pool.map(work, keys[start : start + _QUEUED])
+
+
+def _decode(data: bytes, boxes: _Boxes, settings: MergeSettings) -> _Decoded:
+    """The image and crops of a file; the error if it is corrupt."""
+    try:
+        image, extension = decode(data, min_side_px=settings.min_side_px, max_pixels=settings.max_pixels)
+    except CorruptImageError as error:
+        return error
+    return {box: _encode(image, box, data, extension) for box in boxes}
 
 
 def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | None) -> _Encoded:
@@ -123,10 +135,14 @@ def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | N
 
 
 def _store(
-    encoded: Mapping[Box | None, _Encoded], stored: dict[str, StoredImage], images_dir: Path
+    encoded: Mapping[Box | None, _Encoded], by_pixels: dict[str, StoredImage], images_dir: Path
 ) -> dict[Box | None, StoredImage]:
     """Write each image whose pixels are new; the first file that holds them gives the bytes."""
-    for view, data in encoded.values():
-        if stored.setdefault(view.id, view) is view:
-            (images_dir / view.file).write_bytes(data)
-    return {box: stored[view.id] for box, (view, _) in encoded.items()}
+    for image, data in encoded.values():
+        if by_pixels.setdefault(image.id, image) is image:
+            (images_dir / image.file).write_bytes(data)
+    return {box: by_pixels[image.id] for box, (image, _) in encoded.items()}
+
+
+def _image_of(example: Example, stored: _Stored) -> StoredImage | CorruptImageError:
+    return stored if isinstance(stored, CorruptImageError) else stored[example.box]

@@ -1,4 +1,4 @@
-"""Which class a source's label means: aliases compared in one normalized form, per source first."""
+"""The label map: which class a source's label means. Aliases are compared in one normalized form."""
 
 import difflib
 import re
@@ -25,7 +25,7 @@ def normalize_label(label: str) -> str:
 
 @dataclass(frozen=True)
 class LabelMap:
-    """Normalized alias -> class name (or IGNORED); entries of one source win over the common ones."""
+    """Normalized alias -> class name (or IGNORED); entries of one source take precedence of the common ones."""
 
     class_names: tuple[str, ...]
     common: Mapping[str, str]
@@ -33,11 +33,11 @@ class LabelMap:
 
     def resolve(self, label: str, *, source: str) -> str | None:
         """The class name, IGNORED, or None when nothing is known of the label."""
-        folded = normalize_label(label)
-        return self.by_source.get(source, {}).get(folded, self.common.get(folded))
+        alias = normalize_label(label)
+        return self.by_source.get(source, {}).get(alias, self.common.get(alias))
 
     def require_all(self, counts: Mapping[tuple[str, str], int]) -> None:
-        """Raise UnknownLabel that lists every unknown one of the (source, label) -> count given."""
+        """Raise UnknownLabelError that lists every unknown label of counts: (source, label) -> count."""
         unknown = {key: count for key, count in counts.items() if self.resolve(key[1], source=key[0]) is None}
         if unknown:
             lines = [self._describe(*key, count=count) for key, count in sorted(unknown.items())]
@@ -56,27 +56,30 @@ class LabelMap:
 
 
 def label_map(labels: LabelSettings) -> LabelMap:
-    """The map that `labels` of the parameters states; a class is an alias of itself.
+    """The map of `labels` in the parameters; a class name is an alias of itself.
 
-    Raises DataError when one alias stands for two things in one place, or an alias of one source for no class.
+    Raises DataError when one alias stands for two classes in one section, or an alias of one source for no class.
     """
-    own_names = {name: (name, *aliases) for name, aliases in labels.classes.items()}
-    special = {}
+    with_names = {name: (name, *aliases) for name, aliases in labels.classes.items()}
+    by_source = {}
     for source, entry in labels.by_source.items():
-        special[source] = _table(entry.classes, entry.ignore, place=f"labels.by_source.{source}")
-        foreign = sorted(set(special[source].values()) - {*labels.classes, IGNORED})
-        if foreign:
-            raise DataError(f"labels.by_source.{source} names class {foreign[0]!r}; known: {', '.join(labels.classes)}")
-    return LabelMap(tuple(labels.classes), _table(own_names, labels.ignore, place="labels"), special)
+        by_source[source] = _table(entry.classes, entry.ignore, section=f"labels.by_source.{source}")
+        if unknown := sorted(set(by_source[source].values()) - {*labels.classes, IGNORED}):
+            known = ", ".join(labels.classes)
+            raise DataError(
+                f"labels.by_source.{source} names class {unknown[0]!r}; known: {known}; "
+                "correct it, or add it to labels.classes"
+            )
+    return LabelMap(tuple(labels.classes), _table(with_names, labels.ignore, section="labels"), by_source)
 
 
-def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, place: str) -> dict[str, str]:
-    claims = [(alias, name) for name, aliases in classes.items() for alias in aliases]
-    claims += [(alias, IGNORED) for alias in ignore]
+def _table(classes: Mapping[str, Sequence[str]], ignore: Iterable[str], *, section: str) -> dict[str, str]:
+    pairs = [(alias, name) for name, aliases in classes.items() for alias in aliases]
+    pairs += [(alias, IGNORED) for alias in ignore]
     table: dict[str, str] = {}
-    for alias, name in claims:
+    for alias, name in pairs:
         other = table.setdefault(normalize_label(alias), name)
         if other != name:
-            pair = " and ".join(repr(value or "ignore") for value in (other, name))
-            raise DataError(f"{place}: the alias {alias!r} is claimed by {pair}; keep it in one of them")
+            both = " and ".join(repr(value or "ignore") for value in (other, name))
+            raise DataError(f"{section}: the alias {alias!r} is listed under {both}; keep it in one of them")
     return table

@@ -1,4 +1,4 @@
-"""Encoded bytes to upright RGB pixels: the same for the merge, extraction and prediction (by tandem.images.transforms)."""
+"""Encoded bytes to upright RGB pixels, the same in merge, extraction and prediction (by tandem.images.transforms)."""
 
 import hashlib
 import io
@@ -28,10 +28,14 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_APP1, _SOS, _FILL = 0xE1, 0xDA, 0xFF  # of a JPEG: EXIF or XMP, which tell orientation; the end of the header; padding
+_APP1, _SOS, _FILL = (
+    0xE1,
+    0xDA,
+    0xFF,
+)  # of a JPEG: EXIF or XMP, which state the orientation; the end of the header; padding
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # number of components
-# All that Pillow was seen to raise on damaged data.
-_DAMAGE = (
+# All that Pillow was seen to raise on corrupt data.
+_DECODE_ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, EOFError, LookupError, ArithmeticError, RuntimeError,
     struct.error, zlib.error,
 )  # fmt: skip
@@ -45,9 +49,9 @@ class Decoded(NamedTuple):
 
 
 def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
-    """Decode by content, turn by EXIF orientation, bring every mode to RGB (transparency over white).
+    """Decode by content, turn by EXIF orientation, convert every mode to RGB (transparency over white).
 
-    Raises BrokenImage with reason empty, not_an_image, too_large, too_small or truncated.
+    Raises CorruptImageError with reason empty, not_an_image, too_large, too_small or truncated.
     """
     if not data:
         raise CorruptImageError("empty", "the file is empty")
@@ -55,7 +59,7 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
         raise CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)})") from None
-    except _DAMAGE as error:
+    except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     width, height = image.size
     if width * height > max_pixels:
@@ -66,35 +70,35 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         image.load()
         turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
         upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
-    except _DAMAGE as error:
+    except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     plain = image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
-    upright.info = {}  # a copy that is saved must not be turned or made transparent once more
+    upright.info = {}  # saved again, it must not be turned or made transparent once more
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
 
 
 def is_plain_jpeg(data: bytes) -> bool:
-    """Whether the image is a JPEG in RGB or gray that stands upright as it is; False of what cannot be told."""
+    """Whether the image is a JPEG in RGB or gray that is upright as it is; False where that is not known."""
     if _is_bare_jpeg(data):
         return True
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS[:1])
         turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DAMAGE:  # an UnidentifiedImageError is an OSError
+    except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
         return False
     return image.mode in ("RGB", "L") and turn is None
 
 
 def _is_bare_jpeg(data: bytes) -> bool:
-    """Whether it has one or three components and no segment for EXIF or XMP; in a tenth of Pillow's time."""
-    at, num_components = 2, 0
-    while data[:2] == b"\xff\xd8" and data[at : at + 1] == b"\xff" and at + 9 < len(data):
-        marker = data[at + 1]
+    """Whether it has one or three components and no EXIF or XMP segment, in a tenth of the time that Pillow takes."""
+    offset, num_components = 2, 0
+    while data[:2] == b"\xff\xd8" and data[offset : offset + 1] == b"\xff" and offset + 9 < len(data):
+        marker = data[offset + 1]
         if marker in (_APP1, _SOS, _FILL):
             return marker == _SOS and num_components in (1, 3)
         if marker in _SOF:
-            num_components = data[at + 9]
-        at += 2 + int.from_bytes(data[at + 2 : at + 4], "big")
+            num_components = data[offset + 9]
+        offset += 2 + int.from_bytes(data[offset + 2 : offset + 4], "big")
     return False
 
 
@@ -106,21 +110,21 @@ def pixel_id(image: Image.Image) -> str:
 
 
 def _truncated(error: Exception) -> CorruptImageError:
-    return CorruptImageError("truncated", f"the image's data ends early or is damaged ({error})")
+    return CorruptImageError("truncated", f"the image's data ends early or is corrupt ({error})")
 
 
 def _rgb(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I") or image.mode == "F":
         return _from_deep(image)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        over = image.convert("RGBA")
-        white = Image.new("RGBA", over.size, "white")
-        return Image.alpha_composite(white, over).convert("RGB")
+        transparent = image.convert("RGBA")
+        white = Image.new("RGBA", transparent.size, "white")
+        return Image.alpha_composite(white, transparent).convert("RGB")
     return image.convert("RGB")
 
 
 def _from_deep(image: Image.Image) -> Image.Image:
     """Gray of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
     gray = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    top = 65535.0 if image.mode.startswith("I") else max(float(gray.max()), 1.0)
-    return Image.fromarray((np.clip(gray / top, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
+    white = 65535.0 if image.mode.startswith("I") else max(float(gray.max()), 1.0)
+    return Image.fromarray((np.clip(gray / white, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")

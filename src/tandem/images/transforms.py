@@ -1,7 +1,7 @@
 """Encoded bytes to a backbone's input: the one transform of extraction, fine-tuning and prediction.
 
-The pixels are those of images.decode. For plain JPEGs, which are most, simplejpeg finds them in half of Pillow's time,
-and torch resizes in half of it.
+The pixels are those of images.decode. For plain JPEGs, which are most, simplejpeg decodes them in half of the time that
+Pillow takes, and torch resizes in half of it.
 """
 
 from contextlib import suppress
@@ -18,14 +18,14 @@ _CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep
 
 
 class TtaView(NamedTuple):
-    """How an image is looked at. box: left, top, right, bottom as shares of its sides. brightness: a factor."""
+    """A view of an image, for augmentation at test time. box: left, top, right, bottom as fractions of its sides."""
 
     box: tuple[float, float, float, float] = (0, 0, 1, 1)
     is_mirrored: bool = False
     brightness: float = 1.0
 
 
-# The image itself first; of k views the first k are taken.
+# The image itself first; k views are the first k of these.
 TTA_VIEWS = (
     TtaView(),
     TtaView(is_mirrored=True),
@@ -41,23 +41,23 @@ TTA_VIEWS = (
 
 
 def load_transformed(data: bytes, *, size_px: int, resize: Resize, tta_views: int = 1) -> np.ndarray:
-    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises BrokenImage as images.decode does."""
+    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises CorruptImageError like images.decode."""
     out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
     fill_transformed(data, out, resize=resize)
     return out
 
 
 def fill_transformed(data: bytes, out: np.ndarray, *, resize: Resize) -> None:
-    """Write the same to `out`, as many views and as large as that is."""
+    """Write the same to `out`: as many views, and of that size, as it has room for."""
     image = decode_pixels(data)
-    for own, view in zip(out, TTA_VIEWS, strict=False):
-        own[:] = _view_of(image, view, size_px=out.shape[1], resize=resize)
+    for pixels, view in zip(out, TTA_VIEWS, strict=False):
+        pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize)
 
 
 def decode_pixels(data: bytes) -> np.ndarray:
-    """(H, W, 3) uint8, upright RGB, the same as images.decode gives. Raises BrokenImage as that does."""
+    """(H, W, 3) uint8, upright RGB, the same as images.decode gives. Raises CorruptImageError like it."""
     if is_plain_jpeg(data):
-        with suppress(ValueError):  # what it cannot read, Pillow can or has a reason not to
+        with suppress(ValueError):  # what it cannot read, Pillow reads, or says why not
             return simplejpeg.decode_jpeg(data, "RGB")
     return np.array(decode(data, min_side_px=1, max_pixels=2**63).image)
 
@@ -78,12 +78,12 @@ def resize_image(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarr
 
 def _view_of(image: np.ndarray, view: TtaView, *, size_px: int, resize: Resize) -> np.ndarray:
     height, width = image.shape[:2]
-    left, top, right, bottom = (round(share * side) for share, side in zip(view.box, [width, height] * 2, strict=True))
-    part = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    seen = resize_image(part, size_px=size_px, resize=resize)
+    left, top, right, bottom = (round(edge * side) for edge, side in zip(view.box, [width, height] * 2, strict=True))
+    crop = image[top : max(bottom, top + 1), left : max(right, left + 1)]
+    pixels = resize_image(crop, size_px=size_px, resize=resize)
     if view.brightness != 1:
-        seen = (seen * view.brightness).clip(0, 255).round().astype(np.uint8)
-    return seen[:, ::-1] if view.is_mirrored else seen
+        pixels = (pixels * view.brightness).clip(0, 255).round().astype(np.uint8)
+    return pixels[:, ::-1] if view.is_mirrored else pixels
 
 
 def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:

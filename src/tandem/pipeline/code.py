@@ -18,7 +18,7 @@ def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
 class Code:
     """The package in src/tandem below `root`, each file of which is read once.
 
-    Imports are followed wherever they stand in a file, within functions too. Importing a module runs the `__init__.py`
+    Imports are followed wherever they are in a file, within functions too. Importing a module runs the `__init__.py`
     of each package on the way to it; other modules of those packages do not count.
     """
 
@@ -46,9 +46,9 @@ class Code:
         """The package's files that one file imports."""
         if path not in self._files:
             modules = {self.src.joinpath(*name.split(".")).with_suffix(".py") for name in _names(path)}
-            own = {module for module in modules if module.is_file()}
-            packages = {parent for module in own for parent in module.parents if self.src in parent.parents}
-            self._files[path] = own | {package / "__init__.py" for package in packages}
+            imported = {module for module in modules if module.is_file()}
+            packages = {parent for module in imported for parent in module.parents if self.src in parent.parents}
+            self._files[path] = imported | {package / "__init__.py" for package in packages}
         return self._files[path]
 
     def _line(self, path: Path, name: str) -> str:

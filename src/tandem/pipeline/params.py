@@ -1,7 +1,7 @@
-"""Reads `params.yaml` into typed settings. What it may say is checked once, by the `check` stage (pipeline.schema)."""
+"""Reads `params.yaml` into typed settings. What it may hold is checked once, by the `check` stage (pipeline.schema)."""
 
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from types import NoneType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
@@ -22,7 +22,7 @@ def read_params(path: Path = PARAMS_PATH) -> dict[str, Any]:
     except FileNotFoundError:
         raise ParamsError(f"{path} is missing here; run from the project's folder, or copy a preset over it") from None
     except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a date like 2024-13-01
-        raise ParamsError(f"{path} is not valid YAML: {error}") from None
+        raise ParamsError(f"{path} is not valid YAML: {error}; correct it there, or copy a preset over it") from None
     if not isinstance(params, dict):
         raise ParamsError(f"{path} must hold sections with keys; it holds {params!r}; copy a preset over it")
     return params
@@ -33,30 +33,39 @@ def section(params: Mapping[str, Any], name: str, kind: type[_Settings]) -> _Set
 
     name: dotted for a section within a section, such as "sources.street".
     """
-    value: Any = params
+    value = _value_at(params, name)
     try:
-        for key in name.split("."):
-            value = value[key]
-        return _built(kind, value)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise ParamsError(f"params.yaml: {name} cannot be read ({error}); `tandem check` says what is wrong") from None
+        return _build(kind, value)
+    except (TypeError, ValueError) as error:
+        raise ParamsError(f"{PARAMS_PATH}: {name} cannot be read: {error}; `tandem check` says more") from None
 
 
 def sections(params: Mapping[str, Any], name: str, kind: type[_Settings]) -> dict[str, _Settings]:
     """Key -> settings of this kind, for each key of section `name`. Raises ParamsError where they do not fit."""
-    return {key: section(params, f"{name}.{key}", kind) for key in params.get(name, {})}
+    return {key: section(params, f"{name}.{key}", kind) for key in _value_at(params, name)}
 
 
-def _built(kind: Any, value: Any) -> Any:
-    """The value as the annotation `kind` has it: mappings become dataclasses, lists become tuples."""
-    if is_dataclass(kind) and isinstance(kind, type):
-        hints, known = get_type_hints(kind), {field.name for field in fields(kind)}
-        return kind(**{key: _built(hints[key], item) if key in known else item for key, item in value.items()})
-    arms = [arm for arm in get_args(kind) if arm is not NoneType]
-    if isinstance(value, Mapping) and arms:
-        if get_origin(kind) is not None and len(get_args(kind)) == 2 and arms[0] is str:  # Mapping[str, item]
-            return {key: _built(arms[1], item) for key, item in value.items()}
-        return _built(arms[0], value) if len(arms) == 1 else value  # of "section or None", the section
+def _value_at(params: Mapping[str, Any], name: str) -> Any:
+    value: Any = params
+    for key in name.split("."):
+        if not isinstance(value, Mapping) or key not in value:
+            raise ParamsError(f"{PARAMS_PATH} has no section {name}; add it (presets/ hold complete files)")
+        value = value[key]
+    if not isinstance(value, Mapping):
+        raise ParamsError(f"{PARAMS_PATH}: {name} is {value!r}; keys with values are needed (presets/ show which)")
+    return value
+
+
+def _build(kind: Any, value: Any) -> Any:
+    """The value as the annotation `kind` has it: mappings become dataclasses where it says so, lists become tuples."""
     if isinstance(value, list):
         return tuple(value)
-    return value
+    if not isinstance(value, Mapping):
+        return value
+    if is_dataclass(kind) and isinstance(kind, type):
+        hints = get_type_hints(kind)
+        return kind(**{key: _build(hints.get(key), item) for key, item in value.items()})
+    if get_origin(kind) is Mapping:
+        return {key: _build(get_args(kind)[1], item) for key, item in value.items()}
+    alternatives = [each for each in get_args(kind) if each is not NoneType]  # of "a section or None", the section
+    return _build(alternatives[0], value) if len(alternatives) == 1 else value

@@ -1,8 +1,9 @@
-"""Parameters that have other names than in earlier versions, so that `tandem check` can name the new one."""
+"""Parameters that had other names in earlier versions, so that a check can state the new name of each."""
 
 from collections.abc import Mapping
+from typing import Any
 
-# dotted path, "*" for any key -> the last part of the new path, or the whole of it where that is dotted
+# path of a key, its sections under their new names, "*" for any -> the key's new name
 KEYS: Mapping[str, str] = {
     "sources.*.sample.manner": "style",
     "merge.max_broken_share": "max_corrupt_fraction",
@@ -27,17 +28,49 @@ KEYS: Mapping[str, str] = {
     "evaluate.seeds": "num_splits",
     "runtime.log": "logger",
 }
-# dotted path -> value -> its new name
+# path under the new names -> value -> its new name
 VALUES: Mapping[str, Mapping[str, str]] = {
     "curate.duplicates": {"one": "keep_one", "together": "keep_together"},
 }
 
 
-def new_name(path: str) -> str | None:
-    """The new name of the key at a dotted path, None where it has never had another one."""
-    parts = path.split(".")
-    return next((name for old, name in KEYS.items() if _is_like(old.split("."), parts)), None)
+def with_new_names(params: Mapping[Any, Any]) -> tuple[dict[Any, Any], list[str]]:
+    """The parameters under their new names, and a line for each key or value that has another name now."""
+    lines: list[str] = []
+    return _section(params, (), (), lines), lines
 
 
-def _is_like(pattern: list[str], parts: list[str]) -> bool:
-    return len(pattern) == len(parts) and all(one in ("*", other) for one, other in zip(pattern, parts, strict=True))
+def _section(
+    section: Mapping[Any, Any], old_path: tuple[str, ...], new_path: tuple[str, ...], lines: list[str]
+) -> dict[Any, Any]:
+    """One section under its new names. old_path, new_path: its keys as the file has them, and as they are now."""
+    renamed: dict[Any, Any] = {}
+    for key, value in section.items():
+        new_key = _new_key(*new_path, str(key)) or key
+        old, new = (*old_path, str(key)), (*new_path, str(new_key))
+        if new_key != key and new_key in section:
+            lines.append(f"{'.'.join(old)} is called {'.'.join(new)} now, which is there as well; remove it")
+            continue
+        new_value = VALUES.get(".".join(new), {}).get(value) if isinstance(value, str) else None
+        if new_key != key or new_value:
+            lines.append(_line(".".join(old), ".".join(new), value, new_value))
+        renamed[new_key] = _section(value, old, new, lines) if isinstance(value, Mapping) else new_value or value
+    return renamed
+
+
+def _new_key(*path: str) -> str | None:
+    """The new name of the last key of a path; None where it has never had another one."""
+    patterns = ((old.split("."), name) for old, name in KEYS.items())
+    return next((name for pattern, name in patterns if _fits(pattern, path)), None)
+
+
+def _fits(pattern: list[str], path: tuple[str, ...]) -> bool:
+    return len(pattern) == len(path) and all(one in ("*", key) for one, key in zip(pattern, path, strict=True))
+
+
+def _line(old: str, new: str, value: Any, new_value: str | None) -> str:
+    if new_value is None:
+        return f"{old} is called {new} now; rename it"
+    if old == new:
+        return f"{old} is {value!r}, which is called {new_value!r} now; rename it"
+    return f"{old} is called {new} now, and its value {value!r} is called {new_value!r}; rename them"

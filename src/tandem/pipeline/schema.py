@@ -1,36 +1,33 @@
-"""`params.yaml` as a whole, checked. Read by the `check` stage and the command line alone: a change reruns no work.
+"""`params.yaml` as a whole, checked before any work starts: the sections are the settings of the rooms.
 
-The sections are the settings of the rooms; pydantic checks the values against their annotations.
+Read by the `check` stage and the command line alone: a change here reruns no other stage.
 """
 
-import difflib
 import json
-import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, get_args, get_type_hints
+from typing import Annotated, Any
 
 from annotated_types import MinLen
 from pydantic import TypeAdapter, ValidationError
 
 from tandem.curation.settings import CurateSettings, LabelErrorSettings
+from tandem.datasets.formats.registry import require_format
 from tandem.datasets.labels import label_map
 from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.errors import DataError, ParamsError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.finetune.settings import FinetuneSettings
-from tandem.pipeline.renamed import VALUES, new_name
+from tandem.pipeline.problems import describe_problem
+from tandem.pipeline.renamed import with_new_names
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 from tandem.studies.settings import StudySettings
 from tandem.training.loggers import require_logger
 from tandem.training.settings import NUM_LAYERS, EnsembleSettings, TrainSettings
-from tandem.types import Hint, Name, Section
-
-_PYDANTIC_S_PREFIX = "Value error, "
-_YAML_WORDS = {"array": "list", "tuple": "list", "object": "mapping", "dictionary": "mapping"}
+from tandem.types import Name, Section
 
 
 @dataclass(frozen=True)
@@ -51,61 +48,21 @@ class Params(Section):
     evaluate: EvaluateSettings
     runtime: RuntimeSettings
 
-    def __post_init__(self) -> None:
-        problem = next(_across_sections(self), None)
-        if problem:
-            raise ValueError(problem)
-
 
 def check_params(params: Mapping[str, Any]) -> None:
     """Raise ParamsError that names every wrong key by its path, what was found and what is allowed.
 
-    What spans sections is looked at once each section is right.
+    Keys under an old name are named with the new one, and checked as if they were renamed. What spans sections is
+    checked once each section is valid.
     """
-    found = list(_not_json("", params))
-    if not found:
-        try:
-            _adapter().validate_json(json.dumps(params))
-        except ValidationError as error:
-            found = _described(error.errors(include_url=False), params)
-    if found:
-        raise ParamsError("\n  ".join([f"params.yaml has {len(found)} mistake(s):", *found]))
-
-
-@cache
-def _adapter() -> TypeAdapter[Params]:
-    return TypeAdapter(Params)
-
-
-def _across_sections(params: Params) -> Iterator[str]:
-    """What is wrong between sections that are right each by itself."""
-    names = ", ".join(params.backbones)
-    try:
-        label_map(params.labels)
-    except DataError as error:
-        yield str(error)
-    if params.curate.backbone not in params.backbones:
-        yield f"curate.backbone is {params.curate.backbone!r}; backbones has {names}"
-    for source in sorted(set(params.labels.by_source) - set(params.sources)):
-        yield f"labels.by_source names {source!r}; sources has {', '.join(params.sources)}"
-    layers = params.train.trainable_backbone_layers
-    for name in sorted(set(layers if isinstance(layers, Mapping) else ()) - set(params.backbones)):
-        yield f"train.trainable_backbone_layers names {name!r}; backbones has {names}"
-    for name, backbone in params.backbones.items():
-        if 0 < params.train.num_trainable_layers(name) < NUM_LAYERS and backbone.weights == RANDOM:
-            yield (
-                f"train.trainable_backbone_layers unfreezes {params.train.num_trainable_layers(name)} of {NUM_LAYERS} "
-                f"layers of {name}, whose weights are random: take 0 (frozen) or {NUM_LAYERS} (trained from scratch), "
-                "or give it trained weights"
-            )
-    try:
-        require_logger(params.runtime.logger)
-    except ParamsError as error:
-        yield str(error)
+    renamed, lines = with_new_names(params)
+    lines += list(_not_json("", renamed)) or _invalid(renamed)
+    if lines:
+        raise ParamsError("\n  ".join([f"params.yaml has {len(lines)} mistake(s):", *lines]))
 
 
 def _not_json(path: str, value: Any) -> Iterator[str]:
-    """What YAML can say and parameters cannot: keys that are no strings, dates and the like."""
+    """What YAML can hold and parameters cannot: keys that are no strings, dates and the like."""
     if isinstance(value, Mapping):
         for key, item in value.items():
             if isinstance(key, str):
@@ -119,91 +76,51 @@ def _not_json(path: str, value: Any) -> Iterator[str]:
         yield f"{path} is {value!r}: a string is needed; write it in quotes"
 
 
-def _described(problems: Sequence[Any], params: Mapping[str, Any]) -> list[str]:
-    """A line a problem, but for keys that are missing because they stand there under their old name."""
-    renamed = set()
-    for problem in problems:
-        above, last = problem["loc"][:-1], str(problem["loc"][-1]) if problem["loc"] else ""
-        name = new_name(".".join(map(str, problem["loc"])))
-        if problem["type"] == "unexpected_keyword_argument" and name and last:
-            renamed.add((*above, name))
-    return [_line(problem, params) for problem in problems if not (_is_missing(problem) and problem["loc"] in renamed)]
+def _invalid(params: Mapping[str, Any]) -> list[str]:
+    try:
+        # as JSON, since pydantic takes mappings for dataclasses, and lists for tuples, in strict mode only from there
+        valid = _adapter().validate_json(json.dumps(params))
+    except ValidationError as error:
+        return [describe_problem(problem, params, Params) for problem in error.errors(include_url=False)]
+    return list(_across_sections(valid))
 
 
-def _is_missing(problem: Any) -> bool:
-    return problem["type"] in ("missing", "missing_argument")
+@cache
+def _adapter() -> TypeAdapter[Params]:
+    return TypeAdapter(Params)
 
 
-def _line(problem: Any, params: Mapping[str, Any]) -> str:
-    loc = problem["loc"]
-    path = ".".join(map(str, loc)) or "the file"
-    if problem["type"] == "unexpected_keyword_argument":
-        return _unknown_key(loc)
-    hint = _hint(loc, params)
-    if _is_missing(problem):
-        return f"{path} is missing; {hint or 'add it (presets/ hold complete files)'}"
-    message = problem["msg"].removeprefix(_PYDANTIC_S_PREFIX)
-    if problem["type"] == "value_error":
-        return message if not loc or message.startswith(path) else f"{path}: {message}"
-    value = problem["input"]
-    if isinstance(value, str) and value in VALUES.get(path, {}):
-        return f"{path} is {value!r}, which is called {VALUES[path][value]!r} now"
-    return f"{path} is {value!r}; {hint}" if hint else f"{path} is {value!r}: {_in_words(message)}"
+def _across_sections(params: Params) -> Iterator[str]:
+    """What is wrong between sections that are valid each by itself, or with what they refer to."""
+    for name, source in params.sources.items():
+        try:
+            require_format(source.format)
+        except ParamsError as error:
+            yield f"sources.{name}.format: {error}"
+    try:
+        label_map(params.labels)
+    except DataError as error:
+        yield str(error)
+    for name in sorted(set(params.labels.by_source) - set(params.sources)):
+        yield f"labels.by_source names {name!r}; sources has {', '.join(params.sources)}"
+    if params.curate.backbone not in params.backbones:
+        yield f"curate.backbone is {params.curate.backbone!r}; backbones has {', '.join(params.backbones)}"
+    yield from _layer_problems(params.train, params.backbones)
+    try:
+        require_logger(params.runtime.logger)
+    except ParamsError as error:
+        yield str(error)
 
 
-def _unknown_key(loc: Sequence[Any]) -> str:
-    *above, key = loc
-    place = ".".join(map(str, above)) or "the file"
-    name = new_name(".".join(map(str, loc)))
-    if name:
-        return f"{place}: {key!r} is called {name!r} now; rename it"
-    known = sorted(_hints_of(_kind_at(above)))
-    close = difflib.get_close_matches(str(key), known, n=1)
-    advice = f"did you mean {close[0]!r}? " if close else ""
-    return f"{place}: {key!r} is not a parameter here; {advice}allowed: {', '.join(known)}"
-
-
-def _hint(loc: Sequence[Any], params: Mapping[str, Any]) -> str:
-    """What the annotation of a key says to do, filled in from the section that it stands in; "" where it says nothing."""
-    *above, last = loc or ("",)
-    annotation = _hints_of(_kind_at(above)).get(str(last))
-    text = next((each.text for each in getattr(annotation, "__metadata__", ()) if isinstance(each, Hint)), "")
-    section: Any = params
-    for key in above:
-        section = section.get(key, {}) if isinstance(section, Mapping) else {}
-    return re.sub(r"\{(\w+)\}", lambda key: str(section.get(key[1], key[0])), text)
-
-
-def _kind_at(loc: Sequence[Any]) -> Any:
-    """The class of the section at a path of keys; None where there is none."""
-    kind: Any = Params
-    for key in loc:
-        kind = _section_in(_hints_of(kind).get(str(key), _item_of(kind)))
-    return kind
-
-
-def _hints_of(kind: Any) -> dict[str, Any]:
-    is_section = is_dataclass(kind) and isinstance(kind, type)
-    hints = get_type_hints(kind, include_extras=True) if is_section else {}
-    return {field.name: hints[field.name] for field in fields(kind)} if is_section else {}
-
-
-def _section_in(annotation: Any) -> Any:
-    """The annotation without what says how it is checked and without None."""
-    while hasattr(annotation, "__metadata__"):
-        annotation = annotation.__origin__
-    arms = [arm for arm in get_args(annotation) if is_dataclass(arm)]
-    return arms[0] if arms and not _is_mapping(annotation) else annotation
-
-
-def _item_of(kind: Any) -> Any:
-    return _section_in(get_args(kind)[1]) if _is_mapping(kind) else None
-
-
-def _is_mapping(annotation: Any) -> bool:
-    return getattr(annotation, "__origin__", None) is Mapping
-
-
-def _in_words(message: str) -> str:
-    """Pydantic's words without those of Python and JSON, which nobody wrote in YAML."""
-    return re.sub(r"\b(array|tuple|object|dictionary)\b", lambda word: _YAML_WORDS[word[1]], message)
+def _layer_problems(train: TrainSettings, backbones: Mapping[str, BackboneSettings]) -> Iterator[str]:
+    layers = train.trainable_backbone_layers
+    for name in sorted(set(layers if isinstance(layers, Mapping) else ()) - set(backbones)):
+        yield f"train.trainable_backbone_layers names {name!r}; backbones has {', '.join(backbones)}"
+    for name, backbone in backbones.items():
+        num_layers = train.num_trainable_layers(name)
+        if 0 < num_layers < NUM_LAYERS and backbone.weights == RANDOM:
+            yield (
+                f"train.trainable_backbone_layers unfreezes {num_layers} of {NUM_LAYERS} layers of {name}, whose "
+                f"weights are random: take 0 (frozen) or {NUM_LAYERS} (trained from scratch), or give it trained "
+                "weights"
+            )

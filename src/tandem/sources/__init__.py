@@ -1,1 +1,1 @@
-"""From Kaggle, Roboflow, archives and the synthetic sample to files on disk and a receipt. Labels are left to datasets."""
+"""From Kaggle, Roboflow, archives and the synthetic sample to files and a receipt; labels are left to datasets."""

@@ -1,4 +1,4 @@
-"""Who asks: credentials as people keep them, checked for what can be seen without a network."""
+"""Credentials where people keep them, checked for what can be seen without a network."""
 
 import json
 import os
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem.errors import SourceError
-from tandem.sources.transfer.redact import basic
+from tandem.sources.transfer.redact import basic_auth
 
 KAGGLE_PAGE = "https://www.kaggle.com/settings"
 ROBOFLOW_PAGE = "https://app.roboflow.com/settings/api"
@@ -19,18 +19,18 @@ _ROBOFLOW_WAY = f"set ROBOFLOW_API_KEY to the private key of {ROBOFLOW_PAGE}"
 
 
 class Credentials(NamedTuple):
-    """origin: where they were found, in words. environ: variables that hand them to the client, and no others.
+    """origin: where they were found, in words. environ: the variables that pass them to the client.
 
-    secrets: values that no text may show. beside: other credentials that were found and are not used, in words.
+    secrets: values that no text may show. unused: where others were found that are not used, in words.
     """
 
     origin: str
     environ: Mapping[str, str]
     secrets: tuple[str, ...]
-    beside: str = ""
+    unused: str = ""
 
 
-def kaggle(environ: Mapping[str, str]) -> Credentials:
+def kaggle_credentials(environ: Mapping[str, str]) -> Credentials:
     """The credentials for Kaggle, in the order of its client: a token, else a pair of username and key.
 
     KAGGLE_API_TOKEN (the token, or a file with it), ~/.kaggle/access_token; KAGGLE_USERNAME and KAGGLE_KEY, each
@@ -39,27 +39,27 @@ def kaggle(environ: Mapping[str, str]) -> Credentials:
     """
     if found := _kaggle_token(environ):
         token, origin = found
-        return Credentials(origin, {"KAGGLE_API_TOKEN": token}, (token,), beside=_beside(environ))
+        return Credentials(origin, {"KAGGLE_API_TOKEN": token}, (token,), unused=_unused_pair(environ))
     if pair := _kaggle_pair(environ):
         return pair
     raise SourceError(f"no credentials for Kaggle were found; {_KAGGLE_WAYS}")
 
 
-def roboflow(environ: Mapping[str, str]) -> Credentials:
+def roboflow_credentials(environ: Mapping[str, str]) -> Credentials:
     """The key for Roboflow, from ROBOFLOW_API_KEY. Raises SourceError when there is none, or none that can be right."""
     key = environ.get("ROBOFLOW_API_KEY", "").strip()
     if not key:
         raise SourceError(f"no credentials for Roboflow were found; {_ROBOFLOW_WAY}")
-    # Its client takes a key without a lower-case letter for a dummy, and asks nobody.
+    # Its client takes a key without a lower-case letter for a dummy, and asks no server.
     if not key.isprintable() or " " in key or key == key.upper():
         raise SourceError(f"ROBOFLOW_API_KEY cannot be a key of Roboflow's: {_shape(key)}; {_ROBOFLOW_WAY}")
     return Credentials("ROBOFLOW_API_KEY", {"ROBOFLOW_API_KEY": key}, (key,))
 
 
 def _kaggle_token(environ: Mapping[str, str]) -> tuple[str, str] | None:
-    stated = environ.get("KAGGLE_API_TOKEN", "").strip()
-    if stated:
-        token = _text(Path(stated)) if _is_file(stated) else stated
+    value = environ.get("KAGGLE_API_TOKEN", "").strip()
+    if value:
+        token = _text(Path(value)) if _is_file(value) else value
         return _plausible(token, "KAGGLE_API_TOKEN"), "KAGGLE_API_TOKEN"
     for name in ("access_token", "access_token.txt"):
         path = _home(environ) / ".kaggle" / name
@@ -68,8 +68,8 @@ def _kaggle_token(environ: Mapping[str, str]) -> tuple[str, str] | None:
     return None
 
 
-def _beside(environ: Mapping[str, str]) -> str:
-    """Where a pair lies that a token goes before; "" where there is none that could be used."""
+def _unused_pair(environ: Mapping[str, str]) -> str:
+    """Where a pair was found that a token takes precedence of; "" where there is none that could be used."""
     try:
         pair = _kaggle_pair(environ)
     except SourceError:
@@ -79,19 +79,19 @@ def _beside(environ: Mapping[str, str]) -> str:
 
 def _kaggle_pair(environ: Mapping[str, str]) -> Credentials | None:
     path = _kaggle_json(environ)
-    stated = {key: environ.get(f"KAGGLE_{key.upper()}", "").strip() for key in ("username", "key")}
-    kept = _pair_in(path) if path and not all(stated.values()) else {}
-    username, key = (stated[name] or kept.get(name, "") for name in ("username", "key"))
+    in_environ = {key: environ.get(f"KAGGLE_{key.upper()}", "").strip() for key in ("username", "key")}
+    in_file = _pair_in(path) if path and not all(in_environ.values()) else {}
+    username, key = (in_environ[name] or in_file.get(name, "") for name in ("username", "key"))
     if not username and not key:
         return None
-    origins = {f"KAGGLE_{name.upper()}" if stated[name] else str(path): None for name in stated}
-    origin = " and ".join(origins) if kept else "KAGGLE_USERNAME and KAGGLE_KEY"
+    origins = {f"KAGGLE_{name.upper()}" if in_environ[name] else str(path): None for name in in_environ}
+    origin = " and ".join(origins) if in_file else "KAGGLE_USERNAME and KAGGLE_KEY"
     if not username or not key:
-        lacking = "KAGGLE_USERNAME" if not username else "KAGGLE_KEY"
-        raise SourceError(f"the credentials for Kaggle are half there: {lacking} is missing; {_KAGGLE_WAYS}")
+        missing = "KAGGLE_USERNAME" if not username else "KAGGLE_KEY"
+        raise SourceError(f"the credentials for Kaggle are half there: {missing} is missing; {_KAGGLE_WAYS}")
     _plausible(key, origin)
     environ = {"KAGGLE_USERNAME": username, "KAGGLE_KEY": key}
-    return Credentials(origin, environ, (key, basic(username, key)))
+    return Credentials(origin, environ, (key, basic_auth(username, key)))
 
 
 def _kaggle_json(environ: Mapping[str, str]) -> Path | None:
@@ -120,10 +120,9 @@ def _plausible(secret: str, origin: str) -> str:
 
 
 def _shape(secret: str) -> str:
-    """What may be said of a value that could be a secret."""
-    return f"it has {len(secret)} characters" + (
-        "" if secret.isprintable() and " " not in secret else ", some of them blank"
-    )
+    """What a message may say of a value that could be a secret."""
+    blank = "" if secret.isprintable() and " " not in secret else ", some of them blank"
+    return f"it has {len(secret)} characters{blank}"
 
 
 def _home(environ: Mapping[str, str]) -> Path:

@@ -3,7 +3,7 @@
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -15,19 +15,15 @@ from tqdm import tqdm
 
 from tandem.errors import SourceError
 from tandem.files import atomic_dir, dir_sha256
-from tandem.sources import archive, kaggle, receipts, roboflow
-from tandem.sources.receipts import Fetched, Receipt
-from tandem.sources.settings import Source
-from tandem.sources.synthetic import dataset as sample
+from tandem.sources import receipts
+from tandem.sources.kinds import KINDS
+from tandem.sources.receipts import Receipt
+from tandem.sources.settings import PINS, Source
 from tandem.sources.transfer.attempt import DEFAULT_LIMITS, Limits
-
-REMOTE = ("kaggle", "roboflow")
-_NAMED = ("style", "path", "dataset", "project", "version", "format", "seed")  # in a message, in this order
-_PINS = {"sha256": "sha256", "tree_sha256": "tree_sha256"}  # optional parameter -> field of the receipt
 
 
 class DownloadPaths(NamedTuple):
-    """Where one source lies: its files and its receipt; and what is under way, with the receipt that it will have."""
+    """Where the files and the receipt of one source are. partial: what is under way. pending: its receipt."""
 
     files: Path
     receipt: Path
@@ -36,7 +32,7 @@ class DownloadPaths(NamedTuple):
 
     @classmethod
     def of(cls, folder: Path, name: str) -> "DownloadPaths":
-        """The places of source `name` below the folder of all downloads."""
+        """The paths of source `name` below the folder of all downloads."""
         partial = folder / "partial" / name
         return cls(folder / "files" / name, folder / "receipts" / f"{name}.json", partial, partial / "receipt.json")
 
@@ -49,122 +45,103 @@ def download(
     limits: Limits = DEFAULT_LIMITS,
     environ: Mapping[str, str] = os.environ,
 ) -> Receipt:
-    """Fetch `sources.<name>` of the parameters to files/<name> and receipts/<name>.json below `folder`.
+    """Download `sources.<name>` to files/<name> and receipts/<name>.json below `folder`.
 
-    Both are replaced only when all went well. What is there already with the same pin is not asked for again; files
-    that no receipt describes are not replaced. environ: where credentials are looked for. Raises SourceError.
+    Both are replaced only when all went well. A service is not asked again for what is here already with the same
+    pins; files that no receipt describes are not replaced. environ: where credentials are looked for. Raises
+    SourceError.
     """
-    place, kind, asked = DownloadPaths.of(folder, name), source.kind, asdict(source.description)
+    paths = DownloadPaths.of(folder, name)
     try:
-        with _alone(place):
-            earlier = _earlier(place)
-            if earlier and kind in REMOTE and _fulfils(earlier, kind, asked):
-                return earlier
-            receipt = _fetched(name, source, place, limits, environ)
+        with _lock(paths):
+            existing = _existing_receipt(paths)
+            if existing and KINDS[source.kind].IS_REMOTE and _fits(existing, source):
+                return existing
+            receipt = _fetch(name, source, paths, limits, environ)
     except SourceError as error:
-        raise SourceError(f"source {name} ({_asked(kind, asked)}): {error}") from None
-    if earlier:
-        told = f"source {name}: {earlier.what} {earlier.version} is replaced by {receipt.what} {receipt.version}"
-        tqdm.write(told, file=sys.stderr)
+        raise SourceError(f"source {name} ({_in_words(source)}): {error}") from None
+    if existing:
+        versions = f"{existing.what} {existing.version} is replaced by {receipt.what} {receipt.version}"
+        tqdm.write(f"source {name}: {versions}", file=sys.stderr)
     return receipt
 
 
-def _fetched(name: str, source: Source, place: DownloadPaths, limits: Limits, environ: Mapping[str, str]) -> Receipt:
+def _fetch(name: str, source: Source, paths: DownloadPaths, limits: Limits, environ: Mapping[str, str]) -> Receipt:
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
-    kind, asked = source.kind, asdict(source.description)
-    with atomic_dir(place.files, within=place.partial) as folder:
-        scratch = place.partial / "archive"
-        fetched = KINDS[kind](folder, scratch, limits, environ, **asked)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=asked, fetched_at=now)
-        receipts.write_receipt(place.pending, receipt)
-    _publish(place)
-    shutil.rmtree(place.partial, ignore_errors=True)
+    kind, description = KINDS[source.kind], source.description
+    with atomic_dir(paths.files, within=paths.partial) as folder:
+        scratch = paths.partial / "archive"
+        fetched = kind.fetch(folder, description, scratch=scratch, limits=limits, environ=environ)
+        receipt = receipts.make_receipt(
+            folder,
+            fetched,
+            source=name,
+            kind=source.kind,
+            asked=asdict(description),
+            fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        receipts.write_receipt(paths.pending, receipt)
+    _publish_receipt(paths)
+    shutil.rmtree(paths.partial, ignore_errors=True)
     return receipt
 
 
-def _publish(place: DownloadPaths) -> None:
-    place.receipt.parent.mkdir(parents=True, exist_ok=True)
-    place.pending.replace(place.receipt)
+def _publish_receipt(paths: DownloadPaths) -> None:
+    paths.receipt.parent.mkdir(parents=True, exist_ok=True)
+    paths.pending.replace(paths.receipt)
 
 
-def _earlier(place: DownloadPaths) -> Receipt | None:
-    """The receipt of the files that are there, None where there are none; other files than it describes are refused."""
-    if not place.files.exists():
+def _existing_receipt(paths: DownloadPaths) -> Receipt | None:
+    """The receipt of the files that are here, None where there are none. Raises SourceError if it does not fit them."""
+    if not paths.files.exists():
         return None
-    for path in (place.receipt, place.pending):
+    for path in (paths.receipt, paths.pending):
         receipt = receipts.read_receipt(path)
-        if receipt and receipt.tree_sha256 == dir_sha256(place.files, without=receipt.volatile):
-            if path == place.pending:
-                _publish(place)
+        if receipt and receipt.tree_sha256 == dir_sha256(paths.files, without=receipt.volatile):
+            if path == paths.pending:
+                _publish_receipt(paths)
             return receipt
     raise SourceError(
-        f"{place.files} holds files that {place.receipt} does not describe; they are not replaced: "
+        f"{paths.files} holds files that {paths.receipt} does not describe; they are not replaced: "
         "move them elsewhere, or remove them"
     )
 
 
 @contextmanager
-def _alone(place: DownloadPaths) -> Iterator[None]:
-    """Two downloads of one source would write into each other's part. What a killed one left behind is swept away."""
-    lock = place.partial.with_name(f"{place.partial.name}.lock")
+def _lock(paths: DownloadPaths) -> Iterator[None]:
+    """One download of a source at a time: two would write into the same part. Removes what a killed one has left."""
+    lock = paths.partial.with_name(f"{paths.partial.name}.lock")
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(lock, timeout=0):
-            for leftover in place.partial.glob(".*"):
+            for leftover in paths.partial.glob(".*"):
                 shutil.rmtree(leftover, ignore_errors=True)
             try:
                 yield
             finally:
                 with suppress(OSError):  # a part that is kept for the next run
-                    place.partial.rmdir()
+                    paths.partial.rmdir()
     except Timeout:
         found = f"another run downloads it right now (it holds {lock})"
         raise SourceError(f"{found}; wait for its end, then run again") from None
 
 
-def _fulfils(receipt: Receipt, kind: str, asked: Mapping[str, Any]) -> bool:
-    was, now = ({key: value for key, value in each.items() if key not in _PINS} for each in (receipt.asked, asked))
-    pins = ((asked.get(key), getattr(receipt, key)) for key in _PINS)
-    return receipt.kind == kind and was == now and all(pin in (None, found) for pin, found in pins)
+def _fits(receipt: Receipt, source: Source) -> bool:
+    """Whether a receipt is of this source: the same parameters, and the digests that it pins, if any."""
+    params = asdict(source.description)
+    pins = {key: params[key] for key in PINS if params.get(key) is not None}
+    return (
+        receipt.kind == source.kind
+        and _without_pins(receipt.asked) == _without_pins(params)
+        and all(getattr(receipt, key) == digest for key, digest in pins.items())
+    )
 
 
-def _asked(kind: str, asked: Mapping[str, Any]) -> str:
-    """A source in words, such as "kaggle owner/slug, version 3"."""
-    facts = [f"{key} {asked[key]}" for key in _NAMED if key in asked]
-    return f"{kind}: {', '.join(facts)}"
+def _without_pins(params: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in params.items() if key not in PINS}
 
 
-def _sample(
-    target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], *, style: str, seed: int
-) -> Fetched:
-    sample.generate_sample(target, style=style, seed=seed)
-    return Fetched(what=f"synthetic sample, {style}", version=str(seed), sha256=dir_sha256(target))
-
-
-def _archive(
-    target: Path,
-    scratch: Path,
-    limits: Limits,
-    environ: Mapping[str, str],
-    *,
-    path: str,
-    sha256: str | None = None,
-) -> Fetched:
-    return archive.fetch(target, path=Path(path), sha256=sha256)
-
-
-def _kaggle(target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], **asked: Any) -> Fetched:
-    return kaggle.fetch(target, scratch=scratch, limits=limits, environ=environ, **asked)
-
-
-def _roboflow(target: Path, scratch: Path, limits: Limits, environ: Mapping[str, str], **asked: Any) -> Fetched:
-    return roboflow.fetch(target, scratch=scratch, limits=limits, environ=environ, **asked)
-
-
-KINDS: dict[str, Callable[..., Fetched]] = {
-    "sample": _sample,
-    "archive": _archive,
-    "kaggle": _kaggle,
-    "roboflow": _roboflow,
-}
+def _in_words(source: Source) -> str:
+    """A source for messages, such as "kaggle: dataset owner/slug, version 3"."""
+    facts = [f"{key} {value}" for key, value in _without_pins(asdict(source.description)).items()]
+    return f"{source.kind}: {', '.join(facts)}"

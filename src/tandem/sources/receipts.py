@@ -1,4 +1,4 @@
-"""What was fetched, from where, how much of it and under which licence: one small JSON file beside the data."""
+"""What was downloaded, from where, how much of it and under which licence: one small JSON file for each source."""
 
 import json
 import re
@@ -16,12 +16,12 @@ NOT_STATED = "not stated"
 
 
 class Fetched(NamedTuple):
-    """what: the name or path that was asked for. version: "" where the source has none.
+    """what: the name or path of the source. version: "" where the source has none.
 
-    sha256: of the archive as it was served; of the folder's tree (files.tree_sha256) where there is none.
-    archive_bytes: its size, 0 where there is none. served_hash: what the service's storage says of it (x-goog-hash).
+    sha256: of the archive as it was served; of the folder's tree (files.dir_sha256) where there is none.
+    archive_bytes: its size, 0 where there is none. served_hash: what the service's storage states of it (x-goog-hash).
     client: name and version. licence: as the service states it. volatile: names of files that differ from one export
-    to the next of the same data. All "" or empty where nothing is known.
+    to the next of the same data. "" or empty where nothing is known.
     """
 
     what: str
@@ -36,12 +36,12 @@ class Fetched(NamedTuple):
 
 @dataclass(frozen=True)
 class Receipt:
-    """source: its name in the parameters. kind: archive, kaggle, roboflow, ... asked: the parameters of that kind.
+    """source: its name in the parameters. kind: archive, kaggle, roboflow, ... asked: its parameters of that kind.
 
-    what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the files as
-    unpacked, but for those named in volatile. num_bytes, num_files: as unpacked. licence: as the files or
-    the service state it, or "not stated". augmentation: versions of each image that an export states, None where it
-    states none. fetched_at: UTC, ISO 8601 in seconds.
+    what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the unpacked
+    files but for the volatile ones. num_bytes, num_files: of all unpacked files. licence: as the files or the service
+    state it, or "not stated". augmentation: versions of each image that an export states, None where it states none.
+    fetched_at: UTC, ISO 8601 in seconds.
     """
 
     source: str
@@ -65,14 +65,16 @@ class Receipt:
 def make_receipt(
     folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any], fetched_at: str
 ) -> Receipt:
-    """The receipt for a folder that holds nothing but what was fetched."""
+    """The receipt for a folder that holds what was fetched and nothing else."""
     paths = files.list_files(folder)
-    stated = licence_as_stated(folder)
+    licence = licence_as_stated(folder)
+    if fetched.licence and licence == NOT_STATED:
+        licence = fetched.licence
     return Receipt(
         source=source,
         kind=kind,
         asked=asked,
-        **fetched._asdict() | {"licence": fetched.licence if fetched.licence and stated == NOT_STATED else stated},
+        **fetched._asdict() | {"licence": licence},
         tree_sha256=files.dir_sha256(folder, without=fetched.volatile),
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
@@ -81,13 +83,13 @@ def make_receipt(
     )
 
 
-def write_receipt(path: Path, make_receipt: Receipt) -> None:
+def write_receipt(path: Path, receipt: Receipt) -> None:
     """Write a receipt as JSON, whole or not at all."""
-    files.write_json(path, asdict(make_receipt))
+    files.write_json(path, asdict(receipt))
 
 
 def read_receipt(path: Path) -> Receipt | None:
-    """The receipt in a file; None where there is no file, or one that an earlier version wrote otherwise."""
+    """The receipt in a file; None where there is no file, or one of an earlier version with other fields."""
     try:
         value = files.read_json(path)
         return Receipt(**value | {"volatile": tuple(value["volatile"])})
@@ -96,7 +98,7 @@ def read_receipt(path: Path) -> Receipt | None:
 
 
 def augmentation_as_stated(folder: Path) -> int | None:
-    """How many versions of each source image a Roboflow export says it holds: 1 for none but the image itself."""
+    """How many versions of each image a Roboflow export says it holds; 1 is the image alone, None is not stated."""
     for path in (path for path in files.list_files(folder) if path.name == "README.roboflow.txt"):
         text = path.read_text("utf-8", errors="replace")
         if found := re.search(r"applied to create (\d+) versions? of each source image", text):
@@ -109,9 +111,9 @@ def augmentation_as_stated(folder: Path) -> int | None:
 def licence_as_stated(folder: Path) -> str:
     """The licence that a dataset's own files name, several joined by "; ", or "not stated".
 
-    Looked for in this order: Roboflow's README.dataset.txt, roboflow.license in data.yaml, licenses[].name in COCO
-    files (smallest first: all of a set's say the same) and in Kaggle's dataset-metadata.json. What cannot be read
-    states nothing: whether the files are sound is for their format's reader to say.
+    In this order: Roboflow's README.dataset.txt, roboflow.license in data.yaml, licenses[].name in COCO files
+    (smallest first: all of a set say the same) and in Kaggle's dataset-metadata.json. A file that cannot be read
+    states nothing: whether it is corrupt is for the reader of its format to say.
     """
     paths = files.list_files(folder)
     readers = {
@@ -120,11 +122,12 @@ def licence_as_stated(folder: Path) -> str:
         ".json": _in_coco,
         "dataset-metadata.json": _in_licenses,
     }
-    for ending, read_receipt in readers.items():
-        found = sorted((path for path in paths if path.name.endswith(ending)), key=lambda path: path.stat().st_size)
-        stated = next(filter(None, map(read_receipt, found)), "")
-        if stated:
-            return stated
+    for ending, read in readers.items():
+        candidates = sorted(
+            (path for path in paths if path.name.endswith(ending)), key=lambda path: path.stat().st_size
+        )
+        if licence := next(filter(None, map(read, candidates)), ""):
+            return licence
     return NOT_STATED
 
 
@@ -138,12 +141,12 @@ def _in_data_yaml(path: Path) -> str:
         value = YAML(typ="safe", pure=True).load(path.read_bytes())
     except (YAMLError, ValueError):
         return ""
-    about = value.get("roboflow") if isinstance(value, Mapping) else None
-    return _joined([about.get("license")]) if isinstance(about, Mapping) else ""
+    roboflow = value.get("roboflow") if isinstance(value, Mapping) else None
+    return _joined([roboflow.get("license")]) if isinstance(roboflow, Mapping) else ""
 
 
 def _in_coco(path: Path) -> str:
-    # Not every JSON file of a set: a large one is read only where COCO's annotations are known to lie.
+    # Not every JSON file of a set: a large one is read only where COCO's annotations usually are.
     is_coco = path.name == "_annotations.coco.json" or path.parent.name == "annotations"
     return _in_licenses(path) if is_coco else ""
 

@@ -1,28 +1,29 @@
 """`sources` in params.yaml: where images come from."""
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal
 
 from tandem.types import Count, Fraction, Hint, Matching, Section, Seed, Sha256
+
+PINS = ("sha256", "tree_sha256")  # optional keys that pin a source's bytes
 
 _PINNED = "a whole number from 1 on is needed, so that the same data comes again; look it up at "
 _TWO_NAMES = Matching(r"^\w[\w-]*/\w[\w.-]*$")
 
-SourceKind = Literal["sample", "archive", "kaggle", "roboflow"]
-DatasetFormat = Literal["auto", "class_folders", "roboflow_folder", "yolo", "coco"]
+SampleStyle = Literal["kaggle", "roboflow"]
 
 
 @dataclass(frozen=True)
 class SampleSource(Section):
     """The synthetic sample, generated from a seed, in the style of a Kaggle set or of a Roboflow export."""
 
-    style: Literal["kaggle", "roboflow"]
+    style: SampleStyle
     seed: Seed
 
 
 @dataclass(frozen=True)
 class ArchiveSource(Section):
-    """A local zip, tar or folder. sha256: of the archive; None takes any."""
+    """A local zip, tar or folder. sha256: of the archive, or of the folder's tree; None takes any."""
 
     path: str
     sha256: Sha256 | None = None
@@ -41,7 +42,10 @@ class KaggleSource(Section):
 
 @dataclass(frozen=True)
 class RoboflowSource(Section):
-    """A version of a project of roboflow.com, "workspace/project". tree_sha256: of the files; None takes any."""
+    """A version of a project of roboflow.com, "workspace/project", in a format of its export.
+
+    format: in Roboflow's words, folder, coco, yolov8, ... tree_sha256: of the files; None takes any.
+    """
 
     project: Annotated[str, _TWO_NAMES, Hint("write it as workspace/project, the end of its page's address")]
     version: Annotated[
@@ -65,10 +69,14 @@ class BoxPolicy(Section):
 
 @dataclass(frozen=True)
 class Source(Section):
-    """One source. The key named like its kind describes it; boxes: for an object detection export."""
+    """One source. kind: one of sources.kinds; the key of that name describes the source.
 
-    kind: SourceKind
-    format: DatasetFormat
+    format: how the files lie on disk, "auto" or one of datasets.formats.registry. boxes: for an object detection
+    export.
+    """
+
+    kind: str
+    format: str
     sample: SampleSource | None = None
     archive: ArchiveSource | None = None
     kaggle: KaggleSource | None = None
@@ -76,14 +84,14 @@ class Source(Section):
     boxes: BoxPolicy | None = None
 
     def __post_init__(self) -> None:
-        described = sorted(kind for kind in DESCRIPTIONS if getattr(self, kind) is not None)
+        kinds = [field.name for field in fields(self) if field.name not in ("kind", "format", "boxes")]
+        if self.kind not in kinds:
+            raise ValueError(f"kind is {self.kind!r}; one of these is needed: {', '.join(kinds)}")
+        described = sorted(kind for kind in kinds if getattr(self, kind) is not None)
         if described != [self.kind]:
             raise ValueError(f"kind {self.kind} needs the key {self.kind}, and no other kind's; it has {described}")
 
     @property
-    def description(self) -> SampleSource | ArchiveSource | KaggleSource | RoboflowSource:
-        """What the key of its kind says."""
+    def description(self) -> Any:
+        """What the key of its kind says: a SampleSource for the kind sample, and so on."""
         return getattr(self, self.kind)
-
-
-DESCRIPTIONS = ("sample", "archive", "kaggle", "roboflow")

@@ -1,6 +1,6 @@
-"""Archives to folders. Nothing that an archive says of itself is believed: bytes are counted as they come.
+"""Archives to folders. What an archive states of itself is not trusted: bytes are counted as they are extracted.
 
-The caller makes the folder whole (tandem.files.whole_folder); nothing is ever written outside it.
+The caller makes the folder whole (tandem.files.atomic_dir); nothing is ever written outside it.
 """
 
 import errno
@@ -31,23 +31,23 @@ _MAX_HEADER_BYTES = 1 << 20
 _EXTENDED_HEADERS = b"xgXLK"  # one letter a type: names and attributes that may be of any length
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
-_BROKEN = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
-_DAMAGE = (*_BROKEN, OSError, EOFError, ValueError, OverflowError, NotImplementedError)
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FORMAT_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
+_READ_ERRORS = (*_FORMAT_ERRORS, OSError, EOFError, ValueError, OverflowError, NotImplementedError)
+_DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BY_HAND = "if you trust it, unpack it by hand and name the folder as a local source"
 
 
 class _Member(NamedTuple):
-    """flaw: what is wrong with the member's kind, "" if nothing."""
+    """problem: what is wrong with its type or encoding, "" if nothing."""
 
     name: str
     is_folder: bool
-    flaw: str
+    problem: str
     open: Callable[[], IO[bytes] | None]
 
 
-class _Opened(NamedTuple):
-    """num_bytes: what the archive says it holds, for progress and messages only."""
+class _OpenArchive(NamedTuple):
+    """num_bytes: what the archive states that it holds, for progress and messages only."""
 
     members: Iterator[_Member]
     num_bytes: int | None
@@ -55,7 +55,7 @@ class _Opened(NamedTuple):
 
 @dataclass
 class _ExtractionLimits:
-    """Counts the bytes that really come out, and stops an archive that holds more than it may."""
+    """Counts the bytes that are really extracted, and refuses an archive that holds more than it may."""
 
     archive: Path
     max_bytes: int
@@ -68,12 +68,12 @@ class _ExtractionLimits:
             raise _refusal(self.archive, name, f"brings the archive above {self.max_bytes} bytes")
         ratio = self.num_bytes / max(1, self.archive.stat().st_size)
         if self.num_bytes > _RATIO_COUNTS_FROM_BYTES and ratio > self.max_ratio:
-            flaw = f"swells to {ratio:.0f} times the archive's size, above {self.max_ratio:g}"
-            raise _refusal(self.archive, name, flaw)
+            problem = f"swells to {ratio:.0f} times the archive's size, above {self.max_ratio:g}"
+            raise _refusal(self.archive, name, problem)
 
 
 class _TarHeader(tarfile.TarInfo):
-    """tarfile takes a damaged header for the archive's end and loses the rest in silence; here it is an error."""
+    """tarfile takes a corrupt header for the archive's end and loses the rest in silence; here it is an error."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
@@ -95,66 +95,66 @@ class _TarHeader(tarfile.TarInfo):
 def unpack(
     archive: Path, target: Path, *, max_files: int = 500_000, max_bytes: int = 200 * 10**9, max_ratio: float = 200.0
 ) -> None:
-    """Unpack a zip or tar (plain, gz, bz2, xz; told by content) into an existing empty folder.
+    """Unpack a zip or tar (plain, gz, bz2, xz; recognized by content) into an existing empty folder.
 
-    Only regular files are made; macOS and Windows litter is left out. Raises SourceError for an archive
-    that is none, damaged, empty or encrypted; for a member that is a link, a device, outside the folder or
-    there twice (in NFC, without case); for more than `max_files` members, `max_bytes` bytes in all or
-    `max_ratio` times the archive's size (looked at above 64 MiB); and when the disk is full.
+    Only regular files are made; junk files of macOS and Windows are skipped. Raises CorruptArchiveError for an archive
+    that is corrupt or none; SourceError for an empty or encrypted one, for a member that is a link, a device, outside
+    the folder or there twice (in NFC, without case), for more than `max_files` members, `max_bytes` bytes in all or
+    `max_ratio` times the archive's size (checked above 64 MiB), and when the disk is full.
     """
-    meter = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
-    seen: set[str] = set()
+    limits = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
+    paths: set[str] = set()
     with (
-        _opened(archive, meter) as (members, declared),
-        tqdm(desc=f"unpack {archive.name}", total=declared, unit="B", unit_scale=True, disable=None) as bar,
+        _opened(archive, limits) as (members, num_bytes),
+        tqdm(desc=f"unpack {archive.name}", total=num_bytes, unit="B", unit_scale=True, disable=None) as bar,
     ):
         try:
             for number, member in enumerate(members, start=1):
                 if number > max_files:
                     raise _refusal(archive, member.name, f"is one more than the {max_files} allowed")
-                if path := _place(archive, member, seen):
-                    _write(_chunks(archive, member, meter), target / path, bar)
+                if path := _target_path(archive, member, paths):
+                    _write(_chunks(archive, member, limits), target / path, bar)
         except OSError as error:
-            raise _disk_trouble(archive, target, declared, error) from None
-    if not seen:
+            raise _disk_error(archive, target, num_bytes, error) from None
+    if not paths:
         raise SourceError(f"archive {archive} holds no files; get it again, or name another one")
 
 
 def is_junk(name: str) -> bool:
-    """Whether a POSIX path is something that macOS or Windows leaves behind, never data."""
+    """Whether a POSIX path is a file that macOS or Windows leaves behind, never data."""
     *folders, last = name.split("/")
     return "__MACOSX" in (*folders, last) or last.startswith("._") or last in (".DS_Store", "Thumbs.db")
 
 
 def name_problem(name: str) -> str:
-    """What makes a member's or file's name unfit to be written below a folder, "" if nothing does."""
+    """Why a file of this name cannot be written below a folder, "" if it can."""
     try:
         name.encode()
     except UnicodeEncodeError:
         return "has a name that is not UTF-8"
-    flaws = {
+    problems = {
         "has a NUL byte in its name": "\0" in name,
         "has a backslash in its name": "\\" in name,
         "has an absolute path": name.startswith("/") or re.match("[A-Za-z]:", name),
         "points outside the folder by '..'": ".." in name.split("/"),
     }
-    return next((flaw for flaw, found in flaws.items() if found), "")
+    return next((problem for problem, is_found in problems.items() if is_found), "")
 
 
-def _place(archive: Path, member: _Member, seen: set[str]) -> str:
-    """The member's path below the target, noted in `seen`; "" for what is not written."""
+def _target_path(archive: Path, member: _Member, paths: set[str]) -> str:
+    """The member's path below the target, "" for what is not written. paths: those so far; this one is added."""
     if is_junk(member.name):
         return ""
-    flaw = member.flaw or name_problem(member.name)
+    problem = member.problem or name_problem(member.name)
     path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
-    if flaw or not (path or member.is_folder):
-        raise _refusal(archive, member.name, flaw or "has no name")
+    if problem or not (path or member.is_folder):
+        raise _refusal(archive, member.name, problem or "has no name")
     if member.is_folder:
         return ""
     key = unicodedata.normalize("NFC", path).casefold()
-    if key in seen:
+    if key in paths:
         raise _refusal(archive, member.name, "is there twice (upper and lower case count as the same)")
-    seen.add(key)
+    paths.add(key)
     return path
 
 
@@ -166,31 +166,31 @@ def _write(chunks: Iterator[bytes], path: Path, bar: "tqdm[None]") -> None:
             bar.update(len(chunk))
 
 
-def _chunks(archive: Path, member: _Member, meter: _ExtractionLimits) -> Iterator[bytes]:
+def _chunks(archive: Path, member: _Member, limits: _ExtractionLimits) -> Iterator[bytes]:
     # A generator, so that its `except` sees errors of reading only, never those of writing.
     with _reading(archive, f"member {member.name!r}"), member.open() or io.BytesIO() as data:
         while chunk := data.read(_CHUNK_BYTES):
-            meter.count(member.name, len(chunk))
+            limits.count(member.name, len(chunk))
             yield chunk
 
 
 @contextmanager
-def _opened(archive: Path, meter: _ExtractionLimits) -> Iterator[_Opened]:
+def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
     with _reading(archive, "it"), archive.open("rb") as raw:
-        start = raw.read(16)
-    if start.startswith(_ZIP_MAGIC):
+        magic = raw.read(16)
+    if magic.startswith(_ZIP_MAGIC):
         with _reading(archive, "its list of members"):
             zipped = zipfile.ZipFile(archive)
         with zipped:
-            yield _Opened(_zip_members(zipped), sum(info.file_size for info in zipped.infolist()))
+            yield _OpenArchive(_zip_members(zipped), sum(info.file_size for info in zipped.infolist()))
         return
     try:
         tarred = tarfile.open(archive, tarinfo=_TarHeader)  # noqa: SIM115
-    except _DAMAGE:
-        found = f"{archive} is no zip or tar archive (it begins with {start!r})"
+    except _READ_ERRORS:
+        found = f"{archive} is no zip or tar archive (it begins with {magic!r})"
         raise CorruptArchiveError(f"{found}; get it again, or name another file") from None
     with tarred:
-        yield _Opened(_tar_members(archive, tarred, meter), None)
+        yield _OpenArchive(_tar_members(archive, tarred, limits), None)
 
 
 def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
@@ -213,13 +213,13 @@ def _zip_problem(info: zipfile.ZipInfo, kind: int) -> str:
     return ""
 
 
-def _tar_members(archive: Path, file: tarfile.TarFile, meter: _ExtractionLimits) -> Iterator[_Member]:
+def _tar_members(archive: Path, file: tarfile.TarFile, limits: _ExtractionLimits) -> Iterator[_Member]:
     with _reading(archive, "its list of members"):
         for info in file:
             yield _Member(info.name, info.isdir(), _tar_problem(info), partial(file.extractfile, info))
         # Only at its end does a compressed stream check its sum, and tarfile stops before.
         while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
-            meter.count("(after the last member)", len(chunk))
+            limits.count("(after the last member)", len(chunk))
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str:
@@ -232,18 +232,18 @@ def _tar_problem(info: tarfile.TarInfo) -> str:
 def _reading(archive: Path, what: str) -> Iterator[None]:
     try:
         yield
-    except _DAMAGE as error:
+    except _READ_ERRORS as error:
         found = f"archive {archive}: {what} cannot be read ({str(error) or type(error).__name__})"
-        raise CorruptArchiveError(f"{found}; it is damaged or incomplete, get it again") from None
+        raise CorruptArchiveError(f"{found}; it is corrupt or incomplete, get it again") from None
 
 
-def _refusal(archive: Path, name: str, flaw: str) -> SourceError:
-    return SourceError(f"archive {archive}: member {name!r} {flaw}; nothing is unpacked: {_BY_HAND}")
+def _refusal(archive: Path, name: str, problem: str) -> SourceError:
+    return SourceError(f"archive {archive}: member {name!r} {problem}; nothing is unpacked: {_BY_HAND}")
 
 
-def _disk_trouble(archive: Path, target: Path, declared: int | None, error: OSError) -> SourceError:
+def _disk_error(archive: Path, target: Path, num_bytes: int | None, error: OSError) -> SourceError:
     found = f"archive {archive} cannot be unpacked into {target}: {error.strerror}"
-    if error.errno not in _FULL:
+    if error.errno not in _DISK_FULL:
         return SourceError(f"{found} ({error.filename}); {_BY_HAND}")
-    needed = f"{declared} bytes are needed" if declared else "how much it needs is not known"
+    needed = f"{num_bytes} bytes are needed" if num_bytes else "how much it needs is not known"
     return SourceError(f"{found} ({needed}, {shutil.disk_usage(target).free} are free); make room there")

@@ -1,4 +1,4 @@
-"""Which format a source's folder has, and its items by that format."""
+"""How a source's folder can be laid out: one line for each format, with the module that reads it."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,44 +12,54 @@ AUTO = "auto"
 
 
 class Format(Protocol):
-    """What every format module offers. items: by path, then box; raises DataError for what cannot be read."""
+    """What the module of each format has."""
 
     def matches(self, root: Path) -> bool:
         """Whether the folder looks like this format."""
         ...
 
-    def items(self, root: Path) -> list[Annotation]:
-        """All that the folder labels."""
+    def read(self, root: Path) -> list[Annotation]:
+        """All annotations of the folder, by path, then box. Raises DataError for what cannot be read."""
         ...
 
 
-# In the order of looking: a detection export also looks like folders of images.
+# In the order of detection: a detection export also looks like folders of images.
 FORMATS: Mapping[str, Format] = {
-    yolo.NAME: yolo,
-    coco.NAME: coco,
-    class_folders.NAME: class_folders,
-    "roboflow_folder": class_folders,  # Roboflow's own word for it; only the file names differ (tandem.datasets.filenames)
+    "yolo": yolo,
+    "coco": coco,
+    "class_folders": class_folders,
+    "roboflow_folder": class_folders,  # Roboflow's name for it; only file names differ (tandem.datasets.filenames)
 }
 
 
 def detect_format(root: Path) -> str:
-    """The name of the first format that fits the folder; DataError when none does."""
+    """The name of the first format that fits the folder. Raises DataError when none does."""
     for name, module in FORMATS.items():
         if module.matches(root):
             return name
-    raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}")
+    raise DataError(
+        f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; "
+        "lay it out as one of them, for example a folder for each class"
+    )
+
+
+def require_format(name: str) -> None:
+    """Raise ParamsError that lists the formats, unless `name` is one of them or "auto"."""
+    if name not in (AUTO, *FORMATS):
+        raise ParamsError(f"there is no format {name!r}; known are {', '.join((AUTO, *FORMATS))}")
 
 
 def read_annotations(root: Path, *, format: str) -> list[Annotation]:
-    """The items of a folder in a stated format, or "auto".
+    """The annotations of a folder in one of the formats, or in that which is detected ("auto").
 
     Raises ParamsError for a format that does not exist, DataError for one that does not fit the folder.
     """
-    if format != AUTO and format not in FORMATS:
-        raise ParamsError(f"there is no format {format!r}; known are {', '.join((AUTO, *FORMATS))}")
-    if format != AUTO and not FORMATS[format].matches(root):
+    require_format(format)
+    if format == AUTO:
+        format = detect_format(root)
+    elif not FORMATS[format].matches(root):
         raise DataError(f"{root} is not of format {format}; correct it, or say {AUTO}; it holds {_contents(root)}")
-    return FORMATS[detect_format(root) if format == AUTO else format].items(root)
+    return FORMATS[format].read(root)
 
 
 def _contents(root: Path, *, most: int = 8) -> str:

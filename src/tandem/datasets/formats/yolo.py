@@ -9,15 +9,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.formats.annotations import Annotation, Box, clip_box, export_roots
 from tandem.datasets.formats.class_folders import IMAGE_SUFFIXES
 from tandem.errors import DataError
 
-NAME = "yolo"
-
 
 class _Names(NamedTuple):
-    """has_keypoints: label lines go on after the box with points that are no polygon."""
+    """Class names of a data.yaml. has_keypoints: label lines go on after the box with points that are no polygon."""
 
     path: Path
     by_index: Mapping[int, str]
@@ -29,34 +27,22 @@ def matches(root: Path) -> bool:
     return _data_yaml(root) is not None and any(_images(root))
 
 
-def items(root: Path) -> list[Annotation]:
-    """One item a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
+def read(root: Path) -> list[Annotation]:
+    """One annotation a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
 
-    Where data.yaml says the images lie is not read: exports carry paths of other machines. Boxes are clipped to
-    the image; what is then empty is left out. Raises DataError for a data.yaml without names and for a label line
-    that is no box or polygon, or of an unknown class.
+    The paths of images in data.yaml are not used: exports carry paths of other machines. Boxes are clipped to the
+    image, and dropped where nothing is left. Raises DataError for a data.yaml without names and for a label line that
+    is no box or polygon, or of an unknown class.
     """
     data_yaml = _data_yaml(root)
     if data_yaml is None:
         raise DataError(f"{root} has no data.yaml, as YOLO exports have; correct the source's format")
     names = _names(data_yaml)
-    return [item for path in _images(root) for item in _of_image(root, path, names)]
-
-
-def bases(root: Path) -> list[Path]:
-    """Where an export may begin: the folder itself, then its only subfolder, if it has just one."""
-    folders = [path for path in root.iterdir() if path.is_dir() and not path.name.startswith((".", "__"))]
-    return [root, *(folders if len(folders) == 1 else [])]
-
-
-def clipped(*, left: float, top: float, right: float, bottom: float) -> Box | None:
-    """The part of a box, in shares of the image's sides, that lies in the image; None for no part."""
-    left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in (left, top, right, bottom))
-    return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
+    return [annotation for path in _images(root) for annotation in _annotations_of(root, path, names)]
 
 
 def _data_yaml(root: Path) -> Path | None:
-    return next((path for base in bases(root) if (path := base / "data.yaml").is_file()), None)
+    return next((path for base in export_roots(root) if (path := base / "data.yaml").is_file()), None)
 
 
 def _names(path: Path) -> _Names:
@@ -64,27 +50,27 @@ def _names(path: Path) -> _Names:
         value = YAML(typ="safe", pure=True).load(path.read_bytes())
     except (YAMLError, ValueError) as error:
         raise DataError(f"{path} is not valid YAML ({error}); correct it, or get the source again") from None
-    found: Any = value.get("names") if isinstance(value, Mapping) else None
-    pairs = found.items() if isinstance(found, Mapping) else enumerate(found if isinstance(found, list) else ())
+    names: Any = value.get("names") if isinstance(value, Mapping) else None
+    pairs = names.items() if isinstance(names, Mapping) else enumerate(names if isinstance(names, list) else ())
     try:
         by_index = {int(index): str(name) for index, name in pairs}
     except (TypeError, ValueError):
         by_index = {}
     if not by_index:
-        raise DataError(f"{path} has no list of names ({found!r}); add `names: [first, second]` to it")
+        raise DataError(f"{path} has no list of names ({names!r}); add `names: [first, second]` to it")
     return _Names(path, by_index, has_keypoints="kpt_shape" in value)
 
 
 def _images(root: Path) -> Iterator[str]:
     """Relative POSIX paths, sorted."""
     for path in files.list_files(root):
-        inside = path.relative_to(root)
-        is_image = inside.suffix.lower() in IMAGE_SUFFIXES and not inside.name.startswith(".")
-        if is_image and "images" in inside.parts[:-1]:
-            yield inside.as_posix()
+        relative = path.relative_to(root)
+        is_image = relative.suffix.lower() in IMAGE_SUFFIXES and not relative.name.startswith(".")
+        if is_image and "images" in relative.parts[:-1]:
+            yield relative.as_posix()
 
 
-def _of_image(root: Path, path: str, names: _Names) -> list[Annotation]:
+def _annotations_of(root: Path, path: str, names: _Names) -> list[Annotation]:
     labels_path = root / _labels_path(path)
     if not labels_path.is_file():
         return [Annotation(path, "")]
@@ -127,11 +113,11 @@ def _label(where: str, index: float, names: _Names) -> str:
 
 
 def _box(where: str, values: list[float], has_keypoints: bool) -> Box | None:
-    """Of a box line (center, size, perhaps a confidence), or around a polygon's points."""
+    """The box of a line of center and size (and perhaps a confidence), or the one around a polygon's points."""
     if len(values) in (4, 5) or (has_keypoints and len(values) > 5):
         x, y, width, height = values[:4]
-        return clipped(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
+        return clip_box(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
     if len(values) < 6 or len(values) % 2:
         raise DataError(f"{where} has {len(values) + 1} values; a box has 5 or 6, a polygon 1 and a pair a point")
     across, down = values[::2], values[1::2]
-    return clipped(left=min(across), top=min(down), right=max(across), bottom=max(down))
+    return clip_box(left=min(across), top=min(down), right=max(across), bottom=max(down))

@@ -5,7 +5,7 @@ import colorsys
 import numpy as np
 from PIL import Image, ImageDraw
 
-from tandem.sources.synthetic.shapes import Colour, shade
+from tandem.sources.synthetic.shapes import Color, shade
 
 
 def backdrop(rng: np.random.Generator, width: int, height: int) -> Image.Image:
@@ -39,8 +39,8 @@ def cover(image: Image.Image, rng: np.random.Generator) -> None:
         things[rng.integers(len(things))](draw, rng, image.width, image.height)
 
 
-def colour(rng: np.random.Generator) -> Colour:
-    """Any hue, but greyish: a place is duller than the vehicles in it."""
+def random_color(rng: np.random.Generator) -> Color:
+    """Any hue, but grayish: a backdrop is duller than the vehicles before it."""
     red, green, blue = colorsys.hsv_to_rgb(rng.random(), rng.uniform(0, 0.15), rng.uniform(0.12, 1.0))
     return int(red * 255), int(green * 255), int(blue * 255)
 
@@ -50,9 +50,9 @@ def _graded(rng: np.random.Generator, width: int, height: int, horizon: int) -> 
     for part in (slice(0, horizon), slice(horizon, height)):
         across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, pixels[part].shape[0]))
         turn = rng.uniform(0, 2 * np.pi)
-        share = np.clip(0.5 + 0.7 * (np.cos(turn) * (across - 0.5) + np.sin(turn) * (down - 0.5)), 0, 1)
-        start, end = np.array(colour(rng)), np.array(colour(rng))
-        pixels[part] = (start + share[:, :, None] * (end - start)).astype(np.uint8)
+        fraction = np.clip(0.5 + 0.7 * (np.cos(turn) * (across - 0.5) + np.sin(turn) * (down - 0.5)), 0, 1)
+        start, end = np.array(random_color(rng)), np.array(random_color(rng))
+        pixels[part] = (start + fraction[:, :, None] * (end - start)).astype(np.uint8)
     return pixels
 
 
@@ -60,7 +60,7 @@ def _houses(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, hor
     left = -int(rng.integers(0, width // 3))
     while left < width:
         right = left + int(rng.integers(width // 6, width // 2))
-        top, wall = int(horizon * rng.uniform(0.0, 0.7)), colour(rng)
+        top, wall = int(horizon * rng.uniform(0.0, 0.7)), random_color(rng)
         draw.rectangle([left, top, right, horizon], fill=wall)
         step, pane = int(rng.integers(14, 30)), shade(wall, rng.uniform(0.35, 1.5))
         for x in range(left + step // 3, right - step // 2, step):
@@ -87,7 +87,7 @@ def _leaves(draw: ImageDraw.ImageDraw, rng: np.random.Generator, x: float, y: fl
 
 def _bricks(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: int) -> None:
     left, right = sorted(int(x) for x in rng.integers(-width // 4, width * 5 // 4, 2))
-    top, wall = int(horizon * rng.uniform(0, 0.6)), colour(rng)
+    top, wall = int(horizon * rng.uniform(0, 0.6)), random_color(rng)
     draw.rectangle([left, top, right, horizon], fill=wall)
     tall = int(rng.integers(10, 20))
     for row, y in enumerate(range(top, horizon, tall)):
@@ -97,7 +97,7 @@ def _bricks(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, hor
 
 
 def _fence(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: int) -> None:
-    top, fill, step = int(horizon * rng.uniform(0.4, 0.85)), colour(rng), int(rng.integers(12, 40))
+    top, fill, step = int(horizon * rng.uniform(0.4, 0.85)), random_color(rng), int(rng.integers(12, 40))
     for x in range(int(rng.integers(0, step)), width, step):
         draw.line([x, top, x, horizon], fill=fill, width=int(rng.integers(3, 7)))
     draw.line([0, top + 6, width, top + 6], fill=shade(fill, 0.8), width=4)
@@ -105,7 +105,7 @@ def _fence(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, hori
 
 def _hills(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: int) -> None:
     peaks = [(x, horizon * rng.uniform(0.1, 0.95)) for x in np.linspace(0, width, int(rng.integers(4, 9)))]
-    draw.polygon([(0, horizon), *peaks, (width, horizon)], fill=colour(rng))
+    draw.polygon([(0, horizon), *peaks, (width, horizon)], fill=random_color(rng))
 
 
 def _blobs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, horizon: int) -> None:
@@ -120,30 +120,29 @@ def _patches(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, to
     for _ in range(rng.integers(3, 12)):
         x, y = rng.uniform(0, width), rng.uniform(top, bottom)
         wide, tall = rng.uniform(0.05, 0.3) * width, rng.uniform(0.05, 0.3) * (bottom - top)
-        draw.ellipse([x - wide, max(top, y - tall), x + wide, min(bottom, y + tall) + 1], fill=colour(rng))
+        draw.ellipse([x - wide, max(top, y - tall), x + wide, min(bottom, y + tall) + 1], fill=random_color(rng))
 
 
 def _lanes(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
     y = horizon + (height - horizon) * rng.uniform(0.3, 0.9)
-    lean, fill, step = rng.uniform(-0.15, 0.15) * height, colour(rng), int(rng.integers(30, 80))
+    lean, fill, step = rng.uniform(-0.15, 0.15) * height, random_color(rng), int(rng.integers(30, 80))
     for x in range(-step, width, step):
-        along = [y + lean * share / width for share in (x, x + step * 0.6)]
+        along = [y + lean * edge / width for edge in (x, x + step * 0.6)]
         draw.line([x, along[0], x + step * 0.6, along[1]], fill=fill, width=int(rng.integers(3, 9)))
 
 
 def _slabs(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int, horizon: int) -> None:
-    centre, fill = rng.uniform(-0.5, 1.5) * width, colour(rng)
+    center, fill = rng.uniform(-0.5, 1.5) * width, random_color(rng)
     for x in np.linspace(-width, 2 * width, int(rng.integers(8, 20))):
-        draw.line([centre + (x - centre) * 0.3, horizon, x, height], fill=fill, width=3)
-    for share in np.linspace(0.2, 1.0, int(rng.integers(2, 5))) ** 2:
-        draw.line(
-            [0, horizon + share * (height - horizon), width, horizon + share * (height - horizon)], fill=fill, width=3
-        )
+        draw.line([center + (x - center) * 0.3, horizon, x, height], fill=fill, width=3)
+    for fraction in np.linspace(0.2, 1.0, int(rng.integers(2, 5))) ** 2:
+        y = horizon + fraction * (height - horizon)
+        draw.line([0, y, width, y], fill=fill, width=3)
 
 
 def _pole(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int) -> None:
     x, thick = rng.uniform(0.02, 0.98) * width, rng.uniform(0.012, 0.045) * width
-    draw.rectangle([x, 0, x + thick, height * rng.uniform(0.75, 1.0)], fill=shade(colour(rng), 0.7))
+    draw.rectangle([x, 0, x + thick, height * rng.uniform(0.75, 1.0)], fill=shade(random_color(rng), 0.7))
 
 
 def _bush(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int) -> None:
@@ -152,5 +151,5 @@ def _bush(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, heigh
 
 
 def _rail(draw: ImageDraw.ImageDraw, rng: np.random.Generator, width: int, height: int) -> None:
-    y, fill = height * rng.uniform(0.8, 0.97), shade(colour(rng), 0.8)
+    y, fill = height * rng.uniform(0.8, 0.97), shade(random_color(rng), 0.8)
     draw.line([0, y, width, y + height * rng.uniform(-0.05, 0.05)], fill=fill, width=int(height * 0.025) + 1)

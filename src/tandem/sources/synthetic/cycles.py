@@ -1,12 +1,12 @@
-"""Motorcycles and bicycles drawn by code, each from a generator: build, colours, rider."""
+"""Synthetic motorcycles and bicycles, each from a random generator: build, colors, rider."""
 
 import numpy as np
 
-from tandem.sources.synthetic.shapes import Colour, Pen, PointXY, box, shade
+from tandem.sources.synthetic.shapes import Color, Pen, PointXY, box, shade
 from tandem.sources.synthetic.vehicles import CYCLE_PAINTS, paint
 
-_BLACK: Colour = (30, 30, 33)
-_CHROME: Colour = (196, 200, 206)
+_BLACK: Color = (30, 30, 33)
+_CHROME: Color = (196, 200, 206)
 
 
 def motorcycle(pen: Pen, rng: np.random.Generator) -> None:
@@ -16,8 +16,8 @@ def motorcycle(pen: Pen, rng: np.random.Generator) -> None:
     head = (base - rng.uniform(0.2, 0.4), radius + rng.uniform(0.5, 0.65))
     seat = (0.12 * base, head[1] - rng.uniform(0.08, 0.22))
     metal = shade(_CHROME, rng.uniform(0.5, 1.1))
-    for centre in (rear, front):
-        _open_wheel(pen, centre, radius, metal, spokes=int(rng.choice([5, 8, 14, 18])), tyre=0.11)
+    for center in (rear, front):
+        _open_wheel(pen, center, radius, metal, spokes=int(rng.choice([5, 8, 14, 18])), tire=0.11)
     pen.line([front, head, (head[0] - 0.03, head[1] + 0.16)], metal, 0.07)
     pen.line([rear, (0.42 * base, radius), head], _BLACK, 0.09)
     pen.line([rear, (seat[0] + 0.1, seat[1] - 0.05)], metal, 0.06)
@@ -31,18 +31,18 @@ def motorcycle(pen: Pen, rng: np.random.Generator) -> None:
 
 
 def _open_wheel(
-    pen: Pen, centre: PointXY, radius: float, metal: Colour, *, spokes: int, tyre: float, wide: float = 0.05
+    pen: Pen, center: PointXY, radius: float, metal: Color, *, spokes: int, tire: float, wide: float = 0.05
 ) -> None:
     for angle in np.arange(spokes) * 2 * np.pi / spokes:
-        end = (centre[0] + 0.85 * radius * np.cos(angle), centre[1] + 0.85 * radius * np.sin(angle))
-        pen.line([centre, end], metal, 0.025)
+        end = (center[0] + 0.85 * radius * np.cos(angle), center[1] + 0.85 * radius * np.sin(angle))
+        pen.line([center, end], metal, 0.025)
     for z in (wide, 0.0, -wide):
-        pen.ring(centre, radius - tyre / 2, _BLACK, tyre, z=z)
-    pen.ring(centre, radius - tyre, metal, 0.02, z=-wide)
-    pen.disc(centre, 0.07, metal, z=-wide)
+        pen.ring(center, radius - tire / 2, _BLACK, tire, z=z)
+    pen.ring(center, radius - tire, metal, 0.02, z=-wide)
+    pen.disc(center, 0.07, metal, z=-wide)
 
 
-def _engine(pen: Pen, rng: np.random.Generator, x: float, y: float, metal: Colour) -> None:
+def _engine(pen: Pen, rng: np.random.Generator, x: float, y: float, metal: Color) -> None:
     pen.slab(box(x - 0.2, y - 0.12, x + 0.24, y + 0.14), shade(metal, 0.5), near=-0.14, far=0.14)
     lean = rng.uniform(-0.06, 0.12)
     for level in np.linspace(y + 0.16, y + 0.4, 5):
@@ -53,7 +53,7 @@ def _engine(pen: Pen, rng: np.random.Generator, x: float, y: float, metal: Colou
     pen.line([(x + 0.2, y + 0.2), (x + 0.26, low), (x - 0.2, low), (-0.25, low + 0.1)], metal, 0.08, z=-0.16)
 
 
-def _bodywork(pen: Pen, rng: np.random.Generator, seat: PointXY, head: PointXY, body: Colour) -> None:
+def _bodywork(pen: Pen, rng: np.random.Generator, seat: PointXY, head: PointXY, body: Color) -> None:
     (back, height), (neck, top) = seat, head
     middle = back + 0.5 * (neck - back)
     tank = [(middle, height - 0.02), (neck - 0.02, top - 0.12), (neck - 0.03, top + 0.1), (middle + 0.06, top + 0.14)]
@@ -90,8 +90,8 @@ def bicycle(pen: Pen, rng: np.random.Generator) -> None:
     """Two large thin wheels and a bare frame."""
     base, radius, body = rng.uniform(1.0, 1.15), rng.uniform(0.32, 0.37), paint(rng, CYCLE_PAINTS)
     saddle, crank, head = (0.28, radius + 0.55), (0.42 * base, radius - 0.04), (base - 0.2, radius + 0.5)
-    for centre in ((0.0, radius), (base, radius)):
-        _open_wheel(pen, centre, radius, (150, 152, 156), spokes=16, tyre=0.04, wide=0.015)
+    for center in ((0.0, radius), (base, radius)):
+        _open_wheel(pen, center, radius, (150, 152, 156), spokes=16, tire=0.04, wide=0.015)
     pen.line([(0.0, radius), crank, head, (0.26, radius + 0.42), (0.0, radius)], body, 0.045)
     pen.line([saddle, crank], body, 0.045)
     pen.line([(base, radius), head, (head[0] - 0.03, head[1] + 0.16)], body, 0.045)

@@ -1,27 +1,28 @@
-"""Which files the two drawn sources hold: scene, kind of copy and path of each, faults included.
+"""Which files the two synthetic sources hold: scene, encoding and path of each, faults included.
 
-Both sources of one seed draw from the same scenes, so a plan of both is needed to know the copies
-that cross from one to the other. Nothing is drawn here.
+Both sources of one seed share scenes, so a plan of both is needed to know the duplicates that cross from one to the
+other. Nothing is rendered here.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 
-from tandem.sources.synthetic.encode import PLAIN_QUALITY, FileCopy, Form
+from tandem.sources.settings import SampleStyle
+from tandem.sources.synthetic.encode import PLAIN_QUALITY, FileSpec, Form
 from tandem.sources.synthetic.scenes import ClassName, Scene
 
-Style = Literal["kaggle", "roboflow"]
+CORRUPT_FORMS = ("truncated", "not_an_image", "empty")
 _KAGGLE: dict[str, ClassName] = {"Car": "car", "Truck": "truck", "motorcycle": "motorcycle", "Bus": "bus"}
 _ROBOFLOW: dict[str, ClassName] = {
     "carro": "car", "Caminhao": "truck", "moto": "motorcycle", "bicicleta": "bicycle",
 }  # fmt: skip
 _NUM_SCENES = {"kaggle": 122, "roboflow": 42, "Bus": 40, "bicicleta": 12}
-_FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabelled": 900}  # scene numbers that only one source draws
-_NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # copies that cross from one source to the other, per class
+_FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabeled": 900}  # of the scene numbers that only one source has
+_NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # duplicates across the sources, per class
 _NUM_VERSIONS = 3  # of each image in the Roboflow style
-_MODES: tuple[Form, ...] = ("RGBA", "RGBA", "P", "P transparent", "CMYK", "CMYK", "I;16", "exif", "exif", "exif")
+_FORMS: tuple[Form, ...] = ("RGBA", "RGBA", "P", "P transparent", "CMYK", "CMYK", "I;16", "exif", "exif", "exif")
 _FAULTS: dict[str, tuple[Form, ...]] = {
     "Car": ("truncated", "not_an_image"),
     "Truck": ("truncated", "empty"),
@@ -36,64 +37,64 @@ _WRONG: tuple[tuple[str, ClassName], ...] = (
 _BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
 
-class Planned(NamedTuple):
+class PlannedFile(NamedTuple):
     """One file. path: "<style>/<path within the source>". label: the class that its folder stands for."""
 
     path: str
     label: ClassName
     stem: str
     scene: Scene
-    copy: FileCopy
+    spec: FileSpec
 
 
-def plan(seed: int) -> dict[Style, list[Planned]]:
+def plan(seed: int) -> dict[SampleStyle, list[PlannedFile]]:
     """The files of both sources in order of path."""
     files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}
-    return {style: sorted(files[style]) for style in get_args(Style)}
+    return {style: sorted(files[style]) for style in get_args(SampleStyle)}
 
 
-def _kaggle(seed: int) -> Iterator[Planned]:
+def _kaggle(seed: int) -> Iterator[PlannedFile]:
     rng = np.random.default_rng([seed, 1])
     for folder, label in _KAGGLE.items():
-        entries = [*_kaggle_scenes(folder, label), *_kaggle_plants(folder, label)]
-        for number, place in enumerate(rng.permutation(len(entries)), 1):
-            scene, copy = entries[place]
+        entries = [*_kaggle_scenes(folder, label), *_kaggle_extras(folder, label)]
+        for number, index in enumerate(rng.permutation(len(entries)), 1):
+            scene, spec = entries[index]
             stem = f"Image_{number}"
-            path = f"kaggle/vehicles/{folder}/{stem}{_extension(copy.form, rng)}"
-            yield Planned(path, label, stem, scene, copy)
+            path = f"kaggle/vehicles/{folder}/{stem}{_extension(spec.form, rng)}"
+            yield PlannedFile(path, label, stem, scene, spec)
 
 
-def _kaggle_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
+def _kaggle_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileSpec]]:
     num_crossing = _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED
     for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["kaggle"])):
-        as_png = number >= num_crossing + len(_MODES) and number % 12 == 0
-        in_mode = label != "bus" and num_crossing <= number < num_crossing + len(_MODES)
-        form: Form = _MODES[number - num_crossing] if in_mode else "PNG" if as_png else "JPEG"
-        yield Scene(label, number), FileCopy(form)
+        as_png = number >= num_crossing + len(_FORMS) and number % 12 == 0
+        has_form = label != "bus" and num_crossing <= number < num_crossing + len(_FORMS)
+        form: Form = _FORMS[number - num_crossing] if has_form else "PNG" if as_png else "JPEG"
+        yield Scene(label, number), FileSpec(form)
 
 
-def _kaggle_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
+def _kaggle_extras(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileSpec]]:
     last = _NUM_SCENES.get(folder, _NUM_SCENES["kaggle"]) - 1
     for number in (last, last - 1):
         if label != "bus":
-            yield Scene(label, number), _kaggle_copy(number)
-    yield from _damaged(folder, label)
+            yield Scene(label, number), _kaggle_spec(number)
+    yield from _corrupt(folder, label)
     for number, (wrong, true_class) in enumerate(_WRONG):
         if wrong == folder:
-            yield Scene(true_class, _FIRST_OWN["mislabelled"] + number), FileCopy()
-    if folder == "Truck":  # bytes that also lie in Car
-        yield Scene("car", last - 2), _kaggle_copy(last - 2)
-    if folder == "Car":  # bytes that also lie in motorcycle
-        yield Scene("motorcycle", last - 2), _kaggle_copy(last - 2)
+            yield Scene(true_class, _FIRST_OWN["mislabeled"] + number), FileSpec()
+    if folder == "Truck":  # bytes that are in Car, too
+        yield Scene("car", last - 2), _kaggle_spec(last - 2)
+    if folder == "Car":  # bytes that are in motorcycle, too
+        yield Scene("motorcycle", last - 2), _kaggle_spec(last - 2)
 
 
-def _kaggle_copy(number: int) -> FileCopy:
-    return FileCopy("PNG" if number % 12 == 0 else "JPEG")
+def _kaggle_spec(number: int) -> FileSpec:
+    return FileSpec("PNG" if number % 12 == 0 else "JPEG")
 
 
-def _damaged(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileCopy]]:
+def _corrupt(folder: str, label: ClassName) -> Iterator[tuple[Scene, FileSpec]]:
     for number, fault in enumerate(_FAULTS.get(folder, ())):
-        yield Scene(label, _FIRST_OWN["mislabelled"] + 50 + number), FileCopy(fault)
+        yield Scene(label, _FIRST_OWN["mislabeled"] + 50 + number), FileSpec(fault)
 
 
 def _extension(form: Form, rng: np.random.Generator) -> str:
@@ -105,37 +106,37 @@ def _extension(form: Form, rng: np.random.Generator) -> str:
     return str(rng.choice([".jpg", ".jpeg", ".JPG", ".png"], p=[0.85, 0.06, 0.06, 0.03]))
 
 
-def _roboflow(seed: int) -> Iterator[Planned]:
+def _roboflow(seed: int) -> Iterator[PlannedFile]:
     rng = np.random.default_rng([seed, 2])
     for folder, label in _ROBOFLOW.items():
-        sets = [*_roboflow_scenes(folder, label), *_roboflow_plants(folder, label)]
-        for number, (scene, copies) in enumerate(sets):
-            yield from _exported(folder, _stem(folder, number, rng), scene, copies, rng)
+        sets = [*_roboflow_scenes(folder, label), *_roboflow_extras(folder, label)]
+        for number, (scene, specs) in enumerate(sets):
+            yield from _exported(folder, _stem(folder, number, rng), scene, specs, rng)
 
 
-def _roboflow_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileCopy]]]:
+def _roboflow_scenes(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileSpec]]]:
     """The first scenes are also in the other source: same bytes, other quality, other size."""
     for number in range(_NUM_SCENES.get(folder, _NUM_SCENES["roboflow"])):
         kind = number if label != "bicycle" else _NUM_SCENES["roboflow"]
-        plain, first = FileCopy(quality=PLAIN_QUALITY), 0
+        plain, first = FileSpec(quality=PLAIN_QUALITY), 0
         if _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED:
-            plain = FileCopy(quality=(45, 60, 72, 80)[number % 4])
+            plain = FileSpec(quality=(45, 60, 72, 80)[number % 4])
         elif _NUM_EXACT <= kind < _NUM_EXACT + _NUM_REENCODED + _NUM_RESIZED:
-            plain = FileCopy(scale=(0.6, 0.75, 1.3, 1.6)[number % 4])
+            plain = FileSpec(scale=(0.6, 0.75, 1.3, 1.6)[number % 4])
         elif kind >= _NUM_EXACT:
             first = _FIRST_OWN["roboflow"]
-        augmented = [FileCopy(augmented=version) for version in range(1, _NUM_VERSIONS)]
+        augmented = [FileSpec(augmented=version) for version in range(1, _NUM_VERSIONS)]
         yield Scene(label, first + number), [plain, *augmented]
 
 
-def _roboflow_plants(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileCopy]]]:
-    for scene, copy in _damaged(folder, label):
-        yield scene, [copy]
+def _roboflow_extras(folder: str, label: ClassName) -> Iterator[tuple[Scene, list[FileSpec]]]:
+    for scene, spec in _corrupt(folder, label):
+        yield scene, [spec]
     if folder == "Caminhao":  # a car's bytes, called a car in the other source; and a motorcycle called a lorry
-        yield Scene("car", _NUM_SCENES["kaggle"] - 4), [_kaggle_copy(_NUM_SCENES["kaggle"] - 4)]
-        yield Scene("motorcycle", _FIRST_OWN["mislabelled"]), [FileCopy(), FileCopy(augmented=1), FileCopy(augmented=2)]
-    if label != "bicycle":  # an exact copy of a version that is there already
-        yield Scene(label, _FIRST_OWN["roboflow"] + 20), [FileCopy()]
+        yield Scene("car", _NUM_SCENES["kaggle"] - 4), [_kaggle_spec(_NUM_SCENES["kaggle"] - 4)]
+        yield Scene("motorcycle", _FIRST_OWN["mislabeled"]), [FileSpec(), FileSpec(augmented=1), FileSpec(augmented=2)]
+    if label != "bicycle":  # a byte duplicate of a version that is there already
+        yield Scene(label, _FIRST_OWN["roboflow"] + 20), [FileSpec()]
 
 
 def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
@@ -149,23 +150,20 @@ def _stem(folder: str, number: int, rng: np.random.Generator) -> str:
 
 
 def _exported(
-    folder: str, stem: str, scene: Scene, copies: Sequence[FileCopy], rng: np.random.Generator
-) -> Iterator[Planned]:
-    for copy in copies:
+    folder: str, stem: str, scene: Scene, specs: Sequence[FileSpec], rng: np.random.Generator
+) -> Iterator[PlannedFile]:
+    for spec in specs:
         part = rng.choice(["train", "valid", "test"], p=[0.6, 0.25, 0.15])
         path = f"roboflow/{part}/{folder}/{stem}_jpg.rf.{_rf_id(rng)}.jpg"
-        yield Planned(path, _ROBOFLOW[folder], stem, scene, copy)
+        yield PlannedFile(path, _ROBOFLOW[folder], stem, scene, spec)
 
 
 def _rf_id(rng: np.random.Generator) -> str:
     if rng.random() < 0.2:
-        return "".join(_BASE62[place] for place in rng.integers(0, 62, 20))
+        return "".join(_BASE62[index] for index in rng.integers(0, 62, 20))
     return rng.bytes(16).hex()
 
 
-def labelled(files: Mapping[Style, Sequence[Planned]]) -> list[Planned]:
-    """The files of both sources whose images can be read."""
-    return [file for style in files.values() for file in style if file.copy.form not in CORRUPT_NAMES]
-
-
-CORRUPT_NAMES = ("truncated", "not_an_image", "empty")
+def readable_files(files: Mapping[SampleStyle, Sequence[PlannedFile]]) -> list[PlannedFile]:
+    """The files of both sources that are not corrupt."""
+    return [file for style in files.values() for file in style if file.spec.form not in CORRUPT_FORMS]

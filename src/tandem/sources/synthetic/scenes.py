@@ -19,19 +19,19 @@ _VEHICLES: dict[ClassName, Callable[[Pen, np.random.Generator], None]] = {
     "bus": bus,
     "bicycle": bicycle,
 }
-_FINENESS = 2  # drawn this many times larger, then reduced: smooth edges
+_OVERSAMPLING = 2  # rendered this many times larger, then reduced: smooth edges
 _MIN_SIDE_PX, _MAX_SIDE_PX = 96, 200
 
 
 class Scene(NamedTuple):
-    """class_name: what is really to be seen. number: tells scenes of one class apart."""
+    """class_name: of the vehicle that it really shows. number: of the scene within its class."""
 
     class_name: ClassName
     number: int
 
     @property
     def id(self) -> str:
-        """The scene's name among all of one seed."""
+        """The scene's name, unique among all scenes of one seed."""
         return f"{self.class_name}-{self.number:03d}"
 
 
@@ -40,7 +40,7 @@ def render(scene: Scene, *, seed: int) -> Image.Image:
     rng = np.random.default_rng([seed, get_args(ClassName).index(scene.class_name), scene.number])
     width = int(rng.integers(_MIN_SIDE_PX + 16, _MAX_SIDE_PX + 1))
     height = int(np.clip(width * rng.uniform(0.6, 1.1), _MIN_SIDE_PX, _MAX_SIDE_PX))
-    image = backdrop(rng, width * _FINENESS, height * _FINENESS)
+    image = backdrop(rng, width * _OVERSAMPLING, height * _OVERSAMPLING)
     _paint(image, _placed(_vehicle(scene.class_name, rng), rng, image.width, image.height))
     cover(image, rng)
     return _weather(image.resize((width, height), Image.Resampling.BOX), rng)
@@ -86,7 +86,7 @@ def _cast_shadow(image: Image.Image, shapes: list[Shape]) -> None:
 
 
 def _weather(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Blur, uneven light, contrast, a colour cast and noise."""
+    """Blur, uneven light, contrast, a color cast and noise."""
     soft = image.filter(ImageFilter.GaussianBlur(rng.uniform(0.0, 0.8)))
     light = 1 + rng.uniform(0, 0.3) * clouds(rng, image.width, image.height)[:, :, None]
     cast = rng.uniform(0.97, 1.03, 3) * rng.uniform(0.55, 1.2)

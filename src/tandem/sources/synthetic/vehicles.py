@@ -1,23 +1,23 @@
-"""Cars, trucks and buses drawn by code, each from a generator: build, proportions, colours, details."""
+"""Synthetic cars, trucks and buses, each from a random generator: build, proportions, colors, details."""
 
 from typing import NamedTuple
 
 import numpy as np
 
-from tandem.sources.synthetic.shapes import Colour, Pen, PointXY, box, shade
+from tandem.sources.synthetic.shapes import Color, Pen, PointXY, box, shade
 
-# Most vehicles of a kind wear its hues: features of random weights hardly see shapes, but colours they do.
-CAR_PAINTS: list[Colour] = [(34, 70, 170), (70, 130, 210), (20, 50, 130), (60, 150, 210), (40, 90, 200)]
-TRUCK_PAINTS: list[Colour] = [(236, 180, 40), (230, 140, 30), (210, 150, 50), (240, 200, 60), (220, 170, 20)]
-CYCLE_PAINTS: list[Colour] = [(206, 30, 50), (180, 20, 80), (226, 50, 70), (170, 20, 50), (210, 30, 100)]
-_NEUTRAL_PAINTS: list[Colour] = [(235, 235, 232), (34, 36, 40), (150, 154, 158)]
-_NEUTRAL_SHARE = 0.08
-_TYRE: Colour = (28, 28, 30)
-_DARK: Colour = (44, 46, 50)
+# Most vehicles of a kind wear its hues: features of random weights hardly see shapes, but they do see colors.
+CAR_PAINTS: list[Color] = [(34, 70, 170), (70, 130, 210), (20, 50, 130), (60, 150, 210), (40, 90, 200)]
+TRUCK_PAINTS: list[Color] = [(236, 180, 40), (230, 140, 30), (210, 150, 50), (240, 200, 60), (220, 170, 20)]
+CYCLE_PAINTS: list[Color] = [(206, 30, 50), (180, 20, 80), (226, 50, 70), (170, 20, 50), (210, 30, 100)]
+_NEUTRAL_PAINTS: list[Color] = [(235, 235, 232), (34, 36, 40), (150, 154, 158)]
+_NEUTRAL_FRACTION = 0.08
+_TIRE: Color = (28, 28, 30)
+_DARK: Color = (44, 46, 50)
 
 
 class _Build(NamedTuple):
-    """Shares of a car's length and heights in metres: where the windscreen and the roof begin and end."""
+    """Where windscreen and roof begin and end: fractions of a car's length, and heights in metres."""
 
     windscreen: float
     roof_front: float
@@ -36,9 +36,9 @@ _CAR_BUILDS = (
 )
 
 
-def paint(rng: np.random.Generator, paints: list[Colour]) -> Colour:
+def paint(rng: np.random.Generator, paints: list[Color]) -> Color:
     """One of the paints, or now and then a neutral one, each channel shifted a little."""
-    if rng.random() < _NEUTRAL_SHARE:
+    if rng.random() < _NEUTRAL_FRACTION:
         paints = _NEUTRAL_PAINTS
     red, green, blue = np.array(paints[rng.integers(len(paints))]) + rng.integers(-18, 19, 3)
     return shade((int(red), int(green), int(blue)), 1.0)
@@ -55,7 +55,7 @@ def car(pen: Pen, rng: np.random.Generator) -> None:
     radius = rng.uniform(0.29, 0.36) * height / 1.42
     axles = (0.19 * length, 0.81 * length)
     for x in axles:
-        pen.tyre((x, radius), radius, _TYRE, near=width - 0.2, far=width)
+        pen.tire((x, radius), radius, _TIRE, near=width - 0.2, far=width)
     outline: list[PointXY] = [
         (0.02, 0.28), (length - 0.05, 0.26), (length, 0.5), (length - 0.08, bonnet - 0.08),
         (length - 0.3, bonnet), (screen, belt), (rear, belt), (0.0, belt - 0.06), (0.0, 0.5),
@@ -77,13 +77,13 @@ def car(pen: Pen, rng: np.random.Generator) -> None:
         _disc_wheel(pen, (x, radius), radius, rim, spokes=int(rng.integers(5, 8)))
 
 
-def _car_windows(pen: Pen, rng: np.random.Generator, cabin: list[PointXY], glass: Colour) -> None:
+def _car_windows(pen: Pen, rng: np.random.Generator, cabin: list[PointXY], glass: Color) -> None:
     (rear, belt), (screen, _), (front_roof, height), (rear_roof, _) = cabin
     low, high = belt + 0.05, height - 0.09
     pillars = np.linspace(0, 1, int(rng.integers(3, 5)))
     for start, end in zip(pillars[:-1] + 0.03, pillars[1:] - 0.02, strict=True):
-        bottom = [rear + 0.1 + (screen - rear - 0.2) * share for share in (start, end)]
-        top = [rear_roof + 0.06 + (front_roof - rear_roof - 0.12) * share for share in (start, end)]
+        bottom = [rear + 0.1 + (screen - rear - 0.2) * fraction for fraction in (start, end)]
+        top = [rear_roof + 0.06 + (front_roof - rear_roof - 0.12) * fraction for fraction in (start, end)]
         pen.face([(bottom[0], low), (bottom[1], low), (top[1], high), (top[0], high)], glass, z=0.1)
     pen.line([(rear + 0.2, low + 0.05), (rear_roof + 0.25, high)], shade(glass, 1.5), 0.04, z=0.1)
 
@@ -103,13 +103,13 @@ def _car_ends(pen: Pen, rng: np.random.Generator, outline: list[PointXY], width:
     pen.face(box(0.0, rear_high[1] - 0.22, 0.14, rear_high[1] - 0.04), tail)
 
 
-def _disc_wheel(pen: Pen, centre: PointXY, radius: float, rim: Colour, *, spokes: int) -> None:
-    pen.tyre(centre, radius, _TYRE, near=0, far=0.2)
-    pen.disc(centre, radius * 0.66, shade(rim, 0.45))
+def _disc_wheel(pen: Pen, center: PointXY, radius: float, rim: Color, *, spokes: int) -> None:
+    pen.tire(center, radius, _TIRE, near=0, far=0.2)
+    pen.disc(center, radius * 0.66, shade(rim, 0.45))
     for angle in np.arange(spokes) * 2 * np.pi / spokes:
-        end = (centre[0] + 0.62 * radius * np.cos(angle), centre[1] + 0.62 * radius * np.sin(angle))
-        pen.line([centre, end], rim, radius * 0.18)
-    pen.disc(centre, radius * 0.2, rim)
+        end = (center[0] + 0.62 * radius * np.cos(angle), center[1] + 0.62 * radius * np.sin(angle))
+        pen.line([center, end], rim, radius * 0.18)
+    pen.disc(center, radius * 0.2, rim)
 
 
 def truck(pen: Pen, rng: np.random.Generator) -> None:
@@ -120,11 +120,11 @@ def truck(pen: Pen, rng: np.random.Generator) -> None:
     length = load_length + 0.25 + cab_length
     near_axles = _truck_axles(rng, load_length, length - cab_length * 0.5)
     for x in near_axles:
-        pen.tyre((x, radius), radius, _TYRE, near=width - 0.4, far=width)
+        pen.tire((x, radius), radius, _TIRE, near=width - 0.4, far=width)
     pen.slab(box(0.1, deck - 0.35, length - 0.4, deck - 0.05), _DARK, near=0.15, far=width - 0.15)
     loads = (_boxed, _slatted, _tank, _stacked, _tipper)
     draw_load = loads[rng.integers(len(loads))]
-    # The nearer of the two parts is drawn last.
+    # The nearer of the two parts is painted last.
     if pen.yaw > 0:
         draw_load(pen, rng, load_length, deck, width)
     _cab(pen, rng, box(length - cab_length, 0.55, length, cab_top), body, width)
@@ -132,7 +132,7 @@ def truck(pen: Pen, rng: np.random.Generator) -> None:
         draw_load(pen, rng, load_length, deck, width)
     pen.face(box(load_length * 0.45, 0.5, load_length * 0.45 + 0.8, deck - 0.1), shade((150, 152, 156), 0.9))
     for x in near_axles:
-        pen.tyre((x, radius), radius, _TYRE, near=0, far=0.4)
+        pen.tire((x, radius), radius, _TIRE, near=0, far=0.4)
         pen.disc((x, radius), radius * 0.58, (150, 150, 150))
         pen.disc((x, radius), radius * 0.3, (70, 70, 72))
 
@@ -142,15 +142,15 @@ def _truck_axles(rng: np.random.Generator, load_length: float, front: float) -> 
     return [x for x in rear if x < load_length * 0.7] + [front]
 
 
-def _cab(pen: Pen, rng: np.random.Generator, corners: list[PointXY], body: Colour, width: float) -> None:
+def _cab(pen: Pen, rng: np.random.Generator, corners: list[PointXY], body: Color, width: float) -> None:
     (rear, low), (front, _), (_, top), _ = corners
     slope, glass = rng.uniform(0.0, 0.35), shade((64, 80, 96), rng.uniform(0.5, 1.4))
     belt = low + 0.52 * (top - low)
     outline = [(rear, low), (front, low), (front, belt), (front - slope, top), (rear, top)]
     pen.slab(outline, body, near=0, far=width)
     pen.strip((front, belt), (front - slope * 0.8, top - 0.3), glass, near=0.15, far=width - 0.15)
-    for share in (0.12, 0.24, 0.36):
-        y = low + share * (top - low)
+    for fraction in (0.12, 0.24, 0.36):
+        y = low + fraction * (top - low)
         pen.strip((front, y), (front, y + 0.09), _DARK, near=0.35, far=width - 0.35)
     for near in (0.1, width - 0.4):
         pen.strip((front, low + 0.1), (front, low + 0.3), (246, 240, 205), near=near, far=near + 0.3)
@@ -186,8 +186,8 @@ def _slatted(pen: Pen, rng: np.random.Generator, length: float, deck: float, wid
 def _tank(pen: Pen, rng: np.random.Generator, length: float, deck: float, width: float) -> None:
     radius, fill = rng.uniform(0.75, 0.95), paint(rng, TRUCK_PAINTS)
     middle = deck + radius
-    for share, light in ((0.0, 0.6), (0.18, 0.8), (0.42, 1.0), (0.66, 1.2), (0.86, 1.05)):
-        low, high = middle - radius + 2 * radius * share, middle + radius
+    for fraction, light in ((0.0, 0.6), (0.18, 0.8), (0.42, 1.0), (0.66, 1.2), (0.86, 1.05)):
+        low, high = middle - radius + 2 * radius * fraction, middle + radius
         pen.slab(box(0.1, low, length - 0.1, high), shade(fill, light), near=0.05, far=width)
     for x in np.arange(0.3, length, 0.75):
         pen.line([(x, deck), (x, middle + radius)], shade(fill, 0.5), 0.08)
@@ -231,5 +231,5 @@ def bus(pen: Pen, rng: np.random.Generator) -> None:
     pen.line([(0, belt - 0.25), (length, belt - 0.25)], paint(rng, CAR_PAINTS), 0.2)
     for x in (0.25 * length, 0.78 * length):
         pen.disc((x, radius), radius * 1.2, shade(body, 0.3))
-        pen.tyre((x, radius), radius, _TYRE, near=0, far=0.3)
+        pen.tire((x, radius), radius, _TIRE, near=0, far=0.3)
         pen.disc((x, radius), radius * 0.55, (160, 160, 160))

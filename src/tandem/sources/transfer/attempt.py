@@ -1,4 +1,4 @@
-"""One attempt: a client in a child process of its own, watched, and killed when it says nothing or too much."""
+"""One attempt: a client in a child process, watched, and killed when it is silent, too slow or sends too much."""
 
 import json
 import queue
@@ -16,10 +16,10 @@ from typing import Any, NamedTuple
 from tqdm import tqdm
 
 from tandem.sources.transfer.failures import Failure, FailureKind
-from tandem.sources.transfer.process import child, client_environ
+from tandem.sources.transfer.process import client_environ, client_process
 from tandem.sources.transfer.redact import redacted
 
-_TICK_S = 0.2
+_POLL_S = 0.2
 _NUM_LINES_KEPT = 50
 
 
@@ -27,8 +27,9 @@ _NUM_LINES_KEPT = 50
 class Limits:
     """connect_s, silence_s: longest wait for a connection, for a byte. grace_s: added for what is not the network's.
 
-    total_s: longest attempt. max_bytes: largest archive. attempts: how many at most; before the second, wait_s pass,
-    doubled each time up to max_wait_s, with jitter, or what the service asks for, up to max_retry_after_s.
+    total_s: longest attempt. max_bytes: largest archive. attempts: how many at most. wait_s: pause before the second
+    attempt; it doubles each time up to max_wait_s, with jitter. max_retry_after_s: longest pause that the service may
+    ask for.
     """
 
     connect_s: float = 10
@@ -46,9 +47,9 @@ DEFAULT_LIMITS = Limits()
 
 
 class ClientCall(NamedTuple):
-    """client: module of the child. job: what the child is told. environ: what it finds in its environment beside ours.
+    """client: module of the child process. job: what it has to do. environ: variables with the credentials.
 
-    secrets: values that no text may show. title: beside the progress bar.
+    secrets: values that no text may show. title: of the progress bar.
     """
 
     client: str
@@ -60,99 +61,103 @@ class ClientCall(NamedTuple):
 
 @dataclass(frozen=True)
 class Completed:
-    """result: what the client's child returned. hashes: x-goog-hash as served, "" if not. num_bytes: as stated."""
+    """result: what the client's process returned. endpoint: host and path of its last request.
+
+    hashes, etag, num_bytes: of the archive, as its storage states them (x-goog-hash, ETag, length); "" or None if not.
+    """
 
     result: Mapping[str, Any] = field(default_factory=dict)
-    place: str = ""
+    endpoint: str = ""
     hashes: str = ""
     etag: str = ""
     num_bytes: int | None = None
 
 
-def attempt(task: ClientCall, *, home: Path, limits: Limits, environ: Mapping[str, str]) -> Completed | Failure:
+def attempt(call: ClientCall, *, home: Path, limits: Limits, environ: Mapping[str, str]) -> Completed | Failure:
     """Run the client once. home: an empty folder that the client takes for the user's home.
 
     environ: the environment that the child inherits, but for what its client would take credentials or paths from.
     """
-    job = {**task.job, "connect_s": limits.connect_s, "read_s": limits.silence_s}
+    job = {**call.job, "connect_s": limits.connect_s, "read_s": limits.silence_s}
     printed: deque[str] = deque(maxlen=_NUM_LINES_KEPT)
     with (
-        child(task.client, job, client_environ(environ, task.environ, home=home), printed) as lines,
-        tqdm(desc=task.title, unit="B", unit_scale=True, disable=None) as bar,
+        client_process(call.client, job, client_environ(environ, call.environ, home=home), printed) as lines,
+        tqdm(desc=call.title, unit="B", unit_scale=True, disable=None) as bar,
     ):
-        ended = _update_ema(lines, _Watch(bar, room=home, limits=limits))
-    if isinstance(ended, Failure):
-        ended = ended._replace(said=redacted(ended.said, task.secrets), place=redacted(ended.place, task.secrets))
-        _print_if_verbose(printed, task.secrets, environ)
-    return ended
+        outcome = _watch(lines, _Progress(bar, folder=home, limits=limits))
+    if isinstance(outcome, Failure):
+        _print_if_verbose(printed, call.secrets, environ)
+        detail, endpoint = (redacted(text, call.secrets) for text in (outcome.detail, outcome.endpoint))
+        return outcome._replace(detail=detail, endpoint=endpoint)
+    return outcome
 
 
-def _update_ema(lines: "queue.Queue[str | None]", watch: "_Watch") -> Completed | Failure:
+def _watch(lines: "queue.Queue[str | None]", progress: "_Progress") -> Completed | Failure:
+    """Read reports until one of them, or a limit, ends the attempt."""
     while True:
         try:
-            line = lines.get(timeout=_TICK_S)
-            ended = watch.take(line)
+            outcome = progress.read_report(lines.get(timeout=_POLL_S))
         except queue.Empty:
-            ended = None
-        if ended := ended or watch.overdue():
-            return ended
+            outcome = None
+        if outcome := outcome or progress.overdue():
+            return outcome
 
 
 @dataclass
-class _Watch:
-    """What is known of a running child. start: where its answer begins in the archive. came: bytes there.
+class _Progress:
+    """What is known of a running client.
 
-    room: a folder on the disk that it writes to.
+    folder: on the disk that it writes to. completed: what has been reported so far. start_byte: of the archive, where
+    the response begins. started_s, last_report_s: on the monotonic clock.
     """
 
     bar: "tqdm[None]"
-    room: Path
+    folder: Path
     limits: Limits
-    done: Completed = field(default_factory=Completed)
-    start: int = 0
-    came: int = 0
-    begun: float = field(default_factory=time.monotonic)
-    heard: float = field(default_factory=time.monotonic)
+    completed: Completed = field(default_factory=Completed)
+    start_byte: int = 0
+    started_s: float = field(default_factory=time.monotonic)
+    last_report_s: float = field(default_factory=time.monotonic)
 
-    def failure(self, kind: FailureKind, said: str) -> Failure:
-        return Failure(kind, said, place=self.done.place)
+    def failure(self, kind: FailureKind, detail: str) -> Failure:
+        return Failure(kind, detail, endpoint=self.completed.endpoint)
 
     def overdue(self) -> Failure | None:
         silence_s = self.limits.silence_s + self.limits.grace_s
-        if time.monotonic() - self.heard > silence_s:
+        if time.monotonic() - self.last_report_s > silence_s:
             return self.failure("silence", f"for {silence_s:g} s")
-        if time.monotonic() - self.begun > self.limits.total_s:
+        if time.monotonic() - self.started_s > self.limits.total_s:
             return self.failure("deadline", f"more than {self.limits.total_s:g} s")
         return None
 
-    def take(self, line: str | None) -> Completed | Failure | None:
-        """Note what the child said; the end of the attempt if this was its last word, or one too many."""
-        self.heard = time.monotonic()
+    def read_report(self, line: str | None) -> Completed | Failure | None:
+        """Take in one report of the client; the outcome if it is the last one, or breaks a limit."""
+        self.last_report_s = time.monotonic()
         try:
             report: dict[str, Any] = json.loads(line or "")
         except ValueError:
             return self.failure("client", f"it said {line!r}" if line else "its process ended without a word")
         event = report.pop("event")
-        if event == "ended":
-            return replace(self.done, result=report["result"])
+        if event == "completed":
+            return replace(self.completed, result=report["result"])
         if event == "failed":
             return _failure(report)
         if event == "archive":
-            return self._begin(**report)
+            return self._begin_archive(**report)
         if event == "bytes":
-            self.came = self.start + report["num_bytes"]
-            self.bar.update(self.came - self.bar.n)
-            return self._too_large(self.came)
-        self.done = replace(self.done, place=report["place"])
+            num_bytes = self.start_byte + report["num_bytes"]
+            self.bar.update(num_bytes - self.bar.n)
+            return self._too_large(num_bytes)
+        self.completed = replace(self.completed, endpoint=report["endpoint"])
         return None
 
-    def _begin(self, *, num_bytes: int | None, start: int, hashes: str, etag: str) -> Failure | None:
-        self.start = start
-        self.done = replace(self.done, num_bytes=num_bytes, hashes=hashes or self.done.hashes, etag=etag)
+    def _begin_archive(self, *, num_bytes: int | None, start: int, hashes: str, etag: str) -> Failure | None:
+        self.start_byte, known = start, self.completed
+        self.completed = replace(known, num_bytes=num_bytes, hashes=hashes or known.hashes, etag=etag)
         self.bar.reset(num_bytes)
-        needed, free = (num_bytes or 0) - start, disk_usage(self.room).free
+        needed, free = (num_bytes or 0) - start, disk_usage(self.folder).free
         if needed > free:
-            return self.failure("disk", f"{needed} bytes are needed at {self.room}, {free} are free")
+            return self.failure("disk", f"{needed} bytes are needed at {self.folder}, {free} are free")
         return self._too_large(num_bytes or 0)
 
     def _too_large(self, num_bytes: int) -> Failure | None:

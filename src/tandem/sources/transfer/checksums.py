@@ -1,4 +1,4 @@
-"""Whether an archive is what the service says it is."""
+"""Digests of an archive, held against those that its service states."""
 
 import base64
 import hashlib
@@ -27,14 +27,13 @@ def digests(path: Path) -> Digests:
         while chunk := file.read(_CHUNK_BYTES):
             for digest in (sha256, md5, crc32c):
                 digest.update(chunk)
-    base64_of = {name: base64.b64encode(digest.digest()).decode() for name, digest in (("m", md5), ("c", crc32c))}
-    return Digests(path.stat().st_size, sha256.hexdigest(), base64_of["m"], base64_of["c"])
+    return Digests(path.stat().st_size, sha256.hexdigest(), _base64(md5.digest()), _base64(crc32c.digest()))
 
 
 def mismatch(found: Digests, *, num_bytes: int | None, hashes: str) -> str:
-    """What differs from what was served with the file, "" if nothing does.
+    """In what the file differs from what its service states of it; "" if in nothing.
 
-    num_bytes: the length stated, None if none was. hashes: the x-goog-hash header, such as "crc32c=AAAAAA==, md5=...":
+    num_bytes: the stated length, None if there is none. hashes: the x-goog-hash header, "crc32c=AAAAAA==, md5=...":
     https://cloud.google.com/storage/docs/xml-api/reference-headers#xgooghash
     """
     if num_bytes is not None and found.num_bytes != num_bytes:
@@ -43,3 +42,7 @@ def mismatch(found: Digests, *, num_bytes: int | None, hashes: str) -> str:
         if getattr(found, name) != expected:
             return f"its {name} is {getattr(found, name)}, {expected} was promised"
     return ""
+
+
+def _base64(digest: bytes) -> str:
+    return base64.b64encode(digest).decode()

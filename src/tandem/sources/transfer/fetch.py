@@ -1,4 +1,4 @@
-"""From a task to a verified archive: attempts one after another, each going on from what is sound of the one before."""
+"""From a request to a verified archive: attempts one after another, each resuming the sound part of the one before."""
 
 import random
 import shutil
@@ -22,23 +22,23 @@ _jitter = random.SystemRandom()
 
 
 class Request(NamedTuple):
-    """archive: the name that the client gives it in its folder. resumes: whether the client can go on with a part.
+    """archive: the name that the client gives it in its folder. can_resume: whether the client can complete a part.
 
     sha256: expected of the archive, None to take any. explain: what to do about a failure, "" where nothing special
     is known.
     """
 
-    task: ClientCall
+    call: ClientCall
     archive: str
-    resumes: bool
+    can_resume: bool
     sha256: str | None
     explain: Callable[[Failure], str]
 
 
 class Download(NamedTuple):
-    """An archive that was used, and what its service said of it."""
+    """An archive that was published, and what its service stated of it."""
 
-    done: Completed
+    completed: Completed
     digests: Digests
 
 
@@ -50,72 +50,76 @@ class ServiceInfo(NamedTuple):
     licence: str
 
 
-def ask(
-    task: ClientCall, *, explain: Callable[[Failure], str], limits: Limits, environ: Mapping[str, str]
+def query(
+    call: ClientCall, *, explain: Callable[[Failure], str], limits: Limits, environ: Mapping[str, str]
 ) -> Mapping[str, Any]:
-    """What a client's child returns when it is asked once. Raises SourceError."""
+    """What a client returns in one attempt, without a download. Raises SourceError."""
     with TemporaryDirectory() as home:
-        ended = attempt(task, home=Path(home), limits=limits, environ=environ)
-    if isinstance(ended, Failure):
-        raise SourceError(f"{describe_failure(ended)}; {explain(ended) or remedy(ended)}")
-    return ended.result
+        outcome = attempt(call, home=Path(home), limits=limits, environ=environ)
+    if isinstance(outcome, Failure):
+        raise SourceError(f"{describe_failure(outcome)}; {explain(outcome) or remedy(outcome)}")
+    return outcome.result
 
 
 def fetch_with_retries(
-    order: Request, *, scratch: Path, use: Callable[[Path], None], limits: Limits, environ: Mapping[str, str]
+    request: Request, *, scratch: Path, publish: Callable[[Path], None], limits: Limits, environ: Mapping[str, str]
 ) -> Download:
-    """Download until `use(archive)` takes what came; it raises DamagedArchive to have it fetched again.
+    """Download until `publish(archive)` accepts the archive; by CorruptArchiveError it has it downloaded again.
 
-    scratch: folder of this download alone; it is gone after success, and holds at most a sound part of the archive
-    otherwise. Raises SourceError.
+    scratch: folder of this download alone; it is removed after success, and holds at most a sound part of the archive
+    after a failure. Raises SourceError.
     """
-    seen: set[str] = set()
+    rejected: set[str] = set()
     for number in range(1, limits.attempts + 1):
-        tried = _try(order, number, scratch=scratch, use=use, seen=seen, limits=limits, environ=environ)
-        if isinstance(tried, Download):
-            return tried
-        if not is_transient(tried) or tried.retry_after_s > limits.max_retry_after_s or number == limits.attempts:
-            raise SourceError(_message(tried, order, number, scratch))
-        _wait(_pause(number, tried, limits), tried, order.task.title)
+        outcome = _attempt(
+            request, number, scratch=scratch, publish=publish, rejected=rejected, limits=limits, environ=environ
+        )
+        if isinstance(outcome, Download):
+            return outcome
+        if not _is_retried(outcome, number, limits):
+            raise SourceError(_message(outcome, request, number, scratch))
+        _wait(_pause_s(number, outcome, limits), outcome, request.call.title)
     raise AssertionError("limits.attempts is at least 1")
 
 
-def _try(
-    order: Request,
+def _is_retried(failure: Failure, number: int, limits: Limits) -> bool:
+    return is_transient(failure) and failure.retry_after_s <= limits.max_retry_after_s and number < limits.attempts
+
+
+def _attempt(
+    request: Request,
     number: int,
     *,
     scratch: Path,
-    use: Callable[[Path], None],
-    seen: set[str],
+    publish: Callable[[Path], None],
+    rejected: set[str],
     limits: Limits,
     environ: Mapping[str, str],
 ) -> Download | Failure:
-    """One attempt and all that follows it; what must not be gone on with is removed."""
+    """One attempt with all checks after it; what cannot be resumed is removed."""
     is_kept = False
     try:
-        folder = _folder(order, scratch)
-        task = _numbered(order.task, number, {**order.task.job, "folder": str(folder), "resume": order.resumes})
+        folder = _client_folder(request, scratch)
+        archive = folder / request.archive
         with TemporaryDirectory(prefix="home-", dir=scratch) as home:
-            ended = attempt(task, home=Path(home), limits=limits, environ=environ)
-        tried = ended if isinstance(ended, Failure) else _checked(order, folder / order.archive, ended, seen, use)
-        is_kept = (
-            isinstance(tried, Failure) and is_resumable(tried) and order.resumes and (folder / order.archive).is_file()
-        )
-        return tried
+            ended = attempt(_call(request, number, folder), home=Path(home), limits=limits, environ=environ)
+        outcome = ended if isinstance(ended, Failure) else _checked(request, archive, ended, rejected, publish)
+        is_kept = isinstance(outcome, Failure) and is_resumable(outcome) and request.can_resume and archive.is_file()
+        return outcome
     except (KeyboardInterrupt, SystemExit):
-        is_kept = order.resumes  # as after a kill: what has come is a sound part
+        is_kept = request.can_resume  # as after a kill: what was received is a sound part
         raise
     finally:
         if not is_kept:
             shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _folder(order: Request, scratch: Path) -> Path:
-    """Where the client writes: with a part of the same archive, if that can be gone on with; else not there yet."""
-    tag, asked = scratch / "asked.json", dict(order.task.job)
-    if not (order.resumes and _read(tag) == asked):
+def _client_folder(request: Request, scratch: Path) -> Path:
+    """Where the client writes: it holds a part of the same archive if that can be resumed, else it does not exist."""
+    tag, job = scratch / "request.json", dict(request.call.job)
+    if not (request.can_resume and _read(tag) == job):
         shutil.rmtree(scratch, ignore_errors=True)
-        write_json(tag, asked)
+        write_json(tag, job)
     return scratch / "files"
 
 
@@ -126,31 +130,36 @@ def _read(tag: Path) -> object:
         return None
 
 
-def _numbered(task: ClientCall, number: int, job: Mapping[str, object]) -> ClientCall:
-    return task._replace(job=job, title=task.title if number == 1 else f"{task.title}, attempt {number}")
+def _call(request: Request, number: int, folder: Path) -> ClientCall:
+    """The client's call for an attempt: where it writes, whether it resumes, and the attempt's number in the title."""
+    call = request.call
+    job = {**call.job, "folder": str(folder), "resume": request.can_resume}
+    return call._replace(job=job, title=call.title if number == 1 else f"{call.title}, attempt {number}")
 
 
 def _checked(
-    order: Request, archive: Path, done: Completed, seen: set[str], use: Callable[[Path], None]
+    request: Request, archive: Path, completed: Completed, rejected: set[str], publish: Callable[[Path], None]
 ) -> Download | Failure:
+    """Verify and publish an archive. rejected: sha256 of archives that came before and were not the expected one."""
+    endpoint = completed.endpoint
     if not archive.is_file():
-        return Failure("client", f"it left no {order.archive}", place=done.place)
-    found = checksums.digests(archive)
-    if flaw := checksums.mismatch(found, num_bytes=done.num_bytes, hashes=done.hashes):
-        return Failure("damage", flaw, place=done.place)
-    if order.sha256 not in (None, found.sha256):
-        wrong = f"its sha256 is {found.sha256}, but {order.sha256} is expected"
-        if done.hashes or found.sha256 in seen:  # not the way's fault: the service has other bytes
+        return Failure("client", f"it left no {request.archive}", endpoint=endpoint)
+    digests = checksums.digests(archive)
+    if mismatch := checksums.mismatch(digests, num_bytes=completed.num_bytes, hashes=completed.hashes):
+        return Failure("corrupt", mismatch, endpoint=endpoint)
+    if request.sha256 not in (None, digests.sha256):
+        mismatch = f"its sha256 is {digests.sha256}, but {request.sha256} is expected"
+        if completed.hashes or digests.sha256 in rejected:  # not corrupted on its way: the service has other bytes
             raise SourceError(
-                f"{wrong}; another file is served now: look at its page, then correct sha256 if it is meant"
+                f"{mismatch}; another file is served now: look at its page, then correct sha256 if it is meant"
             )
-        seen.add(found.sha256)
-        return Failure("damage", wrong, place=done.place)
+        rejected.add(digests.sha256)
+        return Failure("corrupt", mismatch, endpoint=endpoint)
     try:
-        use(archive)
+        publish(archive)
     except CorruptArchiveError as error:
-        return Failure("damage", str(error).partition(";")[0], place=done.place)
-    return Download(done, found)
+        return Failure("corrupt", str(error).partition(";")[0], endpoint=endpoint)
+    return Download(completed, digests)
 
 
 def _wait(pause_s: float, failure: Failure, title: str) -> None:
@@ -159,15 +168,15 @@ def _wait(pause_s: float, failure: Failure, title: str) -> None:
     time.sleep(pause_s)
 
 
-def _pause(number: int, failure: Failure, limits: Limits) -> float:
+def _pause_s(number: int, failure: Failure, limits: Limits) -> float:
     """Seconds before the next attempt: doubling, with jitter of a quarter, at least what the service asked for."""
     doubled = min(limits.max_wait_s, limits.wait_s * 2 ** (number - 1))
     return max(failure.retry_after_s, doubled * _jitter.uniform(0.75, 1.25))
 
 
-def _message(failure: Failure, order: Request, number: int, scratch: Path) -> str:
-    tried = f"after {number} attempts: " if number > 1 else ""
+def _message(failure: Failure, request: Request, number: int, scratch: Path) -> str:
+    attempts = f"after {number} attempts: " if number > 1 else ""
     pause = f", and asks for a pause of {failure.retry_after_s:g} s" if failure.retry_after_s else ""
-    part = scratch / "files" / order.archive
+    part = scratch / "files" / request.archive
     kept = f"; the {part.stat().st_size} bytes that came are kept for the next run" if part.is_file() else ""
-    return f"{tried}{describe_failure(failure)}{pause}; {order.explain(failure) or remedy(failure)}{kept}"
+    return f"{attempts}{describe_failure(failure)}{pause}; {request.explain(failure) or remedy(failure)}{kept}"

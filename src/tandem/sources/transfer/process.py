@@ -1,4 +1,4 @@
-"""A child process that runs a client's module: its environment, its pipes, and its end."""
+"""A child process that runs a client: its environment, its pipes, and how it ends."""
 
 import json
 import os
@@ -13,37 +13,37 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-# What the clients read from the environment and we do not want them to: other credentials, other folders, and VERBOSE,
-# which prints the Authorization header.
-_OF_THE_CLIENTS = ("KAGGLE_", "ROBOFLOW_")
+# What the clients must not read from the environment: other credentials, other folders, and VERBOSE, which prints the
+# Authorization header.
+_CLIENT_PREFIXES = ("KAGGLE_", "ROBOFLOW_")
 _ENDPOINTS = ("KAGGLE_API_ENVIRONMENT", "ROBOFLOW_REGION", "ROBOFLOW_ENVIRONMENT")
 _UNWANTED = ("VERBOSE", "VERBOSE_OUTPUT", "DATASET_DIRECTORY", "XDG_CONFIG_HOME")
 
 
-def client_environ(environ: Mapping[str, str], own: Mapping[str, str], *, home: Path) -> dict[str, str]:
-    """Our environment as a client may see it: with `own` credentials and no others, and an empty `home`."""
+def client_environ(environ: Mapping[str, str], credentials: Mapping[str, str], *, home: Path) -> dict[str, str]:
+    """The environment for a client: `environ` with these credentials and no others, and with an empty `home`."""
     kept = {
         key: value
         for key, value in environ.items()
-        if key in _ENDPOINTS or not (key.startswith(_OF_THE_CLIENTS) or key in _UNWANTED)
+        if key in _ENDPOINTS or not (key.startswith(_CLIENT_PREFIXES) or key in _UNWANTED)
     }
     return {
         **kept,
         "HOME": str(home),
         "KAGGLE_CONFIG_DIR": str(home),
         "ROBOFLOW_CONFIG_DIR": str(home / "config.json"),
-        "PYTHON_DOTENV_DISABLED": "1",  # roboflow loads any .env above it, Kaggle's key in it included
-        **own,
+        "PYTHON_DOTENV_DISABLED": "1",  # roboflow would load any .env above it, even one with Kaggle's key
+        **credentials,
     }
 
 
 @contextmanager
-def child(
+def client_process(
     client: str, job: Mapping[str, Any], environ: Mapping[str, str], printed: deque[str]
 ) -> Iterator["queue.Queue[str | None]"]:
-    """Run the module `client` on a job; a queue of the lines that it reports, None at their end.
+    """Run the module `client` on a job; yields a queue of the lines that it reports, None after the last.
 
-    printed: gets what it prints on standard error. The child is dead when the block is left.
+    printed: takes the lines that it prints on standard error. The process is dead when the block is left.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", client],
@@ -58,18 +58,17 @@ def child(
     assert process.stdin and process.stdout and process.stderr
     lines: queue.Queue[str | None] = queue.Queue()
     threads = [
-        threading.Thread(target=_put_all, args=(process.stdout, lines), daemon=True),
+        threading.Thread(target=_enqueue_lines, args=(process.stdout, lines), daemon=True),
         threading.Thread(target=printed.extend, args=(process.stderr,), daemon=True),
     ]
     try:
         for thread in threads:
             thread.start()
-        _tell(process.stdin, job)
+        _send_job(process.stdin, job)
         yield lines
     finally:
-        with suppress(
-            ProcessLookupError, PermissionError
-        ):  # it leads a session of its own, with whatever it may have started
+        # It leads a session of its own: what it has started is killed with it.
+        with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
         for thread in threads:
@@ -79,14 +78,14 @@ def child(
                 pipe.close()
 
 
-def _tell(pipe: IO[str], job: Mapping[str, Any]) -> None:
-    """Hand over the job. The pipe stays open: at its end the child knows that its parent is gone."""
-    with suppress(BrokenPipeError):  # the child is dead already, and so will be found
+def _send_job(pipe: IO[str], job: Mapping[str, Any]) -> None:
+    """Write the job as a line of JSON. The pipe stays open: when it closes, the child knows that its parent is gone."""
+    with suppress(BrokenPipeError):  # the child is dead already, which whoever reads its reports will see
         pipe.write(json.dumps(job) + "\n")
         pipe.flush()
 
 
-def _put_all(pipe: Iterable[str], lines: "queue.Queue[str | None]") -> None:
+def _enqueue_lines(pipe: Iterable[str], lines: "queue.Queue[str | None]") -> None:
     for line in pipe:
         lines.put(line)
     lines.put(None)
