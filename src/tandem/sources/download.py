@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -75,8 +74,7 @@ def _fetched(name: str, source: Source, place: DownloadPaths, limits: Limits, en
     with atomic_dir(place.files, within=place.partial) as folder:
         scratch = place.partial / "archive"
         fetched = KINDS[kind](folder, scratch, limits, environ, **asked)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
-        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=asked, fetched_at=now)
+        receipt = receipts.make_receipt(folder, fetched, source=name, kind=kind, asked=asked)
         receipts.write_receipt(place.pending, receipt)
     _publish(place)
     shutil.rmtree(place.partial, ignore_errors=True)

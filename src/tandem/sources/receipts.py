@@ -41,7 +41,7 @@ class Receipt:
     what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the files as
     unpacked, but for those named in volatile. num_bytes, num_files: as unpacked. licence: as the files or
     the service state it, or "not stated". augmentation: versions of each image that an export states, None where it
-    states none. fetched_at: UTC, ISO 8601 in seconds.
+    states none. When it was fetched is the time of the receipt's file: the same data fetched again has the same receipt.
     """
 
     source: str
@@ -59,12 +59,9 @@ class Receipt:
     num_files: int
     licence: str
     augmentation: int | None
-    fetched_at: str
 
 
-def make_receipt(
-    folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any], fetched_at: str
-) -> Receipt:
+def make_receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any]) -> Receipt:
     """The receipt for a folder that holds nothing but what was fetched."""
     paths = files.list_files(folder)
     stated = licence_as_stated(folder)
@@ -77,7 +74,6 @@ def make_receipt(
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
         augmentation=augmentation_as_stated(folder),
-        fetched_at=fetched_at,
     )
 
 
