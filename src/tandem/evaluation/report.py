@@ -13,7 +13,7 @@ from tandem.evaluation.calibration import ece_under_calibration, reliability
 from tandem.evaluation.metrics import confusion, precision_recall_f1, softmax
 from tandem.evaluation.scores import probs_of, score
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.files import read_csv
+from tandem.files import read_csv, write_csv
 from tandem.tables.samples import Samples
 
 _SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
@@ -169,6 +169,13 @@ def predictions(logits: np.ndarray, samples: Samples, *, split: str) -> list[dic
     actual, predicted = names[side.targets], names[logits[side.rows].argmax(axis=1)]
     rows = zip(side.ids, actual.tolist(), predicted.tolist(), strict=True)
     return [dict(zip(("id", "actual", "predicted"), row, strict=True)) for row in rows]
+
+
+def save_tables(logits: np.ndarray, samples: Samples, folder: Path, *, split: str) -> None:
+    """Write what the plots of one model show: confusion.csv, reliability.csv and risk_coverage.csv."""
+    write_csv(folder / "confusion.csv", predictions(logits, samples, split=split))
+    write_csv(folder / "reliability.csv", reliability_table(logits, samples, split=split))
+    write_csv(folder / "risk_coverage.csv", risk_coverage_table(logits, samples, split=split))
 
 
 def model_folders(names_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:

@@ -41,7 +41,7 @@ class Receipt:
     what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the files as
     unpacked, but for those named in volatile. num_bytes, num_files: as unpacked. licence: as the files or
     the service state it, or "not stated". augmentation: versions of each image that an export states, None where it
-    states none. When it was fetched is the time of the receipt's file: the same data fetched again has the same receipt.
+    states none. The time of the download is that of the receipt's file, so that the same data have the same receipt.
     """
 
     source: str
