@@ -68,7 +68,7 @@ def format_spread(repeated_splits: Mapping[str, Any]) -> str:
         return ""
     score = repeated_splits["selected"]["top1_accuracy"]
     return (
-        f"selected on each of {len(repeated_splits['seeds'])} other splits: top-1 accuracy {score['mean']:.3f} "
+        f"selected on each of {len(repeated_splits['seeds'])} splits: top-1 accuracy {score['mean']:.3f} "
         f"on average ({score['low']:.3f}-{score['high']:.3f})"
     )
 
