@@ -1,7 +1,7 @@
 """Fetch one source. Reads sources.<name>; writes data/download/files/<name>, data/download/receipts/<name>.json.
 
-The receipt holds the time of the download and lies apart from the files, so that no later stage depends on it. What is
-under way, and a part that a later run can go on with, lies in data/download/partial/<name>.
+The receipt lies apart from the files, so that no later stage depends on it; its own time is that of the download. What
+is under way, and a part that a later run can go on with, lies in data/download/partial/<name>.
 """
 
 import sys

@@ -1,21 +1,16 @@
-"""Score every model on test, once.
+"""Score every model on test, once. The last stage: it prints the results.
 
-Reads data/train, data/ensemble, data/curate, data/merge; writes metrics/evaluate.json; of the selected ensemble
-metrics/confusion.csv, metrics/reliability.csv, metrics/risk_coverage.csv; of all models metrics/curves.csv.
+Reads data/train, data/ensemble, data/curate, data/merge/index.csv and the metrics of curate,
+label_errors and repeated_splits. Writes metrics/{summary,evaluate}.json; of all models
+metrics/{models,curves}.csv; of the selected one metrics/{confusion,reliability,risk_coverage}.csv.
 """
 
 from pathlib import Path
 
-from tandem.evaluation.report import (
-    confusion_table,
-    model_folders,
-    reliability_table,
-    report,
-    risk_coverage_table,
-    training_curves,
-)
+from tandem.evaluation.report import model_folders, report, save_tables, training_curves
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
+from tandem.evaluation.summary import model_rows, results_text, summarize
 from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
@@ -23,31 +18,39 @@ from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import load_samples
 
+METRICS = Path("metrics")
+
 
 def main() -> None:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     ensembles = read_json(Path("data/ensemble/selected.json"))
-    selected = ensembles["selected"]
-    folders = model_folders({Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]})
+    folders = model_folders(
+        {Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]}
+    )
     logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)
 
     scores = report(
         logits,
         samples,
-        selected=selected,
+        selected=ensembles["selected"],
         singles=list(params["backbones"]),
         min_sides=load_index(Path("data/merge/index.csv")).min_sides,
         settings=section(params, "evaluate", EvaluateSettings),
     )
-    test, names = samples.test, samples.class_names
-    predictions = predictions_on(test, logits[selected])
+    predictions = predictions_on(samples.test, logits[ensembles["selected"]])
 
-    write_json(Path("metrics/evaluate.json"), scores)
-    write_csv(Path("metrics/confusion.csv"), confusion_table(predictions, test.ids, names))
-    write_csv(Path("metrics/reliability.csv"), reliability_table(predictions))
-    write_csv(Path("metrics/risk_coverage.csv"), risk_coverage_table(predictions))
-    write_csv(Path("metrics/curves.csv"), training_curves(folders))
+    summary = summarize(
+        scores,
+        curation=read_json(METRICS / "curate.json"),
+        label_errors=read_json(METRICS / "label_errors.json"),
+    )
+    write_json(METRICS / "summary.json", summary)
+    write_json(METRICS / "evaluate.json", scores)
+    write_csv(METRICS / "models.csv", model_rows(scores))
+    write_csv(METRICS / "curves.csv", training_curves(folders))
+    save_tables(predictions, samples.test.ids, samples.class_names, METRICS)
+    print(results_text(scores, read_json(METRICS / "repeated_splits.json")))
 
 
 if __name__ == "__main__":

@@ -14,7 +14,9 @@ from tandem.sources.settings import Source
 
 def main() -> None:
     params = read_params()
-    sources = read_sources(sections(params, "sources", Source), downloads=Path("data/download/files"))
+    sources = read_sources(
+        sections(params, "sources", Source), downloads=Path("data/download/files")
+    )
     labels = label_map(section(params, "labels", LabelSettings))
     settings = section(params, "merge", MergeSettings)
     workers = section(params, "runtime", RuntimeSettings).workers

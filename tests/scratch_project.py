@@ -22,7 +22,7 @@ FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_
 
 
 def image(label, number):
-    """(48, 48, 3) uint8: a bright shape on coarse colored noise, drawn with integers alone, the same everywhere."""
+    """(48, 48, 3) uint8: a bright shape on coarse colored noise, by integers alone, the same everywhere."""
     rng = np.random.default_rng([*label.encode(), number])
     pixels = np.kron(rng.integers(0, 160, (6, 6, 3)), np.ones((8, 8, 1), dtype=int))
     y, x = np.mgrid[:SIDE_PX, :SIDE_PX] - rng.integers(16, 32, (2, 1, 1))
@@ -36,10 +36,10 @@ def save(pixels, path):
     Image.fromarray(pixels).save(path)
 
 
-def draw_sources(root, *, per_label):
-    """Folder `web` and zip `exports` of drawn images, and `more`, which nothing uses yet.
+def generate_sources(root, *, per_label):
+    """Folder `web` and zip `exports` of generated images, and `more`, which nothing uses yet.
 
-    Planted: `exports` has the file of web/disc/0 and a near copy of web/disc/1, `web` an ignored label and a file
+    Planted: `exports` has the file of web/disc/0 and a near duplicate of web/disc/1, `web` an ignored label and a file
     that is no image.
     """
     for label, other in LABELS.items():
@@ -195,13 +195,13 @@ def tiny_params(sources):
     params["extract"] |= {"size_px": 32, "engine": "reference"}  # of so few images the fastest
     params["curate"] |= {
         "backbone": "mobilenet_v2",
-        "candidates": {"similarity": 0.999, "hash_bits": 24, "neighbors": 2},
-        "correlation": 0.96,
-        "hint": {"similarity": 0.99, "hash_bits": 40},
+        "candidates": {"min_similarity": 0.999, "max_hash_distance": 24, "num_neighbors": 2},
+        "min_correlation": 0.96,
+        "same_stem": {"min_similarity": 0.99, "max_hash_distance": 40},
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
         "seed": 0,
     }
     params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2, "folds": 2}
-    params["study"] = {"lr": [0.01], "batch_size": [8], "seeds": 1}
-    params["evaluate"] |= {"draws": 100, "seeds": 0}
+    params["study"] = {"lr": [0.01], "batch_size": [8], "num_seeds": 1}
+    params["evaluate"] |= {"num_resamples": 100, "num_splits": 0}
     return params

@@ -1,44 +1,69 @@
-from tandem.evaluation import summary
+from tandem.evaluation.summary import format_results, format_spread, model_rows, results_text, summarize
 
-SCORES = {
-    "selected": {"model": "mean"},
-    "models": {
-        "resnet50": {
-            "top1_accuracy": 0.9,
-            "macro_f1": 0.85,
-            "log_loss": 0.25,
-            "ece": 0.031,
-            "interval": {"top1_accuracy": {"low": 0.8, "high": 0.96}},
-        },
-        "mean": {
-            "top1_accuracy": 0.9456,
-            "macro_f1": 0.94,
-            "log_loss": 0.2,
-            "ece": 0.02,
-            "interval": {"top1_accuracy": {"low": 0.8812, "high": 1.0}},
-        },
-    },
+
+def scores(top1, low, high, **others):
+    return {"top1_accuracy": top1, **others, "interval": {"top1_accuracy": {"low": low, "high": high}}}
+
+
+SINGLE = scores(0.9, 0.8, 0.96, macro_f1=0.85, log_loss=0.25, ece=0.031)
+MEAN = scores(0.9456, 0.8812, 1.0, macro_f1=0.94, log_loss=0.2, ece=0.02)
+EVALUATION = {
+    "selected": {"model": "mean", **MEAN},
+    "models": {"resnet50": SINGLE, "mean": MEAN},
     "selected_minus_best_single": {
         "single": "resnet50",
         "top1_accuracy": {"value": 0.0456, "low": -0.012, "high": 0.1, "p_value": 0.084},
     },
     "images": 66,
 }
+SPREAD = {"top1_accuracy": {"mean": 0.9029, "stdev": 0.055, "low": 0.8451, "high": 0.9545}}
+REPEATED = {"seeds": [3, 4, 5], "selected": SPREAD}
 
 
 def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_selected_one():
-    assert summary.format_results(SCORES).splitlines() == [
+    assert format_results(EVALUATION).splitlines() == [
         "test: 66 images       top-1 accuracy  macro F1  log loss    ECE",
-        "resnet50           0.900 (0.800-0.960)     0.850     0.250  0.031",
-        "mean (selected)     0.946 (0.881-1.000)     0.940     0.200  0.020",
+        "resnet50         0.900 (0.800-0.960)     0.850     0.250  0.031",
+        "mean (selected)  0.946 (0.881-1.000)     0.940     0.200  0.020",
         "",
-        "mean minus resnet50, the best alone on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
+        "mean minus resnet50, the best single model on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
     ]
 
 
 def test_the_spread_over_splits_is_a_line_and_nothing_without_any():
-    told = {"top1_accuracy": {"mean": 0.9029, "stdev": 0.055, "low": 0.8451, "high": 0.9545}}
-    assert summary.format_spread({"seeds": [3, 4, 5], "selected": told}) == (
-        "what is selected, on 3 splits: top-1 accuracy 0.903 (0.845-0.955)"
+    line = "selected on each of 3 splits: top-1 accuracy 0.903 on average (0.845-0.955)"
+    assert format_spread(REPEATED) == line
+    assert results_text(EVALUATION, REPEATED) == f"{format_results(EVALUATION)}\n{line}"
+    assert results_text(EVALUATION, {"seeds": []}) == format_results(EVALUATION)
+
+
+def test_the_summary_holds_the_scores_of_the_selected_model_and_the_counts_of_the_data():
+    found = summarize(
+        EVALUATION, curation={"near_duplicate_pairs": 7, "images": 90, "used": 80}, label_errors={"label_issues": 3}
     )
-    assert summary.format_spread({"seeds": []}) == ""
+    assert found == {
+        "selected_model": "mean",
+        "top1_accuracy": 0.9456,
+        "top1_accuracy_low": 0.8812,
+        "top1_accuracy_high": 1.0,
+        "macro_f1": 0.94,
+        "log_loss": 0.2,
+        "ece": 0.02,
+        "near_duplicate_pairs": 7,
+        "label_issues": 3,
+        "images": 90,
+    }
+
+
+def test_the_rows_of_the_plot_are_the_models_in_order_with_their_intervals():
+    rows = model_rows(EVALUATION)
+    assert [row["model"] for row in rows] == ["resnet50", "mean (selected)"]
+    assert rows[0] == {
+        "model": "resnet50",
+        "top1_accuracy": 0.9,
+        "low": 0.8,
+        "high": 0.96,
+        "macro_f1": 0.85,
+        "log_loss": 0.25,
+        "ece": 0.031,
+    }

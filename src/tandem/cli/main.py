@@ -1,15 +1,17 @@
 """The command `tandem`: small helps around `dvc repro`. Run it from the project's folder."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
-from tandem.evaluation import summary
-from tandem.files import read_csv, read_json
+from tandem.files import read_csv
 from tandem.pipeline import run as running
 from tandem.pipeline import schema
 from tandem.pipeline.params import read_params, section, sections
@@ -23,15 +25,8 @@ app.add_typer(sources, name="sources")
 duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
 
-_NEXT = """
-where to look next
-  metrics/                 all numbers; `dvc metrics show`, and after a change `dvc metrics diff`
-  data/merge/excluded.csv  what was excluded, and why
-  data/curate/samples.csv  group and split of each image
-  metrics/label_errors.csv labels that are likely wrong; `tandem review` opens the images
-  dvc plots show           curves, confusion, the study (a page that needs no network)
-  dvc exp run -S train.lr=0.01 && dvc exp show
-(`source .venv/bin/activate` puts these commands on your path)"""
+# What `tandem compare` leaves away: dependencies, which DVC shows as columns of digests, and ends of intervals.
+_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
 
 
 @app.command()
@@ -53,17 +48,19 @@ def check() -> None:
 
 @app.command(name="results")
 def show_results() -> None:
-    """Show the scores of the last run, and where to look next."""
+    """Show the scores of the last run, of which parameters and data they are, and where to look next."""
+    running.run(results.main)
 
-    def main() -> None:
-        path = Path("metrics/evaluate.json")
-        if not path.is_file():
-            raise DataError(f"there are no results yet ({path} is missing); run `dvc repro` in the project's folder")
-        other = Path("metrics/repeated_splits.json")
-        spread = summary.format_spread(read_json(other)) if other.is_file() else ""
-        typer.echo("\n" + "\n".join(part for part in (summary.format_results(read_json(path)), spread, _NEXT) if part))
 
-    running.run(main)
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def compare(context: typer.Context) -> None:
+    """Show experiments side by side: the summary's numbers and the parameters that differ.
+
+    Calls `dvc exp show`, which by itself shows all parameters and the digests of all dependencies, and takes the
+    options of that.
+    """
+    command = [sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--drop", _NOT_COMPARED, *context.args]
+    raise typer.Exit(subprocess.run(command, check=False).returncode)
 
 
 @duplicates.command(name="threshold")

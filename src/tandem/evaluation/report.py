@@ -16,7 +16,7 @@ from tandem.evaluation.calibration import ece_under_calibration, reliability
 from tandem.evaluation.metrics import Predictions, class_scores
 from tandem.evaluation.scores import best_on, predictions_on, score
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.files import read_csv
+from tandem.files import read_csv, write_csv
 from tandem.tables.samples import Samples
 
 _SIZES = (0, 128, 256, 512)  # px, where the ranges of the shorter side begin
@@ -136,6 +136,13 @@ def confusion_table(predictions: Predictions, ids: Sequence[str], class_names: S
     names = np.array(class_names)
     columns = zip(ids, names[predictions.targets].tolist(), names[predictions.predicted].tolist(), strict=True)
     return [{"id": id_, "actual": actual, "predicted": predicted} for id_, actual, predicted in columns]
+
+
+def save_tables(predictions: Predictions, ids: Sequence[str], class_names: Sequence[str], folder: Path) -> None:
+    """Write what the plots of one model show: confusion.csv, reliability.csv and risk_coverage.csv."""
+    write_csv(folder / "confusion.csv", confusion_table(predictions, ids, class_names))
+    write_csv(folder / "reliability.csv", reliability_table(predictions))
+    write_csv(folder / "risk_coverage.csv", risk_coverage_table(predictions))
 
 
 def model_folders(models_in: Mapping[Path, Iterable[str]]) -> dict[str, Path]:

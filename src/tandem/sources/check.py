@@ -7,7 +7,6 @@ from tandem.sources.settings import Source
 from tandem.sources.status import SourceStatus
 from tandem.sources.transfer.attempt import Limits
 
-
 _LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a download may take longer
 
 

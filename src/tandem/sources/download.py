@@ -6,7 +6,6 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -72,14 +71,7 @@ def _fetch(name: str, source: Source, paths: DownloadPaths, limits: Limits, envi
     with atomic_dir(paths.files, within=paths.partial) as folder:
         scratch = paths.partial / "archive"
         fetched = kind.fetch(folder, description, scratch=scratch, limits=limits, environ=environ)
-        receipt = receipts.make_receipt(
-            folder,
-            fetched,
-            source=name,
-            kind=source.kind,
-            asked=asdict(description),
-            fetched_at=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+        receipt = receipts.make_receipt(folder, fetched, source=name, kind=source.kind, asked=asdict(description))
         receipts.write_receipt(paths.pending, receipt)
     _publish_receipt(paths)
     shutil.rmtree(paths.partial, ignore_errors=True)

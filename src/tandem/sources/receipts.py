@@ -41,7 +41,7 @@ class Receipt:
     what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the unpacked
     files but for the volatile ones. num_bytes, num_files: of all unpacked files. licence: as the files or the service
     state it, or "not stated". augmentation: versions of each image that an export states, None where it states none.
-    fetched_at: UTC, ISO 8601 in seconds.
+    The time of the download is that of the receipt's file, so that the same data have the same receipt.
     """
 
     source: str
@@ -59,12 +59,9 @@ class Receipt:
     num_files: int
     licence: str
     augmentation: int | None
-    fetched_at: str
 
 
-def make_receipt(
-    folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any], fetched_at: str
-) -> Receipt:
+def make_receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any]) -> Receipt:
     """The receipt for a folder that holds what was fetched and nothing else."""
     paths = files.list_files(folder)
     licence = licence_as_stated(folder)
@@ -79,7 +76,6 @@ def make_receipt(
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
         augmentation=augmentation_as_stated(folder),
-        fetched_at=fetched_at,
     )
 
 

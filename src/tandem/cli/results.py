@@ -1,0 +1,79 @@
+"""The command `tandem results`: the scores of the last run, and of which parameters and data they are."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tandem.errors import DataError
+from tandem.evaluation.summary import results_text
+from tandem.files import read_json
+from tandem.pipeline import lock
+from tandem.pipeline.params import read_params
+
+_METRICS, _LOCK = Path("metrics"), Path("dvc.lock")
+_RUN_HERE = _METRICS / "models.csv"  # an output that is not in git: a clone has it once evaluate ran or was pulled
+_MAX_DIFFERENCES = 8
+
+_NEXT = """\
+where to look next
+  metrics/                 all numbers; after a change `dvc metrics diff`
+  data/merge/excluded.csv  what was excluded, and why
+  data/curate/samples.csv  group and split of each image
+  metrics/label_errors.csv likely label errors; `tandem review` opens the images
+  dvc plots show           scores, confusion, reliability, the study (a page that needs no network)
+  dvc exp run -S train.lr=0.01 && tandem compare
+(`source .venv/bin/activate` puts these commands on your path)"""
+
+
+def main() -> None:
+    """Print the results. Raises DataError where nothing has run."""
+    evaluation = _METRICS / "evaluate.json"
+    if not evaluation.is_file():
+        raise DataError(f"there are no results yet ({evaluation} is missing); run `dvc repro` in the project's folder")
+    if not _RUN_HERE.is_file():
+        raise DataError(
+            f"nothing has run in this folder yet: {evaluation} came with the clone, {_RUN_HERE} is missing; "
+            "run `dvc repro` for results of your own"
+        )
+    stages = lock.read_lock(_LOCK)
+    table = results_text(read_json(evaluation), read_json(_METRICS / "repeated_splits.json"))
+    typer.echo(f"{_data_line(stages)}\n{_state(stages)}\n\n{table}\n\n{_NEXT}")
+
+
+def _data_line(stages: Mapping[str, Any]) -> str:
+    curation = read_json(_METRICS / "curate.json")
+    sources = "; ".join(_source_line(name, source) for name, source in lock.sources(stages).items())
+    return f"data: {curation['images']} images, {curation['used']} used, of {sources}"
+
+
+def _source_line(name: str, source: Mapping[str, Any]) -> str:
+    described = source.get(source["kind"], {})
+    facts = [f"{key} {value}" for key, value in described.items() if value is not None and "sha256" not in key]
+    return f"{name} ({', '.join([source['kind'], *facts])})"
+
+
+def _state(stages: Mapping[str, Any]) -> str:
+    """Whether the results are those of params.yaml, the data and the code as they are now, by what DVC knows."""
+    found = lock.differences(stages, read_params())
+    if found:
+        lines = [f"  {each.key}: {each.ran_with}, now {each.is_now}" for each in found[:_MAX_DIFFERENCES]]
+        more = [f"  and {len(found) - _MAX_DIFFERENCES} more"] if len(found) > _MAX_DIFFERENCES else []
+        head = "These are results of OTHER PARAMETERS than those in params.yaml; `dvc repro` computes them anew:"
+        return "\n".join([head, *lines, *more])
+    return _stale_line() or "parameters: as in params.yaml"
+
+
+def _stale_line() -> str:
+    """The stages that DVC would run again, "" for none; not check, which runs for a comment in the code as well."""
+    command = [sys.executable, "-m", "dvc", "status", "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        last = (done.stderr.strip().splitlines() or [""])[-1]
+        return f"parameters: as in params.yaml; whether the data are the same is not known: `dvc status` failed: {last}"
+    stale = [name for name in json.loads(done.stdout) if name != "check"]
+    return f"These results are OUT OF DATE: `dvc repro` would run {', '.join(stale)} again." if stale else ""

@@ -1,0 +1,65 @@
+"""What `dvc.lock` says of the last run: the parameters that its stages ran with, and where they differ from others."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+ABSENT = "absent"
+_ITEMS_OF = {"download": "sources"}  # stage -> the section whose keys it runs for; all others run for backbones
+
+
+@dataclass(frozen=True)
+class Difference:
+    """key: dotted, of params.yaml. ran_with: its value in the last run. is_now: its value in params.yaml; or ABSENT."""
+
+    key: str
+    ran_with: Any
+    is_now: Any
+
+
+def read_lock(path: Path) -> dict[str, Any]:
+    """The stages in `dvc.lock` by their names; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")).get("stages", {}))
+
+
+def differences(stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[Difference]:
+    """Where `params` differ from what any stage last ran with, each key once, in the order of the stages."""
+    found: dict[str, Difference] = {}
+    for name, stage in stages.items():
+        if _is_of(name, params):
+            for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+                for each in _compared(key, value, _at(key, params)):
+                    found.setdefault(each.key, each)
+    return list(found.values())
+
+
+def sources(stages: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """`sources` of params.yaml as the merge last ran with it."""
+    ran_with = stages.get("merge", {}).get("params", {}).get("params.yaml", {})
+    return dict(ran_with.get("sources", {}))
+
+
+def _is_of(name: str, params: Mapping[str, Any]) -> bool:
+    """Whether a stage belongs to these parameters; the lock keeps those of sources and backbones that were removed."""
+    stage, _, item = name.partition("@")
+    return not item or item in params.get(_ITEMS_OF.get(stage, "backbones"), {})
+
+
+def _at(key: str, params: Mapping[str, Any]) -> Any:
+    value: Any = params
+    for name in key.split("."):
+        value = value.get(name, ABSENT) if isinstance(value, Mapping) else ABSENT
+    return value
+
+
+def _compared(key: str, ran_with: Any, is_now: Any) -> Iterator[Difference]:
+    if isinstance(ran_with, Mapping) and isinstance(is_now, Mapping):
+        for name in {**ran_with, **is_now}:
+            yield from _compared(f"{key}.{name}", ran_with.get(name, ABSENT), is_now.get(name, ABSENT))
+    elif ran_with != is_now:
+        yield Difference(key, ran_with, is_now)
