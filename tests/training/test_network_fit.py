@@ -153,7 +153,7 @@ def test_a_task_is_fitted_on_its_train_images_and_the_best_epoch_is_chosen_on_va
         seen.append(train)
         return networks.mlp_head(train, 3, dropout=0.0, seed=0)
 
-    fitted = fit_network(head_task(features, samples, SETTINGS, "blobs"), make)
+    fitted = fit_network(replace(head_task(features, samples, SETTINGS, "blobs"), network=make))
     assert (seen[0].numpy() == features[samples.train.rows]).all()
     logits = torch.from_numpy(fitted.head.logits(features[samples.val.rows]))
     loss = functional.cross_entropy(logits, torch.from_numpy(samples.val.targets)).item()
@@ -163,8 +163,7 @@ def test_a_task_is_fitted_on_its_train_images_and_the_best_epoch_is_chosen_on_va
 
 def test_a_scaled_head_has_its_logits_divided() -> None:
     features, samples = blobs()
-    task = head_task(features, samples, SETTINGS, "blobs")
-    head = fit_network(task, lambda train: networks.mlp_head(train, 3, dropout=0.5, seed=0)).head
+    head = fit_network(head_task(features, samples, SETTINGS, "blobs")).head
     assert head.scaled(2.5).logits(features) == pytest.approx(head.logits(features) / 2.5, rel=1e-5)
 
 

@@ -14,14 +14,15 @@ from statistics import fmean, stdev
 import numpy as np
 from tqdm import tqdm
 
-from tandem.evaluation.metrics import log_loss, top1_accuracy
+from tandem.evaluation.metrics import Predictions, log_loss, top1_accuracy
 from tandem.evaluation.scores import predictions_on
 from tandem.files import write_csv
-from tandem.studies.cells import StudyData, ensemble_logits, feature_logits, head_logits
 from tandem.studies.settings import StudySettings
 from tandem.studies.workers import run_jobs, single_core
-from tandem.tables.samples import Samples, Split
+from tandem.tables.samples import Samples
+from tandem.training.ensembles import EnsembleInputs
 from tandem.training.settings import EnsembleSettings, TrainSettings
+from tandem.training.sweep import ensemble_logits, feature_logits, head_logits
 
 _Pair = tuple[float, int]
 _AVERAGES = ("mean", "weighted")  # of models that are in the library themselves
@@ -64,11 +65,12 @@ def study(
     """
     cells = _cells(grid, train)
     in_memory = {name: np.asarray(of_backbone) for name, of_backbone in features.items()}
-    models = _train_cells(StudyData(in_memory, samples, ensemble), cells, workers=workers)
-    val, train_split = samples.val, samples.train
+    inputs = EnsembleInputs(samples, in_memory, {}, {}, {}, train, ensemble)
+    models = _train_cells(inputs, cells, workers=workers)
+    splits = (samples.val, samples.train)
     return StudyResult(
         runs=tuple(
-            _run(name, logits, cell, val=val, train=train_split)
+            _run(name, cell, *(predictions_on(split, logits) for split in splits))
             for cell, of_cell in zip(cells, models, strict=True)
             for name, logits in of_cell.items()
         ),
@@ -90,33 +92,34 @@ def _cells(grid: StudySettings, train: TrainSettings) -> list[TrainSettings]:
     ]
 
 
-def _train_cells(data: StudyData, cells: Sequence[TrainSettings], *, workers: int) -> list[dict[str, np.ndarray]]:
+def _train_cells(
+    inputs: EnsembleInputs, cells: Sequence[TrainSettings], *, workers: int
+) -> list[dict[str, np.ndarray]]:
     """For each cell, model -> (N, C) logits: one a backbone, their averages, and the ensembles that are trained."""
     order = sorted(range(len(cells)), key=lambda number: cells[number].batch_size)  # the longest trainings first
-    jobs: list[Callable[[StudyData], list[np.ndarray]]] = [
-        *(partial(head_logits, backbone=name, cells=cells) for name in data.features),
+    jobs: list[Callable[[EnsembleInputs], list[np.ndarray]]] = [
+        *(partial(head_logits, backbone=name, cells=cells) for name in inputs.features),
         *(partial(feature_logits, cell=cells[number]) for number in order),
     ]
-    with run_jobs(jobs, data, workers=min(workers, len(jobs))) as results:
+    with run_jobs(jobs, inputs, workers=min(workers, len(jobs))) as results:
         logits = list(tqdm(results, "study", total=len(jobs), disable=None))
-    heads, of_feature = logits[: len(data.features)], logits[len(data.features) :]
-    base_models = [dict(zip(data.features, of_cell, strict=True)) for of_cell in zip(*heads, strict=True)]
-    feature = dict(zip(order, (alone for (alone,) in of_feature), strict=True))
+    num_backbones = len(inputs.features)
+    base = [dict(zip(inputs.features, of_cell, strict=True)) for of_cell in zip(*logits[:num_backbones], strict=True)]
+    feature = dict(zip(order, (alone for (alone,) in logits[num_backbones:]), strict=True))
     with single_core():
-        ensembles = ensemble_logits([data.inputs(*pair) for pair in zip(cells, base_models, strict=True)])
-    return [{**base, **ensembles[number], "feature": feature[number]} for number, base in enumerate(base_models)]
+        ensembles = ensemble_logits(inputs, cells=cells, base=base)
+    return [{**base[number], **ensembles[number], "feature": feature[number]} for number in range(len(cells))]
 
 
-def _run(name: str, logits: np.ndarray, cell: TrainSettings, *, val: Split, train: Split) -> StudyRun:
-    predictions = predictions_on(val, logits)
+def _run(model: str, cell: TrainSettings, val: Predictions, train: Predictions) -> StudyRun:
     return StudyRun(
-        model=name,
+        model=model,
         lr=cell.lr,
         batch_size=cell.batch_size,
         seed=cell.seed,
-        top1_accuracy=top1_accuracy(predictions),
-        log_loss=log_loss(predictions),
-        train_top1_accuracy=top1_accuracy(predictions_on(train, logits)),
+        top1_accuracy=top1_accuracy(val),
+        log_loss=log_loss(val),
+        train_top1_accuracy=top1_accuracy(train),
     )
 
 

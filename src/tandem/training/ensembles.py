@@ -20,7 +20,7 @@ from tandem.tables.logits import Logits, load_logits_of, load_model_library, sav
 from tandem.tables.samples import Samples, Split
 from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging
-from tandem.training.heads import Trained, calibrate, save_head, train_head
+from tandem.training.heads import Trained, save_head, train_head
 from tandem.training.loggers import LoggerFactory, no_logger
 from tandem.training.settings import EnsembleKind, EnsembleSettings, TrainSettings
 from tandem.training.task import HeadTask, head_task
@@ -89,24 +89,20 @@ def fit_greedy(inputs: EnsembleInputs) -> Ensemble:
 def fit_stack(inputs: EnsembleInputs) -> Ensemble:
     """Stacking: a logistic regression on the base models' out-of-fold logits side by side (Wolpert 1992)."""
     rows = inputs.samples.train.rows
-    logits = np.concatenate(list(inputs.logits.values()), axis=1)
-    logits[rows] = np.concatenate(list(inputs.out_of_fold.values()), axis=1)[rows]
-    task = head_task(logits, inputs.samples, replace(inputs.train, head="logistic"), "stack")
-    return _of_trained(train_head(task), inputs.samples.val)
+    logits = _side_by_side(inputs.logits)
+    logits[rows] = _side_by_side(inputs.out_of_fold)[rows]
+    return _trained(_task(inputs, "stack", logits, replace(inputs.train, head="logistic")))
 
 
 def fit_logit(inputs: EnsembleInputs) -> Ensemble:
     """The seed's logit ensemble: one linear layer on the base models' logits side by side, trained by epochs."""
-    return _of_trained(train_head(logit_task(inputs)), inputs.samples.val)
+    return _trained(logit_task(inputs))
 
 
 def fit_feature(inputs: EnsembleInputs) -> Ensemble:
     """The seed's feature fusion: a small network (networks.FusionHead) on the backbones' features side by side."""
-    from tandem.training.network_fit import fit_network
-
-    features = np.concatenate(list(inputs.features.values()), axis=-1)
-    task = head_task(features, inputs.samples, inputs.train, "feature ensemble", inputs.logger("feature"))
-    return _of_trained(calibrate(task, fit_network(task, partial(_fusion_head, inputs))), inputs.samples.val)
+    task = _task(inputs, "feature", _side_by_side(inputs.features), inputs.train)
+    return _trained(replace(task, network=partial(_fusion_head, inputs)))
 
 
 Fit = Callable[[EnsembleInputs], Ensemble]
@@ -122,9 +118,16 @@ KINDS: Mapping[EnsembleKind, Fit] = {
 
 def logit_task(inputs: EnsembleInputs) -> HeadTask:
     """What the logit ensemble is trained on; without dropout, of so few columns."""
-    logits = np.concatenate(list(inputs.logits.values()), axis=-1)
     settings = replace(inputs.train, head="linear", dropout=0.0)
-    return head_task(logits, inputs.samples, settings, "logit ensemble", inputs.logger("logit"))
+    return _task(inputs, "logit", _side_by_side(inputs.logits), settings)
+
+
+def _task(inputs: EnsembleInputs, kind: EnsembleKind, features: np.ndarray, settings: TrainSettings) -> HeadTask:
+    return head_task(features, inputs.samples, settings, f"{kind} ensemble", inputs.logger(kind))
+
+
+def _side_by_side(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
+    return np.concatenate(list(arrays.values()), axis=-1)
 
 
 def _fusion_head(inputs: EnsembleInputs, train: "torch.Tensor") -> "nn.Module":
@@ -159,9 +162,10 @@ def weighted_mean(
     )
 
 
-def _of_trained(trained: Trained, val: Split) -> Ensemble:
-    """An ensemble that was trained on train; validation gave it no more than its temperature and its epoch."""
-    return Ensemble(trained.logits, _held_out_losses(lambda _: trained.logits, val), trained=trained)
+def _trained(task: HeadTask) -> Ensemble:
+    """An ensemble that is trained on train; validation gives it no more than its temperature and its epoch."""
+    trained = train_head(task)
+    return Ensemble(trained.logits, _held_out_losses(lambda _: trained.logits, task.val), trained=trained)
 
 
 def _held_out_losses(logits_of: Callable[[np.ndarray], np.ndarray], val: Split) -> np.ndarray:

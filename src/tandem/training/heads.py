@@ -45,14 +45,14 @@ def train_all(tasks: Sequence[HeadTask]) -> list[Trained]:
     """The head of each task's settings.head; linear ones are trained together, which changes no byte of any."""
     by_kind = defaultdict[str, list[int]](list)
     for number, task in enumerate(tasks):
-        by_kind[task.settings.head].append(number)
+        by_kind["network" if task.network else task.settings.head].append(number)
     fitted = dict[int, Fitted]()
     for kind, numbers in by_kind.items():
         fitted |= zip(numbers, HEADS[kind]([tasks[number] for number in numbers]), strict=True)
-    return [calibrate(task, fitted[number]) for number, task in enumerate(tasks)]
+    return [calibrated(task, fitted[number]) for number, task in enumerate(tasks)]
 
 
-def calibrate(task: HeadTask, fitted: Fitted) -> Trained:
+def calibrated(task: HeadTask, fitted: Fitted) -> Trained:
     """The head at the temperature that val asks for."""
     logits, val = fitted.head.logits(task.features), task.val
     temperature = fit_temperature(logits[val.rows], val.targets)
@@ -78,18 +78,17 @@ def train_folds(task: HeadTask) -> np.ndarray:
     return stratified_group_folds(train.targets, train.groups, num_folds=settings.folds, seed=settings.seed)
 
 
-def _fit_mlp(task: HeadTask) -> Fitted:
-    from tandem.training.network_fit import fit_network
-    from tandem.training.networks import mlp_head
+def _fit_networks(tasks: Sequence[HeadTask]) -> list[Fitted]:
+    from tandem.training.network_fit import fit_network  # which imports torch
 
-    dropout, seed = task.settings.dropout, task.settings.seed
-    return fit_network(task, lambda train: mlp_head(train, task.num_classes, dropout=dropout, seed=seed))
+    return [fit_network(task) for task in tasks]
 
 
 HEADS: Mapping[str, Callable[[Sequence[HeadTask]], Sequence[Fitted]]] = {
     "linear": fit_linear_heads,
     "logistic": lambda tasks: [fit_logistic_head(task)[0] for task in tasks],
-    "mlp": lambda tasks: [_fit_mlp(task) for task in tasks],
+    "mlp": _fit_networks,
+    "network": _fit_networks,
 }
 
 

@@ -1,7 +1,7 @@
 """Fit a network head to features in memory by Adam; the best epoch by validation loss is kept."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +17,7 @@ from tandem.files import atomic_file
 from tandem.seeding import seeded, single_threaded
 from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
-from tandem.training.networks import TemperatureScaled
+from tandem.training.networks import TemperatureScaled, mlp_head
 from tandem.training.settings import Balance, TrainSettings
 from tandem.training.task import Fitted, HeadTask
 
@@ -49,15 +49,19 @@ class NetworkHead:
             torch.save(self.net.state_dict(), file)
 
 
-def fit_network(task: HeadTask, make: Callable[[torch.Tensor], nn.Module]) -> Fitted:
-    """The network that `make` makes of the train features (n, D), fitted to them; its best epoch is by val."""
+def fit_network(task: HeadTask) -> Fitted:
+    """The network of the task, by default an MLP, fitted to the train images; its best epoch is by val."""
     train, val = (
         Batch(torch.from_numpy(task.table[rows]), torch.from_numpy(targets))
         for rows, targets in (task.rows_of(task.train), task.rows_of(task.val))
     )
-    net = make(train.features)
+    net = task.network(train.features) if task.network else _mlp(task, train.features)
     curve = fit_network_head(net, train=train, val=val, settings=task.settings, name=task.name, on_epoch=task.on_epoch)
     return Fitted(NetworkHead(net), curve, {"best_epoch": best_epoch(curve)})
+
+
+def _mlp(task: HeadTask, train: torch.Tensor) -> nn.Module:
+    return mlp_head(train, task.num_classes, dropout=task.settings.dropout, seed=task.settings.seed)
 
 
 def fit_network_head(

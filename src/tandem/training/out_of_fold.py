@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tandem.training.heads import Trained, calibrate, fit_logistic_head, train_all, train_folds
+from tandem.training.heads import Trained, calibrated, fit_logistic_head, train_all, train_folds
 from tandem.training.loggers import ignore_epoch
 from tandem.training.task import HeadTask
 
@@ -22,7 +22,7 @@ def train_with_folds(task: HeadTask) -> tuple[Trained, np.ndarray]:
 
 def _logistic_with_folds(task: HeadTask) -> tuple[Trained, np.ndarray]:
     fitted, out_of_fold = fit_logistic_head(task)
-    trained = calibrate(task, fitted)
+    trained = calibrated(task, fitted)
     logits, is_known = trained.logits.copy(), np.isfinite(out_of_fold).all(axis=1)
     scaled = (out_of_fold / trained.choices["temperature"]).astype(np.float32)
     logits[task.train.rows[is_known]] = scaled[is_known]
