@@ -1,6 +1,7 @@
 """The ensembles over all backbones, and which one is selected.
 
-Reads data/finetune, data/train, data/study, data/curate; writes data/ensemble and metrics/ensemble.json.
+Reads data/finetune, data/train, data/study and data/curate.
+Writes data/ensemble and metrics/ensemble.json.
 """
 
 from pathlib import Path

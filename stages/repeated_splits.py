@@ -1,7 +1,7 @@
-"""The models trained again on other splits of the same groups: how much the scores of one split say.
+"""The models trained again on other splits of the same groups: what one split's scores say.
 
-Reads data/extract, data/curate; writes metrics/repeated_splits.csv and metrics/repeated_splits.json. Of the frozen
-backbones alone: a fine-tuned one has seen the labels of images that are test images of another split.
+Reads data/extract and data/curate. Writes metrics/repeated_splits.csv and .json. Of the frozen
+backbones alone: a fine-tuned one has seen labels of images that are test images of another split.
 """
 
 from pathlib import Path

@@ -1,6 +1,7 @@
-"""A grid search: every model at every learning rate and batch size, over several seeds, scored on validation.
+"""A grid search: every model at every learning rate and batch size, over several seeds.
 
-Reads data/finetune, data/curate; writes metrics/study.csv, metrics/study.json and, for ensembles, data/study.
+Scored on validation. Reads data/finetune and data/curate; writes metrics/study.csv,
+metrics/study.json and, for ensembles, data/study.
 """
 
 from pathlib import Path

@@ -1,7 +1,7 @@
-"""A head on one backbone's features, chosen and calibrated on validation, and out-of-fold logits of train.
+"""A head on one backbone's features, calibrated on validation, and out-of-fold logits of train.
 
-Reads data/finetune/<backbone>, data/curate; writes data/train/<backbone>, metrics/train/<backbone>.json.
-Seconds for a thousand images.
+Reads data/finetune/<backbone> and data/curate.
+Writes data/train/<backbone> and metrics/train/<backbone>.json. Seconds for a thousand images.
 """
 
 import sys

@@ -23,7 +23,7 @@ from tandem.evaluation.metrics import METRICS, WITH_INTERVALS, Predictions, log_
 NUM_CLASSES = 4
 
 
-def drawn(seed: int, *, num_rows: int, num_groups: int) -> tuple[Predictions, np.ndarray]:
+def generated(seed: int, *, num_rows: int, num_groups: int) -> tuple[Predictions, np.ndarray]:
     """Predictions that are right more often than not, and groups."""
     rng = np.random.default_rng(seed)
     targets = rng.integers(NUM_CLASSES, size=num_rows)
@@ -86,7 +86,7 @@ def test_the_seed_decides_the_resamples_and_blocks_of_them_do_not(monkeypatch: p
 
 
 def test_scores_stand_between_their_bounds_and_are_those_of_all_rows() -> None:
-    predictions, groups = drawn(0, num_rows=400, num_groups=90)
+    predictions, groups = generated(0, num_rows=400, num_groups=90)
     found = score_intervals(predictions, groups, num_resamples=2000, seed=0)
     assert {name: interval.value for name, interval in found.items()} == {
         name: METRICS[name](predictions) for name in WITH_INTERVALS
@@ -97,7 +97,7 @@ def test_scores_stand_between_their_bounds_and_are_those_of_all_rows() -> None:
 
 
 def test_the_interval_holds_the_fraction_of_resamples_that_the_level_says() -> None:
-    predictions, groups = drawn(1, num_rows=100, num_groups=30)
+    predictions, groups = generated(1, num_rows=100, num_groups=30)
     found = score_intervals(predictions, groups, num_resamples=500, seed=4, level=0.8)
     weights = resample_weights(groups, num_resamples=500, seed=4)
     repeated = [rows_of(predictions, np.repeat(np.arange(100), counts)) for counts in weights]
@@ -126,7 +126,7 @@ def test_intervals_over_groups_hold_the_truth_as_often_as_they_say_and_those_ove
 
 
 def test_neither_the_order_of_rows_nor_a_second_run_changes_intervals() -> None:
-    predictions, groups = drawn(2, num_rows=200, num_groups=50)
+    predictions, groups = generated(2, num_rows=200, num_groups=50)
     other = Predictions(predictions.targets, predictions.predicted, predictions.probs[:, [0, 1, 3, 2]])
     order = np.random.default_rng(0).permutation(200)
     shuffled, shuffled_groups = rows_of(predictions, order), groups[order]
@@ -143,13 +143,13 @@ def test_neither_the_order_of_rows_nor_a_second_run_changes_intervals() -> None:
 
 @pytest.mark.parametrize("num_rows", [1, 7])
 def test_the_interval_of_a_single_group_is_a_point(num_rows: int) -> None:
-    predictions, groups = drawn(3, num_rows=num_rows, num_groups=1)
+    predictions, groups = generated(3, num_rows=num_rows, num_groups=1)
     for interval in score_intervals(predictions, groups, num_resamples=50, seed=0).values():
         assert interval.low == interval.high == pytest.approx(interval.value)
 
 
 def test_thousands_of_images_do_not_need_all_resamples_in_memory_at_once() -> None:
-    predictions, _ = drawn(4, num_rows=20_000, num_groups=1)
+    predictions, _ = generated(4, num_rows=20_000, num_groups=1)
     groups = names(np.arange(20_000))
     tracemalloc.start()
     score_intervals(predictions, groups, num_resamples=500, seed=0)
@@ -187,7 +187,7 @@ def test_p_values_of_models_that_are_alike_are_below_a_twentieth_in_about_a_twen
 
 
 def test_differences_are_of_the_same_resamples_for_both_and_turn_round_with_the_models() -> None:
-    (predictions, groups), (model, _) = (drawn(seed, num_rows=200, num_groups=40) for seed in (6, 7))
+    (predictions, groups), (model, _) = (generated(seed, num_rows=200, num_groups=40) for seed in (6, 7))
     other = Predictions(predictions.targets, model.predicted, model.probs)
     found = paired_difference(predictions, other, groups, num_resamples=300, seed=8)
     weights = resample_weights(groups, num_resamples=300, seed=8).astype(float)
@@ -201,7 +201,7 @@ def test_differences_are_of_the_same_resamples_for_both_and_turn_round_with_the_
 
 
 def test_a_model_does_not_differ_from_itself() -> None:
-    predictions, groups = drawn(8, num_rows=60, num_groups=20)
+    predictions, groups = generated(8, num_rows=60, num_groups=20)
     found = paired_difference(predictions, predictions, groups, num_resamples=100, seed=0)
     assert list(found.values()) == [Difference(0.0, 0.0, 0.0, 1.0)] * 2
 

@@ -25,7 +25,7 @@ LOGITS = arrays.arrays(
 )
 
 
-def drawn(seed: int, *, num_rows: int, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
+def generated(seed: int, *, num_rows: int, temperature: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
     """(n, C) logits and targets sampled from softmax(logits / temperature)."""
     rng = np.random.default_rng(seed)
     logits = rng.normal(size=(num_rows, NUM_CLASSES)) * 4
@@ -46,13 +46,13 @@ def loss_at(temperature: float, logits: np.ndarray, targets: np.ndarray) -> floa
 
 @pytest.mark.parametrize("planted", [0.4, 1.0, 2.5, 6.0])
 def test_the_temperature_that_labels_were_sampled_with_is_found_again(planted: float) -> None:
-    logits, targets = drawn(0, num_rows=20_000, temperature=planted)
+    logits, targets = generated(0, num_rows=20_000, temperature=planted)
     assert fit_temperature(logits, targets) == pytest.approx(planted, rel=0.03)
 
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_temperature_is_that_of_the_minimiser_of_torch(seed: int) -> None:
-    logits, targets = drawn(seed, num_rows=200, temperature=2.0)
+    logits, targets = generated(seed, num_rows=200, temperature=2.0)
     log_temperature = torch.zeros((), dtype=torch.float64, requires_grad=True)
     minimiser = torch.optim.LBFGS([log_temperature], max_iter=200, line_search_fn="strong_wolfe")
     rows, classes = torch.from_numpy(logits).double(), torch.from_numpy(targets)
@@ -96,13 +96,13 @@ def test_one_wildly_wrong_image_whose_cost_is_capped_does_not_make_the_others_wo
 
 @pytest.mark.parametrize("factor", [0.5, 2.0, 3.0])
 def test_logits_times_a_factor_want_a_temperature_times_that_factor(factor: float) -> None:
-    logits, targets = drawn(1, num_rows=500, temperature=1.5)
+    logits, targets = generated(1, num_rows=500, temperature=1.5)
     once = fit_temperature(logits, targets)
     assert fit_temperature(logits * factor, targets) == pytest.approx(once * factor, rel=1e-4)
 
 
 def test_the_same_rows_give_the_same_temperature_in_any_order() -> None:
-    logits, targets = drawn(2, num_rows=300, temperature=2.0)
+    logits, targets = generated(2, num_rows=300, temperature=2.0)
     found = fit_temperature(logits, targets)
     assert found == fit_temperature(logits, targets)
     assert found == pytest.approx(fit_temperature(logits[::-1], targets[::-1]), rel=1e-6)
@@ -138,7 +138,7 @@ def test_calibrated_logits_have_the_same_class_on_top(logits: np.ndarray, temper
 
 
 def test_the_fitted_temperature_leaves_accuracy_and_makes_a_model_more_believable() -> None:
-    logits, targets = drawn(3, num_rows=5000, temperature=3.0)
+    logits, targets = generated(3, num_rows=5000, temperature=3.0)
     found = apply_temperature(logits, fit_temperature(logits, targets))
     assert (found.argmax(axis=1) == logits.argmax(axis=1)).all()
     before, after = predict(logits, targets), predict(found, targets)

@@ -43,7 +43,7 @@ def predicted(pairs: list[tuple[int, int]]) -> Predictions:
     return Predictions(targets, classes, np.eye(NUM_CLASSES)[classes])
 
 
-def drawn(logits: np.ndarray, data: st.DataObject) -> Predictions:
+def generated(logits: np.ndarray, data: st.DataObject) -> Predictions:
     targets = data.draw(st.lists(st.sampled_from(CLASSES), min_size=len(logits), max_size=len(logits)))
     return predict(logits, np.array(targets))
 
@@ -77,7 +77,7 @@ def references(predictions: Predictions) -> dict[str, float]:
 
 @given(LOGITS, st.data())
 def test_each_metric_is_that_of_scikit_learn_for_probs_of_0_and_1_too(logits: np.ndarray, data: st.DataObject) -> None:
-    predictions = drawn(logits, data)
+    predictions = generated(logits, data)
     found = {name: metric(predictions) for name, metric in METRICS.items()}
     assert found == pytest.approx(references(predictions), abs=1e-9)
 

@@ -34,7 +34,7 @@ SOURCES = ("exports", "snapshots")
 SETTINGS = evaluate_settings(max_error=0.8)
 
 
-def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
+def generated(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
     """Logits and samples of the first `num_classes` classes, some of them in no split."""
     rng = np.random.default_rng(seed)
     samples = [
@@ -45,7 +45,7 @@ def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
 
 
 def on_test(seed: int, *, num_classes: int = 4) -> Predictions:
-    logits, samples = drawn(seed, num_classes=num_classes)
+    logits, samples = generated(seed, num_classes=num_classes)
     return predictions_on(samples.test, logits)
 
 
@@ -72,7 +72,7 @@ def test_the_numbers_of_each_class_are_those_of_scikit_learn(seed: int, num_clas
 
 
 def test_sources_are_scored_apart_and_add_up_to_the_whole() -> None:
-    logits, samples = drawn(0)
+    logits, samples = generated(0)
     predictions = predictions_on(samples.test, logits)
     found = by_source(predictions, samples.test.sources)
     for source in SOURCES:
@@ -103,14 +103,14 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
 
 
 def test_images_that_are_in_neither_test_nor_validation_change_no_number() -> None:
-    logits, samples = drawn(1)
+    logits, samples = generated(1)
     before = reported({"m": logits}, samples, selected="m")
     logits[(samples.splits == "train") | (samples.splits == "")] = 99
     assert reported({"m": logits}, samples, selected="m") == before
 
 
 def test_of_validation_only_the_choice_of_the_best_single_and_of_the_threshold_is_made() -> None:
-    logits, samples = drawn(1)
+    logits, samples = generated(1)
     before = reported({"m": logits}, samples, selected="m")
     logits[samples.val.rows] = logits[samples.val.rows[::-1]] / 2
     after = reported({"m": logits}, samples, selected="m")
@@ -118,7 +118,7 @@ def test_of_validation_only_the_choice_of_the_best_single_and_of_the_threshold_i
 
 
 def test_the_report_has_the_selected_model_in_full_and_the_scores_and_intervals_of_all() -> None:
-    (one, samples), (other, _) = drawn(0), drawn(1)
+    (one, samples), (other, _) = generated(0), generated(1)
     found = reported({"one": one, "other": other}, samples, selected="other", singles=["one", "other"])
     test, predictions = samples.test, predictions_on(samples.test, other)
     intervals = score_intervals(predictions, test.groups, num_resamples=100, seed=0)
@@ -136,9 +136,9 @@ def test_the_report_has_the_selected_model_in_full_and_the_scores_and_intervals_
 
 
 def test_the_selected_model_is_compared_with_the_single_one_that_is_best_on_validation() -> None:
-    good, samples = drawn(0)
+    good, samples = generated(0)
     good[samples.val.rows] += 5 * np.eye(4, dtype=np.float32)[samples.val.targets]
-    models = {"bad": drawn(1)[0], "good": good, "both": drawn(2)[0]}
+    models = {"bad": generated(1)[0], "good": good, "both": generated(2)[0]}
     found = reported(models, samples, selected="both", singles=["bad", "good"])["selected_minus_best_single"]
     assert found["single"] == "good"
     both, best = (predictions_on(samples.test, models[name]) for name in ("both", "good"))
@@ -150,7 +150,7 @@ def test_the_selected_model_is_compared_with_the_single_one_that_is_best_on_vali
 
 
 def test_the_threshold_is_chosen_on_validation_and_scored_on_test() -> None:
-    logits, samples = drawn(3)
+    logits, samples = generated(3)
     val, test = (predictions_on(split, logits) for split in (samples.val, samples.test))
     found = selective_scores(test, val=val, max_error=0.5)
     assert found["threshold"] == threshold_for(val, max_error=0.5)

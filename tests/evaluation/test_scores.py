@@ -15,7 +15,7 @@ from tandem.tables.samples import SPLITS, Samples
 CLASSES = ("car", "motorcycle", "truck", "bus")
 
 
-def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
+def generated(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
     """Logits and samples of the first `num_classes` classes, some of them in no split."""
     rng = np.random.default_rng(seed)
     splits = rng.choice([*SPLITS, ""], size=60).tolist()
@@ -28,7 +28,7 @@ def drawn(seed: int, *, num_classes: int = 4) -> tuple[np.ndarray, Samples]:
 def test_the_scores_are_those_of_scikit_learn_on_the_images_of_the_split(
     seed: int, split: str, num_classes: int
 ) -> None:
-    logits, samples = drawn(seed, num_classes=num_classes)
+    logits, samples = generated(seed, num_classes=num_classes)
     rows = [row for row, name in enumerate(samples.splits) if name == split]
     targets, inside = samples.targets[rows], logits[rows]
     probs = special.softmax(inside.astype(np.float64), axis=1)
@@ -48,7 +48,7 @@ def test_the_scores_are_those_of_scikit_learn_on_the_images_of_the_split(
 
 
 def test_the_best_model_on_a_split_is_the_first_of_the_lowest_log_loss() -> None:
-    logits, samples = drawn(0)
+    logits, samples = generated(0)
     good = logits.copy()
     good[samples.val.rows] += 5 * np.eye(4, dtype=np.float32)[samples.val.targets]
     models = {"bad": logits, "good": good, "the same": good.copy()}

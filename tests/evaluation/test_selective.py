@@ -13,7 +13,7 @@ def from_probs(targets: np.ndarray, probs: np.ndarray) -> Predictions:
     return Predictions(targets, probs.argmax(axis=1), probs)
 
 
-def drawn(seed: int, num_rows: int = 40) -> Predictions:
+def generated(seed: int, num_rows: int = 40) -> Predictions:
     rng = np.random.default_rng(seed)
     targets = rng.integers(3, size=num_rows)
     probs = softmax(rng.normal(size=(num_rows, 3)) + 2 * np.eye(3)[targets]).round(1)
@@ -22,7 +22,7 @@ def drawn(seed: int, num_rows: int = 40) -> Predictions:
 
 @given(st.integers(0, 2**32), st.integers(1, 40))
 def test_each_point_is_what_keeping_from_its_threshold_on_gives(seed: int, num_rows: int) -> None:
-    predictions = drawn(seed, num_rows)
+    predictions = generated(seed, num_rows)
     rows = list(zip(predictions.probs, predictions.targets, strict=True))
     points = risk_coverage(predictions)
     assert [point.threshold for point in points] == sorted({row.max() for row, _ in rows}, reverse=True)
@@ -36,7 +36,7 @@ def test_each_point_is_what_keeping_from_its_threshold_on_gives(seed: int, num_r
 
 @given(st.integers(0, 2**32), st.floats(0.01, 0.5))
 def test_the_threshold_keeps_as_many_as_it_may(seed: int, max_error: float) -> None:
-    predictions = drawn(seed)
+    predictions = generated(seed)
     threshold = threshold_for(predictions, max_error=max_error)
     allowed = [point for point in risk_coverage(predictions) if point.selective_risk <= max_error]
     if allowed:
