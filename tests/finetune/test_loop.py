@@ -51,7 +51,7 @@ def test_scores_are_the_accuracy_and_the_loss_at_the_best_temperature_over_all_i
             return pixels.float().mean((1, 2)) / 10
 
     logits = torch.from_numpy(pixels).float().mean((1, 2)) / 10
-    temperature = fit_temperature(logits.numpy(), target=targets.numpy())
+    temperature = fit_temperature(logits.numpy(), targets.numpy())
     loss, accuracy = score_images(Colors().train(), ImageSet(pixels, targets), torch.device("cpu"))
     assert loss == pytest.approx(functional.cross_entropy(logits / temperature, targets).item(), abs=1e-6)
     assert accuracy == pytest.approx((logits.argmax(1) == targets).float().mean().item())

@@ -12,7 +12,7 @@ from factories import RANDOM_WEIGHTS, finetune_settings
 from finetune_jobs import SIZE_PX, finetune_job, initial_backbone, striped_samples
 from tandem.errors import LeakageError
 from tandem.evaluation.calibration import fit_temperature
-from tandem.evaluation.metrics import log_loss, softmax
+from tandem.evaluation.metrics import log_loss, predict
 from tandem.features.backbones.backbone import state_digest
 from tandem.features.settings import BackboneSettings
 from tandem.files import read_csv
@@ -32,8 +32,8 @@ def test_lp_ft_begins_at_the_linear_probe_s_validation_loss(
     fold_of = stratified_group_folds(train.targets, train.groups, num_folds=3, seed=0)
     probe = logistic.fit_cv(features[train.rows], train.targets, fold_of, balanced=True).head
     logits = (features[val.rows] - probe.mean) / probe.std @ probe.weight.T + probe.bias
-    logits = logits / fit_temperature(logits.astype(np.float32), target=val.targets)
-    expected = log_loss(target=val.targets, probs=softmax(logits))
+    logits = logits / fit_temperature(logits.astype(np.float32), val.targets)
+    expected = log_loss(predict(logits, val.targets))
     assert summary["start_val_loss"] == pytest.approx(expected, abs=1e-4)
     assert summary["val_loss"] <= summary["start_val_loss"]
 
