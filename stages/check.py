@@ -1,9 +1,9 @@
-"""Find what is wrong in params.yaml before any work starts, and clear away what earlier parameters left behind.
+"""Find what is wrong in params.yaml before any work starts; remove outputs of earlier parameters.
 
-Reads params.yaml, stages, src; writes data/check/code/<stage>.txt, the digests of the files that a stage runs. Each
-stage depends on its own list, and so reruns when its code changes and not when this stage ran. Outputs of sources and
-backbones that are no longer named are removed: stages that read a whole folder must not see them. They stay in DVC's
-cache, and come back from there when they are named again.
+Reads params.yaml, stages, src; writes data/check/code/<stage>.txt, the digests of the files that a
+stage runs. Each stage depends on its own list, and so reruns when its code changes and not when
+this stage ran. Outputs of sources and backbones that are no longer named are removed, since stages
+that read a whole folder would read them. They stay in DVC's cache, and come back when named again.
 """
 
 from pathlib import Path

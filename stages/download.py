@@ -1,7 +1,9 @@
-"""Fetch one source. Reads sources.<name>; writes data/download/files/<name>, data/download/receipts/<name>.json.
+"""Download one source to files and a receipt.
 
-The receipt lies apart from the files, so that no later stage depends on it; its own time is that of the download. What
-is under way, and a part that a later run can go on with, lies in data/download/partial/<name>.
+Reads sources.<name>; writes data/download/files/<name> and data/download/receipts/<name>.json. The
+receipt is apart from the files, so that no later stage depends on it; its own time is that of the
+download. What is under way, and a part that a later run can resume, is in
+data/download/partial/<name>.
 """
 
 import sys

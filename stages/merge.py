@@ -1,4 +1,7 @@
-"""One index of all sources' images. Reads data/download/files; writes data/merge and metrics/merge.json."""
+"""One index of the images of all sources, exact duplicates collapsed.
+
+Reads data/download/files; writes data/merge and metrics/merge.json.
+"""
 
 from pathlib import Path
 
