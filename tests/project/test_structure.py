@@ -336,7 +336,7 @@ def is_of_a_contract(name, modules):
 @each_module
 def test_settings_are_defined_in_the_settings_of_a_room_alone(module):
     sections = [node.name for node in tree(module).body if isinstance(node, ast.ClassDef) if is_section(node)]
-    assert sections == [] or module.name == "settings.py"
+    assert sections == [] or module.name == "settings.py" or rel(module) == "src/tandem/pipeline/schema.py"  # the whole
 
 
 def is_section(node):
