@@ -1,7 +1,7 @@
-# make run    set up, run the whole pipeline, show the results
-# make test   set up, run the tests
-# make check  set up, format, lint, types, import floors
-# make bench set up, run every benchmark; ARCHIVES=DIR adds those on photographs
+# make run    set up, run the whole pipeline, whose last stage prints the results
+# make test   set up, run the tests; TESTS=tests/cli runs some of them
+# make check  set up, format, lint, types, import rules
+# make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
 
 PYTHON ?= python3
@@ -17,10 +17,11 @@ unexport PYTHONPATH PYTHONHOME
 
 run: setup
 	@dvc repro
-	@tandem results
+	@echo 'after `source $(VENV)/bin/activate`: `tandem results` shows the scores, and where to look next'
 
+# A file of tests stays on one worker, since what its tests share is costly to make.
 test: setup
-	@python -m pytest
+	@python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TESTS)
 
 check: setup
 	ruff format --check .

@@ -10,7 +10,7 @@ from pathlib import Path
 from tandem.evaluation.report import model_folders, report, save_tables, training_curves
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.evaluation.summary import model_rows, results_text, summarize
+from tandem.evaluation.summary import model_rows, results_text, run_summary
 from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
@@ -40,7 +40,7 @@ def main() -> None:
     )
     predictions = predictions_on(samples.test, logits[ensembles["selected"]])
 
-    summary = summarize(
+    summary = run_summary(
         scores,
         curation=read_json(METRICS / "curate.json"),
         label_errors=read_json(METRICS / "label_errors.json"),

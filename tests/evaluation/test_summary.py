@@ -1,4 +1,4 @@
-from tandem.evaluation.summary import format_results, format_spread, model_rows, results_text, summarize
+from tandem.evaluation.summary import format_results, format_spread, model_rows, results_text, run_summary
 
 
 def scores(top1, low, high, **others):
@@ -38,7 +38,7 @@ def test_the_spread_over_splits_is_a_line_and_nothing_without_any():
 
 
 def test_the_summary_holds_the_scores_of_the_selected_model_and_the_counts_of_the_data():
-    found = summarize(
+    found = run_summary(
         EVALUATION, curation={"near_duplicate_pairs": 7, "images": 90, "used": 80}, label_errors={"label_issues": 3}
     )
     assert found == {

@@ -1,4 +1,4 @@
-from tandem.pipeline.lock import ABSENT, Difference, differences, read_lock, sources
+from tandem.pipeline.lock import ABSENT, ParamChange, changed_params, read_lock, sources_of_run
 
 PARAMS = {
     "sources": {"web": {"kind": "archive", "archive": {"path": "web.zip"}, "format": "auto"}},
@@ -29,33 +29,35 @@ def changed(section, **values):
 
 
 def test_a_run_with_these_parameters_differs_in_nothing():
-    assert differences(run_with(PARAMS), PARAMS) == []
+    assert changed_params(run_with(PARAMS), PARAMS) == []
 
 
 def test_a_parameter_is_named_once_with_its_value_then_and_now():
     now = changed("train", lr=0.5, epochs=6)
-    assert differences(run_with(PARAMS), now) == [
-        Difference("train.lr", 0.01, 0.5),
-        Difference("train.epochs", 5, 6),
+    assert changed_params(run_with(PARAMS), now) == [
+        ParamChange("train.lr", 0.01, 0.5),
+        ParamChange("train.epochs", 5, 6),
     ]
-    assert differences(run_with(PARAMS), changed("study", lr=[0.1])) == [Difference("study.lr", [0.1, 0.01], [0.1])]
+    assert changed_params(run_with(PARAMS), changed("study", lr=[0.1])) == [ParamChange("study.lr", [0.1, 0.01], [0.1])]
 
 
 def test_what_changes_no_result_is_no_difference():
-    assert differences(run_with(PARAMS), changed("runtime", workers=8)) == []
+    assert changed_params(run_with(PARAMS), changed("runtime", workers=8)) == []
 
 
 def test_what_was_added_and_what_was_removed_is_absent_on_one_side():
-    added = differences(run_with(PARAMS), changed("backbones", vgg11={"weights": "random"}))
-    assert added == [Difference("backbones.vgg11", ABSENT, {"weights": "random"})]
+    added = changed_params(run_with(PARAMS), changed("backbones", vgg11={"weights": "random"}))
+    assert added == [ParamChange("backbones.vgg11", ABSENT, {"weights": "random"})]
     without = {key: value for key, value in PARAMS["train"].items() if key != "head"}
-    assert differences(run_with(PARAMS), PARAMS | {"train": without}) == [Difference("train.head", "linear", ABSENT)]
+    assert changed_params(run_with(PARAMS), PARAMS | {"train": without}) == [
+        ParamChange("train.head", "linear", ABSENT)
+    ]
 
 
 def test_a_stage_that_failed_after_another_had_run_shows_the_difference():
     now = changed("train", epochs=6)
     half = run_with(PARAMS) | {"train@resnet18": run_with(now)["train@resnet18"]}
-    assert differences(half, now) == [Difference("train.epochs", 5, 6)]
+    assert changed_params(half, now) == [ParamChange("train.epochs", 5, 6)]
 
 
 def test_stages_of_sources_and_backbones_that_were_removed_long_ago_do_not_count():
@@ -63,7 +65,7 @@ def test_stages_of_sources_and_backbones_that_were_removed_long_ago_do_not_count
         "extract@vgg11": stage(backbones__vgg11={"weights": "random"}),
         "download@old": stage(sources__old__kind="sample"),
     }
-    assert differences(run_with(PARAMS) | left, PARAMS) == []
+    assert changed_params(run_with(PARAMS) | left, PARAMS) == []
 
 
 def test_the_lock_is_read_by_stage_and_its_absence_is_no_stage(tmp_path):
@@ -73,5 +75,5 @@ def test_the_lock_is_read_by_stage_and_its_absence_is_no_stage(tmp_path):
 
 
 def test_the_sources_are_those_that_the_merge_ran_with():
-    assert sources(run_with(PARAMS)) == PARAMS["sources"]
-    assert sources({}) == {}
+    assert sources_of_run(run_with(PARAMS)) == PARAMS["sources"]
+    assert sources_of_run({}) == {}

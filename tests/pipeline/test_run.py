@@ -1,6 +1,7 @@
 """How a stage ends: a child process, its exit code and what it prints."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,7 +21,15 @@ def end_of(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
 BAD_DATA = "def main():\n    raise DataError('image 7 has no class; give it one')\nrun(main)\n"
 
 
-def test_a_stage_that_ends_well_is_silent() -> None:
+def test_a_stage_that_ends_well_says_in_one_line_what_it_did_and_how_long_it_took(tmp_path) -> None:
+    script = tmp_path / "train.py"
+    script.write_text(f"{START}def main(name):\n    print(name)\n    return '3 epochs'\nrun(main, 'vgg11')\n")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stdout) == (0, "vgg11\n")
+    assert re.fullmatch(r"train@vgg11: 3 epochs, \d+\.\d s\n", ended.stderr)
+
+
+def test_a_command_that_says_nothing_itself_ends_in_silence() -> None:
     ended = end_of("def main(name, number):\n    print(name, number + 1)\nrun(main, 'a', 1)\n")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a 2\n", "")
 

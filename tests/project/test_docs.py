@@ -44,6 +44,8 @@ RUN_BY = {
     "dvc exp run --queue": ("tests/project/test_pipeline.py", '"exp", "run", "--queue"'),
     "dvc exp run": ("tests/project/test_pipeline.py", '"exp", "run"'),
     "dvc exp show": ("tests/project/test_pipeline.py", '"exp", "show"'),
+    "tandem compare": ("tests/project/test_pipeline.py", '"tandem", "compare"'),
+    "tandem results": ("tests/project/test_pipeline.py", '"tandem", "results"'),
     "dvc queue start": ("tests/project/test_pipeline.py", '"queue", "start"'),
     "dvc plots show": ("tests/project/test_plots.py", '"plots", "show"'),
     "dvc status": ("benchmarks/rerun.py", '"status"'),
@@ -58,7 +60,6 @@ RUN_BY = {
 CHEAP = (
     "tandem --help",
     "tandem check",
-    "tandem results",
     "tandem sources check",
     "tandem sources check --offline",
     "dvc params diff",

@@ -1,4 +1,4 @@
-"""`dvc repro` with sources of both services: the real dvc and the real clients against the stand-in server."""
+"""`dvc repro` with sources of both services: the real dvc and the real clients against the mock server."""
 
 import io
 import zipfile
@@ -13,8 +13,8 @@ SECRETS = (KAGGLE_KEY, ROBOFLOW_KEY, ROBOFLOW_LINK_KEY, STORAGE_SIGNATURE)
 DATASET, PROJECT = "somebody/shapes", "workshop/shapes-2"
 
 
-def drawn(folder, *, first, labels=tuple(LABELS)):
-    """Six drawn images a class as a zip of class folders, or a Roboflow export when they lie under train/."""
+def generated(folder, *, first, labels=tuple(LABELS)):
+    """Six generated images a class as a zip of class folders, or a Roboflow export when they lie under train/."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as archive:
         for label in labels:
@@ -28,11 +28,11 @@ def drawn(folder, *, first, labels=tuple(LABELS)):
 
 @pytest.fixture(scope="module")
 def services(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
+    folder = tmp_path_factory.mktemp("generated")
     with Services() as services:
         for version in (1, 2):
-            services.add_kaggle(DATASET, version=version, archive=drawn(folder, first=10 * version))
-        services.add_roboflow(PROJECT, version=1, fmt="folder", archive=drawn(folder, first=50), num_images=18)
+            services.add_kaggle(DATASET, version=version, archive=generated(folder, first=10 * version))
+        services.add_roboflow(PROJECT, version=1, fmt="folder", archive=generated(folder, first=50), num_images=18)
         yield services
 
 

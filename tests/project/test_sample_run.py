@@ -24,12 +24,12 @@ def scenes_and_splits():
     folders = [ROOT / "data" / "download" / "files" / source for source in SOURCES]
     scenes = {path: scene for folder in folders for path, scene in read_json(folder / "truth.json")["scenes"].items()}
     records = load_index(ROOT / "data" / "merge" / "index.csv").records
-    samples = load_samples(ROOT / "data" / "curate").samples
+    splits = load_samples(ROOT / "data" / "curate").splits.tolist()
     names = [f"{SOURCES[record.source]}/{record.origins[0].path}" for record in records]
-    return [(scenes[name], sample.split) for name, sample in zip(names, samples, strict=True)]
+    return [(scenes[name], split) for name, split in zip(names, splits, strict=True)]
 
 
-def test_no_planted_copy_lies_across_splits():
+def test_no_planted_near_duplicate_lies_across_splits():
     splits = {}
     for scene, split in scenes_and_splits():
         splits.setdefault(scene, set()).update({split} - {""})
@@ -37,22 +37,22 @@ def test_no_planted_copy_lies_across_splits():
     assert {scene: found for scene, found in splits.items() if len(found) > 1} == {}
 
 
-def test_broken_files_conflicts_and_ignored_labels_are_counted_as_planted():
+def test_corrupt_files_conflicts_and_ignored_labels_are_counted_as_planted():
     truths = [read_json(ROOT / "data" / "download" / "files" / source / "truth.json") for source in SOURCES]
-    dropped = read_json(ROOT / "metrics" / "merge.json")["dropped"]
+    excluded = read_json(ROOT / "metrics" / "merge.json")["excluded"]
     broken = [reason for truth in truths for reason in truth["broken"].values()]
-    assert {reason: dropped[reason] for reason in set(broken)} == {reason: broken.count(reason) for reason in broken}
+    assert {reason: excluded[reason] for reason in set(broken)} == {reason: broken.count(reason) for reason in broken}
     conflicting = {path for truth in truths for pair in truth["conflicts"] for path in pair}
-    assert dropped["conflict"] == len(conflicting)
+    assert excluded["conflict"] == len(conflicting)
     ignored = [path for truth in truths for path, name in truth["classes"].items() if name in ("bus", "bicycle")]
-    assert dropped["ignored_label"] == pytest.approx(len(ignored), abs=8)  # some mislabelled ones lie elsewhere
+    assert excluded["ignored_label"] == pytest.approx(len(ignored), abs=8)  # some mislabelled ones lie elsewhere
 
 
 def test_the_selected_ensemble_reaches_what_the_sample_allows():
     assert read_json(ROOT / "metrics" / "evaluate.json")["selected"]["top1_accuracy"] >= 0.90
 
 
-def test_planted_wrong_labels_are_among_the_first_suspects():
+def test_planted_wrong_labels_are_among_the_first_label_issues():
     truths = {source: read_json(ROOT / "data/download/files" / source / "truth.json") for source in SOURCES}
     planted = {
         (source, path.removeprefix(f"{SOURCES[source]}/"))
@@ -60,12 +60,12 @@ def test_planted_wrong_labels_are_among_the_first_suspects():
         for path in truth["mislabelled"]
     }
     records = load_index(ROOT / "data" / "merge" / "index.csv").records
-    samples = load_samples(ROOT / "data" / "curate").samples
+    splits = load_samples(ROOT / "data" / "curate").splits.tolist()
     used = {
         record.id
-        for record, sample in zip(records, samples, strict=True)
-        if sample.split and planted & {(origin.source, origin.path) for origin in record.origins}
+        for record, split in zip(records, splits, strict=True)
+        if split and planted & {(origin.source, origin.path) for origin in record.origins}
     }
-    first = [row["id"] for row in read_csv(ROOT / "metrics" / "suspect.csv")][: 2 * len(used)]
+    first = [row["id"] for row in read_csv(ROOT / "metrics" / "label_errors.csv")][: 2 * len(used)]
     assert len(used) >= 6
     assert len(used.intersection(first)) >= 0.9 * len(used)

@@ -5,6 +5,8 @@ import hashlib
 import re
 import subprocess
 import sys
+from collections import Counter, defaultdict
+from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 
@@ -20,9 +22,32 @@ LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init_
 SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
 # what a stage writes under metrics/ beside the files that carry its name
 OTHER_METRICS = {
-    "evaluate": {"metrics/confusion.csv", "metrics/curves.csv", "metrics/reliability.csv", "metrics/risk_coverage.csv"}
+    "evaluate": {
+        "metrics/summary.json",
+        "metrics/models.csv",
+        "metrics/confusion.csv",
+        "metrics/curves.csv",
+        "metrics/reliability.csv",
+        "metrics/risk_coverage.csv",
+    }
 }
-KNOW_THE_LAYOUT = ("pipeline/params.py", "cli/main.py", "cli/review.py")
+KNOW_THE_LAYOUT = ("pipeline/params.py", "cli/main.py", "cli/results.py", "cli/review.py")
+MAX_MODULES, MAX_LINES, MAX_FUNCTION_LINES = 12, 300, 50
+# Names that interchangeable modules of one contract share.
+CONTRACTS = (
+    ("datasets/formats/*.py", {"NAME", "matches", "items"}),
+    ("sources/*.py", {"fetch", "page", "service_info"}),
+    ("sources/transfer/*_client.py", {"work"}),
+    ("features/backbones/*.py", {"architectures", "build", "weights_url"}),
+)
+# Modules that no test file is named after, and the test file that is about them.
+TESTED_IN = {
+    "types.py": "pipeline/test_schema.py",
+    "*/settings.py": "pipeline/test_schema.py",
+    "sources/synthetic/*.py": "sources/test_synthetic.py",
+    "sources/transfer/*_client.py": "sources/test_client.py",
+    "datasets/formats/*.py": "datasets/test_formats.py",
+}
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")
 BRANCHES = (ast.For, ast.While, ast.AsyncFor, ast.If, ast.IfExp, ast.Match, ast.Try, ast.TryStar)
 
@@ -84,6 +109,17 @@ def own_modules(path):
 def file_of(name):
     path = ROOT / "src" / Path(*name.split("."))
     return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def public_names(path):
+    """The names without an underscore that a module defines at its top."""
+    for node in tree(path).body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names = [node.name]
+        else:
+            targets = getattr(node, "targets", [getattr(node, "target", None)])
+            names = [target.id for target in targets if isinstance(target, ast.Name)]
+        yield from (name for name in names if not name.startswith("_"))
 
 
 def outside(path):
@@ -242,9 +278,19 @@ def test_parameters_are_the_preset_of_the_sample():
 def test_a_script_is_short_and_has_no_branch_but_its_last_lines(script):
     *statements, last = tree(script).body
     branches = [node.lineno for part in statements for node in ast.walk(part) if isinstance(node, BRANCHES)]
-    assert len(script.read_text(encoding="utf-8").splitlines()) <= 60
+    lines = script.read_text(encoding="utf-8").splitlines()
+    assert len(lines) <= 60
+    assert max(map(len, lines)) <= 100
     assert branches == []
     assert ast.unparse(last).startswith("if __name__ == '__main__':")
+
+
+@each_script
+def test_a_script_passes_what_it_passes_by_name_and_spreads_no_dict(script):
+    nodes = list(ast.walk(tree(script)))
+    calls = [node.lineno for node in nodes if isinstance(node, ast.Call) if any(not key.arg for key in node.keywords)]
+    dicts = [node.lineno for node in nodes if isinstance(node, ast.Dict) if None in node.keys]
+    assert calls + dicts == []
 
 
 # --- the library
@@ -264,8 +310,50 @@ def test_a_module_does_not_know_where_the_project_keeps_its_files(module):
 @each_module
 def test_a_module_and_its_functions_are_of_a_size_to_read(module):
     functions = [node for node in ast.walk(tree(module)) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)]
-    assert len(module.read_text(encoding="utf-8").splitlines()) <= 250
-    assert [f.name for f in functions if f.end_lineno - f.lineno + 1 > 50] == []
+    assert len(module.read_text(encoding="utf-8").splitlines()) <= MAX_LINES
+    assert [f.name for f in functions if f.end_lineno - f.lineno + 1 > MAX_FUNCTION_LINES] == []
+
+
+def test_a_room_has_at_most_a_dozen_modules():
+    counts = Counter(rel(module.parent) for module in LIBRARY)
+    assert {room: count for room, count in counts.items() if count > MAX_MODULES} == {}
+
+
+def test_no_public_name_stands_in_two_modules_for_two_things():
+    places = defaultdict(list)
+    for module in LIBRARY:
+        for name in public_names(module):
+            places[name].append(module.relative_to(PACKAGE).as_posix())
+    twice = {name: found for name, found in places.items() if len(found) > 1 and not is_of_a_contract(name, found)}
+    assert twice == {}
+
+
+def is_of_a_contract(name, modules):
+    """Whether all these modules share a name because one can stand for the other."""
+    return any(name in names and all(fnmatch(each, pattern) for each in modules) for pattern, names in CONTRACTS)
+
+
+@each_module
+def test_settings_are_defined_in_the_settings_of_a_room_alone(module):
+    sections = [node.name for node in tree(module).body if isinstance(node, ast.ClassDef) if is_section(node)]
+    assert sections == [] or module.name == "settings.py" or rel(module) == "src/tandem/pipeline/schema.py"  # the whole
+
+
+def is_section(node):
+    return any(isinstance(base, ast.Name) and base.id == "Section" for base in node.bases)
+
+
+@each_module
+def test_a_module_has_a_test_file_of_its_name_or_is_said_to_be_tested_elsewhere(module):
+    name = module.relative_to(PACKAGE).as_posix()
+    room = name.partition("/")[0] if "/" in name else "."
+    if (ROOT / "tests" / room / f"test_{module.stem}.py").is_file():
+        return
+    stated = re.search(r"Tested in\s+tests/(\S+\.py)", ast.get_docstring(tree(module)) or "")
+    listed = [place for pattern, place in TESTED_IN.items() if fnmatch(name, pattern)]
+    place = ROOT / "tests" / (stated[1] if stated else listed[0] if listed else "nowhere")
+    assert place.is_file(), f"{name} has no tests/{room}/test_{module.stem}.py and no line that says where it is tested"
+    assert module in own_modules(place) or module.stem in place.read_text(encoding="utf-8")
 
 
 def test_module_names_say_what_is_in_them():

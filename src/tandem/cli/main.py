@@ -47,13 +47,13 @@ def check() -> None:
 
 
 @app.command(name="results")
-def show_results() -> None:
+def print_results() -> None:
     """Show the scores of the last run, of which parameters and data they are, and where to look next."""
-    running.run(results.main)
+    running.run(results.show_results)
 
 
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def compare(context: typer.Context) -> None:
+@app.command(name="compare", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def compare_experiments(context: typer.Context) -> None:
     """Show experiments side by side: the summary's numbers and the parameters that differ.
 
     Calls `dvc exp show`, which by itself shows all parameters and the digests of all dependencies, and takes the

@@ -30,7 +30,7 @@ where to look next
 (`source .venv/bin/activate` puts these commands on your path)"""
 
 
-def main() -> None:
+def show_results() -> None:
     """Print the results. Raises DataError where nothing has run."""
     evaluation = _METRICS / "evaluate.json"
     if not evaluation.is_file():
@@ -47,7 +47,7 @@ def main() -> None:
 
 def _data_line(stages: Mapping[str, Any]) -> str:
     curation = read_json(_METRICS / "curate.json")
-    sources = "; ".join(_source_line(name, source) for name, source in lock.sources(stages).items())
+    sources = "; ".join(_source_line(name, source) for name, source in lock.sources_of_run(stages).items())
     return f"data: {curation['images']} images, {curation['used']} used, of {sources}"
 
 
@@ -59,7 +59,7 @@ def _source_line(name: str, source: Mapping[str, Any]) -> str:
 
 def _state(stages: Mapping[str, Any]) -> str:
     """Whether the results are those of params.yaml, the data and the code as they are now, by what DVC knows."""
-    found = lock.differences(stages, read_params())
+    found = lock.changed_params(stages, read_params())
     if found:
         lines = [f"  {each.key}: {each.ran_with}, now {each.is_now}" for each in found[:_MAX_DIFFERENCES]]
         more = [f"  and {len(found) - _MAX_DIFFERENCES} more"] if len(found) > _MAX_DIFFERENCES else []

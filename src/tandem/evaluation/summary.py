@@ -6,7 +6,7 @@ from typing import Any
 _COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
 
 
-def summarize(
+def run_summary(
     evaluation: Mapping[str, Any], *, curation: Mapping[str, Any], label_errors: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The few numbers by which runs are compared: of the selected model on test, and of the data.

@@ -7,12 +7,14 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from tandem.pipeline.params import PARAMS_PATH
+
 ABSENT = "absent"
 _ITEMS_OF = {"download": "sources"}  # stage -> the section whose keys it runs for; all others run for backbones
 
 
 @dataclass(frozen=True)
-class Difference:
+class ParamChange:
     """key: dotted, of params.yaml. ran_with: its value in the last run. is_now: its value in params.yaml; or ABSENT."""
 
     key: str
@@ -27,20 +29,20 @@ def read_lock(path: Path) -> dict[str, Any]:
     return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")).get("stages", {}))
 
 
-def differences(stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[Difference]:
+def changed_params(stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[ParamChange]:
     """Where `params` differ from what any stage last ran with, each key once, in the order of the stages."""
-    found: dict[str, Difference] = {}
+    found: dict[str, ParamChange] = {}
     for name, stage in stages.items():
         if _is_of(name, params):
-            for key, value in stage.get("params", {}).get("params.yaml", {}).items():
+            for key, value in stage.get("params", {}).get(str(PARAMS_PATH), {}).items():
                 for each in _compared(key, value, _at(key, params)):
                     found.setdefault(each.key, each)
     return list(found.values())
 
 
-def sources(stages: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+def sources_of_run(stages: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """`sources` of params.yaml as the merge last ran with it."""
-    ran_with = stages.get("merge", {}).get("params", {}).get("params.yaml", {})
+    ran_with = stages.get("merge", {}).get("params", {}).get(str(PARAMS_PATH), {})
     return dict(ran_with.get("sources", {}))
 
 
@@ -57,9 +59,9 @@ def _at(key: str, params: Mapping[str, Any]) -> Any:
     return value
 
 
-def _compared(key: str, ran_with: Any, is_now: Any) -> Iterator[Difference]:
+def _compared(key: str, ran_with: Any, is_now: Any) -> Iterator[ParamChange]:
     if isinstance(ran_with, Mapping) and isinstance(is_now, Mapping):
         for name in {**ran_with, **is_now}:
             yield from _compared(f"{key}.{name}", ran_with.get(name, ABSENT), is_now.get(name, ABSENT))
     elif ran_with != is_now:
-        yield Difference(key, ran_with, is_now)
+        yield ParamChange(key, ran_with, is_now)

@@ -90,6 +90,7 @@ def _fit(tasks: Sequence[HeadTask]) -> list[Fitted]:
             for fit, (loss, accuracy) in zip(active, _train_epoch(active), strict=True):
                 fit.end_epoch(loss, accuracy)
             bar.update()
+            bar.set_postfix(val_loss=f"{fits[0].early_stopping.curve[-1].val_loss:.3f}")
     return [fit.fitted() for fit in fits]
 
 
