@@ -2,13 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from planted_images import (
@@ -27,13 +24,12 @@ from planted_images import (
 )
 from tandem.curation.curate import CurateInputs, curate, save_curated
 from tandem.curation.duplicates.alignment import describe
-from tandem.curation.leak_check import check_leakage
 from tandem.errors import DataError, LeakageError
 from tandem.files import read_csv
 from tandem.images.hashing import dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.index import Index
-from tandem.tables.samples import SPLITS, Sample, load_samples
+from tandem.tables.samples import SPLITS, load_samples
 
 
 @pytest.fixture
@@ -147,93 +143,6 @@ def test_curated_tables_are_written_with_ids_and_cosines(planted: Planted, tmp_p
     assert rows == pytest.approx(expected, abs=1e-5)
 
 
-LINKS = st.lists(
-    st.tuples(st.integers(0, 29), st.integers(0, 29), st.sampled_from(["features", "hash", "video", "stem"])),
-    max_size=25,
-)
-
-
-def with_links(links: list[tuple[int, int, str]]) -> Planted:
-    """Strangers of both classes, 30 of which are tied to one another."""
-    planted = strangers()
-    ids = sorted(planted.features)[25:55]
-    provenance_keys: dict[str, list[str]] = {id_: [] for id_ in ids}
-    for number, (one, other, kind) in enumerate(links):
-        if kind == "features":
-            planted.features[ids[other]] = 2 * planted.features[ids[one]]
-        elif kind == "hash":
-            planted.hashes[ids[other]] = planted.hashes[ids[one]][::-1]
-        else:
-            provenance_keys[ids[one]].append(f"{kind}:{number}")
-            provenance_keys[ids[other]].append(f"{kind}:{number}")
-    planted.records = [
-        replace(record, provenance_keys=tuple(provenance_keys.get(record.id, ()))) for record in planted.records
-    ]
-    return planted
-
-
-def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
-    """The partition that all pairs of images give, one comparison at a time."""
-    groups = {id_: {id_} for id_ in planted.features}
-    keys = {record.id: set(record.provenance_keys) for record in planted.records}
-    unit = {id_: features.astype(float) / np.linalg.norm(features) for id_, features in planted.features.items()}
-    bits = {id_: np.unpackbits(hashes, axis=1) for id_, hashes in planted.hashes.items()}
-    for one, other in combinations(planted.features, 2):
-        shared = {key.split(":")[0] for key in keys[one] & keys[other]}
-        thresholds = SETTINGS.same_stem if "stem" in shared else SETTINGS.candidates
-        is_link = unit[one] @ unit[other] >= thresholds.min_similarity or "video" in shared
-        for upright, turned in [(one, other), (other, one)]:
-            is_link |= (bits[upright][0] != bits[turned]).sum(axis=1).min() <= thresholds.max_hash_distance
-        if is_link and groups[one] is not groups[other]:
-            groups[one] |= groups[other]
-            for id_ in groups[other]:
-                groups[id_] = groups[one]
-    return {frozenset(group) for group in groups.values()}
-
-
-def require_no_leak(planted: Planted, curated, **options) -> None:
-    inputs, samples = planted.inputs(), curated.samples
-    data = {"features": inputs.features, "hashes": inputs.hashes}
-    check_leakage(samples.ids, samples.rows_by_split(), **data, min_similarity=0.99, max_hash_distance=40, **options)
-
-
-@settings(max_examples=10)
-@given(LINKS, st.sampled_from(["keep_one", "keep_together"]))
-def test_whatever_is_linked_no_group_lies_in_two_splits_and_nothing_leaks(
-    links: list[tuple[int, int, str]], duplicates: str
-) -> None:
-    planted = with_links(links)
-    curated = planted.curate(replace(SETTINGS, duplicates=duplicates))
-    found = by_id(curated)
-    groups: dict[str, set[str]] = {}
-    for sample in found.values():
-        groups.setdefault(sample.group, set()).add(sample.id)
-    assert {frozenset(group) for group in groups.values()} == groups_by_brute_force(planted)
-    assert all(len({found[id_].split for id_ in group} - {""}) <= 1 for group in groups.values())
-    require_no_leak(planted, curated)
-
-
-@settings(max_examples=10)
-@given(LINKS, st.lists(st.tuples(st.sampled_from("0z"), st.integers(0, 79), st.booleans()), min_size=16, max_size=16))
-def test_adding_a_fifth_of_images_moves_none_whose_group_stays(
-    links: list[tuple[int, int, str]], added: list[tuple[str, int, bool]]
-) -> None:
-    planted = with_links(links)
-    before = by_id(planted.curate())
-    old = sorted(planted.features)
-    for number, (where, row, is_duplicate) in enumerate(added):  # ids before and after all others
-        features = planted.features[old[row]] if is_duplicate else None
-        planted.add(f"{where}{number:02}", before[old[row]].label, source="exports", features=features)
-    after = by_id(planted.curate())
-
-    def members(samples: dict[str, Sample], id_: str) -> set[str]:
-        return {sample.id for sample in samples.values() if sample.group == samples[id_].group}
-
-    same = [id_ for id_ in old if members(before, id_) == members(after, id_)]
-    assert len(same) >= len(old) - 16 - 30
-    assert [after[id_] for id_ in same] == [before[id_] for id_ in same]
-
-
 def test_the_same_images_give_the_same_samples_and_another_seed_other_splits(planted: Planted) -> None:
     one, again = planted.curate(), planted.curate()
     other = planted.curate(replace(SETTINGS, seed=1))
@@ -284,21 +193,6 @@ def test_similar_images_whose_pixels_do_not_agree_are_rejected(planted: Planted)
     }
 
 
-def test_what_a_person_rejects_is_no_near_duplicate_and_no_leak(planted: Planted) -> None:
-    for number in range(40):  # of so many pairs some lie in two splits
-        for side in "xy":
-            key = f"stem:exports/{number}"
-            planted.add(f"{side}{number}", features=some_features(500 + number), provenance_keys=[key])
-    decisions = [Decision(f"y{number}", "not_duplicate", f"x{number}") for number in range(40)]
-    curated = planted.curate(decisions=decisions)
-    found = by_id(curated)
-    assert all(found[f"{side}{number}"].group == f"{side}{number}" for side in "xy" for number in range(40))
-    assert any(found[f"x{number}"].split != found[f"y{number}"].split for number in range(40))
-    require_no_leak(planted, curated, rejected=curated.rejected.row_pairs)
-    with pytest.raises(LeakageError):
-        require_no_leak(planted, curated)
-
-
 def test_what_a_person_calls_near_duplicates_are_near_duplicates(planted: Planted) -> None:
     planted.add("a1", side=300)
     planted.add("a2")
@@ -329,5 +223,5 @@ def test_features_of_other_images_are_an_error(planted: Planted) -> None:
 
 
 def test_a_decision_on_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:
-    with pytest.raises(DataError, match="gives image car00 the class 'lorry'; there are car, truck"):
+    with pytest.raises(DataError, match=r"gives image car00 the class 'lorry', .* one of car, truck"):
         planted.inputs([Decision("car00", "relabel", "lorry")])
