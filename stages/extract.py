@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.engines.engine import start_engine
-from tandem.features.extract import describe, extract
+from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
@@ -47,7 +47,7 @@ def main(name: str) -> None:
         dim=backbone.dim,
         num_tta_views=settings.tta_views,
         batches=features,
-        meta=describe(backbone, weights, settings, engine=engine),
+        meta=extraction_meta(backbone, weights, settings, engine=engine),
     )
 
 

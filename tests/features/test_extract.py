@@ -15,7 +15,7 @@ from factories import RANDOM_WEIGHTS, extract_settings
 from networks import file_weights
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.engines.engine import start_engine
-from tandem.features.extract import describe, extract
+from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import ExtractSettings
 from tandem.images.transforms import load_transformed, resize_image
 
@@ -130,7 +130,7 @@ def test_extraction_leaves_the_backbone_bit_identical(paths: list[Path], backbon
 
 def test_what_is_written_beside_the_features_says_how_they_were_made(backbone: Backbone) -> None:
     engine = start_engine(backbone, engine="reference", size_px=48, batch_size=1, device="cpu")
-    assert describe(backbone, RANDOM_WEIGHTS, SETTINGS, engine=engine) == {
+    assert extraction_meta(backbone, RANDOM_WEIGHTS, SETTINGS, engine=engine) == {
         "backbone": "shufflenet_v2_x0_5",
         "weights": "random",
         "weights_sha256": backbone.digest,

@@ -19,7 +19,7 @@ from tandem.files import read_csv
 from tandem.finetune.tune import checkpoint_key, initial_head, tune
 from tandem.tables.features import load_features
 from tandem.tables.splits import stratified_group_folds
-from tandem.training import logistic
+from tandem.training.fitting import logistic
 
 
 def test_lp_ft_begins_at_the_linear_probe_s_validation_loss(

@@ -35,8 +35,8 @@ KNOW_THE_LAYOUT = ("pipeline/params.py", "cli/main.py", "cli/results.py", "cli/r
 MAX_MODULES, MAX_LINES, MAX_FUNCTION_LINES = 12, 300, 50
 # Names that interchangeable modules of one contract share.
 CONTRACTS = (
-    ("datasets/formats/*.py", {"NAME", "matches", "items"}),
-    ("sources/*.py", {"fetch", "page", "service_info"}),
+    ("datasets/formats/*.py", {"NAME", "matches", "read"}),
+    ("sources/*.py", {"IS_REMOTE", "check", "fetch", "page", "service_info"}),
     ("sources/transfer/*_client.py", {"work"}),
     ("features/backbones/*.py", {"architectures", "build", "weights_url"}),
 )
@@ -45,7 +45,15 @@ TESTED_IN = {
     "types.py": "pipeline/test_schema.py",
     "*/settings.py": "pipeline/test_schema.py",
     "sources/synthetic/*.py": "sources/test_synthetic.py",
-    "sources/transfer/*_client.py": "sources/test_client.py",
+    "sources/kinds.py": "sources/test_download.py",
+    "sources/sample.py": "sources/test_download.py",
+    "sources/status.py": "sources/test_check.py",
+    "sources/transfer/kaggle_client.py": "sources/test_kaggle.py",
+    "sources/transfer/roboflow_client.py": "sources/test_roboflow.py",
+    "sources/transfer/process.py": "sources/test_attempt.py",
+    "datasets/ingest.py": "datasets/test_merge.py",
+    "pipeline/problems.py": "pipeline/test_schema.py",
+    "cli/review.py": "project/test_pipeline.py",
     "datasets/formats/*.py": "datasets/test_formats.py",
 }
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")

@@ -14,7 +14,7 @@ from factories import source
 from tandem.errors import SourceError
 from tandem.files import dir_sha256, read_json, sha256
 from tandem.sources.download import download
-from tandem.sources.kinds import KINDS
+from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.settings import Source
 
 
@@ -113,7 +113,9 @@ def test_a_run_that_was_killed_is_not_waited_for(tmp_path, mine, another_run):
 
 
 def test_every_kind_that_params_yaml_may_name_can_be_downloaded():
-    assert list(KINDS) == [field.name for field in fields(Source) if field.name not in ("kind", "format", "boxes")]
+    assert list(SOURCE_KINDS) == [
+        field.name for field in fields(Source) if field.name not in ("kind", "format", "boxes")
+    ]
 
 
 def test_the_sample_is_generated_with_a_receipt_that_states_its_seed(tmp_path):

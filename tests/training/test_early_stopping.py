@@ -11,7 +11,7 @@ from torch.optim.lr_scheduler import CosineAnnealingLR, ReduceLROnPlateau
 
 from factories import train_settings
 from tandem.errors import DataError
-from tandem.training.early_stopping import EarlyStopping, best_epoch, class_weights, lr_after
+from tandem.training.fitting.early_stopping import EarlyStopping, best_epoch, class_weights, lr_after
 from tandem.training.loggers import Epoch, ignore_epoch
 from tandem.training.settings import TrainSettings
 

@@ -36,9 +36,9 @@ from tandem.training.ensembles import (
     save_ensembles,
     weighted_mean,
 )
+from tandem.training.fitting.network_fit import NetworkHead
 from tandem.training.heads import train_head
 from tandem.training.linear import Linear
-from tandem.training.network_fit import NetworkHead
 from tandem.training.selection import ensemble_summary, select_ensemble
 from tandem.training.settings import EnsembleKind, TrainSettings
 from tandem.training.task import head_task

@@ -22,9 +22,9 @@ from factories import CLASSES, blobs, split_samples, train_settings
 from tandem.tables.logits import load_logits
 from tandem.tables.samples import Samples
 from tandem.training import networks
+from tandem.training.fitting.network_fit import NetworkHead, network_logits
 from tandem.training.heads import HEADS, Trained, head_summary, save_head, train_all, train_head
 from tandem.training.linear import Linear, load_linear
-from tandem.training.network_fit import NetworkHead, predict
 from tandem.training.settings import TrainSettings
 from tandem.training.task import Head, head_task
 
@@ -155,7 +155,7 @@ def test_a_saved_network_can_be_read_again(tmp_path: Path) -> None:
     mlp = networks.mlp_head(torch.zeros(1, features.shape[1]), 3, dropout=0.0, seed=5)
     net = networks.TemperatureScaled(mlp, 1.0)
     net.load_state_dict(torch.load(tmp_path / "head.pt", weights_only=True))
-    assert predict(net, torch.from_numpy(features)).numpy().tobytes() == trained.logits.tobytes()
+    assert network_logits(net, torch.from_numpy(features)).numpy().tobytes() == trained.logits.tobytes()
 
 
 def test_the_curves_have_one_line_an_epoch(tmp_path: Path) -> None:

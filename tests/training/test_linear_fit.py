@@ -15,8 +15,8 @@ from torch.nn import functional
 from factories import train_settings
 from tandem.errors import DataError
 from tandem.tables.samples import Split
-from tandem.training import linear_fit
-from tandem.training.linear_fit import fit_linear_heads
+from tandem.training.fitting import linear_fit
+from tandem.training.fitting.linear_fit import fit_linear_heads
 from tandem.training.loggers import Epoch
 from tandem.training.task import Fitted, HeadTask
 

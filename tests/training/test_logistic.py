@@ -7,8 +7,8 @@ from sklearn.linear_model import LogisticRegression, LogisticRegressionCV
 from sklearn.preprocessing import StandardScaler
 
 from tandem.tables.splits import stratified_group_folds
+from tandem.training.fitting.logistic import C_GRID, fit_cv, fit_logistic
 from tandem.training.linear import Linear
-from tandem.training.logistic import C_GRID, fit_cv, fit_logistic
 
 
 def planted(num_rows: int = 240, *, num_classes: int = 3, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

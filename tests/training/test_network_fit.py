@@ -10,9 +10,10 @@ from torch.nn import functional
 
 from factories import blobs, train_settings
 from tandem.errors import DataError
-from tandem.training import early_stopping, networks
+from tandem.training import networks
+from tandem.training.fitting import early_stopping
+from tandem.training.fitting.network_fit import Batch, fit_network, fit_network_head, network_logits
 from tandem.training.loggers import Epoch
-from tandem.training.network_fit import Batch, fit_network, fit_network_head, predict
 from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 
@@ -36,7 +37,7 @@ def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
     head, val, curve = overfitting(replace(SETTINGS, epochs=10, lr=0.1))
     losses = [epoch.val_loss for epoch in curve]
     assert min(losses) < losses[-1]
-    kept = functional.cross_entropy(predict(head, val.features), val.targets).item()
+    kept = functional.cross_entropy(network_logits(head, val.features), val.targets).item()
     assert kept == pytest.approx(min(losses), abs=1e-6)
     assert early_stopping.best_epoch(curve) == 1 + losses.index(min(losses))
 
@@ -139,9 +140,9 @@ def test_one_batch_without_shuffling_is_one_step_of_adam() -> None:
 def test_predictions_do_not_depend_on_how_many_rows_there_are() -> None:
     features = some_rows([0] * 5000).features
     head = networks.linear_head(features, 2, dropout=0.5, seed=0)
-    whole = predict(head, features)
+    whole = network_logits(head, features)
     assert whole.shape == (5000, 2)
-    assert torch.allclose(whole[4990:], predict(head, features[4990:]), atol=1e-6)
+    assert torch.allclose(whole[4990:], network_logits(head, features[4990:]), atol=1e-6)
     assert not whole.requires_grad
 
 

@@ -45,7 +45,7 @@ def extract(
             bar.update(num_images)
 
 
-def describe(
+def extraction_meta(
     backbone: Backbone, weights: BackboneSettings, settings: ExtractSettings, *, engine: Engine
 ) -> dict[str, object]:
     """How features were made, to be written beside them."""

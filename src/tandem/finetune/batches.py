@@ -13,7 +13,7 @@ from torch.nn import functional
 from tandem.finetune.augment import augment, mix
 from tandem.finetune.prefetch import to_device
 from tandem.finetune.settings import FinetuneSettings
-from tandem.training.network_fit import batches
+from tandem.training.fitting.network_fit import batches
 from tandem.training.settings import Balance
 
 

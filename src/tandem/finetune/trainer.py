@@ -15,11 +15,10 @@ from tandem.features.cuda_graph import GraphedCallable
 from tandem.features.device import computes_bfloat16
 from tandem.finetune.layers import TrainableLayers, parameter_groups
 from tandem.finetune.settings import FinetuneSettings
-from tandem.training.early_stopping import class_weights
+from tandem.training.fitting.early_stopping import class_weights
 from tandem.training.loggers import Epoch
 from tandem.training.settings import Balance
 
-StateDict = Mapping[str, torch.Tensor]
 Step = Callable[..., tuple[torch.Tensor, ...]]  # pixels and soft targets to loss and accuracy
 
 
@@ -172,7 +171,9 @@ def warmup_cosine(epoch: float, *, epochs: int, warmup_epochs: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / rest)) if rest > 0 else 1.0
 
 
-def interpolate_weights(start: StateDict, tuned: StateDict, *, alpha: float) -> StateDict:
+def interpolate_weights(
+    start: Mapping[str, torch.Tensor], tuned: Mapping[str, torch.Tensor], *, alpha: float
+) -> dict[str, torch.Tensor]:
     """Weights that are alpha those of `tuned` and the rest those of `start` (WiSE-FT, Wortsman et al. 2022).
 
     What is the same in both, as in frozen layers, stays so to the last bit; counts are those of `tuned`.

@@ -13,7 +13,7 @@ from torch import nn
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.device import select_device
 from tandem.features.engines.engine import start_engine
-from tandem.features.extract import describe, extract
+from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import RANDOM
 from tandem.files import atomic_dir, atomic_file, sha256, write_csv
 from tandem.finetune.batches import ImageSet
@@ -27,7 +27,8 @@ from tandem.seeding import seeded
 from tandem.tables.features import load_features, write_features
 from tandem.tables.samples import Split
 from tandem.tables.splits import require_every_class, stratified_group_folds
-from tandem.training import logistic, networks
+from tandem.training import networks
+from tandem.training.fitting import logistic
 from tandem.training.loggers import EpochLogger, ignore_epoch
 
 _STATE_VERSION = 3  # of checkpoints: a training does not go on with one of another layout
@@ -144,7 +145,7 @@ def _write_features(job: FinetuneJob, tuned: Backbone, folder: Path) -> None:
     features = extract(
         job.images, engine=engine, settings=job.extract, batch_size=job.batch_size, workers=job.workers, name=job.name
     )
-    meta = describe(tuned, job.backbone, job.extract, engine=engine)
+    meta = extraction_meta(tuned, job.backbone, job.extract, engine=engine)
     write_features(
         folder,
         ids=job.samples.ids,

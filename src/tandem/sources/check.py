@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from tandem.sources.kinds import KINDS
+from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.settings import Source
 from tandem.sources.status import SourceStatus
 from tandem.sources.transfer.attempt import Limits
@@ -14,7 +14,7 @@ def check_source(
     name: str, source: Source, *, environ: Mapping[str, str], is_online: bool, limits: Limits = _LIMITS
 ) -> SourceStatus:
     """The status of `sources.<name>`. is_online: whether its service is asked; nothing is downloaded."""
-    kind = KINDS[source.kind]
+    kind = SOURCE_KINDS[source.kind]
     return kind.check(name, source.description, limits=limits, environ=environ, is_online=is_online)
 
 

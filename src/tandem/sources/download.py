@@ -15,7 +15,7 @@ from tqdm import tqdm
 from tandem.errors import SourceError
 from tandem.files import atomic_dir, dir_sha256
 from tandem.sources import receipts
-from tandem.sources.kinds import KINDS
+from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.receipts import Receipt
 from tandem.sources.settings import PINS, Source
 from tandem.sources.transfer.attempt import DEFAULT_LIMITS, Limits
@@ -54,7 +54,7 @@ def download(
     try:
         with _lock(paths):
             existing = _existing_receipt(paths)
-            if existing and KINDS[source.kind].IS_REMOTE and _fits(existing, source):
+            if existing and SOURCE_KINDS[source.kind].IS_REMOTE and _fits(existing, source):
                 return existing
             receipt = _fetch(name, source, paths, limits, environ)
     except SourceError as error:
@@ -67,7 +67,7 @@ def download(
 
 def _fetch(name: str, source: Source, paths: DownloadPaths, limits: Limits, environ: Mapping[str, str]) -> Receipt:
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
-    kind, description = KINDS[source.kind], source.description
+    kind, description = SOURCE_KINDS[source.kind], source.description
     with atomic_dir(paths.files, within=paths.partial) as folder:
         scratch = paths.partial / "archive"
         fetched = kind.fetch(folder, description, scratch=scratch, limits=limits, environ=environ)

@@ -33,7 +33,7 @@ class Kind(Protocol):
         ...
 
 
-KINDS: Mapping[str, Kind] = {
+SOURCE_KINDS: Mapping[str, Kind] = {
     "sample": sample,
     "archive": archive,
     "kaggle": kaggle,

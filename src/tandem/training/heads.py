@@ -17,9 +17,9 @@ from tandem.files import atomic_dir, write_csv
 from tandem.tables.logits import Logits, save_logits
 from tandem.tables.samples import Samples
 from tandem.tables.splits import stratified_group_folds
-from tandem.training.linear_fit import fit_linear_heads
+from tandem.training.fitting.linear_fit import fit_linear_heads
+from tandem.training.fitting.logistic import fit_cv
 from tandem.training.loggers import Epoch
-from tandem.training.logistic import fit_cv
 from tandem.training.task import Fitted, Head, HeadTask
 
 
@@ -79,7 +79,7 @@ def train_folds(task: HeadTask) -> np.ndarray:
 
 
 def _fit_networks(tasks: Sequence[HeadTask]) -> list[Fitted]:
-    from tandem.training.network_fit import fit_network  # which imports torch
+    from tandem.training.fitting.network_fit import fit_network  # which imports torch
 
     return [fit_network(task) for task in tasks]
 

@@ -13,7 +13,7 @@ from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from tandem.evaluation.metrics import log_loss, predict, top1_accuracy
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
+from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
 from tandem.training.linear import Linear, mean_and_std
 from tandem.training.task import Fitted, HeadTask
 

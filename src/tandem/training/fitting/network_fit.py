@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from tandem.files import atomic_file
 from tandem.seeding import seeded, single_threaded
-from tandem.training.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
+from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.networks import TemperatureScaled, mlp_head
 from tandem.training.settings import Balance, TrainSettings
@@ -37,7 +37,7 @@ class NetworkHead:
 
     def logits(self, features: np.ndarray) -> np.ndarray:
         """(n, D) float32 to (n, C) float32 logits; of (n, k, D) TTA views, the mean over the k views."""
-        return predict(self.net, torch.from_numpy(features)).numpy()
+        return network_logits(self.net, torch.from_numpy(features)).numpy()
 
     def scaled(self, temperature: float) -> "NetworkHead":
         """The head whose logits are divided by a temperature."""
@@ -94,7 +94,7 @@ def fit_network_head(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
             )
             train_scores = _train_epoch(head, optimizer, train, order, weight=weight, lr=early_stopping.lr)
-            val_loss, val_accuracy = loss_and_accuracy(predict(head, val.features), val.targets)
+            val_loss, val_accuracy = loss_and_accuracy(network_logits(head, val.features), val.targets)
             if early_stopping.end_epoch(*train_scores, val_loss, val_accuracy):
                 best_state = copy.deepcopy(head.state_dict())
             bar.update()
@@ -141,7 +141,7 @@ class Adam:
         )
 
 
-def predict(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
+def network_logits(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
     """(n, D) to (n, C) logits in eval mode, without gradients; of (n, k, D), the mean over the k TTA views."""
     head.eval()
     with torch.inference_mode(), single_threaded():
