@@ -50,14 +50,11 @@ def generated(logits: np.ndarray, data: st.DataObject) -> Predictions:
 
 def looped_ece(predictions: Predictions) -> float:
     """Equation 3 of Guo et al. 2017, image by image."""
-    rows = list(zip(predictions.probs.tolist(), predictions.targets.tolist(), strict=True))
+    columns = (predictions.probs.tolist(), predictions.predicted.tolist(), predictions.targets.tolist())
+    rows = [(max(probs), predicted == target) for probs, predicted, target in zip(*columns, strict=True)]
     total = 0.0
     for number in range(NUM_BINS):
-        inside = [
-            (max(probs), probs.index(max(probs)) == target)
-            for probs, target in rows
-            if number / NUM_BINS < max(probs) <= (number + 1) / NUM_BINS
-        ]
+        inside = [row for row in rows if number / NUM_BINS < row[0] <= (number + 1) / NUM_BINS]
         if inside:
             confidences, rights = zip(*inside, strict=True)
             total += len(inside) / len(rows) * abs(sum(rights) / len(inside) - sum(confidences) / len(inside))
