@@ -51,17 +51,17 @@ def results(folder):
 
 
 def plant(folder, *, has_run=True, params=PARAMS):
-    """The files of a run; of them metrics/models.csv alone is not in git."""
-    metrics = {
-        "evaluate.json": EVALUATION,
-        "repeated_splits.json": {"seeds": []},
-        "curate.json": {"images": 90, "used": 80},
-    }
+    """The files of a run, or those alone that are in git."""
+    metrics = {"summary.json": {"images": 90}}
+    if has_run:
+        metrics |= {
+            "evaluate.json": EVALUATION,
+            "repeated_splits.json": {"seeds": []},
+            "curate.json": {"images": 90, "used": 80},
+        }
     (folder / "metrics").mkdir()
     for name, value in metrics.items():
         (folder / "metrics" / name).write_text(json.dumps(value), encoding="utf-8")
-    if has_run:
-        (folder / "metrics" / "models.csv").write_text("model\nvgg11\n", encoding="utf-8")
     (folder / "dvc.lock").write_text(LOCK, encoding="utf-8")
     (folder / "params.yaml").write_text(params, encoding="utf-8")
 
@@ -70,7 +70,7 @@ def test_results_before_any_run_say_what_to_do(tmp_path):
     done = results(tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: there are no results yet (metrics/evaluate.json is missing); run `dvc repro` in the project's folder\n"
+        "error: nothing has run in this folder yet (metrics/evaluate.json is missing); run `dvc repro` in the project's folder\n"
     )
 
 
@@ -78,10 +78,10 @@ def test_results_that_came_with_a_clone_are_not_shown_as_the_users_own(tmp_path)
     plant(tmp_path, has_run=False)
     done = results(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(
-        "error: nothing has run in this folder yet: metrics/evaluate.json came with the clone"
+    assert done.stderr == (
+        "error: nothing has run in this folder yet (metrics/evaluate.json is missing; metrics/summary.json is of the run "
+        "that was committed); run `dvc repro` in the project's folder\n"
     )
-    assert "run `dvc repro`" in done.stderr
 
 
 def test_results_name_their_data_and_show_every_model(tmp_path):

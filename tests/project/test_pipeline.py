@@ -127,9 +127,8 @@ def test_the_first_run_ends_with_the_scores_in_sight(first):
     assert len(end.splitlines()) <= len(models) + 8
 
 
-def test_git_sees_nothing_new_but_the_lock_and_the_metrics(first):
-    assert first[2][0] == "A  dvc.lock"
-    assert all(line.startswith("?? metrics/") for line in first[2][1:])
+def test_git_sees_nothing_new_but_the_lock_and_the_summary(first):
+    assert first[2] == ["A  dvc.lock", "?? metrics/summary.json"]
 
 
 def test_planted_duplicates_labels_and_corrupt_files_are_in_the_metrics(first):
@@ -355,7 +354,7 @@ def test_results_after_a_run_that_failed_on_the_way_are_out_of_date(clone):
 def test_a_clone_that_has_run_nothing_shows_no_results_as_its_own(first, tmp_path):
     first[0].git("clone", "-q", str(first[0].root), str(tmp_path / "clone"))
     fresh = Clone(tmp_path / "clone", first[0].settings)
-    assert (fresh.root / "metrics" / "evaluate.json").is_file()
+    assert (fresh.root / "metrics" / "summary.json").is_file()
     done = fresh.run("tandem", "results", check=False)
     assert done.returncode == 1
     assert "error: nothing has run in this folder yet" in done.stdout

@@ -53,6 +53,8 @@ def lines_of(recorded):
 
 
 def metric(name, *keys):
+    if not (METRICS_DIR / name).is_file():
+        pytest.skip("the pipeline has not run here")
     value = read_json(METRICS_DIR / name)
     for key in keys:
         value = value[key]

@@ -16,7 +16,6 @@ from tandem.pipeline import lock
 from tandem.pipeline.params import read_params
 
 _METRICS, _LOCK = Path("metrics"), Path("dvc.lock")
-_RUN_HERE = _METRICS / "models.csv"  # an output that is not in git: a clone has it once evaluate ran or was pulled
 _MAX_DIFFERENCES = 8
 
 _NEXT = """\
@@ -32,13 +31,12 @@ where to look next
 
 def show_results() -> None:
     """Print the results. Raises DataError where nothing has run."""
-    evaluation = _METRICS / "evaluate.json"
+    evaluation, summary = _METRICS / "evaluate.json", _METRICS / "summary.json"
     if not evaluation.is_file():
-        raise DataError(f"there are no results yet ({evaluation} is missing); run `dvc repro` in the project's folder")
-    if not _RUN_HERE.is_file():
+        committed = f"; {summary} is of the run that was committed" if summary.is_file() else ""
         raise DataError(
-            f"nothing has run in this folder yet: {evaluation} came with the clone, {_RUN_HERE} is missing; "
-            "run `dvc repro` for results of your own"
+            f"nothing has run in this folder yet ({evaluation} is missing{committed}); "
+            "run `dvc repro` in the project's folder"
         )
     stages = lock.read_lock(_LOCK)
     table = results_text(read_json(evaluation), read_json(_METRICS / "repeated_splits.json"))
