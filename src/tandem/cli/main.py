@@ -88,7 +88,7 @@ def review(
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that others can reach.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many images, too.")] = False,
 ) -> None:
-    """Look at the images in the FiftyOne App and decide: labels, near duplicates, what is dropped or kept. Ctrl-C ends it."""
+    """Review images in the FiftyOne App: labels, near duplicates, what is dropped or kept. Ctrl-C ends it."""
     # Here, and not at the top: FiftyOne takes seconds to import.
     from tandem.cli.review import open_review
 
