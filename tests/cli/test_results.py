@@ -70,7 +70,8 @@ def test_results_before_any_run_say_what_to_do(tmp_path):
     done = results(tmp_path)
     assert done.returncode == 1
     assert done.stderr == (
-        "error: nothing has run in this folder yet (metrics/evaluate.json is missing); run `dvc repro` in the project's folder\n"
+        "error: nothing has run in this folder yet (metrics/evaluate.json is missing); "
+        "run `dvc repro` in the project's folder\n"
     )
 
 
@@ -79,8 +80,8 @@ def test_results_that_came_with_a_clone_are_not_shown_as_the_users_own(tmp_path)
     done = results(tmp_path)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == (
-        "error: nothing has run in this folder yet (metrics/evaluate.json is missing; metrics/summary.json is of the run "
-        "that was committed); run `dvc repro` in the project's folder\n"
+        "error: nothing has run in this folder yet (metrics/evaluate.json is missing; metrics/summary.json is of the "
+        "run that was committed); run `dvc repro` in the project's folder\n"
     )
 
 

@@ -35,8 +35,8 @@ def setup() -> None:
     running.run(mongod.main)
 
 
-@app.command(name="check")
-def check_parameters() -> None:
+@app.command()
+def check() -> None:
     """Say what is wrong in params.yaml, or that nothing is."""
 
     def main() -> None:
@@ -64,7 +64,7 @@ def compare_experiments(context: typer.Context) -> None:
 
 
 @duplicates.command(name="threshold")
-def show_threshold() -> None:
+def suggest_threshold() -> None:
     """Show how the candidates for near duplicates correlate, and suggest a threshold (curate.min_correlation)."""
     from tandem.curation.duplicates import threshold
 
@@ -88,7 +88,7 @@ def review(
     expose: Annotated[bool, typer.Option("--expose", help="Allow an address that others can reach.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Write decisions about very many images, too.")] = False,
 ) -> None:
-    """Open the images in the FiftyOne App and decide: labels, near duplicates, what is dropped. Ctrl-C ends it."""
+    """Review images in the FiftyOne App: labels, near duplicates, what is dropped or kept. Ctrl-C ends it."""
     # Here, and not at the top: FiftyOne takes seconds to import.
     from tandem.cli.review import open_review
 
