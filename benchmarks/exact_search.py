@@ -5,10 +5,10 @@ beside the approximate index that larger sets are searched by.
 
 Generates vectors that are like pooled features of images: not negative, with much of their length in one common
 direction, a falling spectrum and clusters of images, and plants near duplicates. Each step runs in a process of its
-own, so the peak memory is that of the search, the mapped file of the features included. Prints required beside reached and
-exits 1 when a figure falls short. The recall of the index is the fraction of the exact search's pairs that it finds;
-hashes are 256 random bits, which do not cluster, each with a near duplicate of which some bits are flipped. About two
-minutes; run it on a machine that does nothing else.
+own, so the peak memory is that of the search, the mapped file of the features included. Prints required beside reached
+and exits 1 when a figure falls short. The recall of the index is the fraction of the exact search's pairs that it
+finds; hashes are 256 random bits, which do not cluster, each with a near duplicate of which some bits are flipped.
+About two minutes; run it on a machine that does nothing else.
 """
 
 import os

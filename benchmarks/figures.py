@@ -78,7 +78,7 @@ def print_table(figures: Sequence[Figure]) -> None:
     """One line a figure: required beside reached."""
     for figure in figures:
         mark = "" if figure.is_reached else "  <-- falls short"
-        print(f"{figure.what:<72} {figure.required or '':>12} {figure.reached:>16}{mark}")
+        print(f"{figure.what:<80} {figure.required or '':>12} {figure.reached:>16}{mark}")
 
 
 def record(figures: Sequence[Figure]) -> dict[str, Any]:
