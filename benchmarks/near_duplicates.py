@@ -149,6 +149,7 @@ def describe(images: Images, runs: Sequence[Run], scores: Sequence[Score]) -> di
         "methods": [
             {
                 "name": run.name,
+                "threshold": run.threshold,
                 "recall": reached.recall,
                 "precision": reached.precision,
                 "pairs": reached.num_pairs,
@@ -165,10 +166,10 @@ def print_scores(images: Images, runs: Sequence[Run], scores: Sequence[Score]) -
     """Each method's scores, then its recall by transformation, a column a method."""
     num_duplicates = len(images.paths) - images.num_originals
     print(f"\n{images.num_originals} originals, {num_duplicates} near duplicates; load {os.getloadavg()[0]:.1f}\n")
-    print(f"{'':<50}{'recall':>8}{'precision':>11}{'pairs':>8}{'wrong':>8}{'seconds':>9}")
+    print(f"{'':<30}{'threshold':>11}{'recall':>8}{'precision':>11}{'pairs':>8}{'wrong':>8}{'seconds':>9}")
     for number, (run, reached) in enumerate(zip(runs, scores, strict=True)):
         print(
-            f"{f'({number}) {run.name}':<50}{reached.recall:>8.3f}{reached.precision:>11.4f}"
+            f"{f'({number}) {run.name}':<30}{run.threshold:>11}{reached.recall:>8.3f}{reached.precision:>11.4f}"
             f"{reached.num_pairs:>8}{reached.num_wrong:>8}{run.seconds:>9.1f}"
         )
     print(f"\n{'recall by transformation':<25}" + "".join(f"{f'({number})':>7}" for number in range(len(runs))))

@@ -63,7 +63,7 @@ def tuned(
     """The pairs from the best threshold on."""
     pairs, similarities = (np.concatenate(part) for part in zip(*similar.values(), strict=True))
     threshold = best_threshold(similarities, is_wrong(pairs, images, natural_set_of))
-    return Run(f"{name}, tuned (>= {threshold:.3f})", from_threshold(similar, threshold), seconds)
+    return Run(f"{name}, tuned", from_threshold(similar, threshold), seconds, f">= {threshold:.3f}")
 
 
 def from_threshold(similar: Mapping[str, Similar], threshold: float) -> Found:
@@ -95,8 +95,8 @@ def brain_runs(images: Images, features: np.ndarray, natural_set_of: np.ndarray)
     best = max(precise or BRAIN_DISTANCES[:1], key=lambda distance: scores[distance].recall)
     seconds = (time.process_time() - started) / len(tried)
     return [
-        Run(f"FiftyOne Brain, tuned (<= {best})", tried[best], seconds),
-        Run(f"FiftyOne Brain, default (<= {BRAIN_DEFAULT})", tried[BRAIN_DEFAULT], seconds),
+        Run("FiftyOne Brain, tuned", tried[best], seconds, f"<= {best}"),
+        Run("FiftyOne Brain, default", tried[BRAIN_DEFAULT], seconds, f"<= {BRAIN_DEFAULT}"),
     ]
 
 
@@ -138,9 +138,9 @@ def tool_runs(
     row_of = {path.name: row for row, path in enumerate(images.paths)}
     similar = {key: similar_by_name(answer[str(folder)], row_of) for key, folder in folders.items()}
     default = TOOL_DEFAULTS[name.partition(" ")[0]]
-    at_default = Run(f"{name}, default (>= {default:.3f})", from_threshold(similar, default), seconds)
+    at_default = Run(f"{name}, default", from_threshold(similar, default), seconds, f">= {default:.3f}")
     if name == "CleanVision":
-        return [at_default._replace(name=f"{name}, default")]
+        return [at_default._replace(threshold="")]
     return [tuned(name, similar, images, natural_set_of, seconds=seconds), at_default]
 
 

@@ -30,11 +30,12 @@ class Score(NamedTuple):
 
 
 class Run(NamedTuple):
-    """A method by its name, and the pairs that it found in so many seconds of the processor."""
+    """A method by its name, and the pairs that it found in so many seconds of the processor. threshold: for people."""
 
     name: str
     found: Found
     seconds: float
+    threshold: str = ""
 
 
 def score(found: Found, images: Images, natural_set_of: np.ndarray) -> Score:
