@@ -36,6 +36,7 @@ from finetuning import (
     start_training,
     waited_figure,
 )
+from scoring import head_scores
 from scratch import (
     SCENES,
     VEHICLES,
@@ -58,7 +59,6 @@ from tandem.studies.repeated_splits import reassign_splits
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
-from tandem.training import heads
 from tandem.training.settings import TrainSettings
 from throughput import images_per_second, num_images, openvino_runner, run_torch
 
@@ -166,7 +166,7 @@ def curate_with(clone: Path, engine: str) -> tuple[Mapping[str, np.ndarray], set
     repro(clone, "extract", "curate")
     ids = load_index(clone / "data/merge/index.csv").ids
     features = {
-        name: np.array(load_features(clone / "data/extract" / name, ids=ids).tta_views[:, 0])
+        name: np.array(load_features(clone / "data/extract" / name, ids=ids).without_tta)
         for name in read_params(clone)["backbones"]
     }
     pairs = read_csv(clone / "data/curate/near_duplicates.csv")
@@ -185,9 +185,7 @@ def mean_accuracy(clone: Path, features: np.ndarray) -> float:
     accuracies = []
     for seed in SEEDS:
         own = reassign_splits(samples, fractions=fractions, seed=seed)
-        trained = heads.train_head(features, own, settings=settings, name="head")
-        predicted = trained.logits[own.test.rows].argmax(axis=1)
-        accuracies.append(float((predicted == own.test.targets).mean()))
+        accuracies.append(head_scores(features, own, settings)["top1_accuracy"])
     return mean(accuracies)
 
 

@@ -33,8 +33,9 @@ from extraction import extract_features, weights_of
 from figures import Figure, conclude, make_parser, reported
 from scratch import WEIGHTS, read_preset, require_files
 from tandem.curation import naive_split
-from tandem.curation.curate import Curated, curate
+from tandem.curation.curate import Curated, CurateInputs, curate
 from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.exclusion import CONFLICT
 from tandem.curation.settings import CurateSettings
 from tandem.datasets.labels import label_map, normalize_label
 from tandem.datasets.merge import Merged, merge, read_sources
@@ -114,7 +115,7 @@ def examine(archive: Path, work: Path, extract: Extract, params: Mapping[str, An
     accuracies = mean_accuracies(merged, curated, features, settings, num_splits=num_splits)
     return replace(
         row,
-        near_duplicate_pairs=len(curated.near_duplicates.pairs),
+        near_duplicate_pairs=len(curated.near_duplicates),
         pairs_across_own_split=num_pairs_across_own_split(merged.index.records, curated.near_duplicates.pairs.rows),
         label_conflicts=num_label_conflicts(merged, curated),
         random_split_accuracy=accuracies["random_split"],
@@ -143,17 +144,10 @@ def curate_by_some_seed(
     merged: Merged, features: np.ndarray, paths: Sequence[Path], settings: CurateSettings
 ) -> Curated | None:
     """By the first seed that puts every class in every split; None where there is none."""
+    inputs = CurateInputs(merged.index, merged.class_names, features, merged.hashes, Decisions())
     for seed in range(NUM_TRIED):
         try:
-            return curate(
-                merged.index,
-                features=features,
-                hashes=merged.hashes,
-                keypoints_of=keypoints_reader(paths),
-                class_names=merged.class_names,
-                settings=replace(settings, seed=seed),
-                decisions=Decisions(),
-            )
+            return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_reader(paths))
         except LeakageError:
             continue
     return None
@@ -164,7 +158,7 @@ def mean_accuracies(
 ) -> dict[str, float]:
     """random_split and group_aware_split -> top-1 accuracy of the probe, the mean over seeds of the split."""
     fractions = settings.fractions.by_split()
-    splits = repeated_splits(curated.samples, fractions=fractions, first=0, seeds=num_splits)
+    splits = repeated_splits(curated.samples, fractions=fractions, first_seed=0, num_splits=num_splits)
     found = [
         naive_split.accuracy_by_split(
             merged.index.records, samples, features, partial(assign_split, fractions=fractions, seed=seed)
@@ -196,7 +190,7 @@ def own_split(path: str) -> str:
 def num_label_conflicts(merged: Merged, curated: Curated) -> int:
     """Images left out since an exact copy or a near duplicate of theirs has another class."""
     among_copies = sum(each.reason == "conflict" for each in merged.excluded)
-    among_near = sum(reason.startswith("conflict") for reason in curated.samples.exclusion_reasons.tolist())
+    among_near = sum(reason.startswith(CONFLICT) for reason in curated.samples.exclusion_reasons.tolist())
     return among_copies + among_near
 
 

@@ -46,7 +46,7 @@ from duplicates.transformations import TRANSFORMATIONS
 from extraction import extract_features, weights_of
 from figures import Figure, above, at_least, conclude, make_parser, reported
 from scratch import ROOT, WEIGHTS, read_preset, require_files
-from tandem.curation.duplicates.search import components
+from tandem.curation.groups import connected_components
 from tandem.curation.settings import CurateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.pipeline.params import section
@@ -82,8 +82,7 @@ def compare(
     ours, pairs_ms = find_pairs(images, features, section(preset, "curate", CurateSettings))
     log("near duplicates by nature")
     natural_pairs = find_natural(images, features, ours)
-    first, second = natural_pairs.T
-    natural_set_of = components(images.num_originals, first=first, second=second)
+    natural_set_of = connected_components(images.num_originals, natural_pairs)
     log("baselines")
     runs = [ours, *baseline_runs(images, features, natural_set_of, tools)]
     scores = [score(run.found, images, natural_set_of) for run in runs]

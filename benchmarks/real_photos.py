@@ -20,9 +20,8 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
-import numpy as np
-
 from figures import Figure, above, at_least, at_most, conclude, exactly, make_parser, reported
+from scoring import head_scores
 from scratch import (
     SCENES,
     VEHICLES,
@@ -36,17 +35,16 @@ from scratch import (
     write_params,
 )
 from tandem.curation.settings import SplitFractions
-from tandem.evaluation import report
+from tandem.evaluation.report import model_folders
+from tandem.evaluation.scores import best_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import read_csv, read_json
 from tandem.pipeline.params import section
-from tandem.studies import repeated_splits
-from tandem.studies.repeated_splits import SplitResult
+from tandem.studies.repeated_splits import SplitResult, repeated_splits_summary
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import Samples, load_samples
-from tandem.training import heads
 from tandem.training.settings import TrainSettings
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -153,15 +151,15 @@ def run_split(clone: Path, seed: int) -> SplitResult:
     repro(clone, "evaluate")
     samples = load_samples(clone / "data/curate")
     singles, ensemble = list(read_params(clone)["backbones"]), read_json(clone / "data/ensemble/selected.json")
-    folders = report.model_folders({clone / "data/train": singles, clone / "data/ensemble": ensemble["kinds"]})
+    folders = model_folders({clone / "data/train": singles, clone / "data/ensemble": ensemble["kinds"]})
     logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)
-    single = report.best_on_val({name: logits[name] for name in singles}, samples)
+    single = best_on(samples.val, {name: logits[name] for name in singles})
     return SplitResult(seed, samples, logits, selected=ensemble["selected"], single=single)
 
 
 def required_scores(results: Sequence[SplitResult]) -> list[Figure]:
     """What is required of the vehicles' scores."""
-    summary: Any = repeated_splits.repeated_splits_summary(results, settings=EVALUATE)
+    summary: Any = repeated_splits_summary(results, settings=EVALUATE)
     frozen, tuned = (summary["models"][name]["top1_accuracy"]["mean"] for name in ("mobilenet_v2", TUNED))
     gain, ece = summary["selected_minus_best_single"]["top1_accuracy"], summary["pooled"]["ece"]["value"]
     expected = summary["pooled"]["ece_expected_if_calibrated"]
@@ -181,7 +179,7 @@ def required_scores(results: Sequence[SplitResult]) -> list[Figure]:
 
 def all_scores(preset: str, results: Sequence[SplitResult]) -> list[Figure]:
     """Over the seeds, of each model and of what would be selected: accuracy (mean, lowest, highest) and log loss."""
-    summary: Any = repeated_splits.repeated_splits_summary(results, settings=EVALUATE)
+    summary: Any = repeated_splits_summary(results, settings=EVALUATE)
     spreads = {**summary["models"], "selected": summary["selected"]}
     return [
         figure
@@ -228,14 +226,11 @@ def num_cross_split_pairs(clone: Path) -> int:
 def random_split_accuracy(clone: Path, seed: int) -> float:
     """Test accuracy of the same head on the same features when each file is its own group, duplicates too."""
     params, index = read_params(clone), load_index(clone / "data/merge/index.csv")
-    features = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).tta_views[:, 0]
+    features = load_features(clone / "data/extract/mobilenet_v2", ids=index.ids).without_tta
     fractions = section(params, "curate.fractions", SplitFractions).by_split()
     rows, entries = random_split(index, fractions, seed)
     samples = Samples.of(tuple(params["labels"]["classes"]), entries)
-    settings = section(params, "train", TrainSettings)
-    trained = heads.train_head(np.asarray(features)[rows], samples, settings=settings, name="random split")
-    predicted = trained.logits[samples.test.rows].argmax(axis=1)
-    return float((predicted == samples.test.targets).mean())
+    return head_scores(features[rows], samples, section(params, "train", TrainSettings))["top1_accuracy"]
 
 
 if __name__ == "__main__":

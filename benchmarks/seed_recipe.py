@@ -24,6 +24,7 @@ import numpy as np
 
 from figures import Figure, at_least, conclude, make_parser, reported
 from recipe import SIZE_PX, Curve, Part, Task, train_all
+from scoring import head_scores
 from scratch import VEHICLES, WEIGHTS, images_of, make_clone, random_split, read_params, repro, require_files
 from tandem.curation.settings import SplitFractions
 from tandem.images.transforms import load_transformed
@@ -32,7 +33,6 @@ from tandem.studies.repeated_splits import reassign_splits
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import SPLITS, Samples, load_samples
-from tandem.training import heads
 from tandem.training.settings import TrainSettings
 
 RAW = "test images not normalized"
@@ -67,7 +67,7 @@ def compare(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) ->
     params = read_params(clone)
     settings = section(params, "train", TrainSettings)
     fractions = section(params, "curate.fractions", SplitFractions).by_split()
-    features = np.array(load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).tta_views[:, 0])
+    features = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).without_tta
     pixels = decode_all(images_of(index, clone))
     tasks: dict[tuple[int, bool], Task] = {}
     ours = []
@@ -79,7 +79,7 @@ def compare(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) ->
             False: parts_of(range(len(samples)), group_aware),
         }
         tasks |= {(seed, is_random): Task(weights, pixels, parts[is_random], epochs, seed) for is_random in parts}
-        ours.append(our_accuracy(features, group_aware, settings))
+        ours.append(head_scores(features, group_aware, settings)["top1_accuracy"])
     return claim_figures(train_all(tasks), ours)
 
 
@@ -91,11 +91,6 @@ def decode_all(paths: Sequence[Path]) -> np.ndarray:
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:
     """Split -> its images. rows: of the images, in the order of samples."""
     return {split: Part(np.asarray(rows)[samples.split(split).rows], samples.split(split).targets) for split in SPLITS}
-
-
-def our_accuracy(features: np.ndarray, samples: Samples, settings: TrainSettings) -> float:
-    logits = heads.train_head(features, samples, settings=settings, name="ours").logits[samples.test.rows]
-    return float((logits.argmax(axis=1) == samples.test.targets).mean())
 
 
 def claim_figures(curves: Mapping[tuple[int, bool, bool], Curve], ours: Sequence[float]) -> list[Figure]:

@@ -17,14 +17,13 @@ from typing import Any
 import numpy as np
 
 from figures import Figure, conclude, make_parser, reported
+from scoring import head_scores
 from scratch import VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
 from tandem.curation.settings import SplitFractions
-from tandem.evaluation.scores import score
 from tandem.pipeline.params import section
 from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples
-from tandem.training import heads
 from tandem.training.settings import TrainSettings
 
 NUMBERS = (1, 2, 4, 8, 10)
@@ -55,13 +54,10 @@ def score_views(clone: Path, num_splits: int) -> Iterator[Figure]:
     samples, params = load_samples(clone / "data/curate"), read_params(clone)
     views = np.asarray(load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).tta_views)
     fractions = section(params, "curate.fractions", SplitFractions).by_split()
-    splits = repeated_splits(samples, fractions=fractions, first=0, seeds=num_splits)
+    splits = repeated_splits(samples, fractions=fractions, first_seed=0, num_splits=num_splits)
     settings = section(params, "train", TrainSettings)
     for number in NUMBERS:
-        scores = []
-        for own in splits.values():
-            trained = heads.train_head(views[:, :number], own, settings=settings, name=f"{number} views")
-            scores.append(score(trained.logits, own, split="test"))
+        scores = [head_scores(views[:, :number], own, settings) for own in splits.values()]
         accuracies = [each["top1_accuracy"] for each in scores]
         yield reported(f"{number} views: top-1 accuracy, mean of {num_splits} splits", fmean(accuracies), ".4f")
         yield reported(f"{number} views: top-1 accuracy, standard deviation", stdev(accuracies))

@@ -11,7 +11,8 @@ from duplicates.measuring import Run
 from duplicates.planted import Images
 from duplicates.transformations import TRANSFORMATIONS
 from tandem.curation.duplicates.alignment import keypoints_reader
-from tandem.curation.duplicates.find import verify_candidates
+from tandem.curation.duplicates.candidates import find_candidates
+from tandem.curation.duplicates.verify import verify_candidates
 from tandem.curation.settings import CurateSettings
 from tandem.images.decode import decode
 from tandem.images.hashing import dihedral_phashes
@@ -35,7 +36,8 @@ def find_pairs(images: Images, features: np.ndarray, settings: CurateSettings) -
         rows = images.rows(name)
         keypoints_of = keypoints_reader([images.paths[row] for row in rows])
         started = time.process_time()
-        scored = verify_candidates(features[rows], hashes[rows], keypoints_of, candidates=settings.candidates)
+        candidates = find_candidates(features[rows], hashes[rows], stems=[], settings=settings)
+        scored = verify_candidates(candidates, keypoints_of)
         pairs = scored.where(scored.correlation >= settings.min_correlation).pairs
         seconds += time.process_time() - started
         num_rows += len(rows)
