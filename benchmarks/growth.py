@@ -2,26 +2,24 @@
 
     python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--json FILE]
 
-Draws small images that are all different, packs them as one archive of class folders for each size, and runs the
+Generates small images that are all different, packs them as one archive of class folders for each size, and runs the
 stages download, merge, extract (MobileNetV2, random weights, 32 px) and curate in a scratch clone, each as a process of
 its own. Required: an image costs at most 1.3 times as much of the cores' time, which other work on the machine moves
 less than the wall, in the largest set as in that of 10,000 (the one before, if that is not there), and peak memory
-grows from the smallest to the one of 20,000 by at most a fifth, but for the tables of rows, which must be held
-somewhere: the bytes of rows.npy and hashes.npy are allowed on top, four times over. curate searches all pairs exactly,
-which grows with the square: its time is told and not required, and sets of more images than --curate-to are left out.
-Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle cores; curate on
-100,000 images takes over half an hour more.
+grows from the smallest to the one of 20,000 by at most a fifth, but for features and hashes, which must be held
+somewhere: the bytes of features.npy and hashes.npy are allowed on top, four times over. curate searches all pairs
+exactly, which grows with the square: its time is reported and not required, and sets of more images than --curate-to
+are left out. Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle
+cores; curate on 100,000 images takes over half an hour more.
 """
 
-import argparse
 import io
 import os
-import platform
 import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -30,19 +28,19 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-import real_photos
-from figures import Figure, conclude
+from figures import Figure, at_most, conclude, make_parser, reported
+from scratch import make_clone, read_params, write_params
 from tandem.files import sha256
 
 SIDE_PX = 48
 CLASSES = ("one", "two", "three")
-STAGES = (("download", "drawn"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
-SQUARE = "curate"  # its exact search
-GROWTH = 1.3  # of the time an image
+STAGES = (("download", "generated"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
+QUADRATIC = "curate"  # its exact search
+MAX_GROWTH = 1.3  # of the time an image
 BASE = 10_000  # images
-MEMORY = 1.2
+MAX_MEMORY_GROWTH = 1.2
 FLAT_TO = 20_000  # images
-TABLES = 4  # times that the tables of rows may be held
+TABLES = 4  # times that features and hashes may be held
 # Starts a command and prints its wall time, the cores' time and its peak memory. A process of its own: a child counts
 # the memory of the parent that it was forked from, and this one is small.
 MEASURE = """
@@ -63,125 +61,125 @@ class Cost(NamedTuple):
     megabytes: float
 
 
-class Grown(NamedTuple):
-    """All stages on one number of images. table_megabytes: of the feature rows and hashes."""
+class Measured(NamedTuple):
+    """All stages on one number of images. table_megabytes: of features and hashes."""
 
-    images: int
+    num_images: int
     costs: dict[str, Cost]
     table_megabytes: float
 
+    def core_ms(self, stage: str) -> float:
+        """Milliseconds of all cores an image."""
+        return 1000 * self.costs[stage].core_seconds / self.num_images
+
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 20_000, 100_000])
     parser.add_argument("--curate-to", type=int, default=FLAT_TO)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    grown = []
-    for images in sorted(arguments.sizes):
+    sizes = []
+    for num_images in sorted(arguments.sizes):
         with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
-            grown.append(run(Path(work), images, with_square=images <= arguments.curate_to))
-    print(f"\n{platform.machine()}, {platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    conclude([*told(grown), *times(grown), *memory(grown)], arguments.json)
+            sizes.append(measure(Path(work), num_images, with_quadratic=num_images <= arguments.curate_to))
+    conclude([*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes)], arguments)
 
 
-def run(work: Path, images: int, *, with_square: bool) -> Grown:
-    """The stages on so many images, in a scratch clone below `work`; with_square: also that of the exact search."""
+def measure(work: Path, num_images: int, *, with_quadratic: bool) -> Measured:
+    """The stages on so many images, in a scratch clone below `work`; with_quadratic: also that of the exact search."""
     clone = work / "clone"
-    drawn_clone(clone, images)
-    costs = {stage[0]: cost(clone, *stage) for stage in STAGES if with_square or stage[0] != SQUARE}
-    tables = [clone / "data/extract/mobilenet_v2/rows.npy", clone / "data/merge/hashes.npy"]
-    return Grown(images, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    make_generated_clone(clone, num_images)
+    costs = {stage[0]: stage_cost(clone, *stage) for stage in STAGES if with_quadratic or stage[0] != QUADRATIC}
+    tables = [clone / "data/extract/mobilenet_v2/features.npy", clone / "data/merge/hashes.npy"]
+    return Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
 
 
-def drawn_clone(clone: Path, images: int) -> None:
-    """A scratch clone whose one source is an archive beside it of so many drawn images."""
+def make_generated_clone(clone: Path, num_images: int) -> None:
+    """A scratch clone whose one source is an archive beside it of so many generated images."""
     archive = clone.with_suffix(".zip")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    pack(archive, images)
-    real_photos.prepare(clone, "sample", clone.parent, {})
-    values = real_photos.read_params(clone)
+    pack(archive, num_images)
+    make_clone(clone, "sample", clone.parent, {})
+    values = read_params(clone)
     values["sources"] = {
-        "drawn": {"kind": "archive", "archive": {"path": str(archive), "sha256": sha256(archive)}, "format": "auto"}
+        "generated": {"kind": "archive", "archive": {"path": str(archive), "sha256": sha256(archive)}, "format": "auto"}
     }
     values["labels"] = {"classes": {name: [] for name in CLASSES}, "ignore": [], "by_source": {}}
     values["extract"]["size_px"] = 32
-    # drawn at random, these images are alike to a random backbone: pairs that are near would be all there are
-    values["curate"]["candidates"] = {"similarity": 0.99999, "hash_bits": 4, "neighbors": 1}
-    real_photos.write_params(clone, values)
+    # generated at random, these images are alike to a random backbone: similar pairs would be all there are
+    values["curate"]["candidates"] = {"min_similarity": 0.99999, "max_hash_distance": 4, "num_neighbors": 1}
+    write_params(clone, values)
 
 
-def pack(archive: Path, images: int) -> None:
-    """A zip of drawn images in class folders."""
+def pack(archive: Path, num_images: int) -> None:
+    """A zip of generated images in class folders."""
+    images = tqdm(generate(num_images), "generate", total=num_images, unit="image", disable=None)
     with zipfile.ZipFile(archive, "w") as file:
-        for number, data in enumerate(tqdm(drawn(images), "draw", total=images, unit="image", disable=None)):
-            file.writestr(f"drawn/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
+        for number, data in enumerate(images):
+            file.writestr(f"generated/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
 
 
-def drawn(images: int) -> Iterator[bytes]:
+def generate(num_images: int) -> Iterator[bytes]:
     """Soft colored patches, each image by a seed of its own, as JPEG."""
-    for number in range(images):
+    for number in range(num_images):
         patches = np.random.default_rng(number).integers(256, size=(6, 6, 3), dtype=np.uint8)
         image, data = Image.fromarray(patches).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), io.BytesIO()
         image.save(data, "JPEG", quality=85)
         yield data.getvalue()
 
 
-def cost(clone: Path, stage: str, *arguments: str) -> Cost:
+def stage_cost(clone: Path, stage: str, *arguments: str) -> Cost:
     """Run a stage's script with this Python and the clone's own code."""
     command = [sys.executable, "-c", MEASURE, sys.executable, f"stages/{stage}.py", *arguments]
-    done = subprocess.run(
-        command, cwd=clone, env={**os.environ, "PYTHONPATH": str(clone / "src")}, stdout=subprocess.PIPE, text=True
-    )
+    environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
+    done = subprocess.run(command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: the stage {stage} failed; see above")
     seconds, core_seconds, peak = done.stdout.split()[-3:]
-    return Cost(float(seconds), float(core_seconds), int(peak) * (1 if sys.platform == "darwin" else 1024) / 1e6)
+    unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
+    return Cost(float(seconds), float(core_seconds), int(peak) * unit / 1e6)
 
 
-def told(grown: list[Grown]) -> list[Figure]:
+def all_costs(sizes: Sequence[Measured]) -> list[Figure]:
     return [
-        Figure(
-            f"{stage}: {size.images} images, s, and core-ms an image",
-            None,
-            f"{size.costs[stage].seconds:.1f}, {milliseconds(size, stage):.2f}",
-            0.0,
-            True,
-        )
+        figure
         for stage, *_ in STAGES
-        for size in grown
+        for size in sizes
         if stage in size.costs
+        for figure in (
+            reported(f"{stage}: {size.num_images} images, s", size.costs[stage].seconds, ".1f"),
+            reported(f"{stage}: {size.num_images} images, ms of all cores an image", size.core_ms(stage), ".2f"),
+            reported(f"{stage}: {size.num_images} images, peak memory, MB", size.costs[stage].megabytes, ".0f"),
+        )
     ]
 
 
-def times(grown: list[Grown]) -> list[Figure]:
+def time_growth(sizes: Sequence[Measured]) -> list[Figure]:
     """Of the largest set against that of BASE, or the one before."""
     figures = []
-    for before, after in list(pairwise(grown))[-1:]:
-        before = next((size for size in grown[:-1] if size.images == BASE), before)
+    for before, after in list(pairwise(sizes))[-1:]:
+        before = next((size for size in sizes[:-1] if size.num_images == BASE), before)
         for stage in after.costs:
-            ratio, is_free = milliseconds(after, stage) / milliseconds(before, stage), stage == SQUARE
-            what = f"{stage}: time an image, {after.images} against {before.images}"
-            required = None if is_free else f"<= {GROWTH}"
-            figures.append(Figure(what, required, f"{ratio:.2f}", ratio, is_free or ratio <= GROWTH))
+            what = f"{stage}: time an image, {after.num_images} against {before.num_images}"
+            ratio = after.core_ms(stage) / before.core_ms(stage)
+            is_required = stage != QUADRATIC
+            figures.append(at_most(what, MAX_GROWTH, ratio, ".2f") if is_required else reported(what, ratio, ".2f"))
     return figures
 
 
-def memory(grown: list[Grown]) -> list[Figure]:
+def memory_growth(sizes: Sequence[Measured]) -> list[Figure]:
+    """Of the set of FLAT_TO, or the largest below it, against the smallest."""
     figures = []
-    first, last = grown[0], max((size for size in grown if size.images <= FLAT_TO), key=lambda size: size.images)
+    first, last = (
+        sizes[0],
+        max((size for size in sizes if size.num_images <= FLAT_TO), key=lambda size: size.num_images),
+    )
+    allowed = TABLES * (last.table_megabytes - first.table_megabytes)
     for stage in last.costs:
-        tables = TABLES * (last.table_megabytes - first.table_megabytes)
-        ratio = max(last.costs[stage].megabytes - tables, 0) / first.costs[stage].megabytes
-        what = f"{stage}: peak memory, {last.images} against {first.images}, but tables"
-        text = f"{ratio:.2f} ({last.costs[stage].megabytes:.0f} MB)"
-        figures.append(Figure(what, f"<= {MEMORY}", text, ratio, ratio <= MEMORY))
+        ratio = max(last.costs[stage].megabytes - allowed, 0) / first.costs[stage].megabytes
+        what = f"{stage}: peak memory without tables, {last.num_images} against {first.num_images}"
+        figures.append(at_most(what, MAX_MEMORY_GROWTH, ratio, ".2f"))
     return figures
-
-
-def milliseconds(size: Grown, stage: str) -> float:
-    """An image's share of the time of all cores."""
-    return 1000 * size.costs[stage].core_seconds / size.images
 
 
 if __name__ == "__main__":

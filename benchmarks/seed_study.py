@@ -2,7 +2,7 @@
 
     python benchmarks/seed_study.py --archives DIR [--json FILE]
 
-DIR is as for benchmarks/real_photos.py. Ours: in a scratch clone with curated photographs, the stages extract (both
+DIR is as for benchmarks/scratch.py. Ours: in a scratch clone with curated photographs, the stages extract (both
 backbones) and study, each as a process of its own, imports and all; once with one training a pair of lr and batch size,
 as the recipe has it, and once with the preset's three.
 
@@ -15,7 +15,6 @@ accuracy, its reading of files and the dearer batches of 4 are left out. All thi
 Prints required beside reached and exits 1 when a figure falls short. About four minutes on two idle cores.
 """
 
-import argparse
 import os
 import tempfile
 import time
@@ -27,16 +26,16 @@ from torch import nn
 from torch.nn import functional
 from torchvision import models
 
-import real_photos
-from figures import Figure, conclude
-from growth import cost
+from figures import Figure, at_least, conclude, make_parser, reported
+from growth import stage_cost
+from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require_files
 from tandem.files import sha256
 from tandem.seeding import single_threaded
 from tandem.tables.samples import load_samples
 
 PAIRS, EPOCHS = 4, 15
 BATCH_SIZE, SIZE_PX, NUM_IMAGES = 8, 224, 128
-REQUIRED = 1_000  # times
+MIN_TIMES = 1_000
 
 
 class Ensemble(nn.Module):
@@ -60,41 +59,46 @@ class Ensemble(nn.Module):
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
-    parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
-    archives = real_photos.whole(arguments.archives, real_photos.WEIGHTS, *real_photos.VEHICLES.values())
+    archives = require_files(arguments.archives, WEIGHTS, *VEHICLES.values())
     with tempfile.TemporaryDirectory(prefix="tandem-study-") as work:
         clone = Path(work) / "vehicles"
-        real_photos.prepare(clone, "vehicles", archives, real_photos.VEHICLES)
+        make_clone(clone, "vehicles", archives, VEHICLES)
         weights = {"weights": str(Path(work) / "resnet50.pth")}  # from a file: as whole a network as a learnt one
         torch.save(models.resnet50(weights=None).state_dict(), weights["weights"])
         weights["sha256"] = sha256(Path(weights["weights"]))
-        real_photos.change(clone, lambda values: values["extract"].update(size_px=SIZE_PX))
-        real_photos.change(clone, lambda values: values["backbones"].update(resnet50=weights))
-        real_photos.repro(clone, "curate", "finetune")
-        features = sum(cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
-        study = {seeds: studied(clone, seeds) for seeds in (1, 3)}
+        change_params(clone, lambda values: values["extract"].update(size_px=SIZE_PX))
+        change_params(clone, lambda values: values["backbones"].update(resnet50=weights))
+        repro(clone, "curate", "finetune")
+        extract_s = sum(stage_cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
+        study_s = {num_seeds: study_seconds(clone, num_seeds) for num_seeds in (1, 3)}
         samples = load_samples(clone / "data/curate")
-    step = image_cost(len(samples.class_names))
-    recipe = step * len(samples.train.rows) * EPOCHS * PAIRS
+    step_s = image_cost(len(samples.class_names))
+    recipe_s = step_s * len(samples.train) * EPOCHS * PAIRS
     figures = [
-        Figure("recipe: a training step, ms an image", None, f"{1000 * step:.1f}", step, True),
-        Figure(f"recipe: x {len(samples.rows('train'))} x {EPOCHS} x {PAIRS}, s", None, f"{recipe:.0f}", recipe, True),
-        Figure("ours: features of both backbones, s", None, f"{features:.1f}", features, True),
+        reported("recipe: a training step, ms an image", 1000 * step_s, ".1f"),
+        reported(f"recipe: x {len(samples.train)} x {EPOCHS} x {PAIRS}, s", recipe_s, ".0f"),
+        reported("ours: features of both backbones, s", extract_s, ".1f"),
     ]
-    for seeds, seconds in study.items():
-        times = recipe * seeds / (features + seconds)
-        what = f"ours: the study, {seeds} training{'s' if seeds > 1 else ''} a pair"
-        figures.append(Figure(f"{what}, s", None, f"{seconds:.1f}", seconds, True))
-        figures.append(Figure(f"{what}: times faster", f">= {REQUIRED}", f"{times:.0f}", times, times >= REQUIRED))
-    conclude(figures, arguments.json)
+    for num_seeds, seconds in study_s.items():
+        figures += study_figures(num_seeds, seconds, times=recipe_s * num_seeds / (extract_s + seconds))
+    conclude(figures, arguments)
 
 
-def studied(clone: Path, seeds: int) -> float:
-    real_photos.change(clone, lambda values: values["study"].update(seeds=seeds))
-    return cost(clone, "study").seconds
+def study_figures(num_seeds: int, seconds: float, *, times: float) -> list[Figure]:
+    what = f"ours: the study, {num_seeds} training{'s' if num_seeds > 1 else ''} a pair"
+    return [
+        reported(f"{what}, s", seconds, ".1f"),
+        at_least(f"{what}: times faster", MIN_TIMES, times, ".0f"),
+    ]
+
+
+def study_seconds(clone: Path, num_seeds: int) -> float:
+    """Of the stage, with so many trainings a pair."""
+    change_params(clone, lambda values: values["study"].update(num_seeds=num_seeds))
+    return stage_cost(clone, "study").seconds
 
 
 def image_cost(num_classes: int) -> float:

@@ -1,0 +1,1 @@
+"""What near_duplicates.py measures: planted near duplicates, our pairs, those of other tools, and their scores."""

@@ -1,0 +1,37 @@
+"""Growth by planted costs: what is compared with what, and what is required."""
+
+import pytest
+
+import growth
+from growth import Cost, Measured
+
+
+def measured(num_images, *, core_ms, megabytes, table_megabytes=0.0, stages=("merge", "curate")):
+    costs = {stage: Cost(1.0, core_ms * num_images / 1000, megabytes) for stage in stages}
+    return Measured(num_images, costs, table_megabytes)
+
+
+def test_time_an_image_is_held_against_10_000_images_and_that_of_the_exact_search_is_free():
+    sizes = [
+        measured(1_000, core_ms=9.0, megabytes=100),
+        measured(10_000, core_ms=2.0, megabytes=100),
+        measured(20_000, core_ms=2.2, megabytes=100),
+        measured(100_000, core_ms=3.0, megabytes=100),
+    ]
+    merge, curate = growth.time_growth(sizes)
+    assert merge.what == "merge: time an image, 100000 against 10000"
+    assert merge.value == pytest.approx(1.5)
+    assert not merge.is_reached
+    assert curate.required is None
+
+
+def test_memory_may_grow_by_a_fifth_and_four_times_the_tables():
+    first = measured(1_000, core_ms=1.0, megabytes=100, table_megabytes=1.0, stages=("merge",))
+    for megabytes, is_reached in ((160, True), (161, False)):
+        last = measured(20_000, core_ms=1.0, megabytes=megabytes, table_megabytes=11.0, stages=("merge",))
+        (figure,) = growth.memory_growth([first, last])
+        assert figure.is_reached == is_reached
+
+
+def test_generated_images_are_all_different():
+    assert len(set(growth.generate(20))) == 20
