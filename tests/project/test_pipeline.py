@@ -229,7 +229,11 @@ def test_a_knob_that_changes_no_result_reruns_no_work(clone):
 
 @pytest.mark.parametrize(
     ("module", "stages"),
-    [("evaluation/selective.py", {"evaluate", "repeated_splits"}), ("datasets/formats/yolo.py", {"merge"}), ("cli/main.py", set())],
+    [
+        ("evaluation/selective.py", {"evaluate", "repeated_splits"}),
+        ("datasets/formats/yolo.py", {"merge"}),
+        ("cli/main.py", set()),
+    ],
 )
 def test_a_change_of_code_reruns_the_stages_that_run_it(clone, module, stages):
     path = clone.root / "src" / "tandem" / module

@@ -35,8 +35,8 @@ def setup() -> None:
     running.run(mongod.main)
 
 
-@app.command()
-def check() -> None:
+@app.command(name="check")
+def check_parameters() -> None:
     """Say what is wrong in params.yaml, or that nothing is."""
 
     def main() -> None:
@@ -64,7 +64,7 @@ def compare_experiments(context: typer.Context) -> None:
 
 
 @duplicates.command(name="threshold")
-def suggest_threshold() -> None:
+def show_threshold() -> None:
     """Show how the candidates for near duplicates correlate, and suggest a threshold (curate.min_correlation)."""
     from tandem.curation.duplicates import threshold
 
