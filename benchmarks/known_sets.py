@@ -5,7 +5,7 @@
 DIR holds archives as the services serve them (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Each
 set is read with the classes that it names, merged and curated by itself, with the parameters of presets/vehicles.yaml.
 
-- files: images that could be read. exact copies: those of them that have the pixels of an earlier one.
+- files: images that have a label. exact copies: those of them that have the pixels of an earlier one.
 - near-duplicate pairs: of images with different pixels.
 - pairs across the set's split: of files, exact or near duplicates, that lie in different ones of its folders train,
   valid and test; none where it has no two of them.
@@ -68,8 +68,10 @@ Extract = Callable[[Sequence[Path]], np.ndarray]  # files to features (N, D)
 
 @dataclass(frozen=True)
 class Row:
-    """A set's line of the table; None where there is no such number. Accuracies of the probe: means and standard deviations
-    over split seeds."""
+    """A set's line of the table; None where there is no such number.
+
+    Accuracies of the probe: means and standard deviations over split seeds.
+    """
 
     name: str
     classes: int
@@ -115,12 +117,16 @@ def examine(archive: Path, work: Path, extract: Extract, params: Mapping[str, An
     curated = curate_by_some_seed(merged, features, paths, settings)
     if curated is None:
         return row
+    random, group_aware = accuracies(merged, curated, features, settings, num_splits=num_splits)
     return replace(
         row,
         near_duplicate_pairs=len(curated.near_duplicates),
         pairs_across_own_split=num_pairs_across_own_split(merged.index.records, curated.near_duplicates.pairs.rows),
         label_conflicts=num_label_conflicts(merged, curated),
-        **accuracies(merged, curated, features, settings, num_splits=num_splits),
+        random_split_accuracy=fmean(random),
+        random_split_stdev=stdev(random),
+        group_aware_split_accuracy=fmean(group_aware),
+        group_aware_split_stdev=stdev(group_aware),
     )
 
 
@@ -156,21 +162,17 @@ def curate_by_some_seed(
 
 def accuracies(
     merged: Merged, curated: Curated, features: np.ndarray, settings: CurateSettings, *, num_splits: int
-) -> dict[str, float]:
-    """Top-1 accuracy of the probe on both kinds of split, over seeds: the last four fields of Row, of two splits on."""
+) -> tuple[list[float], list[float]]:
+    """Top-1 accuracies of the probe on random and on group-aware splits, one a seed."""
     fractions = settings.fractions.by_split()
     splits = repeated_splits(curated.samples, fractions=fractions, first_seed=0, num_splits=num_splits)
-    by_seed = [
-        naive_split.accuracy_by_split(
-            merged.index.records, samples, features, partial(assign_split, fractions=fractions, seed=seed)
-        )
-        for seed, samples in splits.items()
-    ]
-    statistics = dict[str, float]()
-    for name in ("random_split", "group_aware_split"):
-        values = [each[name]["top1_accuracy"] for each in by_seed]
-        statistics |= {f"{name}_accuracy": fmean(values), f"{name}_stdev": stdev(values)}
-    return statistics
+    random, group_aware = list[float](), list[float]()
+    for seed, samples in splits.items():
+        assign = partial(assign_split, fractions=fractions, seed=seed)
+        by_split = naive_split.accuracy_by_split(merged.index.records, samples, features, assign)
+        random.append(by_split["random_split"]["top1_accuracy"])
+        group_aware.append(by_split["group_aware_split"]["top1_accuracy"])
+    return random, group_aware
 
 
 def num_pairs_across_own_split(records: Sequence[ImageRecord], near_duplicates: np.ndarray) -> int | None:
