@@ -1,20 +1,20 @@
 """Leaks in sets that you may know: near duplicates in each and across its own split, and the accuracy that they feign.
 
-    python benchmarks/known_sets.py --archives DIR [--num-splits 10] [--json FILE]
+    python benchmarks/known_sets.py --archives DIR [--num-splits 30] [--json FILE]
 
 DIR holds archives as the services serve them (kaggle/*.zip, roboflow/*.zip) and weights/mobilenet_v2-imagenet.pth. Each
 set is read with the classes that it names, merged and curated by itself, with the parameters of presets/vehicles.yaml.
 
-- files: images that could be read. exact copies: those of them that have the pixels of an earlier one.
+- files: images that have a label. exact copies: those of them that have the pixels of an earlier one.
 - near-duplicate pairs: of images with different pixels.
 - pairs across the set's split: of files, exact or near duplicates, that lie in different ones of its folders train,
   valid and test; none where it has no two of them.
 - label conflicts: images that carry another class than a near duplicate of theirs, or than an exact copy.
 - random split: top-1 accuracy of a linear probe on MobileNetV2's features where each file is assigned on its own, what
-  many a notebook claims; group-aware split: the same where near duplicates stay together. Means over split seeds, of
-  those that put every class in every split; none where a set is too small for that.
+  many a notebook claims; group-aware split: the same where near duplicates stay together. Means and standard deviations
+  over split seeds, of those that put every class in every split; none where a set is too small for that.
 
-Nothing is required. About five minutes on two idle cores.
+Nothing is required. About ten minutes on two idle cores.
 """
 
 import re
@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from itertools import combinations, product
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
@@ -68,7 +68,10 @@ Extract = Callable[[Sequence[Path]], np.ndarray]  # files to features (N, D)
 
 @dataclass(frozen=True)
 class Row:
-    """A set's line of the table; None where it cannot be told. accuracies: of the probe, means over split seeds."""
+    """A set's line of the table; None where there is no such number.
+
+    Accuracies of the probe: means and standard deviations over split seeds.
+    """
 
     name: str
     classes: int
@@ -78,13 +81,15 @@ class Row:
     pairs_across_own_split: int | None = None
     label_conflicts: int | None = None
     random_split_accuracy: float | None = None
+    random_split_stdev: float | None = None
     group_aware_split_accuracy: float | None = None
+    group_aware_split_stdev: float | None = None
 
 
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
-    parser.add_argument("--num-splits", type=int, default=10)
+    parser.add_argument("--num-splits", type=int, default=30)
     arguments = parser.parse_args()
     archives, params = require_files(arguments.archives, WEIGHTS, *ARCHIVES), read_preset("vehicles")
     extract = partial(
@@ -112,14 +117,16 @@ def examine(archive: Path, work: Path, extract: Extract, params: Mapping[str, An
     curated = curate_by_some_seed(merged, features, paths, settings)
     if curated is None:
         return row
-    accuracies = mean_accuracies(merged, curated, features, settings, num_splits=num_splits)
+    random, group_aware = accuracies(merged, curated, features, settings, num_splits=num_splits)
     return replace(
         row,
         near_duplicate_pairs=len(curated.near_duplicates),
         pairs_across_own_split=num_pairs_across_own_split(merged.index.records, curated.near_duplicates.pairs.rows),
         label_conflicts=num_label_conflicts(merged, curated),
-        random_split_accuracy=accuracies["random_split"],
-        group_aware_split_accuracy=accuracies["group_aware_split"],
+        random_split_accuracy=fmean(random),
+        random_split_stdev=stdev(random),
+        group_aware_split_accuracy=fmean(group_aware),
+        group_aware_split_stdev=stdev(group_aware),
     )
 
 
@@ -153,19 +160,19 @@ def curate_by_some_seed(
     return None
 
 
-def mean_accuracies(
+def accuracies(
     merged: Merged, curated: Curated, features: np.ndarray, settings: CurateSettings, *, num_splits: int
-) -> dict[str, float]:
-    """random_split and group_aware_split -> top-1 accuracy of the probe, the mean over seeds of the split."""
+) -> tuple[list[float], list[float]]:
+    """Top-1 accuracies of the probe on random and on group-aware splits, one a seed."""
     fractions = settings.fractions.by_split()
     splits = repeated_splits(curated.samples, fractions=fractions, first_seed=0, num_splits=num_splits)
-    found = [
-        naive_split.accuracy_by_split(
-            merged.index.records, samples, features, partial(assign_split, fractions=fractions, seed=seed)
-        )
-        for seed, samples in splits.items()
-    ]
-    return {name: fmean(each[name]["top1_accuracy"] for each in found) for name in found[0]}
+    random, group_aware = list[float](), list[float]()
+    for seed, samples in splits.items():
+        assign = partial(assign_split, fractions=fractions, seed=seed)
+        by_split = naive_split.accuracy_by_split(merged.index.records, samples, features, assign)
+        random.append(by_split["random_split"]["top1_accuracy"])
+        group_aware.append(by_split["group_aware_split"]["top1_accuracy"])
+    return random, group_aware
 
 
 def num_pairs_across_own_split(records: Sequence[ImageRecord], near_duplicates: np.ndarray) -> int | None:

@@ -1,4 +1,4 @@
-"""Images with near duplicates planted among them: originals, and copies of some of them by each transformation."""
+"""Images with near duplicates planted among them: originals, and each transformation of some of them."""
 
 import hashlib
 import random

@@ -1,4 +1,4 @@
-"""Near duplicates by nature are told from other images."""
+"""Near duplicates by nature are distinguished from other images."""
 
 import numpy as np
 from PIL import ImageOps
