@@ -3,7 +3,7 @@
     python docs/tables.py
 
 Between `<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function of that name makes of the files in
-metrics/. A table whose files are missing stays as it is.
+metrics/ and benchmarks/results/. A table whose files are missing stays as it is.
 """
 
 import re
@@ -17,6 +17,7 @@ from tandem.files import read_csv, read_json
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = (ROOT / "README.md", ROOT / "docs/results.md")
 METRICS_DIR = ROOT / "metrics"
+RESULTS_DIR = ROOT / "benchmarks/results"
 
 
 def main() -> None:
@@ -77,10 +78,29 @@ def study_cell(runs: list[dict[str, str]]) -> str:
     return " / ".join(f"{fmean(float(run[key]) for run in runs):.2f}" for key in ("log_loss", "top1_accuracy"))
 
 
+def known_sets() -> str:
+    """One row an archive: its leaks, and what a random split claims beside the truth."""
+    lines = [
+        "| set | files | classes | exact copies | near-duplicate pairs | across its own split | label conflicts "
+        "| random split claims | without leakage |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for known in read_json(RESULTS_DIR / "known_sets.json")["sets"]:
+        across = known.get("pairs_across_own_split")
+        counts = (known[key] for key in ("files", "classes", "exact_copies", "near_duplicate_pairs"))
+        accuracies = (known.get(f"{split}_accuracy") for split in ("random_split", "group_aware_split"))
+        cells = [known["name"], *counts, "no split" if across is None else across, known["label_conflicts"]]
+        cells = ["too few" if cell is None else cell for cell in cells]
+        cells += ["too few" if accuracy is None else f"{accuracy:.3f}" for accuracy in accuracies]
+        lines.append(f"| {' | '.join(map(str, cells))} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
     "sample study": sample_study,
+    "known sets": known_sets,
 }
 
 if __name__ == "__main__":
