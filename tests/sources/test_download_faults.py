@@ -204,7 +204,11 @@ from tandem.sources.transfer.attempt import Limits
 signal.signal(signal.SIGINT, signal.default_int_handler)
 name, source, folder, limits = json.loads(sys.argv[1])
 source = section({"sources": {name: source}}, f"sources.{name}", Source)
-run(lambda: download(name, source, folder=Path(folder), limits=Limits(**limits)))
+
+def main():
+    download(name, source, folder=Path(folder), limits=Limits(**limits))
+
+run(main)
 """
 
 
