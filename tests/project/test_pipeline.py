@@ -8,6 +8,7 @@ import csv
 import hashlib
 import io
 import json
+import re
 import shutil
 import signal
 import socket
@@ -141,13 +142,18 @@ def test_first_run_runs_every_stage_once(first):
     assert run.text.count("Running stage") == len(ALL)
 
 
+def test_every_stage_says_in_one_line_what_it_did_and_how_long_it_took(first):
+    for stage in ALL:
+        assert re.search(rf"^{stage}: .*\d.*, \d+\.\d s$", first[1].text, re.MULTILINE), stage
+
+
 def test_the_first_run_ends_with_the_scores_in_sight(first):
     clone, run, _ = first
     end = run.text[run.text.index("\ntest: ") :]
     models = read_json(clone.root / "metrics" / "evaluate.json")["models"]
     assert set(models) <= {line.split(" ")[0] for line in end.splitlines()}
     assert "top-1 accuracy  macro F1  log loss    ECE" in end
-    assert len(end.splitlines()) <= len(models) + 8
+    assert len(end.splitlines()) <= len(models) + 9
 
 
 def test_git_sees_nothing_new_but_the_lock_and_the_summary(first):
