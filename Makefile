@@ -19,9 +19,9 @@ run: setup
 	@dvc repro
 	@echo 'after `source $(VENV)/bin/activate`: `tandem results` shows the scores, and where to look next'
 
-# A file of tests stays on one worker, since what its tests share is costly to make.
+# Tests that share what is costly to make name an xdist_group, which stays on one worker.
 test: setup
-	@python -m pytest -n logical --maxprocesses 8 --dist loadfile $(TESTS)
+	@python -m pytest -n logical --maxprocesses 8 --dist loadgroup $(TESTS)
 
 check: setup
 	ruff format --check .

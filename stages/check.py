@@ -9,13 +9,13 @@ that read a whole folder would read them. They stay in DVC's cache, and come bac
 from pathlib import Path
 
 from tandem.files import remove_others
-from tandem.pipeline import run
 from tandem.pipeline.code import write_listings
 from tandem.pipeline.params import read_params
+from tandem.pipeline.run import run
 from tandem.pipeline.schema import check_params
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     check_params(params)
     remove_others(Path("data/download/files"), params["sources"])
@@ -27,7 +27,8 @@ def main() -> None:
     remove_others(Path("data/train"), params["backbones"])
     remove_others(Path("metrics/train"), params["backbones"])
     write_listings(Path("stages"), Path("data/check/code"), root=Path())
+    return f"{len(params['sources'])} sources, {len(params['backbones'])} backbones"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

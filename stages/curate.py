@@ -14,8 +14,8 @@ from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary
 from tandem.files import read_json, write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.review.dataset import build_review_dataset
 from tandem.tables.decisions import load_decisions
 from tandem.tables.features import load_features
@@ -24,7 +24,7 @@ from tandem.tables.index import load_index
 MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")
 
 
-def main() -> None:
+def main() -> str:
     settings = section(read_params(), "curate", CurateSettings)
     index = load_index(MERGE / "index.csv")
     hashes = np.load(MERGE / "hashes.npy")
@@ -53,7 +53,8 @@ def main() -> None:
     summary = curate_summary(inputs, curated, settings, similarities=similarities, brain=brain)
     save_curated(curated, CURATE)
     write_json(Path("metrics/curate.json"), summary)
+    return f"{summary['near_duplicate_pairs']} near-duplicate pairs, {summary['used']} images used"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -9,16 +9,17 @@ data/download/partial/<name>.
 import sys
 from pathlib import Path
 
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.sources.download import download
 from tandem.sources.settings import Source
 
 
-def main(name: str) -> None:
+def main(name: str) -> str:
     source = section(read_params(), f"sources.{name}", Source)
-    download(name, source, folder=Path("data/download"))
+    receipt = download(name, source, folder=Path("data/download"))
+    return f"{receipt.num_files} files, {receipt.num_bytes / 1e6:.1f} MB"
 
 
 if __name__ == "__main__":
-    run.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

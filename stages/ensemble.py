@@ -7,8 +7,8 @@ Writes data/ensemble and metrics/ensemble.json.
 from pathlib import Path
 
 from tandem.files import write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.samples import load_samples
 from tandem.training.ensembles import combine_all, load_inputs, save_ensembles
@@ -17,7 +17,7 @@ from tandem.training.selection import ensemble_summary, select_ensemble
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     settings = section(params, "ensemble", EnsembleSettings)
     runtime = section(params, "runtime", RuntimeSettings)
@@ -40,7 +40,8 @@ def main() -> None:
     save_ensembles(ensembles, samples, Path("data/ensemble"), selected=selected)
     summary = ensemble_summary(ensembles, samples.val, selected=selected)
     write_json(Path("metrics/ensemble.json"), summary)
+    return f"{len(ensembles)} ensembles, of which {selected} is selected"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -12,8 +12,8 @@ from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.evaluation.summary import model_rows, results_text, run_summary
 from tandem.files import read_json, write_csv, write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import load_samples
@@ -21,7 +21,7 @@ from tandem.tables.samples import load_samples
 METRICS = Path("metrics")
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     ensembles = read_json(Path("data/ensemble/selected.json"))
@@ -51,7 +51,8 @@ def main() -> None:
     write_csv(METRICS / "curves.csv", training_curves(folders))
     save_tables(predictions, samples.test.ids, samples.class_names, METRICS)
     print(results_text(scores, read_json(METRICS / "repeated_splits.json")))
+    return f"{len(logits)} models on {len(samples.test)} images"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -10,14 +10,14 @@ from tandem.features.backbones.backbone import load_backbone
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import BackboneSettings, ExtractSettings
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import write_features
 from tandem.tables.index import load_index
 
 
-def main(name: str) -> None:
+def main(name: str) -> str:
     params = read_params()
     weights = section(params, f"backbones.{name}", BackboneSettings)
     settings = section(params, "extract", ExtractSettings)
@@ -49,7 +49,8 @@ def main(name: str) -> None:
         batches=features,
         meta=extraction_meta(backbone, weights, settings, engine=engine),
     )
+    return f"{len(index.ids)} images, {backbone.dim} features each, by {engine.name}"
 
 
 if __name__ == "__main__":
-    run.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -13,8 +13,8 @@ from tandem.files import write_json
 from tandem.finetune.finetune import finetune
 from tandem.finetune.job import FinetuneJob
 from tandem.finetune.settings import FinetuneSettings
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
@@ -22,7 +22,7 @@ from tandem.training.loggers import open_logger
 from tandem.training.settings import TrainSettings
 
 
-def main(name: str) -> None:
+def main(name: str) -> str:
     params = read_params()
     runtime = section(params, "runtime", RuntimeSettings)
     job = FinetuneJob(
@@ -48,7 +48,8 @@ def main(name: str) -> None:
         )
 
     write_json(Path(f"metrics/finetune/{name}.json"), summary)
+    return f"{summary['trainable_backbone_layers']} layers trained"
 
 
 if __name__ == "__main__":
-    run.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

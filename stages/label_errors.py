@@ -14,14 +14,14 @@ from tandem.curation.label_errors import (
 )
 from tandem.curation.settings import LabelErrorSettings
 from tandem.files import write_csv, write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.tables.features import load_features_of
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     settings = section(params, "label_errors", LabelErrorSettings)
     samples = load_samples(Path("data/curate"))
@@ -32,8 +32,10 @@ def main() -> None:
     listed = list_issues(issues, samples, index, fraction=settings.fraction)
 
     write_csv(Path("metrics/label_errors.csv"), listed, columns=ISSUE_COLUMNS)
-    write_json(Path("metrics/label_errors.json"), label_error_summary(issues, samples, listed))
+    summary = label_error_summary(issues, samples, listed)
+    write_json(Path("metrics/label_errors.json"), summary)
+    return f"{summary['label_issues']} label issues, {summary['listed']} images listed for review"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -9,13 +9,13 @@ from tandem.datasets.labels import label_map
 from tandem.datasets.merge import merge, merge_summary, read_sources, save_merged
 from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.files import atomic_dir, write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section, sections
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     sources = read_sources(
         sections(params, "sources", Source), downloads=Path("data/download/files")
@@ -29,8 +29,10 @@ def main() -> None:
         merged = merge(sources, labels, settings, images_dir=images_dir, workers=workers)
         save_merged(merged, folder)
 
-    write_json(Path("metrics/merge.json"), merge_summary(merged))
+    summary = merge_summary(merged)
+    write_json(Path("metrics/merge.json"), summary)
+    return f"{summary['files']} files, {summary['images']} different images"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

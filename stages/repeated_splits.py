@@ -9,15 +9,15 @@ from pathlib import Path
 from tandem.curation.settings import CurateSettings
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.studies.repeated_splits import repeat_splits, repeated_splits_summary, save_scores
 from tandem.tables.features import load_features_of
 from tandem.tables.samples import load_samples
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     train = section(params, "train", TrainSettings)
     evaluate = section(params, "evaluate", EvaluateSettings)
@@ -39,7 +39,8 @@ def main() -> None:
     save_scores(results, Path("metrics/repeated_splits.csv"))
     summary = repeated_splits_summary(results, settings=evaluate)
     write_json(Path("metrics/repeated_splits.json"), summary)
+    return f"{len(results)} splits, {len(features)} backbones"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -7,8 +7,8 @@ metrics/study.json and, for ensembles, data/study.
 from pathlib import Path
 
 from tandem.files import write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.studies.grid import save_runs, study, study_summary
 from tandem.studies.settings import StudySettings
@@ -18,7 +18,7 @@ from tandem.tables.samples import load_samples
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
-def main() -> None:
+def main() -> str:
     params = read_params()
     samples = load_samples(Path("data/curate"))
     features = load_features_of(Path("data/finetune"), params["backbones"], ids=samples.ids)
@@ -40,7 +40,8 @@ def main() -> None:
     )
     save_runs(result.runs, Path("metrics/study.csv"))
     write_json(Path("metrics/study.json"), study_summary(result.runs))
+    return f"{len(result.runs)} runs, scored on validation"
 
 
 if __name__ == "__main__":
-    run.run(main)
+    run(main)

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from tandem.files import write_json
-from tandem.pipeline import run
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples
@@ -20,7 +20,7 @@ from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 
 
-def main(name: str) -> None:
+def main(name: str) -> str:
     params = read_params()
     settings = section(params, "train", TrainSettings)
     runtime = section(params, "runtime", RuntimeSettings)
@@ -32,8 +32,11 @@ def main(name: str) -> None:
         trained, out_of_fold = train_with_folds(task)
 
     save_head(trained, samples, Path("data/train") / name, out_of_fold=out_of_fold)
-    write_json(Path(f"metrics/train/{name}.json"), head_summary(trained, samples))
+    summary = head_summary(trained, samples)
+    write_json(Path(f"metrics/train/{name}.json"), summary)
+    loss, accuracy = summary["val_loss"], summary["val_top1_accuracy"]
+    return f"on validation log loss {loss:.3f}, top-1 accuracy {accuracy:.3f}"
 
 
 if __name__ == "__main__":
-    run.run(main, *sys.argv[1:])
+    run(main, *sys.argv[1:])

@@ -153,9 +153,8 @@ class Clone:
         found = (path for path in (self.root / "metrics").rglob("*") if path.is_file())
         return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in found}
 
-    def copy(self, name):
-        """An independent clone beside this one: its own git history, cache and run cache, but no FiftyOne database."""
-        target = self.root.with_name(name)
+    def copy(self, target):
+        """An independent clone at a path: its own git history, cache and run cache, but no FiftyOne database."""
         shutil.copytree(self.root, target, symlinks=True, ignore=shutil.ignore_patterns(".fiftyone"))
         return Clone(target, self.settings)
 

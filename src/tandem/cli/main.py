@@ -12,9 +12,9 @@ from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
-from tandem.pipeline import run as running
 from tandem.pipeline import schema
 from tandem.pipeline.params import read_params, section, sections
+from tandem.pipeline.run import run
 from tandem.review import mongod
 from tandem.sources.settings import Source
 from tandem.tables.index import load_index
@@ -32,7 +32,7 @@ _NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
 @app.command()
 def setup() -> None:
     """Make sure that FiftyOne has a mongod to start; quiet when nothing is to be done."""
-    running.run(mongod.main)
+    run(mongod.main)
 
 
 @app.command(name="check")
@@ -43,13 +43,13 @@ def check_parameters() -> None:
         schema.check_params(read_params())
         typer.echo("params.yaml is valid")
 
-    running.run(main)
+    run(main)
 
 
 @app.command(name="results")
 def print_results() -> None:
     """Show the scores of the last run, of which parameters and data they are, and where to look next."""
-    running.run(results.show_results)
+    run(results.show_results)
 
 
 @app.command(name="compare", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -78,7 +78,7 @@ def show_threshold() -> None:
         settings = section(read_params(), "curate", CurateSettings)
         typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))
 
-    running.run(main)
+    run(main)
 
 
 @app.command()
@@ -92,7 +92,7 @@ def review(
     # Here, and not at the top: FiftyOne takes seconds to import.
     from tandem.cli.review import open_review
 
-    running.run(lambda: open_review(address=address, port=port, expose=expose, assume_yes=yes))
+    run(lambda: open_review(address=address, port=port, expose=expose, assume_yes=yes))
 
 
 @sources.command(name="check")
@@ -116,4 +116,4 @@ def check_sources(
         if bad := [each.name for each in findings if not each.is_available]:
             raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
 
-    running.run(main)
+    run(main)
