@@ -9,7 +9,7 @@ VENV := .venv
 # the archives of photographs, see docs/benchmarks.md
 ARCHIVES ?=
 BENCHMARKS := growth rerun exact_search
-ON_ARCHIVES := features seed_study near_duplicates wrong_labels real_photos seed_recipe
+ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME
 

@@ -88,12 +88,17 @@ def known_sets() -> str:
     for known in read_json(RESULTS_DIR / "known_sets.json")["sets"]:
         across = known.get("pairs_across_own_split")
         counts = (known[key] for key in ("files", "classes", "exact_copies", "near_duplicate_pairs"))
-        accuracies = (known.get(f"{split}_accuracy") for split in ("random_split", "group_aware_split"))
         cells = [known["name"], *counts, "no split" if across is None else across, known["label_conflicts"]]
         cells = ["too few" if cell is None else cell for cell in cells]
-        cells += ["too few" if accuracy is None else f"{accuracy:.3f}" for accuracy in accuracies]
+        cells += [split_cell(known, split) for split in ("random_split", "group_aware_split")]
         lines.append(f"| {' | '.join(map(str, cells))} |")
     return "\n".join(lines)
+
+
+def split_cell(known: Mapping[str, float | None], split: str) -> str:
+    """Mean accuracy over repeated splits and its standard deviation."""
+    accuracy, deviation = known.get(f"{split}_accuracy"), known.get(f"{split}_stdev")
+    return "too few" if accuracy is None else f"{accuracy:.3f} ± {deviation:.3f}"
 
 
 TABLES: Mapping[str, Callable[[], str]] = {
