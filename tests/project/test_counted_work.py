@@ -45,12 +45,12 @@ BROUGHT = {
     "merge": ["scipy"],
     "evaluate": [],
     "train": [],
-    "study": ["torch"],
+    "study": [],
     "ensemble": [],
     "repeated_splits": [],
     "label_errors": ["sklearn", "scipy.optimize", "scipy.stats"],
     "curate": ["cv2"],
-    "extract": ["torchvision"],
+    "extract": ["torch", "torchvision"],
 }
 IMPORT_ALL = """
 import json, runpy, sys
