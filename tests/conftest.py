@@ -1,17 +1,31 @@
 """What holds for all tests."""
 
+import os
 import signal
 
+import pytest
 from hypothesis import settings
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("tandem", deadline=None)
 settings.load_profile("tandem")
 
+# Each of pytest's workers has a core of its own; a thread a core in each of them would only wait for the others.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # A shell starts what runs in the background with Ctrl-C ignored, and the children of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Files of so many slow tests that pytest's workers share them; the tests of any other file stay on one worker, which
+# makes what they have in common once.
+SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
 
 
 def pytest_collection_modifyitems(items):
     """The slow tests first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    for item in items:
+        if item.path.name not in SHARED_OUT:
+            item.add_marker(pytest.mark.xdist_group(item.path.name))

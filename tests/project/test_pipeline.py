@@ -525,7 +525,7 @@ def test_what_is_clicked_in_the_app_is_decided_and_the_pipeline_obeys_it(first, 
         assert (decided["relabel"], decided["drop"], decided["gone"]) == (1, 1, 0)
 
 
-def test_a_review_that_was_killed_leaves_nothing_in_the_way_of_the_next_one_or_of_the_pipeline(first, work):
+def test_a_killed_review_is_in_nobody_s_way_and_an_open_one_in_that_of_a_second_review_alone(first, work):
     with copied(first[0], work, "killed") as clone:
         with review(clone) as (process, _):
             services = [each for each in processes(clone.root) if "--51-service" in each.cmdline()]
@@ -535,17 +535,13 @@ def test_a_review_that_was_killed_leaves_nothing_in_the_way_of_the_next_one_or_o
             assert databases[0].is_running()
         with review(clone) as (process, _):
             assert not databases[0].is_running()
+            second = clone.run(sys.executable, "-c", "from tandem.cli.main import app; app()", "review", check=False)
+            assert second.returncode == 1
+            assert "error: another process works in" in second.stdout
             clone.change("curate.candidates.max_hash_distance", 23)
             assert "curate" in clone.repro().ran  # while a review is open
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
-
-
-def test_two_reviews_of_one_folder_do_not_mix(first, work):
-    with copied(first[0], work, "twice") as clone, review(clone):
-        run = clone.run(sys.executable, "-c", "from tandem.cli.main import app; app()", "review", check=False)
-        assert run.returncode == 1
-        assert "error: another process works in" in run.stdout
 
 
 def test_no_database_or_worker_outlives_the_runs(first):
