@@ -23,6 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items):
     """The slow tests first, so that no worker is left with one of them at the end."""
     items.sort(key=lambda item: item.get_closest_marker("slow") is None)
