@@ -19,9 +19,9 @@ run: setup
 	@dvc repro
 	@echo 'after `source $(VENV)/bin/activate`: `tandem results` shows the scores, and where to look next'
 
-# Tests that share what is costly to make name an xdist_group, which stays on one worker.
+# Which tests stay on one worker is said in tests/conftest.py.
 test: setup
-	@python -m pytest -n logical --maxprocesses 8 --dist loadgroup $(TESTS)
+	@python -m pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: setup
 	ruff format --check .

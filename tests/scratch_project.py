@@ -1,16 +1,22 @@
 """A clone of the project in a scratch folder with two small sources of its own, and the real dvc in it."""
 
+import csv
+import hashlib
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import zipfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 from PIL import Image
 from ruamel.yaml import YAML
 
@@ -19,6 +25,16 @@ SIDE_PX = 48
 LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
 OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own last run, if it is committed
 FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
+# Stages of its pipeline, by the backbones of tiny_params.
+CURATES = "mobilenet_v2"  # whose features curate reads
+OTHER = "squeezenet1_1"
+DOWNLOADS = {"download@web", "download@exports"}
+EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
+FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
+TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
+AFTER_TRAINING = {"ensemble", "evaluate", "repeated_splits"}
+AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
+ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
 
 
 def image(label, number):
@@ -204,3 +220,36 @@ def tiny_params(sources):
     params["study"] = {"lr": [0.01], "batch_size": [8], "num_seeds": 1}
     params["evaluate"] |= {"num_resamples": 100, "num_splits": 0}
     return params
+
+
+@contextmanager
+def copied(clone, work, name):
+    copy = clone.copy(work / hashlib.sha256(name.encode()).hexdigest()[:8])
+    yield copy
+    wait_until_left(copy.root)
+    shutil.rmtree(copy.root)
+
+
+def processes(root):
+    """Running processes that work below a folder or name it."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
+        found += [process] if any(str(root) in word for word in words) else []
+    return found
+
+
+def wait_until_left(root, *, patience_s=30):
+    """Wait until no process works below a folder: a database goes on writing for seconds after its client has ended."""
+    end = time.monotonic() + patience_s
+    while (left := processes(root)) and time.monotonic() < end:
+        time.sleep(0.1)
+    assert left == []
+
+
+def read_json(path):
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def read_csv(path):
+    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))

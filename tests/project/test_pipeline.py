@@ -1,136 +1,36 @@
-"""What reruns and what does not, experiments, and errors, as a user meets them: the real dvc in scratch clones.
+"""What reruns and what does not, and errors, as a user meets them: the real dvc in scratch clones.
 
 One clone runs the whole pipeline once; each test works in a copy of it, so none depends on another. Together they take
-some four minutes on two cores.
+some three minutes on two cores.
 """
 
-import csv
 import hashlib
-import io
-import json
 import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
-from dataclasses import asdict
 
-import numpy as np
-import psutil
 import pytest
 import torch
-from filelock import FileLock
-from PIL import Image
 from torchvision import models
 
-import browser
-from scratch_project import Clone, Run, generate_sources, make_clone, tiny_params
+from scratch_project import (
+    AFTER_CURATION,
+    AFTER_TRAINING,
+    ALL,
+    CURATES,
+    DOWNLOADS,
+    FINETUNES,
+    OTHER,
+    TRAINS,
+    Clone,
+    read_csv,
+    read_json,
+    wait_until_left,
+)
 
 pytestmark = pytest.mark.slow
-of_trained = pytest.mark.xdist_group("trained")  # which one worker makes
-
-CURATES = "mobilenet_v2"  # whose features curate reads
-OTHER = "squeezenet1_1"
-DOWNLOADS = {"download@web", "download@exports"}
-EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
-FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
-TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
-AFTER_TRAINING = {"ensemble", "evaluate", "repeated_splits"}
-AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
-ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
-
-
-@pytest.fixture(scope="session")
-def first(tmp_path_factory, worker_id):
-    """A clone, its first run, and what git had to say about the files after it; then the results are committed.
-
-    Made once for all of pytest's workers, which copy it.
-    """
-    base = tmp_path_factory.getbasetemp()
-    root = (base if worker_id == "master" else base.parent) / "first"
-    with FileLock(f"{root}.lock"):
-        if not (root / "run.json").is_file():
-            make_first(root)
-    run, status = json.loads((root / "run.json").read_text(encoding="utf-8"))
-    run |= {"ran": set(run["ran"]), "restored": set(run["restored"])}
-    return Clone(root / "clone"), Run(**run), status
-
-
-def make_first(root):
-    root.mkdir()
-    generate_sources(root / "sources", per_label=8)
-    clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
-    run = asdict(clone.repro())
-    status = clone.git("status", "--porcelain").splitlines()
-    clone.commit("results")
-    run |= {"ran": sorted(run["ran"]), "restored": sorted(run["restored"])}
-    (root / "run.json").write_text(json.dumps([run, status]), encoding="utf-8")
-
-
-@pytest.fixture(scope="session")
-def work(tmp_path_factory):
-    """The folder of this worker's clones."""
-    folder = tmp_path_factory.mktemp("pipeline")
-    yield folder
-    for process in processes(folder):  # none, if all is well; else they would outlive the tests
-        process.kill()
-
-
-@pytest.fixture
-def clone(first, work, request):
-    with copied(first[0], work, request.node.name) as copy:
-        yield copy
-
-
-@pytest.fixture(scope="module")
-def trained(first, work):
-    """A clone where two training parameters were changed and taken back; the two runs, and the metrics of the first."""
-    with copied(first[0], work, "trained") as copy:
-        copy.change("train.lr", 0.01)
-        copy.change("train.batch_size", 4)
-        there, metrics = copy.repro(), copy.metrics()
-        copy.git("checkout", "params.yaml")
-        yield copy, there, metrics, copy.repro()
-
-
-@contextmanager
-def copied(clone, work, name):
-    copy = clone.copy(work / hashlib.sha256(name.encode()).hexdigest()[:8])
-    yield copy
-    wait_until_left(copy.root)
-    shutil.rmtree(copy.root)
-
-
-def processes(root):
-    """Running processes that work below a folder or name it."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "cwd"]):
-        words = [process.info["cwd"] or "", *(process.info["cmdline"] or [])]
-        found += [process] if any(str(root) in word for word in words) else []
-    return found
-
-
-def wait_until_left(root, *, patience_s=30):
-    """Wait until no process works below a folder: a database goes on writing for seconds after its client has ended."""
-    end = time.monotonic() + patience_s
-    while (left := processes(root)) and time.monotonic() < end:
-        time.sleep(0.1)
-    assert left == []
 
 
 def partial_files(clone):
     return [path for path in clone.root.rglob("*.partial") if ".git" not in path.parts]
-
-
-def read_json(path):
-    return json.loads(path.read_text(encoding="utf-8"))
-
-
-def read_csv(path):
-    return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
 # --- the first run
@@ -175,22 +75,6 @@ def test_second_run_runs_nothing(clone):
 
 
 # --- a change reruns what it must, and nothing else
-
-
-@of_trained
-def test_training_parameters_rerun_training_and_what_reads_it_alone(first, trained):
-    _, there, metrics, _ = trained
-    assert there.ran == {"check"} | TRAINS | AFTER_TRAINING
-    assert metrics["metrics/evaluate.json"] != first[0].metrics()["metrics/evaluate.json"]
-
-
-@of_trained
-def test_taking_parameters_back_runs_the_check_alone_and_restores_every_number(first, trained):
-    clone, _, _, back = trained
-    assert back.ran == {"check"}
-    assert back.restored == TRAINS | AFTER_TRAINING
-    assert clone.metrics() == first[0].metrics()
-    assert clone.git("status", "--porcelain") == ""
 
 
 def test_a_split_fraction_reruns_from_curation_on(clone):
@@ -279,62 +163,6 @@ def test_a_source_is_added_by_the_parameters_alone(first, clone):
     assert clone.repro("curate").ran == {"check", "download@more", "merge", f"extract@{CURATES}", "curate"}
     assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
     assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
-
-
-# --- experiments
-
-
-@of_trained
-def test_an_experiment_shows_in_every_comparison(trained, work):
-    with copied(trained[0], work, "experiment") as clone:
-        settings = ("-S", "train.lr=0.01", "-S", "train.batch_size=4")
-        run = Run.of(clone.run(sys.executable, "-m", "dvc", "exp", "run", "--name", "small", *settings))
-        assert run.ran | run.restored == {"check"} | TRAINS | AFTER_TRAINING
-        assert clone.metrics() == trained[2]
-        params = json.loads(clone.dvc("params", "diff", "--json"))["params.yaml"]
-        assert {key: (change["old"], change["new"]) for key, change in params.items()} == {
-            "train.lr": (0.001, 0.01),
-            "train.batch_size": (8, 4),
-        }
-        metrics = clone.dvc("metrics", "diff")
-        assert "metrics/summary.json  log_loss " in metrics
-        assert len(metrics.splitlines()) <= 20
-        [row] = [row for row in experiments(clone) if row["Experiment"] == "small"]
-        assert (float(row["train.lr"]), int(row["train.batch_size"])) == (0.01, 4)
-        lines = clone.run("tandem", "compare").stdout.splitlines()
-        assert max(map(len, lines)) <= 160
-        assert {"log_loss", "train.lr", "train.batch_size"} <= set(lines[1].split())
-        assert not {"train.epochs", "images"} & set(lines[1].split())
-        assert any("[small]" in line for line in lines)
-        clone.dvc("plots", "diff", "-o", "page")
-        assert "metrics/models.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
-
-
-@of_trained
-def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(trained, work):
-    with copied(trained[0], work, "queue") as clone:
-        before = clone.metrics(), clone.lock()
-        clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.02,0.002", "-S", "train.batch_size=4")
-        clone.dvc("queue", "start", "-j", "2")
-        end = time.monotonic() + 400
-        while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
-            time.sleep(3)
-        assert status.count("Success") == 2, status
-        assert (clone.metrics(), clone.lock()) == before
-        rows = experiments(clone)
-        pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in rows]
-        assert sorted(pairs) == [(0.002, 4), (0.02, 4)]
-        assert len({row["log_loss"] for row in rows}) == 2, rows
-        clone.dvc("queue", "stop")
-        # now and then one of dvc's workers misses that its queue is empty, and the request to stop as well
-        for worker in psutil.wait_procs(processes(clone.root), timeout=20)[1]:
-            worker.terminate()
-        psutil.wait_procs(processes(clone.root), timeout=20)
-
-
-def experiments(clone):
-    rows = csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv")))
-    return [row for row in rows if row["Experiment"]]
 
 
 # --- the results, and of what they are
@@ -466,82 +294,6 @@ def tree(clone):
     """All files of data/ and metrics/."""
     found = (path for name in ("data", "metrics") for path in (clone.root / name).rglob("*") if path.is_file())
     return {path.relative_to(clone.root).as_posix() for path in found if path.suffix != ".lock"}
-
-
-# --- a review
-
-
-@contextmanager
-def review(clone):
-    """`tandem review` as a process, and the App's address."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    output = clone.root.parent / f"{clone.root.name}-{port}.txt"
-    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "review", "--port", str(port)]
-    with output.open("w") as file:
-        process = subprocess.Popen(
-            command, cwd=clone.root, env=clone.environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
-        )
-    try:
-        wait_for(lambda: "the App is at" in output.read_text() or process.poll() is not None, output)
-        assert process.poll() is None, output.read_text()
-        yield process, f"http://127.0.0.1:{port}/"
-    finally:
-        process.kill()
-        process.wait(30)
-
-
-def wait_for(is_done, path, seconds=120):
-    end = time.monotonic() + seconds
-    while not is_done() and time.monotonic() < end:
-        time.sleep(0.2)
-    assert is_done(), path.read_text()
-
-
-@browser.needs_browser
-def test_what_is_clicked_in_the_app_is_decided_and_the_pipeline_obeys_it(first, work, tmp_path):
-    with copied(first[0], work, "review") as clone:
-        table, labels = clone.root / "data/review/decisions.csv", sorted(clone.params()["labels"]["classes"])
-        with review(clone) as (process, url):
-            with browser.opened(url) as page:
-                assert browser.num_loaded(page) >= 8
-                assert page.screenshot(path=tmp_path / "grid.png")
-                assert len(np.unique(np.asarray(Image.open(tmp_path / "grid.png")).reshape(-1, 3), axis=0)) > 1000
-                browser.tag(page, 0, "drop")
-                old, new = browser.relabel(page, 3, labels)
-            wait_for(lambda: len(read_csv(table)) == 2, table, seconds=20)
-            process.send_signal(signal.SIGINT)
-            assert process.wait(60) == 0
-        rows = {row["action"]: row for row in read_csv(table)}
-        index = {row["id"]: row["label"] for row in read_csv(clone.root / "data/merge/index.csv")}
-        assert (rows["relabel"]["value"], index[rows["relabel"]["id"]]) == (new, old)
-        assert clone.git("status", "--porcelain", "data") == " M data/review/decisions.csv\n"
-        assert clone.repro("label_errors").ran == {"curate", "label_errors"}
-        samples = {row["id"]: row for row in read_csv(clone.root / "data/curate/samples.csv")}
-        assert samples[rows["relabel"]["id"]]["label"] == new
-        assert samples[rows["drop"]["id"]]["exclusion_reason"] == "dropped: reviewed"
-        decided = read_json(clone.root / "metrics/curate.json")["decisions"]
-        assert (decided["relabel"], decided["drop"], decided["gone"]) == (1, 1, 0)
-
-
-def test_a_killed_review_is_in_nobody_s_way_and_an_open_one_in_that_of_a_second_review_alone(first, work):
-    with copied(first[0], work, "killed") as clone:
-        with review(clone) as (process, _):
-            services = [each for each in processes(clone.root) if "--51-service" in each.cmdline()]
-            databases = [each for each in processes(clone.root) if each.name() == "mongod"]
-            for each in (process, *services):
-                each.kill()
-            assert databases[0].is_running()
-        with review(clone) as (process, _):
-            assert not databases[0].is_running()
-            second = clone.run(sys.executable, "-c", "from tandem.cli.main import app; app()", "review", check=False)
-            assert second.returncode == 1
-            assert "error: another process works in" in second.stdout
-            clone.change("curate.candidates.max_hash_distance", 23)
-            assert "curate" in clone.repro().ran  # while a review is open
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(60) == 0
 
 
 def test_no_database_or_worker_outlives_the_runs(first):

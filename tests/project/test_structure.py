@@ -53,7 +53,7 @@ TESTED_IN = {
     "sources/transfer/process.py": "sources/test_attempt.py",
     "datasets/ingest.py": "datasets/test_merge.py",
     "pipeline/problems.py": "pipeline/test_schema.py",
-    "cli/review.py": "project/test_pipeline.py",
+    "cli/review.py": "project/test_reviews.py",
     "datasets/formats/*.py": "datasets/test_formats.py",
 }
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")

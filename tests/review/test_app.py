@@ -1,7 +1,7 @@
 """What the App has beside the images, by the real FiftyOne, and what is read back from it.
 
 FiftyOne is imported in a child process alone: this file is also its program (see `run_child`). That a browser shows
-the App, and that a click there is an edit, is tested in tests/project/test_pipeline.py.
+the App, and that a click there is an edit, is tested in tests/project/test_reviews.py.
 """
 
 import json

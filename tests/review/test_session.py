@@ -1,6 +1,6 @@
 """What is written during a review, and what is known of duplicates before it.
 
-run_session, with a browser, Ctrl-C and a kill, is tested in tests/project/test_pipeline.py.
+run_session, with a browser, Ctrl-C and a kill, is tested in tests/project/test_reviews.py.
 """
 
 import pytest

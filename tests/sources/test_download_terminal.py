@@ -1,16 +1,14 @@
 """What a download shows on a terminal, and that it shows nothing elsewhere."""
 
 import os
-import pty
 import subprocess
 import sys
-import termios
 import zipfile
-from contextlib import suppress
 
 import pytest
 
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services
+from terminal import output_on_a_terminal
 
 CODE = """
 import sys
@@ -47,20 +45,6 @@ def command(services, kind, folder):
     keys = {"KAGGLE_USERNAME": KAGGLE_USERNAME, "KAGGLE_KEY": KAGGLE_KEY, "ROBOFLOW_API_KEY": ROBOFLOW_KEY}
     environment = os.environ | services.environ() | keys | {"HOME": str(folder)}
     return {"args": [sys.executable, "-c", CODE, kind, str(folder)], "env": environment}
-
-
-def output_on_a_terminal(**process):
-    outer, inner = pty.openpty()
-    termios.tcsetwinsize(inner, (24, 120))
-    with subprocess.Popen(**process, stdout=inner, stderr=inner, stdin=inner) as child:
-        os.close(inner)
-        output = b""
-        with suppress(OSError):  # Linux reports the end of a terminal as an error
-            while chunk := os.read(outer, 4096):
-                output += chunk
-        os.close(outer)
-    assert child.returncode == 0, output.decode()
-    return output.decode()
 
 
 @pytest.mark.parametrize("kind", ["kaggle", "roboflow"])

@@ -1,0 +1,51 @@
+"""A clone in which the whole pipeline ran once, and copies of it for tests to work in."""
+
+import json
+from dataclasses import asdict
+
+import pytest
+from filelock import FileLock
+
+from scratch_project import Clone, Run, copied, generate_sources, make_clone, processes, tiny_params
+
+
+@pytest.fixture(scope="session")
+def first(tmp_path_factory, worker_id):
+    """A clone, its first run, and what git had to say about the files after it; then the results are committed.
+
+    Made once for all of pytest's workers, which copy it.
+    """
+    base = tmp_path_factory.getbasetemp()
+    root = (base if worker_id == "master" else base.parent) / "first"
+    with FileLock(f"{root}.lock"):
+        if not (root / "run.json").is_file():
+            make_first(root)
+    run, status = json.loads((root / "run.json").read_text(encoding="utf-8"))
+    run |= {"ran": set(run["ran"]), "restored": set(run["restored"])}
+    return Clone(root / "clone"), Run(**run), status
+
+
+def make_first(root):
+    root.mkdir()
+    generate_sources(root / "sources", per_label=8)
+    clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
+    run = asdict(clone.repro())
+    status = clone.git("status", "--porcelain").splitlines()
+    clone.commit("results")
+    run |= {"ran": sorted(run["ran"]), "restored": sorted(run["restored"])}
+    (root / "run.json").write_text(json.dumps([run, status]), encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def work(tmp_path_factory):
+    """The folder of this worker's clones."""
+    folder = tmp_path_factory.mktemp("pipeline")
+    yield folder
+    for process in processes(folder):  # none, if all is well; else they would outlive the tests
+        process.kill()
+
+
+@pytest.fixture
+def clone(first, work, request):
+    with copied(first[0], work, request.node.name) as copy:
+        yield copy
