@@ -116,10 +116,3 @@ def test_every_kind_that_params_yaml_may_name_can_be_downloaded():
     assert list(SOURCE_KINDS) == [
         field.name for field in fields(Source) if field.name not in ("kind", "format", "boxes")
     ]
-
-
-def test_the_sample_is_generated_with_a_receipt_that_states_its_seed(tmp_path):
-    receipt = download("web", source("sample", style="roboflow", seed=7), folder=tmp_path)
-    assert (receipt.what, receipt.version, receipt.licence) == ("synthetic sample, roboflow", "7", "CC BY 4.0")
-    assert receipt.asked == {"style": "roboflow", "seed": 7}
-    assert receipt.tree_sha256 == dir_sha256(tmp_path / "files" / "web")

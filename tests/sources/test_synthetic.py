@@ -15,9 +15,11 @@ import pytest
 from PIL import Image, ImageOps
 from sklearn.neighbors import NearestCentroid
 
+from factories import source
 from tandem.errors import SourceError
 from tandem.files import dir_sha256, list_files, read_json
 from tandem.images.hashing import as_signs, dihedral_phashes
+from tandem.sources.download import download
 from tandem.sources.synthetic.dataset import generate_sample
 from tandem.sources.synthetic.encode import encode_scene, random_augmentation
 from tandem.sources.synthetic.plan import plan
@@ -85,9 +87,11 @@ def test_there_are_600_to_900_images_of_varied_sizes(root, upright):
     assert len(set(scene_sizes)) > 100
 
 
-def test_the_same_seed_gives_the_same_bytes(root, tmp_path):
-    generate_sample(tmp_path, style="roboflow", seed=SEED)
-    assert dir_sha256(tmp_path) == dir_sha256(root / "roboflow")
+def test_the_same_seed_gives_the_same_bytes_and_a_receipt_that_states_it(root, tmp_path):
+    receipt = download("web", source("sample", style="roboflow", seed=SEED), folder=tmp_path)
+    assert (receipt.what, receipt.version, receipt.licence) == ("synthetic sample, roboflow", "7", "CC BY 4.0")
+    assert receipt.asked == {"style": "roboflow", "seed": SEED}
+    assert receipt.tree_sha256 == dir_sha256(tmp_path / "files" / "web") == dir_sha256(root / "roboflow")
 
 
 def test_another_seed_gives_other_bytes_everywhere():
