@@ -10,10 +10,9 @@ from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
-from tandem.studies.grid import save_runs, study, study_summary
+from tandem.studies.grid import save_library, save_runs, study, study_summary
 from tandem.studies.settings import StudySettings
 from tandem.tables.features import load_features_of
-from tandem.tables.logits import save_model_library
 from tandem.tables.samples import load_samples
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
@@ -32,12 +31,7 @@ def main() -> str:
         workers=section(params, "runtime", RuntimeSettings).workers,
     )
 
-    save_model_library(
-        result.library,
-        ids=samples.ids,
-        class_names=samples.class_names,
-        path=Path("data/study/library.npz"),
-    )
+    save_library(result.library, samples, Path("data/study"))
     save_runs(result.runs, Path("metrics/study.csv"))
     write_json(Path("metrics/study.json"), study_summary(result.runs))
     return f"{len(result.runs)} runs, scored on validation"

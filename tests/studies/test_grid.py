@@ -1,6 +1,7 @@
 """The study's runs are independent of one another and of the test images."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from scipy import special
 from factories import ensemble_settings, samples_of, study_settings, train_settings
 from tandem.errors import LeakageError
 from tandem.files import read_csv
-from tandem.studies.grid import StudyResult, StudyRun, save_runs, study, study_summary
+from tandem.studies.grid import StudyResult, StudyRun, save_library, save_runs, study, study_summary
+from tandem.tables.logits import load_model_library
 from tandem.tables.samples import SPLITS, Samples
 from tandem.training.heads import train_head
+from tandem.training.linear import load_linear
 from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 
@@ -102,7 +105,7 @@ def test_how_many_processes_train_changes_no_byte(features: Features, samples: S
     one, two = (studied(features, samples, lr=(0.01, 0.001), num_seeds=2, workers=workers) for workers in (1, 2))
     assert two.runs == one.runs
     assert list(two.library) == list(one.library)
-    assert all(two.library[name].tobytes() == logits.tobytes() for name, logits in one.library.items())
+    assert all(two.library[name].logits.tobytes() == model.logits.tobytes() for name, model in one.library.items())
 
 
 def test_features_that_are_mapped_from_files_reach_other_processes(
@@ -164,11 +167,20 @@ def test_each_pair_is_trained_by_as_many_seeds_as_are_asked_for_and_no_seed_depe
     assert studied(features, samples, train=replace(SETTINGS, seed=2)).runs == found[-len(MODELS) :]
 
 
-def test_the_library_holds_the_logits_of_what_was_trained(features: Features, samples: Samples) -> None:
+def test_the_library_holds_what_was_trained_and_each_head_gives_its_logits(
+    features: Features, samples: Samples, tmp_path: Path
+) -> None:
     library = studied(features, samples, num_seeds=2).library
     assert list(library) == [f"{model} lr=0.001 batch_size=8 seed={seed}" for seed in (0, 1) for model in IN_LIBRARY]
     logits = trained(features["other"], samples, seed=1)
-    assert library["other lr=0.001 batch_size=8 seed=1"].tobytes() == logits.tobytes()
+    assert library["other lr=0.001 batch_size=8 seed=1"].logits.tobytes() == logits.tobytes()
+    save_library(library, samples, tmp_path / "study")
+    saved = load_model_library(tmp_path / "study/library.npz", ids=samples.ids, class_names=samples.class_names)
+    assert {name: saved[name].tobytes() for name in saved} == {
+        name: model.logits.tobytes() for name, model in library.items()
+    }
+    head = load_linear(tmp_path / "study/heads/5/head.npz")  # of the sixth model
+    np.testing.assert_allclose(head.logits(features["other"]), logits, rtol=0, atol=1e-5)
 
 
 def test_a_linear_head_stands_for_a_logistic_one(

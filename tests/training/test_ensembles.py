@@ -278,10 +278,11 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
     assert digests[0] == digests[1]
     trained = {f"logit/{file}" for file in ("curves.csv", "head.npz", "logits.npz")}
     trained |= {f"feature/{file}" for file in ("curves.csv", "head.pt", "logits.npz")}
-    averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "weights.json")}
+    averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
     assert digests[0].keys() == trained | averages | {"stack/head.npz", "stack/logits.npz", "selected.json"}
     assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": list(KINDS)}
-    assert read_json(tmp_path / "one" / "mean" / "weights.json") == {"backbone0": 1.0}
+    mean = read_json(tmp_path / "one" / "mean" / "mean.json")
+    assert mean == {"weights": {"backbone0": 1.0}, "temperature": ensembles["mean"].temperature}
     for kind, ensemble in ensembles.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")
         assert saved.ids == samples.ids

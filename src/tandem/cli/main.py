@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -77,6 +77,38 @@ def show_threshold() -> None:
         rows = [row for path in scored for row in read_csv(path)]
         settings = section(read_params(), "curate", CurateSettings)
         typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))
+
+    run(main)
+
+
+@app.command(name="export")
+def export(
+    output: Annotated[Path, typer.Argument(help="The file to write.")] = Path("model.onnx"),
+    model: Annotated[str | None, typer.Option(help="A row of the results; the selected one if left out.")] = None,
+) -> None:
+    """Write a trained model as one ONNX file, which `tandem predict` reads. Run `dvc repro` first."""
+    # Here, and not at the top: torch takes seconds to import.
+    from tandem.cli.export import export_model
+
+    run(lambda: export_model(model, output))
+
+
+@app.command(name="predict")
+def predict_images(
+    paths: Annotated[list[str], typer.Argument(help="Image files, folders of them, or globs.")],
+    model: Annotated[Path, typer.Option(help="A file that `tandem export` wrote.")] = Path("model.onnx"),
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header.")] = False,
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to show, the most probable first.")] = 1,
+    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
+) -> None:
+    """Predict the classes of images. Exit code 1 when a file could not be read."""
+    from tandem.cli.predict import predict
+
+    def main() -> None:
+        output: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
+        if predict(paths, model_path=model, output=output, top_k=top_k, workers=workers):
+            raise typer.Exit(1)
 
     run(main)
 

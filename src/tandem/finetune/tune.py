@@ -85,7 +85,7 @@ def initial_head(job: FinetuneJob, backbone: Backbone) -> nn.Module:
         return networks.linear_head(torch.from_numpy(features), num_classes, dropout=0.0, seed=settings.seed)
     fold_of = stratified_group_folds(train.targets, train.groups, num_folds=job.train.folds, seed=settings.seed)
     fitted = logistic.fit_cv(features, train.targets, fold_of, balanced=job.train.balance != "none")
-    return networks.logistic_head(fitted.head)
+    return networks.linear_network(fitted.head)
 
 
 def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device) -> str:

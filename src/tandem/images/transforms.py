@@ -9,10 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
-import torch
-from torch.nn import functional
 
 from tandem.images.decode import Resize, decode, is_plain_jpeg
+from tandem.images.scaling import Scale, scale_by_torch
 
 _CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 
@@ -40,18 +39,23 @@ TTA_VIEWS = (
 )
 
 
-def load_transformed(data: bytes, *, size_px: int, resize: Resize, tta_views: int = 1) -> np.ndarray:
-    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises CorruptImageError like images.decode."""
+def load_transformed(
+    data: bytes, *, size_px: int, resize: Resize, tta_views: int = 1, scale: Scale = scale_by_torch
+) -> np.ndarray:
+    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises CorruptImageError like images.decode.
+
+    scale: with torch or without, which gives the same bytes.
+    """
     out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
-    fill_transformed(data, out, resize=resize)
+    fill_transformed(data, out, resize=resize, scale=scale)
     return out
 
 
-def fill_transformed(data: bytes, out: np.ndarray, *, resize: Resize) -> None:
+def fill_transformed(data: bytes, out: np.ndarray, *, resize: Resize, scale: Scale = scale_by_torch) -> None:
     """Write the same to `out`: as many views, and of that size, as it has room for."""
     image = decode_pixels(data)
     for pixels, view in zip(out, TTA_VIEWS, strict=False):
-        pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize)
+        pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize, scale=scale)
 
 
 def decode_pixels(data: bytes) -> np.ndarray:
@@ -62,32 +66,25 @@ def decode_pixels(data: bytes) -> np.ndarray:
     return np.array(decode(data, min_side_px=1, max_pixels=2**63).image)
 
 
-def resize_image(image: np.ndarray, *, size_px: int, resize: Resize) -> np.ndarray:
+def resize_image(image: np.ndarray, *, size_px: int, resize: Resize, scale: Scale = scale_by_torch) -> np.ndarray:
     """(size_px, size_px, 3) uint8: squashed to a square, or the central crop of torchvision's evaluation transform.
 
     image: (H, W, 3) uint8, writable.
     """
     if resize == "squash":
-        return _scaled(image, size_px, size_px)
+        return scale(image, size_px, size_px)
     height, width = image.shape[:2]
     side, short = round(size_px / _CROP_FRACTION), min(height, width)
-    scaled = _scaled(image, side * height // short, side * width // short)
+    scaled = scale(image, side * height // short, side * width // short)
     top, left = round((scaled.shape[0] - size_px) / 2), round((scaled.shape[1] - size_px) / 2)
     return scaled[top : top + size_px, left : left + size_px]
 
 
-def _view_of(image: np.ndarray, view: TtaView, *, size_px: int, resize: Resize) -> np.ndarray:
+def _view_of(image: np.ndarray, view: TtaView, *, size_px: int, resize: Resize, scale: Scale) -> np.ndarray:
     height, width = image.shape[:2]
     left, top, right, bottom = (round(edge * side) for edge, side in zip(view.box, [width, height] * 2, strict=True))
     crop = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    pixels = resize_image(crop, size_px=size_px, resize=resize)
+    pixels = resize_image(crop, size_px=size_px, resize=resize, scale=scale)
     if view.brightness != 1:
         pixels = (pixels * view.brightness).clip(0, 255).round().astype(np.uint8)
     return pixels[:, ::-1] if view.is_mirrored else pixels
-
-
-def _scaled(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    # batched first: torch knows channels last, which it resizes fast, by the strides of all four axes
-    channels_last = torch.from_numpy(image)[None].permute(0, 3, 1, 2)
-    scaled = functional.interpolate(channels_last, (height, width), mode="bilinear", antialias=True)
-    return scaled.permute(0, 2, 3, 1)[0].numpy()

@@ -16,16 +16,18 @@ from tqdm import tqdm
 
 from tandem.evaluation.metrics import Predictions, log_loss, top1_accuracy
 from tandem.evaluation.scores import predictions_on
-from tandem.files import write_csv
+from tandem.files import atomic_dir, write_csv
 from tandem.studies.settings import StudySettings
 from tandem.studies.workers import run_jobs, single_core
+from tandem.tables.logits import save_model_library
 from tandem.tables.samples import Samples
-from tandem.training.ensembles import EnsembleInputs
+from tandem.training.ensembles import Ensemble, EnsembleInputs
+from tandem.training.heads import Trained
 from tandem.training.settings import EnsembleSettings, TrainSettings
-from tandem.training.sweep import ensemble_logits, feature_logits, head_logits
+from tandem.training.sweep import combine_heads, train_feature, train_heads
 
 _Pair = tuple[float, int]
-_AVERAGES = ("mean", "weighted")  # of models that are in the library themselves
+_Model = Ensemble | Trained
 
 
 @dataclass(frozen=True)
@@ -43,10 +45,13 @@ class StudyRun:
 
 @dataclass(frozen=True, eq=False)
 class StudyResult:
-    """runs: in the order lr, batch size, seed, model. library: model with its pair and seed -> logits (N, C)."""
+    """runs: in the order lr, batch size, seed, model. library: model with its pair and seed -> what was trained.
+
+    Means are not in the library: they are of models that are in it themselves.
+    """
 
     runs: tuple[StudyRun, ...]
-    library: Mapping[str, np.ndarray]
+    library: Mapping[str, Trained]
 
 
 def study(
@@ -70,15 +75,15 @@ def study(
     splits = (samples.val, samples.train)
     return StudyResult(
         runs=tuple(
-            _run(name, cell, *(predictions_on(split, logits) for split in splits))
+            _run(name, cell, *(predictions_on(split, model.logits) for split in splits))
             for cell, of_cell in zip(cells, models, strict=True)
-            for name, logits in of_cell.items()
+            for name, model in of_cell.items()
         ),
         library={
-            f"{name} lr={cell.lr} batch_size={cell.batch_size} seed={cell.seed}": logits
+            f"{name} lr={cell.lr} batch_size={cell.batch_size} seed={cell.seed}": model
             for cell, of_cell in zip(cells, models, strict=True)
-            for name, logits in of_cell.items()
-            if name not in _AVERAGES
+            for name, model in of_cell.items()
+            if isinstance(model, Trained)
         },
     )
 
@@ -92,22 +97,20 @@ def _cells(grid: StudySettings, train: TrainSettings) -> list[TrainSettings]:
     ]
 
 
-def _train_cells(
-    inputs: EnsembleInputs, cells: Sequence[TrainSettings], *, workers: int
-) -> list[dict[str, np.ndarray]]:
-    """For each cell, model -> (N, C) logits: one a backbone, their averages, and the ensembles that are trained."""
+def _train_cells(inputs: EnsembleInputs, cells: Sequence[TrainSettings], *, workers: int) -> list[dict[str, _Model]]:
+    """For each cell, its models: one a backbone, their means, and the ensembles that are trained."""
     order = sorted(range(len(cells)), key=lambda number: cells[number].batch_size)  # the longest trainings first
-    jobs: list[Callable[[EnsembleInputs], list[np.ndarray]]] = [
-        *(partial(head_logits, backbone=name, cells=cells) for name in inputs.features),
-        *(partial(feature_logits, cell=cells[number]) for number in order),
+    jobs: list[Callable[[EnsembleInputs], list[Trained]]] = [
+        *(partial(train_heads, backbone=name, cells=cells) for name in inputs.features),
+        *(partial(train_feature, cell=cells[number]) for number in order),
     ]
     with run_jobs(jobs, inputs, workers=min(workers, len(jobs))) as results:
-        logits = list(tqdm(results, "study", total=len(jobs), disable=None))
+        trained = list(tqdm(results, "study", total=len(jobs), disable=None))
     num_backbones = len(inputs.features)
-    base = [dict(zip(inputs.features, of_cell, strict=True)) for of_cell in zip(*logits[:num_backbones], strict=True)]
-    feature = dict(zip(order, (alone for (alone,) in logits[num_backbones:]), strict=True))
+    base = [dict(zip(inputs.features, of_cell, strict=True)) for of_cell in zip(*trained[:num_backbones], strict=True)]
+    feature = dict(zip(order, (alone for (alone,) in trained[num_backbones:]), strict=True))
     with single_core():
-        ensembles = ensemble_logits(inputs, cells=cells, base=base)
+        ensembles = combine_heads(inputs, cells=cells, base=base)
     return [{**base[number], **ensembles[number], "feature": feature[number]} for number in range(len(cells))]
 
 
@@ -121,6 +124,15 @@ def _run(model: str, cell: TrainSettings, val: Predictions, train: Predictions) 
         log_loss=log_loss(val),
         train_top1_accuracy=top1_accuracy(train),
     )
+
+
+def save_library(library: Mapping[str, Trained], samples: Samples, folder: Path) -> None:
+    """Write `folder`, whole or not at all: library.npz with the logits, and the head of each model in its order."""
+    logits = {name: model.logits for name, model in library.items()}
+    with atomic_dir(folder) as temporary:
+        save_model_library(logits, ids=samples.ids, class_names=samples.class_names, path=temporary / "library.npz")
+        for number, model in enumerate(library.values()):
+            model.head.save(temporary / "heads" / str(number))
 
 
 def save_runs(runs: Sequence[StudyRun], path: Path) -> None:

@@ -56,12 +56,13 @@ class Ensemble:
     """logits: (N, C) float32 of all images, calibrated on validation.
 
     held_out_losses: (n,) log loss of each validation image, by weights and temperature fitted to other folds. weights:
-    model -> weight of its probs, for a weighted mean. trained: None for that.
+    model -> weight of its probs, for a weighted mean, whose log is divided by the temperature. trained: None for that.
     """
 
     logits: np.ndarray
     held_out_losses: np.ndarray
     weights: Mapping[str, float] | None = None
+    temperature: float = 1.0
     trained: Trained | None = None
 
 
@@ -155,10 +156,13 @@ def weighted_mean(
         return averaging.average_probs(stacked, weights_of(target_probs[:, fitted]))
 
     weights = dict(zip(logits, weights_of(target_probs).tolist(), strict=True))
+    mean = averaged(np.arange(len(val)))
+    temperature = fit_temperature(mean[val.rows], val.targets)
     return Ensemble(
-        _calibrated(averaged(np.arange(len(val))), val),
+        apply_temperature(mean, temperature),
         _held_out_losses(averaged, val),
         weights={name: weight for name, weight in weights.items() if weight > 0},
+        temperature=temperature,
     )
 
 
@@ -213,7 +217,7 @@ def load_inputs(
 
 
 def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: Path, *, selected: str) -> None:
-    """Write `folder`, whole or not at all: <kind>/ with logits and weights or what was trained, and selected.json."""
+    """Write `folder`, whole or not at all: <kind>/ with logits and mean.json or what was trained, and selected.json."""
     with atomic_dir(folder) as temporary:
         for kind, ensemble in ensembles.items():
             if ensemble.trained:
@@ -221,5 +225,6 @@ def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: 
             else:
                 logits = Logits(samples.ids, samples.class_names, ensemble.logits)
                 save_logits(logits, temporary / kind / "logits.npz")
-                write_json(temporary / kind / "weights.json", ensemble.weights)
+                mean = {"weights": ensemble.weights, "temperature": ensemble.temperature}
+                write_json(temporary / kind / "mean.json", mean)
         write_json(temporary / "selected.json", {"selected": selected, "kinds": list(ensembles)})

@@ -77,8 +77,8 @@ def linear_head(features: torch.Tensor, num_classes: int, *, dropout: float, see
         return nn.Sequential(Standardize(features), nn.Dropout(dropout), nn.Linear(features.shape[1], num_classes))
 
 
-def logistic_head(fitted: Linear) -> nn.Module:
-    """A fitted logistic regression as a linear head."""
+def linear_network(fitted: Linear) -> nn.Module:
+    """A fitted linear head as a network."""
     dim, num_classes = fitted.weight.shape[1], fitted.weight.shape[0]
     head = linear_head(torch.zeros(1, dim), num_classes, dropout=0.0, seed=0)
     names = {"0.mean": fitted.mean, "0.std": fitted.std, "2.weight": fitted.weight, "2.bias": fitted.bias}

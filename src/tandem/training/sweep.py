@@ -6,32 +6,34 @@ A model of a cell depends on nothing else of the grid. Linear heads of all cells
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-import numpy as np
-
-from tandem.training.ensembles import EnsembleInputs, fit_feature, fit_mean, fit_weighted, logit_task
-from tandem.training.heads import train_all
+from tandem.training.ensembles import Ensemble, EnsembleInputs, fit_feature, fit_mean, fit_weighted, logit_task
+from tandem.training.heads import Trained, train_all
 from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 
 
-def head_logits(inputs: EnsembleInputs, *, backbone: str, cells: Sequence[TrainSettings]) -> list[np.ndarray]:
-    """(N, C) logits of a backbone's head in each cell."""
+def train_heads(inputs: EnsembleInputs, *, backbone: str, cells: Sequence[TrainSettings]) -> list[Trained]:
+    """A backbone's head in each cell."""
     task = head_task(inputs.features[backbone], inputs.samples, cells[0], backbone)
-    return [trained.logits for trained in train_all([replace(task, settings=cell) for cell in cells])]
+    return train_all([replace(task, settings=cell) for cell in cells])
 
 
-def feature_logits(inputs: EnsembleInputs, *, cell: TrainSettings) -> list[np.ndarray]:
-    """(N, C) logits of the feature ensemble in a cell, alone in a list."""
-    return [fit_feature(replace(inputs, train=cell)).logits]
+def train_feature(inputs: EnsembleInputs, *, cell: TrainSettings) -> list[Trained]:
+    """The feature ensemble in a cell, alone in a list."""
+    trained = fit_feature(replace(inputs, train=cell)).trained
+    return [trained] if trained else []
 
 
-def ensemble_logits(
-    inputs: EnsembleInputs, *, cells: Sequence[TrainSettings], base: Sequence[Mapping[str, np.ndarray]]
-) -> list[dict[str, np.ndarray]]:
-    """For each cell, mean, weighted and logit ensemble -> (N, C) logits. base: backbone -> logits, for each cell."""
-    by_cell = [replace(inputs, train=cell, logits=logits) for cell, logits in zip(cells, base, strict=True)]
+def combine_heads(
+    inputs: EnsembleInputs, *, cells: Sequence[TrainSettings], base: Sequence[Mapping[str, Trained]]
+) -> list[dict[str, Ensemble | Trained]]:
+    """For each cell, mean, weighted and logit ensemble. base: backbone -> head, for each cell."""
+    by_cell = [
+        replace(inputs, train=cell, logits={name: head.logits for name, head in heads.items()})
+        for cell, heads in zip(cells, base, strict=True)
+    ]
     trained = train_all([logit_task(of_cell) for of_cell in by_cell])
     return [
-        {"mean": fit_mean(of_cell).logits, "weighted": fit_weighted(of_cell).logits, "logit": logit.logits}
+        {"mean": fit_mean(of_cell), "weighted": fit_weighted(of_cell), "logit": logit}
         for of_cell, logit in zip(by_cell, trained, strict=True)
     ]

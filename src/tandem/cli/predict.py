@@ -1,0 +1,108 @@
+"""The command `tandem predict`: the classes of image files, by an exported model. Imports no torch."""
+
+import csv
+import glob
+import json
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+from tqdm import tqdm
+
+from tandem.errors import DataError
+from tandem.files import list_files
+from tandem.inference.exported import load_exported
+from tandem.inference.predict import Prediction, predict_files
+
+Output = Literal["table", "json", "csv"]
+_BATCH_SIZE = 16
+_REJECTED = "left to a person"
+
+
+def predict(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
+    """Print a line a file; how many files have no prediction, each of which is named on stderr.
+
+    names: files, folders or globs. Of what lies in a folder, files that are no images are left out and counted. Raises
+    DataError for a name that leads nowhere, and for a model that cannot be read.
+    """
+    named, in_folders = find_files(names)
+    model = load_exported(model_path)
+    write = _WRITERS[output](max((len(str(path)) for path in [*named, *in_folders]), default=0))
+    predictions = predict_files([*named, *in_folders], model, batch_size=_BATCH_SIZE, workers=workers)
+    total, num_failed, num_left_out = len(named) + len(in_folders), 0, 0
+    for number, each in enumerate(tqdm(predictions, "predict", total=total, unit="image", disable=None)):
+        if each.probs is not None:
+            write(as_row(each, model.card.class_names, reject_threshold=model.card.reject_threshold, top_k=top_k))
+        elif not each.is_image and number >= len(named):
+            num_left_out += 1
+        else:
+            num_failed += 1
+            tqdm.write(f"error: {each.path}: {each.failure}", file=sys.stderr)
+    if num_failed or num_left_out:
+        counts = f"{num_failed} failed, {num_left_out} other files in folders are no images"
+        typer.echo(f"{total - num_failed - num_left_out} images predicted, {counts}", err=True)
+    return num_failed
+
+
+def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
+    """The files that are named, by globs too, and those that lie in folders, hidden ones left out.
+
+    Raises DataError for a name that leads nowhere.
+    """
+    named, in_folders = list[Path](), list[Path]()
+    for name in names:
+        paths = [Path(name)] if Path(name).exists() else [Path(found) for found in sorted(glob.glob(name))]
+        if not paths:
+            raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
+        for path in paths:
+            if path.is_dir():
+                in_folders += [each for each in list_files(path) if not _is_hidden(each.relative_to(path))]
+            else:
+                named.append(path)
+    return named, in_folders
+
+
+def _is_hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
+
+
+def as_row(
+    prediction: Prediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
+) -> dict[str, Any]:
+    """path, label, confidence, whether it is rejected, and the probs of the top_k classes, the highest first."""
+    assert prediction.probs is not None
+    order = (-prediction.probs).argsort(kind="stable")[:top_k].tolist()
+    return {
+        "path": prediction.path,
+        "label": class_names[order[0]],
+        "confidence": prediction.confidence,
+        "reject": prediction.confidence < reject_threshold,
+        "probs": {class_names[index]: float(prediction.probs[index]) for index in order},
+    }
+
+
+def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:
+    def write(row: Mapping[str, Any]) -> None:
+        probs = "  ".join(f"{name} {prob:.3f}" for name, prob in row["probs"].items())
+        tqdm.write(f"{row['path'].ljust(width)}  {probs}{'  ' + _REJECTED if row['reject'] else ''}", file=sys.stdout)
+
+    return write
+
+
+def _json_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
+    return lambda row: tqdm.write(json.dumps(row, ensure_ascii=False), file=sys.stdout)
+
+
+def _csv_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
+    writer = csv.DictWriter(sys.stdout, ("path", "label", "confidence", "reject"), extrasaction="ignore")
+    writer.writeheader()
+    return writer.writerow
+
+
+_WRITERS: Mapping[Output, Callable[[int], Callable[[Mapping[str, Any]], Any]]] = {
+    "table": _table_writer,
+    "json": _json_writer,
+    "csv": _csv_writer,
+}

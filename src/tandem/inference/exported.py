@@ -1,0 +1,94 @@
+"""An exported model: one ONNX file that says what it is, and that is refused when it was changed.
+
+Runs by ONNX Runtime and imports no torch.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tandem.errors import DataError
+from tandem.files import atomic_file
+from tandem.images.decode import Resize
+
+CARD, DIGEST = "tandem", "sha256"  # keys in the file's metadata
+INPUT, OUTPUT = "pixels", "probabilities"
+BLANK = "0" * 64  # in the place of the digest while it is computed
+
+
+@dataclass(frozen=True)
+class ModelCard:
+    """What an exported file says of itself.
+
+    model: its row in the results table. size_px, resize, tta_views: the transform of its input. reject_threshold: a
+    prediction of a lower confidence is left to a person. provenance: data, parameters, licences, code and scores.
+    """
+
+    model: str
+    class_names: tuple[str, ...]
+    size_px: int
+    resize: Resize
+    tta_views: int
+    reject_threshold: float
+    provenance: Mapping[str, Any]
+
+    def to_json(self) -> str:
+        """As read_card reads it."""
+        return json.dumps(asdict(self), sort_keys=True)
+
+
+@dataclass(frozen=True, eq=False)
+class ExportedModel:
+    """session: an onnxruntime.InferenceSession."""
+
+    card: ModelCard
+    session: Any
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C) float32."""
+        probs: np.ndarray = self.session.run([OUTPUT], {INPUT: pixels})[0]
+        return probs
+
+
+def seal(data: bytes, path: Path) -> str:
+    """Write a model whose digest is BLANK with its digest, whole or not at all; the digest."""
+    digest = hashlib.sha256(data).hexdigest()
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(data.replace(BLANK.encode(), digest.encode()))
+    return digest
+
+
+def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
+    """The model of a file that `tandem export` wrote. threads: that compute; 0 is one a core.
+
+    Raises DataError where there is no such file, where it is another kind of file, or where it was changed.
+    """
+    import onnxruntime
+
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(
+            f"there is no model at {path} ({error.strerror}); `tandem export` writes one, --model names another"
+        ) from None
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    try:
+        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        metadata = session.get_modelmeta().custom_metadata_map
+        card, stated = ModelCard(**json.loads(metadata[CARD])), metadata[DIGEST]
+    except Exception as error:  # onnxruntime has a class of its own for each status, below RuntimeError or not
+        reason = str(error).partition("\n")[0] if not isinstance(error, KeyError) else f"it states no {error}"
+        raise DataError(f"{path} is not a model that `tandem export` wrote, or is damaged: {reason}") from None
+    found = hashlib.sha256(data.replace(stated.encode(), BLANK.encode())).hexdigest()
+    if found != stated:
+        raise DataError(
+            f"{path} was changed after it was exported: its sha256 is {found[:12]}..., and it states {stated[:12]}...; "
+            "take the file as it was exported, or export it again"
+        )
+    return ExportedModel(ModelCard(**{**asdict(card), "class_names": tuple(card.class_names)}), session)

@@ -1,0 +1,61 @@
+"""Predictions for image files by an exported model, a few images at a time."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tandem.errors import CorruptImageError
+from tandem.images.scaling import Scale, scale_by_numpy
+from tandem.images.transforms import load_transformed
+from tandem.inference.exported import ExportedModel
+
+_NOT_AN_IMAGE = "not_an_image"
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Of one file: probs (C,) of the classes, or the reason why there are none."""
+
+    path: str
+    probs: np.ndarray | None = None
+    failure: str = ""
+    is_image: bool = True
+
+    @property
+    def confidence(self) -> float:
+        """The highest prob; 0 without any."""
+        return 0.0 if self.probs is None else float(self.probs.max())
+
+
+def predict_files(
+    paths: Sequence[Path], model: ExportedModel, *, batch_size: int, workers: int, scale: Scale = scale_by_numpy
+) -> Iterator[Prediction]:
+    """A prediction for each path, in their order; a file that cannot be read or decoded stops none of the others."""
+    card = model.card
+
+    def load(path: Path) -> np.ndarray | Prediction:
+        try:
+            return load_transformed(
+                path.read_bytes(), size_px=card.size_px, resize=card.resize, tta_views=card.tta_views, scale=scale
+            )
+        except CorruptImageError as error:
+            return Prediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
+        except OSError as error:
+            return Prediction(str(path), failure=error.strerror or str(error))
+
+    with ThreadPoolExecutor(workers) as pool:
+        for start in range(0, len(paths), batch_size):
+            batch = paths[start : start + batch_size]
+            yield from _predict_batch(batch, list(pool.map(load, batch)), model)
+
+
+def _predict_batch(
+    paths: Sequence[Path], loaded: Sequence[np.ndarray | Prediction], model: ExportedModel
+) -> Iterator[Prediction]:
+    views = [each for each in loaded if isinstance(each, np.ndarray)]
+    probs = iter(model.probs(np.concatenate(views)) if views else ())
+    for path, each in zip(paths, loaded, strict=True):
+        yield each if isinstance(each, Prediction) else Prediction(str(path), probs=next(probs))
