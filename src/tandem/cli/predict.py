@@ -1,7 +1,6 @@
 """The command `tandem predict`: the classes of image files, by an exported model. Imports no torch."""
 
 import csv
-import glob
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -53,14 +52,15 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """
     named, in_folders = list[Path](), list[Path]()
     for name in names:
-        paths = [Path(name)] if Path(name).exists() else [Path(found) for found in sorted(glob.glob(name))]
+        path = Path(name)
+        paths = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
         if not paths:
             raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
-        for path in paths:
-            if path.is_dir():
-                in_folders += [each for each in list_files(path) if not _is_hidden(each.relative_to(path))]
+        for found in paths:
+            if found.is_dir():
+                in_folders += [each for each in list_files(found) if not _is_hidden(each.relative_to(found))]
             else:
-                named.append(path)
+                named.append(found)
     return named, in_folders
 
 

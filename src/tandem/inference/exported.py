@@ -69,26 +69,34 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
     Raises DataError where there is no such file, where it is another kind of file, or where it was changed.
     """
     import onnxruntime
+    from onnxruntime.capi import onnxruntime_pybind11_state as statuses
 
     try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(
-            f"there is no model at {path} ({error.strerror}); `tandem export` writes one, --model names another"
+            f"there is no model at {path} ({error.strerror}); `tandem export` writes one, and --model names it"
         ) from None
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 3
+    options.intra_op_num_threads, options.log_severity_level = threads, 4  # what it logs, it raises as well
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
-        card, stated = ModelCard(**json.loads(metadata[CARD])), metadata[DIGEST]
-    except Exception as error:  # onnxruntime has a class of its own for each status, below RuntimeError or not
-        reason = str(error).partition("\n")[0] if not isinstance(error, KeyError) else f"it states no {error}"
-        raise DataError(f"{path} is not a model that `tandem export` wrote, or is damaged: {reason}") from None
+        card, stated = _read_card(metadata[CARD]), metadata[DIGEST]
+    except (statuses.InvalidProtobuf, statuses.InvalidGraph, statuses.Fail, statuses.InvalidArgument) as error:
+        reason = str(error).partition("\n")[0]
+        raise DataError(f"{path} is not a model that can be read: {reason}; export it again") from None
+    except (KeyError, ValueError, TypeError):
+        raise DataError(f"{path} is not a model that `tandem export` wrote; name one that is by --model") from None
     found = hashlib.sha256(data.replace(stated.encode(), BLANK.encode())).hexdigest()
     if found != stated:
         raise DataError(
             f"{path} was changed after it was exported: its sha256 is {found[:12]}..., and it states {stated[:12]}...; "
             "take the file as it was exported, or export it again"
         )
-    return ExportedModel(ModelCard(**{**asdict(card), "class_names": tuple(card.class_names)}), session)
+    return ExportedModel(card, session)
+
+
+def _read_card(text: str) -> ModelCard:
+    fields = json.loads(text)
+    return ModelCard(**{**fields, "class_names": tuple(fields["class_names"])})
