@@ -54,6 +54,8 @@ TESTED_IN = {
     "datasets/ingest.py": "datasets/test_merge.py",
     "pipeline/problems.py": "pipeline/test_schema.py",
     "cli/review.py": "project/test_reviews.py",
+    "cli/export.py": "project/test_export.py",
+    "cli/predict.py": "project/test_export.py",
     "datasets/formats/*.py": "datasets/test_formats.py",
 }
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")

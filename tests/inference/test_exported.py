@@ -1,0 +1,66 @@
+"""What an exported file says of itself, and which files are refused."""
+
+import subprocess
+import sys
+
+import onnx
+import pytest
+
+from tandem.errors import DataError
+from tandem.inference.exported import load_exported
+
+
+def test_the_card_comes_back(exported, card):
+    assert load_exported(exported).card == card
+
+
+@pytest.mark.parametrize("where", [0.3, 0.5, 0.9])
+def test_a_changed_file_is_refused(exported, tmp_path, where):
+    data = bytearray(exported.read_bytes())
+    data[int(len(data) * where)] ^= 1
+    (tmp_path / "changed.onnx").write_bytes(data)
+    with pytest.raises(DataError, match=r"changed.onnx (was changed after it was exported|is not a model)"):
+        load_exported(tmp_path / "changed.onnx")
+
+
+def test_weights_that_were_exchanged_are_refused_by_the_digest(exported, tmp_path):
+    model = onnx.load(exported)
+    [weight] = [each for each in model.graph.initializer if list(each.dims) in ([3, 3], [3])][:1]
+    weight.raw_data = bytes(len(weight.raw_data))
+    onnx.save(model, tmp_path / "other.onnx")
+    with pytest.raises(DataError, match="was changed after it was exported: its sha256 is"):
+        load_exported(tmp_path / "other.onnx")
+
+
+def test_a_model_of_another_program_is_refused(tmp_path):
+    one, other = (onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1]) for name in "xy")
+    graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "graph", [one], [other])
+    opset = onnx.helper.make_opsetid("", 18)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "other.onnx")
+    with pytest.raises(DataError, match="is not a model that `tandem export` wrote"):
+        load_exported(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("content", [b"", b"this is text", b"\x08\x0a" + bytes(100)])
+def test_what_is_no_model_is_refused(tmp_path, content):
+    (tmp_path / "model.onnx").write_bytes(content)
+    with pytest.raises(DataError, match=r"model\.onnx is not a model"):
+        load_exported(tmp_path / "model.onnx")
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(
+        DataError, match=r"there is no model at .*none.onnx \(No such file or directory\); `tandem export`"
+    ):
+        load_exported(tmp_path / "none.onnx")
+
+
+def test_a_model_is_read_and_run_without_torch(exported):
+    code = (
+        "import sys; from pathlib import Path; import numpy as np\n"
+        "from tandem.inference.exported import load_exported\n"
+        f"print(load_exported(Path({str(exported)!r})).probs(np.zeros((2, 16, 16, 3), np.uint8)).shape)\n"
+        "print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.split("\n")[:2] == ["(1, 3)", "False"]

@@ -1,0 +1,124 @@
+"""A model that was trained in a scratch clone, in other hands: exported, copied elsewhere, and asked about images."""
+
+import csv
+import json
+import os
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy.special import softmax
+
+from scratch_project import copied, read_csv
+from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.images.transforms import load_transformed
+from tandem.inference.classifier import TrainedModels, load_classifier
+from tandem.pipeline.params import section, sections
+from tandem.tables.logits import load_logits
+from tandem.training.settings import EnsembleSettings, TrainSettings
+
+pytestmark = pytest.mark.slow
+
+TANDEM = (sys.executable, "-c", "from tandem.cli.main import app; app()")
+
+
+@pytest.fixture(scope="module")
+def clone(first, work):
+    with copied(first[0], work, "export") as copy:
+        yield copy
+
+
+@pytest.fixture(scope="module")
+def trained(clone):
+    params, data = clone.params(), clone.root / "data"
+    return TrainedModels(
+        backbones=sections(params, "backbones", BackboneSettings),
+        extract=section(params, "extract", ExtractSettings),
+        train=section(params, "train", TrainSettings),
+        ensemble=section(params, "ensemble", EnsembleSettings),
+        class_names=sorted(params["labels"]["classes"]),
+        features_dir=data / "finetune",
+        train_dir=data / "train",
+        study_dir=data / "study",
+        ensemble_dir=data / "ensemble",
+    )
+
+
+@pytest.fixture(scope="module")
+def files(clone):
+    """Id -> the file of each image."""
+    index = read_csv(clone.root / "data/merge/index.csv")
+    return {row["id"]: clone.root / "data/merge/images" / row["file"] for row in index}
+
+
+@pytest.fixture(scope="module")
+def exported(clone):
+    clone.run(*TANDEM, "export")
+    return clone.root / "model.onnx"
+
+
+def probs_of(trained, model, ids):
+    """(n, C) as evaluate scores them."""
+    logits = load_logits(trained.folder_of(model) / "logits.npz")
+    values = dict(zip(logits.ids, softmax(logits.values.astype(np.float64), axis=-1), strict=True))
+    return np.stack([values[id_] for id_ in ids])
+
+
+def test_every_row_of_the_results_predicts_from_files_what_was_scored(trained, files):
+    pixels = np.concatenate(
+        [load_transformed(path.read_bytes(), size_px=32, resize="squash") for path in files.values()]
+    )
+    assert trained.names == ["mobilenet_v2", "squeezenet1_1", "mean", "weighted", "greedy", "stack", "logit", "feature"]
+    for model in trained.names:
+        with torch.inference_mode():
+            probs = load_classifier(model, trained)(torch.from_numpy(pixels)).numpy()
+        assert np.abs(probs - probs_of(trained, model, files)).max() < 1e-3, model
+
+
+def test_the_exported_file_alone_predicts_the_same_elsewhere(exported, clone, trained, files, tmp_path):
+    shutil.copyfile(exported, tmp_path / "model.onnx")
+    (tmp_path / "images").mkdir()
+    for id_, path in files.items():
+        shutil.copyfile(path, tmp_path / "images" / f"{id_}{path.suffix}")
+    (tmp_path / "images" / "readme.txt").write_text("not an image")
+    done = run(clone, tmp_path, "images", "--json", "--top-k", "3")
+    assert done.returncode == 0
+    rows = {row["path"].split("/")[-1].split(".")[0]: row for row in map(json.loads, done.stdout.splitlines())}
+    assert rows.keys() == files.keys()
+    assert "0 failed, 1 other files in folders are no images" in done.stderr
+    found = [[rows[id_]["probs"][name] for name in trained.class_names] for id_ in files]
+    assert np.abs(np.array(found) - probs_of(trained, "mean", files)).max() < 1e-3
+
+
+def test_a_broken_file_is_named_and_stops_none_of_the_others(exported, clone, tmp_path):
+    Image.new("RGB", (40, 40)).save(tmp_path / "one.png")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    done = run(clone, tmp_path, "broken.png", "o*.png", "--model", str(exported), "--csv")
+    assert done.returncode == 1
+    assert [row["path"] for row in csv.DictReader(done.stdout.splitlines())] == ["one.png"]
+    assert "error: broken.png: not an image in a known format" in done.stderr
+    assert "1 images predicted, 1 failed" in done.stderr
+
+
+def test_a_path_that_leads_nowhere_a_missing_model_and_other_parameters_are_errors(exported, clone, tmp_path):
+    done = run(clone, tmp_path, "none.png", "--model", str(exported))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: there is no file, folder or match of 'none.png'; correct the path\n"
+    assert "error: there is no model at model.onnx" in run(clone, tmp_path, ".").stderr
+    assert "take one of: mobilenet_v2," in clone.run(*TANDEM, "export", "--model", "none", check=False).stdout
+    clone.change("train.lr", 0.5)
+    refused = clone.run(*TANDEM, "export", check=False)
+    clone.git("checkout", "params.yaml")
+    assert refused.returncode == 1
+    assert "error: params.yaml differs from the last run in train.lr; run `dvc repro`" in refused.stdout
+
+
+def run(clone, folder, *arguments):
+    """`tandem predict` in a folder that is no project."""
+    command = [*TANDEM, "predict", *arguments]
+    environment = os.environ | clone.environment()
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
