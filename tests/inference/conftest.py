@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.inference.classifier import Classifier, FeatureHead
+from tandem.inference.classifier import TrainedClassifier, FeatureHead
 from tandem.inference.export import export_classifier
 from tandem.inference.exported import ModelCard
 
@@ -21,7 +21,7 @@ def classifier():
     """Which color an image has most of. Two views."""
     head = nn.Linear(3, 3)
     head.load_state_dict({"weight": 8 * torch.eye(3), "bias": torch.zeros(3)})
-    return Classifier([Colors()], FeatureHead([0], head), num_views=2).eval()
+    return TrainedClassifier([Colors()], FeatureHead([0], head), num_views=2).eval()
 
 
 @pytest.fixture(scope="session")

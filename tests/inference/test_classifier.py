@@ -8,7 +8,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch import nn
 
-from tandem.inference.classifier import Classifier, FeatureHead, LogitHead, WeightedMean
+from tandem.inference.classifier import TrainedClassifier, FeatureHead, LogitHead, WeightedMean
 
 RNG = np.random.default_rng(0)
 ONE, OTHER = (RNG.normal(size=(4, 2, dim)).astype(np.float32) for dim in (3, 5))  # 4 images, 2 views
@@ -54,5 +54,5 @@ def test_a_classifier_takes_the_views_of_an_image_one_after_another() -> None:
     made, weight, bias = layer(3)
     pixels = torch.randint(0, 256, (6, 4, 4, 3), dtype=torch.uint8)  # 3 images of 2 views
     means = (pixels.numpy() / 255).mean(axis=(1, 2)).reshape(3, 2, 3).mean(axis=1)
-    probs = Classifier([Means()], FeatureHead([0], made), num_views=2)(pixels).detach()
+    probs = TrainedClassifier([Means()], FeatureHead([0], made), num_views=2)(pixels).detach().numpy()
     np.testing.assert_allclose(np.log(probs), log_softmax(means @ weight.T + bias, axis=-1), atol=1e-5)

@@ -50,9 +50,11 @@ def trained(clone):
 
 @pytest.fixture(scope="module")
 def files(clone):
-    """Id -> the file of each image."""
+    """Id -> the file of each image in validation or test: a stack is scored by other logits on train."""
+    split_of = {row["id"]: row["split"] for row in read_csv(clone.root / "data/curate/samples.csv")}
     index = read_csv(clone.root / "data/merge/index.csv")
-    return {row["id"]: clone.root / "data/merge/images" / row["file"] for row in index}
+    images = clone.root / "data/merge/images"
+    return {row["id"]: images / row["file"] for row in index if split_of[row["id"]] in ("val", "test")}
 
 
 @pytest.fixture(scope="module")

@@ -103,11 +103,11 @@ def predict_images(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
 ) -> None:
     """Predict the classes of images. Exit code 1 when a file could not be read."""
-    from tandem.cli.predict import predict
+    from tandem.cli.predict import print_predictions
 
     def main() -> None:
         output: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
-        if predict(paths, model_path=model, output=output, top_k=top_k, workers=workers):
+        if print_predictions(paths, model_path=model, output=output, top_k=top_k, workers=workers):
             raise typer.Exit(1)
 
     run(main)

@@ -13,14 +13,14 @@ from tqdm import tqdm
 from tandem.errors import DataError
 from tandem.files import list_files
 from tandem.inference.exported import load_exported
-from tandem.inference.predict import Prediction, predict_files
+from tandem.inference.predict import FilePrediction, predict_files
 
 Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
 _REJECTED = "left to a person"
 
 
-def predict(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
+def print_predictions(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
     """Print a line a file; how many files have no prediction, each of which is named on stderr.
 
     names: files, folders or globs. Of what lies in a folder, files that are no images are left out and counted. Raises
@@ -69,7 +69,7 @@ def _is_hidden(path: Path) -> bool:
 
 
 def as_row(
-    prediction: Prediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
+    prediction: FilePrediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
 ) -> dict[str, Any]:
     """path, label, confidence, whether it is rejected, and the probs of the top_k classes, the highest first."""
     assert prediction.probs is not None

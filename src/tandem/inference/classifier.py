@@ -62,7 +62,7 @@ class WeightedMean(nn.Module):
         return (self.weights.view(-1, 1, 1) * probs).sum(dim=0).clamp_min(_SMALLEST).log() / self.temperature
 
 
-class Classifier(nn.Module):
+class TrainedClassifier(nn.Module):
     """Transformed pixels to probs.
 
     backbones: each (n, s, s, 3) uint8 to (n, D). head: features (n, k, D) of each to (n, C) logits. num_views: k.
@@ -105,7 +105,7 @@ class TrainedModels:
         return (self.train_dir if model in self.backbones else self.ensemble_dir) / model
 
 
-def load_classifier(model: str, trained: TrainedModels) -> Classifier:
+def load_classifier(model: str, trained: TrainedModels) -> TrainedClassifier:
     """A model of the results table, from files alone, in eval mode. Raises DataError for a name that is none."""
     if model not in trained.names:
         raise DataError(f"there is no model {model!r}; take one of: {', '.join(trained.names)}")
@@ -113,7 +113,7 @@ def load_classifier(model: str, trained: TrainedModels) -> Classifier:
     backbones = [_backbone(name, trained) for name in names]
     heads = _Heads(trained, {backbone.name: backbone.dim for backbone in backbones})
     nets = [backbone.net for backbone in backbones]
-    return Classifier(nets, heads.of(model), num_views=trained.extract.tta_views).eval()
+    return TrainedClassifier(nets, heads.of(model), num_views=trained.extract.tta_views).eval()
 
 
 def _backbone(name: str, trained: TrainedModels) -> Backbone:

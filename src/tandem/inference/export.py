@@ -8,13 +8,13 @@ from pathlib import Path
 
 import torch
 
-from tandem.inference.classifier import Classifier
+from tandem.inference.classifier import TrainedClassifier
 from tandem.inference.exported import BLANK, CARD, DIGEST, INPUT, OUTPUT, ModelCard, seal
 
 _OPSET = 18
 
 
-def export_classifier(classifier: Classifier, card: ModelCard, path: Path) -> str:
+def export_classifier(classifier: TrainedClassifier, card: ModelCard, path: Path) -> str:
     """Write the file, whole or not at all; its digest.
 
     Its input `pixels`, (n * tta_views, size_px, size_px, 3) uint8 for any n, is what tandem.images.transforms makes of

@@ -16,7 +16,7 @@ _NOT_AN_IMAGE = "not_an_image"
 
 
 @dataclass(frozen=True, eq=False)
-class Prediction:
+class FilePrediction:
     """Of one file: probs (C,) of the classes, or the reason why there are none."""
 
     path: str
@@ -32,19 +32,19 @@ class Prediction:
 
 def predict_files(
     paths: Sequence[Path], model: ExportedModel, *, batch_size: int, workers: int, scale: Scale = scale_by_numpy
-) -> Iterator[Prediction]:
+) -> Iterator[FilePrediction]:
     """A prediction for each path, in their order; a file that cannot be read or decoded stops none of the others."""
     card = model.card
 
-    def load(path: Path) -> np.ndarray | Prediction:
+    def load(path: Path) -> np.ndarray | FilePrediction:
         try:
             return load_transformed(
                 path.read_bytes(), size_px=card.size_px, resize=card.resize, tta_views=card.tta_views, scale=scale
             )
         except CorruptImageError as error:
-            return Prediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
+            return FilePrediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
         except OSError as error:
-            return Prediction(str(path), failure=error.strerror or str(error))
+            return FilePrediction(str(path), failure=error.strerror or str(error))
 
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(paths), batch_size):
@@ -53,9 +53,9 @@ def predict_files(
 
 
 def _predict_batch(
-    paths: Sequence[Path], loaded: Sequence[np.ndarray | Prediction], model: ExportedModel
-) -> Iterator[Prediction]:
+    paths: Sequence[Path], loaded: Sequence[np.ndarray | FilePrediction], model: ExportedModel
+) -> Iterator[FilePrediction]:
     views = [each for each in loaded if isinstance(each, np.ndarray)]
     probs = iter(model.probs(np.concatenate(views)) if views else ())
     for path, each in zip(paths, loaded, strict=True):
-        yield each if isinstance(each, Prediction) else Prediction(str(path), probs=next(probs))
+        yield each if isinstance(each, FilePrediction) else FilePrediction(str(path), probs=next(probs))
