@@ -50,6 +50,8 @@ RUN_BY = {
     "dvc plots show": ("tests/project/test_plots.py", '"plots", "show"'),
     "dvc status": ("benchmarks/rerun.py", '"status"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
+    "tandem export": ("tests/project/test_export.py", '"export"'),
+    "tandem predict": ("tests/project/test_export.py", '"predict"'),
     "tandem duplicates threshold": ("tests/project/test_docs.py", "def test_a_threshold"),
     "python docs/near_duplicates_figure.py": ("tests/project/test_docs.py", "def test_the_figure"),
     "python docs/tables.py": ("tests/project/test_readme.py", "def test_the_tables"),
