@@ -21,7 +21,7 @@ run: setup
 
 # Which tests stay on one worker is said in tests/conftest.py.
 test: setup
-	@python -m pytest -n logical --maxprocesses 8 --dist loadscope --no-loadscope-reorder $(TESTS)
+	@python -m pytest -n auto --dist loadscope --no-loadscope-reorder $(TESTS)
 
 check: setup
 	ruff format --check .

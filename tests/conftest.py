@@ -11,7 +11,7 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("tandem", deadline=None)
 settings.load_profile("tandem")
 
-# Each of pytest's workers has a core of its own; a thread a core in each of them would only wait for the others.
+# There is one of pytest's workers a core; a thread a core in each of them would only wait for the others.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
@@ -30,6 +30,12 @@ class FilesOrTests(LoadScopeScheduling):
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
         return nodeid if path.endswith(SHARED_OUT) else path
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config):
+    """One more than cores, since some tests wait for a clock, a service or a database; at most 8, for memory's sake."""
+    return min((os.cpu_count() or 1) + 1, 8)
 
 
 @pytest.hookimpl(optionalhook=True)
