@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.inference.classifier import TrainedClassifier, FeatureHead
+from tandem.inference.classifier import FeatureHead, TrainedClassifier
 from tandem.inference.export import export_classifier
 from tandem.inference.exported import ModelCard
 

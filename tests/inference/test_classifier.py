@@ -8,7 +8,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch import nn
 
-from tandem.inference.classifier import TrainedClassifier, FeatureHead, LogitHead, WeightedMean
+from tandem.inference.classifier import FeatureHead, LogitHead, TrainedClassifier, WeightedMean
 
 RNG = np.random.default_rng(0)
 ONE, OTHER = (RNG.normal(size=(4, 2, dim)).astype(np.float32) for dim in (3, 5))  # 4 images, 2 views
