@@ -94,7 +94,7 @@ def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alon
 
 def shown_by_exp_show(clone, *, columns):
     """The lines, without colors, of `dvc exp show`, as docs/experiments.md has it, on a terminal of so many columns."""
-    options = ("--only-changed", "--drop", "data|metrics|params", "--no-pager")
+    options = ("--only-changed", "--drop", "data|metrics|params|.*_(low|high)", "--no-pager")
     command = [sys.executable, "-m", "dvc", "exp", "show", *options]
     text = output_on_a_terminal(columns=columns, args=command, cwd=clone.root, env=clone.environment())
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text).strip().splitlines()

@@ -25,6 +25,7 @@ from scratch_project import (
     read_json,
     wait_until_left,
 )
+from trained_models import held_out_files, largest_difference, trained_models
 
 pytestmark = pytest.mark.slow
 
@@ -98,6 +99,7 @@ def test_a_parameter_of_a_fine_tune_reruns_no_model_where_nothing_is_unfrozen(cl
 
 
 def test_an_unfrozen_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(clone):
+    clone.change("train.head", "mlp")
     settings = {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
     clone.change("finetune", clone.params()["finetune"] | settings)
     clone.change("train.trainable_backbone_layers", {OTHER: 5})
@@ -105,6 +107,8 @@ def test_an_unfrozen_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(c
     summary = {name: read_json(clone.root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
     assert summary[CURATES] == {"trainable_backbone_layers": 0}
     assert (summary[OTHER]["trainable_backbone_layers"], summary[OTHER]["kept_epoch"]) == (5, 1)
+    tuned, files = trained_models(clone), held_out_files(clone)
+    assert [model for model in tuned.names if largest_difference(tuned, model, files) > 1e-3] == []
     clone.change("finetune.lr", 0.01)
     assert clone.repro(*TRAINS).ran == {"check", f"train@{OTHER}"} | FINETUNES
 

@@ -33,18 +33,19 @@ def scale_by_torch(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def scale_by_numpy(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The same bytes as of scale_by_torch, in about ten times its time."""
+    """The same bytes as of scale_by_torch, in several times its time."""
     across = _filtered(image.transpose(1, 0, 2), width).transpose(1, 0, 2)
     return np.ascontiguousarray(_filtered(across, height))
 
 
 class _Filter(NamedTuple):
-    """Of each of n output rows its k inputs and their weights, whole numbers that sum to about 2 ** precision.
+    """Of each of n output rows the input rows [first, last) and their weights.
 
-    rows, weights: (k, n); a row with fewer inputs has further ones of weight 0.
+    weights: (n, k) float64, whole numbers that sum to about 2 ** precision; 0 beyond last - first.
     """
 
-    rows: np.ndarray
+    first: np.ndarray
+    last: np.ndarray
     weights: np.ndarray
     precision: int
 
@@ -53,11 +54,13 @@ def _filtered(image: np.ndarray, size: int) -> np.ndarray:
     """(n, m, 3) uint8 to (size, m, 3) uint8."""
     if len(image) == size:
         return image
-    rows, weights, precision = _filter(len(image), size)
-    total = np.full((size, *image.shape[1:]), 1 << (precision - 1), np.int32)  # a half, so that a shift rounds
-    for row, weight in zip(rows, weights, strict=True):
-        total += image[row] * weight[:, None, None]
-    return (total >> precision).clip(0, 255).astype(np.uint8)
+    first, last, weights, precision = _filter(len(image), size)
+    rows = np.ascontiguousarray(image).reshape(len(image), -1)
+    total = np.empty((size, rows.shape[1]))  # sums of whole numbers far below 2 ** 53, so exact in float64
+    for row, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
+        np.dot(weights[row, : stop - start], rows[start:stop].astype(np.float64), out=total[row])
+    rounded = np.floor(total * 2.0**-precision + 0.5).clip(0, 255)
+    return rounded.astype(np.uint8).reshape(size, *image.shape[1:])
 
 
 @cache
@@ -67,14 +70,14 @@ def _filter(num_inputs: int, num_outputs: int) -> _Filter:
     centers = ratio * (np.arange(num_outputs) + 0.5)
     first = np.maximum((centers - support + 0.5).astype(np.int64), 0)
     last = np.minimum((centers + support + 0.5).astype(np.int64), num_inputs)
-    rows = first + np.arange((last - first).max())[:, None]
-    weights = np.maximum(1 - np.abs((rows - centers + 0.5) / support), 0) * (rows < last)
-    weights /= weights.sum(axis=0)
-    largest = weights.max()
-    precision = next(
-        bits
-        for bits in range(_MAX_PRECISION + 1)
-        if bits == _MAX_PRECISION or int(0.5 + largest * (1 << (bits + 1))) >= 1 << _WEIGHT_BITS
-    )
-    whole = (weights * (1 << precision) + 0.5).astype(np.int32)
-    return _Filter(np.minimum(rows, num_inputs - 1), whole, precision)
+    rows = first[:, None] + np.arange((last - first).max())
+    weights = np.maximum(1 - np.abs((rows - centers[:, None] + 0.5) / support), 0) * (rows < last[:, None])
+    weights /= weights.sum(axis=1, keepdims=True)
+    precision = _precision(float(weights.max()))
+    return _Filter(first, last, np.floor(weights * (1 << precision) + 0.5), precision)
+
+
+def _precision(largest: float) -> int:
+    """Bits of the weights' fraction: as many as leave the largest one below 2 ** 15."""
+    bits = range(_MAX_PRECISION)
+    return next((each for each in bits if int(0.5 + largest * (1 << (each + 1))) >= 1 << _WEIGHT_BITS), _MAX_PRECISION)
