@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -103,10 +103,10 @@ def predict_images(
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
 ) -> None:
     """Predict the classes of images. Exit code 1 when a file could not be read."""
-    from tandem.cli.predict import print_predictions
+    from tandem.cli.predict import Output, print_predictions
 
     def main() -> None:
-        output: Literal["table", "json", "csv"] = "json" if as_json else "csv" if as_csv else "table"
+        output: Output = "json" if as_json else "csv" if as_csv else "table"
         if print_predictions(paths, model_path=model, output=output, top_k=top_k, workers=workers):
             raise typer.Exit(1)
 
