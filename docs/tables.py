@@ -101,11 +101,40 @@ def split_cell(known: Mapping[str, float | None], split: str) -> str:
     return "too few" if accuracy is None else f"{accuracy:.3f} ± {deviation:.3f}"
 
 
+# Column -> method in the record of benchmarks/near_duplicates.py.
+METHODS = {
+    "Tandem": "ours",
+    "plain features": "plain features, tuned",
+    "FiftyOne Brain": "FiftyOne Brain, tuned",
+    "Brain's default": "FiftyOne Brain, default",
+    "imagededup pHash": "imagededup PHash, tuned",
+    "fastdup": "fastdup, tuned",
+    "fastdup's default": "fastdup, default",
+    "difPy": "difPy, tuned",
+    "CleanVision's default": "CleanVision, default",
+}
+
+
+def near_duplicates() -> str:
+    """One row a transformation: the recall of each method; then recall and precision over all of them."""
+    recorded = {method["name"]: method for method in read_json(RESULTS_DIR / "near_duplicates.json")["methods"]}
+    methods = [recorded[name] for name in METHODS.values()]
+    rows = {
+        name: [f"{method['recall_by_transformation'][name]:.3f}" for method in methods]
+        for name in methods[0]["recall_by_transformation"]
+    }
+    rows["**all**"] = [f"{method['recall']:.3f}" for method in methods]
+    rows["**precision**"] = [f"{method['precision']:.4f}" for method in methods]
+    lines = [f"| recall | {' | '.join(METHODS)} |", f"| {' | '.join(['---'] * (1 + len(METHODS)))} |"]
+    return "\n".join(lines + [f"| {' | '.join([name, *cells])} |" for name, cells in rows.items()])
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
     "sample study": sample_study,
     "known sets": known_sets,
+    "near duplicates": near_duplicates,
 }
 
 if __name__ == "__main__":

@@ -122,6 +122,10 @@ class Clone:
     def repro(self, *options, check=True):
         return Run.of(self.run(sys.executable, "-m", "dvc", "repro", *options, check=check))
 
+    def outdated(self):
+        """The stages that `dvc repro` would run, as far as it knows before any of them has run."""
+        return set(json.loads(self.dvc("status", "--json")))
+
     def environment(self):
         """`python` is this one, and imports the clone's own code."""
         inherited = {key: value for key, value in os.environ.items() if not key.startswith(FOREIGN_SETTINGS)}
@@ -219,6 +223,7 @@ def tiny_params(sources):
     params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2, "folds": 2}
     params["study"] = {"lr": [0.01], "batch_size": [8], "num_seeds": 1}
     params["evaluate"] |= {"num_resamples": 100, "num_splits": 0}
+    params["runtime"] |= {"workers": 1}  # for so little work another process costs more than it takes over
     return params
 
 

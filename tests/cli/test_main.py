@@ -94,3 +94,17 @@ def test_a_threshold_is_suggested_from_the_pairs_of_the_last_run(tmp_path):
     assert "suggested: curate.min_correlation: 0.9" in done.stdout
     assert "(now 0.96)" in done.stdout
     assert "0.991" in done.stdout
+
+
+def test_a_prediction_has_one_format(tmp_path):
+    done = tandem(tmp_path, "predict", ".", "--json", "--csv")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "error: --json and --csv exclude each other; take one of them\n"
+
+
+def test_an_export_to_a_place_that_cannot_be_written_says_so_before_anything_else(tmp_path):
+    (tmp_path / "file").write_text("")
+    for place in (".", "file/model.onnx"):
+        done = tandem(tmp_path, "export", place)
+        assert done.returncode == 1
+        assert f"error: no file can be written at {place}: " in done.stderr

@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from tandem.errors import DataError
-from tandem.inference.exported import load_exported
+from tandem.inference.exported import DIGEST, load_exported
 
 
 def test_the_card_comes_back(exported, card):
@@ -37,6 +37,16 @@ def test_a_model_of_another_program_is_refused(tmp_path):
     graph = onnx.helper.make_graph([onnx.helper.make_node("Identity", ["x"], ["y"])], "graph", [one], [other])
     opset = onnx.helper.make_opsetid("", 18)
     onnx.save(onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10), tmp_path / "other.onnx")
+    with pytest.raises(DataError, match="is not a model that `tandem export` wrote"):
+        load_exported(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize("digest", ["", "0", "g" * 64])
+def test_a_file_whose_digest_is_none_is_refused(exported, tmp_path, digest):
+    model = onnx.load(exported)
+    [stated] = [each for each in model.metadata_props if each.key == DIGEST]
+    stated.value = digest
+    onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(DataError, match="is not a model that `tandem export` wrote"):
         load_exported(tmp_path / "other.onnx")
 

@@ -6,6 +6,7 @@ some three minutes on two cores.
 
 import hashlib
 import re
+from collections import Counter
 
 import pytest
 import torch
@@ -32,6 +33,10 @@ pytestmark = pytest.mark.slow
 
 def partial_files(clone):
     return [path for path in clone.root.rglob("*.partial") if ".git" not in path.parts]
+
+
+def split_sizes(clone):
+    return Counter(row["split"] for row in read_csv(clone.root / "data/curate/samples.csv"))
 
 
 # --- the first run
@@ -79,8 +84,11 @@ def test_second_run_runs_nothing(clone):
 
 
 def test_a_split_fraction_reruns_from_curation_on(clone):
+    before = split_sizes(clone)
     clone.change("curate.fractions", {"train": 0.4, "val": 0.35, "test": 0.25})
-    assert clone.repro().ran == {"check", "curate"} | AFTER_CURATION
+    assert clone.repro("curate").ran == {"check", "curate"}
+    assert clone.outdated() == AFTER_CURATION
+    assert split_sizes(clone)["val"] > before["val"]
 
 
 def test_a_threshold_that_finds_the_same_pairs_reruns_curation_alone(clone):
@@ -127,7 +135,7 @@ def test_scores_on_other_splits_are_asked_for_without_any_other_work(clone):
 
 def test_a_knob_that_changes_no_result_reruns_no_work(clone):
     before = clone.lock()
-    clone.change("runtime", {"workers": 1, "batch_size": 5, "device": "cpu", "logger": "dvclive"})
+    clone.change("runtime", {"workers": 2, "batch_size": 5, "device": "cpu", "logger": "dvclive"})
     assert clone.repro().ran == {"check"}
     assert clone.lock() == before
 
@@ -181,7 +189,7 @@ def test_results_say_of_which_parameters_and_data_they_are(first, clone):
     )
     assert "\nparameters: as in params.yaml\n" in text
     clone.change("train.lr", 0.5)
-    clone.change("runtime.workers", 1)
+    clone.change("runtime.workers", 2)
     text = clone.run("tandem", "results").stdout
     assert "results of OTHER PARAMETERS" in text
     assert [line for line in text.splitlines() if ", now " in line] == ["  train.lr: 0.001, now 0.5"]

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -32,6 +33,7 @@ def export_model(model: str | None, output: Path) -> None:
 
     Raises DataError where nothing was trained, or by other parameters.
     """
+    _require_writable(output)
     params = _params_of_run()
     samples = load_samples(_DATA / "curate")
     trained = TrainedModels(
@@ -63,6 +65,17 @@ def export_model(model: str | None, output: Path) -> None:
         f"{name} is in {output}: {output.stat().st_size / 1e6:.1f} MB, sha256 {digest}\n"
         f"tandem predict --model {output} PATH...   # files or folders of images"
     )
+
+
+def _require_writable(output: Path) -> None:
+    """Raises DataError, before anything is computed, where no file can be written."""
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"no file can be written at {output}: {error}; name another place") from None
+    if output.is_dir() or not os.access(output.parent, os.W_OK):
+        reason = "that is a folder" if output.is_dir() else f"{output.parent} cannot be written to"
+        raise DataError(f"no file can be written at {output}: {reason}; name another place")
 
 
 def _params_of_run() -> dict[str, Any]:

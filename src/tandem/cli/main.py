@@ -106,6 +106,8 @@ def predict_images(
     from tandem.cli.predict import Output, print_predictions
 
     def main() -> None:
+        if as_json and as_csv:
+            raise DataError("--json and --csv exclude each other; take one of them")
         output: Output = "json" if as_json else "csv" if as_csv else "table"
         if print_predictions(paths, model_path=model, output=output, top_k=top_k, workers=workers):
             raise typer.Exit(1)

@@ -95,8 +95,16 @@ def _json_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
     return lambda row: tqdm.write(json.dumps(row, ensure_ascii=False), file=sys.stdout)
 
 
+class _BesideTheBar:
+    """Standard output, for whole lines, while a progress bar may be on the same terminal."""
+
+    def write(self, line: str) -> None:
+        tqdm.write(line, file=sys.stdout, end="")
+
+
 def _csv_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
-    writer = csv.DictWriter(sys.stdout, ("path", "label", "confidence", "reject"), extrasaction="ignore")
+    columns = ("path", "label", "confidence", "reject")
+    writer = csv.DictWriter(_BesideTheBar(), columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     return writer.writerow
 

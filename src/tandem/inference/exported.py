@@ -5,6 +5,8 @@ Runs by ONNX Runtime and imports no torch.
 
 import hashlib
 import json
+import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -68,9 +70,13 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
 
     Raises DataError where there is no such file, where it is another kind of file, or where it was changed.
     """
-    import onnxruntime
-    from onnxruntime.capi import onnxruntime_pybind11_state as statuses
-
+    try:
+        import onnxruntime
+        from onnxruntime.capi import onnxruntime_pybind11_state as statuses
+    except ImportError as error:
+        raise DataError(
+            f"ONNX Runtime in {sys.prefix} cannot be imported: {error}; install this project's requirements again"
+        ) from error
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -82,7 +88,7 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
     try:
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
         metadata = session.get_modelmeta().custom_metadata_map
-        card, stated = _read_card(metadata[CARD]), metadata[DIGEST]
+        card, stated = _read_card(metadata[CARD]), _read_digest(metadata[DIGEST])
     except (statuses.InvalidProtobuf, statuses.InvalidGraph, statuses.Fail, statuses.InvalidArgument) as error:
         reason = str(error).partition("\n")[0]
         raise DataError(f"{path} is not a model that can be read: {reason}; export it again") from None
@@ -95,6 +101,12 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
             "take the file as it was exported, or export it again"
         )
     return ExportedModel(card, session)
+
+
+def _read_digest(text: str) -> str:
+    if not re.fullmatch("[0-9a-f]{64}", text):
+        raise ValueError(f"{text!r} is no sha256")
+    return text
 
 
 def _read_card(text: str) -> ModelCard:
