@@ -24,6 +24,7 @@ def main() -> str:
     remove_others(Path("data/extract"), params["backbones"])
     remove_others(Path("data/finetune"), params["backbones"])
     remove_others(Path("metrics/finetune"), params["backbones"])
+    remove_others(Path("data/convert"), params["backbones"])
     remove_others(Path("data/train"), params["backbones"])
     remove_others(Path("metrics/train"), params["backbones"])
     write_listings(Path("stages"), Path("data/check/code"), root=Path())

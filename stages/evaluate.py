@@ -1,6 +1,6 @@
 """Score every model on test, once. The last stage: it prints the results.
 
-Reads data/train, data/ensemble, data/curate, data/merge/index.csv and the metrics of curate,
+Reads data/{train,ensemble,export,curate}, data/merge/index.csv and the metrics of curate,
 label_errors and repeated_splits. Writes metrics/{summary,evaluate}.json; of all models
 metrics/{models,curves}.csv; of the selected one metrics/{confusion,reliability,risk_coverage}.csv.
 """
@@ -15,7 +15,7 @@ from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.tables.index import load_index
-from tandem.tables.logits import load_logits_of
+from tandem.tables.logits import load_logits, load_logits_of
 from tandem.tables.samples import load_samples
 
 METRICS = Path("metrics")
@@ -35,6 +35,7 @@ def main() -> str:
         samples,
         selected=ensembles["selected"],
         singles=list(params["backbones"]),
+        exported=load_logits(Path("data/export/logits.npz")).values,
         min_sides=load_index(Path("data/merge/index.csv")).min_sides,
         settings=section(params, "evaluate", EvaluateSettings),
     )

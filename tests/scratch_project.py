@@ -31,9 +31,10 @@ OTHER = "squeezenet1_1"
 DOWNLOADS = {"download@web", "download@exports"}
 EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
 FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
+CONVERTS = {f"convert@{CURATES}", f"convert@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
-AFTER_TRAINING = {"ensemble", "evaluate", "repeated_splits"}
-AFTER_CURATION = FINETUNES | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
+AFTER_TRAINING = {"ensemble", "export", "evaluate", "repeated_splits"}
+AFTER_CURATION = FINETUNES | CONVERTS | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
 ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
 
 

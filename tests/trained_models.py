@@ -1,30 +1,26 @@
-"""What a scratch clone has trained: its models as objects, and what was scored of them."""
+"""What a scratch clone has trained: its models as graphs, and what was scored of them."""
 
 import numpy as np
-import torch
 from scipy.special import softmax
 
 from scratch_project import read_csv
-from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.features.settings import ExtractSettings
 from tandem.images.transforms import load_transformed
-from tandem.inference.classifier import TrainedModels, load_classifier
-from tandem.pipeline.params import section, sections
+from tandem.inference.classifier import TrainedModels, classifier_model
+from tandem.inference.exported import PIXELS, PROBABILITIES
+from tandem.inference.runtime import start_session
+from tandem.pipeline.params import section
 from tandem.tables.logits import load_logits
-from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
 def trained_models(clone):
-    params, data = clone.params(), clone.root / "data"
+    params = clone.params()
     return TrainedModels(
-        backbones=sections(params, "backbones", BackboneSettings),
+        backbones=list(params["backbones"]),
         extract=section(params, "extract", ExtractSettings),
-        train=section(params, "train", TrainSettings),
-        ensemble=section(params, "ensemble", EnsembleSettings),
+        width=params["ensemble"]["width"],
         class_names=sorted(params["labels"]["classes"]),
-        features_dir=data / "finetune",
-        train_dir=data / "train",
-        study_dir=data / "study",
-        ensemble_dir=data / "ensemble",
+        data_dir=clone.root / "data",
     )
 
 
@@ -44,9 +40,9 @@ def scored_probs(trained, model, ids):
 
 
 def largest_difference(trained, model, files):
-    """Between the probs of the model as an object and those that were scored."""
+    """Between the probs of the model's graph, from files, and those that were scored."""
     transform = {"size_px": trained.extract.size_px, "resize": trained.extract.resize}
     pixels = np.concatenate([load_transformed(path.read_bytes(), **transform) for path in files.values()])
-    with torch.inference_mode():
-        probs = load_classifier(model, trained)(torch.from_numpy(pixels)).numpy()
+    session = start_session(classifier_model(model, trained).SerializeToString())
+    [probs] = session.run([PROBABILITIES], {PIXELS: pixels})
     return np.abs(probs - scored_probs(trained, model, files)).max()

@@ -16,6 +16,7 @@ SCORES = {
 EVALUATION = {
     "selected": {"model": "vgg11", **SCORES},
     "models": {"vgg11": SCORES},
+    "exported": SCORES,
     "selected_minus_best_single": {
         "single": "vgg11",
         "top1_accuracy": {"value": 0.0, "low": 0.0, "high": 0.0, "p_value": 1.0},

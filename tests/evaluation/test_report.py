@@ -50,11 +50,22 @@ def on_test(seed: int, *, num_classes: int = 4) -> Predictions:
 
 
 def reported(
-    logits: dict[str, np.ndarray], samples: Samples, *, selected: str, singles: Sequence[str] = ()
+    logits: dict[str, np.ndarray],
+    samples: Samples,
+    *,
+    selected: str,
+    singles: Sequence[str] = (),
+    exported: np.ndarray | None = None,
 ) -> dict[str, Any]:
-    sides = np.full(60, 100)
-    singles = singles or [selected]
-    return report(logits, samples, selected=selected, singles=singles, min_sides=sides, settings=SETTINGS)
+    return report(
+        logits,
+        samples,
+        selected=selected,
+        singles=singles or [selected],
+        exported=logits[selected][samples.test.rows] if exported is None else exported,
+        min_sides=np.full(60, 100),
+        settings=SETTINGS,
+    )
 
 
 @settings(max_examples=25)
@@ -100,6 +111,15 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
         "128-255": {"top1_accuracy": pytest.approx(is_right[middle].mean()), "images": middle.sum()},
         "512-": {"top1_accuracy": pytest.approx(is_right[large].mean()), "images": large.sum()},
     }
+
+
+def test_the_exported_file_is_scored_beside_the_models() -> None:
+    logits, samples = generated(2)
+    found = reported({"m": logits}, samples, selected="m")
+    assert found["exported"] == found["models"]["m"]
+    others = reported({"m": logits}, samples, selected="m", exported=-logits[samples.test.rows])
+    assert others["models"] == found["models"]
+    assert others["exported"] == reported({"m": -logits}, samples, selected="m")["models"]["m"]
 
 
 def test_images_that_are_in_neither_test_nor_validation_change_no_number() -> None:

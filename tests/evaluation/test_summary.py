@@ -10,6 +10,7 @@ MEAN = scores(0.9456, 0.8812, 1.0, macro_f1=0.94, log_loss=0.2, ece=0.02)
 EVALUATION = {
     "selected": {"model": "mean", **MEAN},
     "models": {"resnet50": SINGLE, "mean": MEAN},
+    "exported": scores(0.94, 0.88, 0.99, macro_f1=0.93, log_loss=0.21, ece=0.022),
     "selected_minus_best_single": {
         "single": "resnet50",
         "top1_accuracy": {"value": 0.0456, "low": -0.012, "high": 0.1, "p_value": 0.084},
@@ -25,6 +26,7 @@ def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_sele
         "test: 66 images       top-1 accuracy  macro F1  log loss    ECE",
         "resnet50         0.900 (0.800-0.960)     0.850     0.250  0.031",
         "mean (selected)  0.946 (0.881-1.000)     0.940     0.200  0.020",
+        "exported file    0.940 (0.880-0.990)     0.930     0.210  0.022",
         "",
         "mean minus resnet50, the best single model on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
     ]
@@ -55,9 +57,9 @@ def test_the_summary_holds_the_scores_of_the_selected_model_and_the_counts_of_th
     }
 
 
-def test_the_rows_of_the_plot_are_the_models_in_order_with_their_intervals():
+def test_the_rows_of_the_plot_are_the_models_in_order_and_the_exported_file_with_their_intervals():
     rows = model_rows(EVALUATION)
-    assert [row["model"] for row in rows] == ["resnet50", "mean (selected)"]
+    assert [row["model"] for row in rows] == ["resnet50", "mean (selected)", "exported file"]
     assert rows[0] == {
         "model": "resnet50",
         "top1_accuracy": 0.9,

@@ -1,27 +1,10 @@
 """A small classifier, exported once."""
 
 import pytest
-import torch
-from torch import nn
 
-from tandem.inference.classifier import FeatureHead, TrainedClassifier
-from tandem.inference.export import export_classifier
+from tandem.inference.export import write_model
 from tandem.inference.exported import ModelCard
-
-
-class Colors(nn.Module):
-    """(n, s, s, 3) uint8 to the mean of each color, from 0 to 1."""
-
-    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
-        return pixels.float().mean(dim=(1, 2)) / 255
-
-
-@pytest.fixture(scope="session")
-def classifier():
-    """Which color an image has most of. Two views."""
-    head = nn.Linear(3, 3)
-    head.load_state_dict({"weight": 8 * torch.eye(3), "bias": torch.zeros(3)})
-    return TrainedClassifier([Colors()], FeatureHead([0], head), num_views=2).eval()
+from toy_model import colors_model
 
 
 @pytest.fixture(scope="session")
@@ -32,14 +15,15 @@ def card():
         size_px=16,
         resize="squash",
         tta_views=2,
+        temperature=1.5,
         reject_threshold=0.9,
         provenance={"licences": {"web": "CC BY 4.0"}},
     )
 
 
 @pytest.fixture(scope="session")
-def exported(classifier, card, tmp_path_factory):
+def exported(card, tmp_path_factory):
     """The path of the file."""
     path = tmp_path_factory.mktemp("exported") / "model.onnx"
-    export_classifier(classifier, card, path)
+    write_model(colors_model(num_views=2), card, path)
     return path

@@ -48,9 +48,11 @@ BROUGHT = {
     "study": [],
     "ensemble": [],
     "repeated_splits": [],
+    "export": [],
     "label_errors": ["sklearn", "scipy.optimize", "scipy.stats"],
     "curate": ["cv2"],
     "extract": ["torch", "torchvision"],
+    "convert": [],
 }
 IMPORT_ALL = """
 import json, runpy, sys

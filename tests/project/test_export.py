@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from scratch_project import copied
+from scratch_project import copied, read_json
+from tandem.inference.exported import load_exported
 from trained_models import held_out_files, largest_difference, scored_probs, trained_models
 
 pytestmark = pytest.mark.slow
@@ -37,8 +39,37 @@ def files(clone):
 
 @pytest.fixture(scope="module")
 def exported(clone):
-    clone.run(*TANDEM, "export")
-    return clone.root / "model.onnx"
+    """The file that the stage wrote."""
+    return clone.root / "data/export/model.onnx"
+
+
+def test_the_command_writes_what_the_stage_wrote_and_says_how_near_it_is(exported, clone):
+    said = clone.run(*TANDEM, "export").stdout
+    assert (clone.root / "model.onnx").read_bytes() == exported.read_bytes()
+    assert re.search(
+        r"of 10 test images are within \d\.\de-\d\d of torch in fp32, and within \d\.\de-\d\d of what", said
+    )
+
+
+def test_the_scores_of_the_file_stand_in_the_metrics_beside_those_of_its_model(exported, clone, trained):
+    evaluation, metrics = (read_json(clone.root / "metrics" / name) for name in ("evaluate.json", "export.json"))
+    selected = evaluation["models"][metrics["model"]]
+    for key in ("top1_accuracy", "macro_f1", "log_loss", "ece"):
+        assert evaluation["exported"][key] == metrics[key] == pytest.approx(selected[key], abs=1e-3)
+    for way in ("fp32", "file", "scored"):
+        found = metrics[f"difference_to_{way}"]
+        assert (found["largest"] <= 1e-3, found["changed_classes"], found["images"]) == (True, 0, evaluation["images"])
+    assert metrics["sha256"] == load_exported(exported).session.get_modelmeta().custom_metadata_map["sha256"]
+
+
+def test_dvc_knows_the_file_as_an_artifact(clone):
+    clone.dvc("artifacts", "get", str(clone.root), "classifier", "-o", "got.onnx")
+    assert (clone.root / "got.onnx").read_bytes() == (clone.root / "data/export/model.onnx").read_bytes()
+
+
+def test_any_row_of_the_results_is_exported_by_name(clone, tmp_path, files):
+    clone.run(*TANDEM, "export", "--model", "feature", str(tmp_path / "feature.onnx"))
+    assert load_exported(tmp_path / "feature.onnx").card.model == "feature"
 
 
 def test_every_row_of_the_results_predicts_from_files_what_was_scored(trained, files):

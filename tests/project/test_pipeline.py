@@ -57,9 +57,9 @@ def test_the_first_run_ends_with_the_scores_in_sight(first):
     clone, run, _ = first
     end = run.text[run.text.index("\ntest: ") :]
     models = read_json(clone.root / "metrics" / "evaluate.json")["models"]
-    assert set(models) <= {line.split(" ")[0] for line in end.splitlines()}
+    assert {*models, "exported"} <= {line.split(" ")[0] for line in end.splitlines()}
     assert "top-1 accuracy  macro F1  log loss    ECE" in end
-    assert len(end.splitlines()) <= len(models) + 9
+    assert len(end.splitlines()) <= len(models) + 10
 
 
 def test_git_sees_nothing_new_but_the_lock_and_the_summary(first):
@@ -111,7 +111,8 @@ def test_an_unfrozen_backbone_and_its_lr_rerun_fine_tuning_and_what_follows_it(c
     settings = {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
     clone.change("finetune", clone.params()["finetune"] | settings)
     clone.change("train.trainable_backbone_layers", {OTHER: 5})
-    assert clone.repro().ran == {"check"} | FINETUNES | TRAINS | AFTER_TRAINING | {"study"}
+    branch = {f"convert@{OTHER}"} | FINETUNES | TRAINS
+    assert clone.repro().ran == {"check", "study"} | branch | AFTER_TRAINING
     summary = {name: read_json(clone.root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
     assert summary[CURATES] == {"trainable_backbone_layers": 0}
     assert (summary[OTHER]["trainable_backbone_layers"], summary[OTHER]["kept_epoch"]) == (5, 1)
@@ -144,7 +145,7 @@ def test_a_change_of_code_reruns_the_stages_that_run_it(clone):
     for module in ("evaluation/selective.py", "datasets/formats/yolo.py", "cli/main.py"):
         path = clone.root / "src" / "tandem" / module
         path.write_text(path.read_text() + "\n# another comment\n")
-    assert clone.repro().ran == {"check", "merge", "repeated_splits", "evaluate"}
+    assert clone.repro().ran == {"check", "merge", "repeated_splits", "export", "evaluate"}
 
 
 # --- a change of params.yaml alone is enough
@@ -158,7 +159,7 @@ def test_backbones_are_added_changed_and_removed_by_the_parameters_alone(clone):
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     changed = {OTHER: {"weights": str(path), "sha256": digest}, new: {"weights": "random"}}
     clone.change("backbones", backbones | changed)
-    branches = {f"{stage}@{name}" for stage in ("extract", "finetune", "train") for name in changed}
+    branches = {f"{stage}@{name}" for stage in ("extract", "finetune", "convert", "train") for name in changed}
     assert clone.repro().ran == {"check", "label_errors", "study"} | branches | AFTER_TRAINING
     assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
     assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}

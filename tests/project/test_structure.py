@@ -56,6 +56,10 @@ TESTED_IN = {
     "cli/review.py": "project/test_reviews.py",
     "cli/export.py": "project/test_export.py",
     "cli/predict.py": "project/test_export.py",
+    "inference/classifier.py": "project/test_export.py",
+    "inference/converted.py": "inference/test_convert.py",
+    "inference/networks.py": "inference/test_graph.py",
+    "inference/runtime.py": "inference/test_exported.py",
     "datasets/formats/*.py": "datasets/test_formats.py",
 }
 A_PATH_OF_THE_LAYOUT = re.compile(r"params\.yaml|(data|metrics)/\S*")

@@ -87,10 +87,9 @@ def export(
     model: Annotated[str | None, typer.Option(help="A row of the results; the selected one if left out.")] = None,
 ) -> None:
     """Write a trained model as one ONNX file, which `tandem predict` reads. Run `dvc repro` first."""
-    # Here, and not at the top: torch takes seconds to import.
-    from tandem.cli.export import export_model
+    from tandem.cli.export import export_to
 
-    run(lambda: export_model(model, output))
+    run(lambda: export_to(output, model=model))
 
 
 @app.command(name="predict")

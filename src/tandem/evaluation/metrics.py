@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+SMALLEST_PROB = 1e-30  # of which a log is taken
 NUM_BINS = 15  # of confidence, as in Guo et al. 2017
 _EPSILON = np.finfo(np.float64).eps  # a prob of 0 costs -log of this
 
@@ -47,6 +48,11 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     shifted = np.asarray(logits, dtype=np.float64)
     shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True))
     return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def log_probs(probs: np.ndarray) -> np.ndarray:
+    """Probs (..., C) to float32 logits, whose softmax they are; a prob below SMALLEST_PROB counts as that."""
+    return np.log(np.clip(probs, SMALLEST_PROB, 1)).astype(np.float32)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ import numpy as np
 from tandem.evaluation import selective
 from tandem.evaluation.bootstrap import mcnemar, paired_difference, score_intervals
 from tandem.evaluation.calibration import ece_under_calibration, reliability
-from tandem.evaluation.metrics import Predictions, class_scores
+from tandem.evaluation.metrics import Predictions, class_scores, predict
 from tandem.evaluation.scores import best_on, predictions_on, score
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import read_csv, write_csv
@@ -28,13 +28,14 @@ def report(
     *,
     selected: str,
     singles: Sequence[str],
+    exported: np.ndarray,
     min_sides: np.ndarray,
     settings: EvaluateSettings,
 ) -> dict[str, object]:
     """All that follows, of test, for the metrics. logits: model -> (N, C).
 
-    singles: the models of one backbone; the selected model is compared with the best of them on validation. min_sides:
-    (N,) shorter side of each image in px.
+    singles: the models of one backbone; the selected model is compared with the best of them on validation. exported:
+    (n, C) logits of test by the file that is handed out. min_sides: (N,) shorter side of each image in px.
     """
     test, best = samples.test, best_on(samples.val, {name: logits[name] for name in singles})
     predictions = {name: predictions_on(test, values) for name, values in logits.items()}
@@ -48,6 +49,7 @@ def report(
         },
         "selected_minus_best_single": {"single": best, **compare(chosen, predictions[best], test.groups, settings)},
         "models": models,
+        "exported": score_with_intervals(predict(exported, test.targets), test.groups, settings),
         "selective": selective_scores(chosen, val=val, max_error=settings.max_error),
         "classes": by_class(chosen, samples.class_names),
         "sources": by_source(chosen, test.sources),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+EXPORTED = "exported file"  # beside the names of models
 _COLUMNS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss", "ece": "ECE"}
 
 
@@ -42,7 +43,7 @@ def model_rows(evaluation: Mapping[str, Any]) -> list[dict[str, Any]]:
             "log_loss": scores["log_loss"],
             "ece": scores["ece"],
         }
-        for name, scores in evaluation["models"].items()
+        for name, scores in _rows(evaluation).items()
     ]
 
 
@@ -56,7 +57,7 @@ def format_results(evaluation: Mapping[str, Any]) -> str:
     """A line a model with its scores on test, 95 % confidence intervals in brackets; the selected one is compared."""
     rows = [
         (_marked(name, evaluation), *(_cell(scores, key) for key in _COLUMNS))
-        for name, scores in evaluation["models"].items()
+        for name, scores in _rows(evaluation).items()
     ]
     table = _aligned([(f"test: {evaluation['images']} images", *_COLUMNS.values()), *rows])
     return f"{table}\n\n{_comparison(evaluation)}"
@@ -71,6 +72,11 @@ def format_spread(repeated_splits: Mapping[str, Any]) -> str:
         f"selected on each of {len(repeated_splits['seeds'])} splits: top-1 accuracy {score['mean']:.3f} "
         f"on average ({score['low']:.3f}-{score['high']:.3f})"
     )
+
+
+def _rows(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """Every model, and the file that the selected one was exported to -> scores."""
+    return {**evaluation["models"], EXPORTED: evaluation["exported"]}
 
 
 def _marked(name: str, evaluation: Mapping[str, Any]) -> str:

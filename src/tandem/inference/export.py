@@ -1,40 +1,114 @@
-"""A classifier to one ONNX file."""
+"""A model of the results table as one ONNX file that says what it is."""
 
-import io
-import logging
-import warnings
-from contextlib import redirect_stdout
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
-import torch
+import onnx
 
-from tandem.inference.classifier import TrainedClassifier
-from tandem.inference.exported import BLANK, CARD, DIGEST, INPUT, OUTPUT, ModelCard, seal
+from tandem.evaluation.metrics import log_probs, predict, softmax
+from tandem.evaluation.scores import predictions_on, score
+from tandem.evaluation.selective import threshold_for
+from tandem.files import atomic_file, read_json, sha256
+from tandem.inference.classifier import TrainedModels, classifier_model, temperature_of
+from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
+from tandem.inference.parity import Parity, check_exported
+from tandem.tables.logits import Logits, load_logits_of, save_logits
+from tandem.tables.samples import Samples
 
-_OPSET = 18
+_SECTIONS = ("backbones", "extract", "train", "ensemble")  # of the parameters; the others show in images and labels
 
 
-def export_classifier(classifier: TrainedClassifier, card: ModelCard, path: Path) -> str:
-    """Write the file, whole or not at all; its digest.
+@dataclass(frozen=True, eq=False)
+class Exported:
+    """model: its row in the results table. digest: sha256 of the file. parity: how its probs differ from others."""
 
-    Its input `pixels`, (n * tta_views, size_px, size_px, 3) uint8 for any n, is what tandem.images.transforms makes of
-    images; its output `probabilities`, (n, C) float32, is calibrated. Normalisation is inside.
+    model: str
+    digest: str
+    parity: Parity
+
+
+def export_model(
+    model: str,
+    trained: TrainedModels,
+    samples: Samples,
+    path: Path,
+    *,
+    images: Sequence[Path],
+    max_error: float,
+    provenance: Mapping[str, Any],
+    batch_size: int,
+    workers: int,
+) -> Exported:
+    """Write a model of the results table, whole or not at all, and hold the file against what was scored.
+
+    images: all N, in the order of samples. max_error: see EvaluateSettings. Raises DataError for a name that is no
+    model, and where the file's predictions are not those of torch in fp32; then nothing is written.
     """
-    example = torch.zeros(2 * card.tta_views, card.size_px, card.size_px, 3, dtype=torch.uint8)
-    images = torch.export.Dim("images")
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        program = torch.onnx.export(
-            classifier,
-            (example,),
-            input_names=[INPUT],
-            output_names=[OUTPUT],
-            dynamic_shapes=({0: card.tta_views * images},),
-            opset_version=_OPSET,
-            dynamo=True,
-            verbose=False,
+    folders = {model: trained.folder_of(model)}
+    logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)[model]
+    val, test = predictions_on(samples.val, logits), samples.test
+    card = ModelCard(
+        model=model,
+        class_names=tuple(samples.class_names),
+        size_px=trained.extract.size_px,
+        resize=trained.extract.resize,
+        tta_views=trained.extract.tta_views,
+        temperature=temperature_of(model, trained),
+        reject_threshold=threshold_for(val, max_error=max_error),
+        provenance={**provenance, "val": score(val)},
+    )
+    with atomic_file(path) as temporary:
+        digest = write_model(classifier_model(model, trained), card, temporary)
+        parity = check_exported(
+            temporary,
+            model,
+            trained,
+            images=[images[row] for row in test.rows],
+            scored=softmax(logits[test.rows]),
+            batch_size=batch_size,
+            workers=workers,
         )
-    assert program is not None
-    program.model.metadata_props.update({CARD: card.to_json(), DIGEST: BLANK})
-    return seal(program.model_proto.SerializeToString(deterministic=True), path)
+    return Exported(model, digest, parity)
+
+
+def save_test_logits(exported: Exported, samples: Samples, path: Path) -> None:
+    """Write what the file predicts of the test images, as a table of logits."""
+    save_logits(Logits(samples.test.ids, samples.class_names, log_probs(exported.parity.probs)), path)
+
+
+def export_summary(exported: Exported, samples: Samples) -> dict[str, Any]:
+    """The scores of the file on test, and how its probs differ from those of other ways, for the metrics."""
+    parity = exported.parity
+    return {
+        "model": exported.model,
+        "sha256": exported.digest,
+        **score(predict(log_probs(parity.probs), samples.test.targets)),
+        "difference_to_fp32": asdict(parity.fp32),
+        "difference_to_file": asdict(parity.file),
+        "difference_to_scored": asdict(parity.scored),
+    }
+
+
+def write_model(model: onnx.ModelProto, card: ModelCard, path: Path) -> str:
+    """Write a graph with what it says of itself, whole or not at all; its digest."""
+    for key, value in {CARD: card.to_json(), DIGEST: BLANK}.items():
+        model.metadata_props.add(key=key, value=value)
+    return seal(model.SerializeToString(deterministic=True), path)
+
+
+def provenance_of(params: Mapping[str, Any], data_dir: Path) -> dict[str, Any]:
+    """What a model was made of: digests of its parameters, images and labels; licences of the sources; the code."""
+    canonical = json.dumps({key: params[key] for key in _SECTIONS}, sort_keys=True)
+    receipts = sorted((data_dir / "download/receipts").glob("*.json"))
+    return {
+        "params_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
+        "index_sha256": sha256(data_dir / "merge/index.csv"),
+        "samples_sha256": sha256(data_dir / "curate/samples.csv"),
+        "licences": {path.stem: read_json(path)["licence"] for path in receipts},
+        "code": f"tandem {version('tandem')}",
+    }

@@ -6,7 +6,6 @@ Runs by ONNX Runtime and imports no torch.
 import hashlib
 import json
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,9 +16,10 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.files import atomic_file
 from tandem.images.decode import Resize
+from tandem.inference.runtime import start_session
 
 CARD, DIGEST = "tandem", "sha256"  # keys in the file's metadata
-INPUT, OUTPUT = "pixels", "probabilities"
+PIXELS, PROBABILITIES = "pixels", "probabilities"  # the input and the output
 BLANK = "0" * 64  # in the place of the digest while it is computed
 
 
@@ -27,8 +27,9 @@ BLANK = "0" * 64  # in the place of the digest while it is computed
 class ModelCard:
     """What an exported file says of itself.
 
-    model: its row in the results table. size_px, resize, tta_views: the transform of its input. reject_threshold: a
-    prediction of a lower confidence is left to a person. provenance: data, parameters, licences, code and scores.
+    model: its row in the results table. size_px, resize, tta_views: the transform of its input. temperature: by which
+    its logits were divided. reject_threshold: a prediction of a lower confidence is left to a person. provenance: data,
+    parameters, licences, code and scores.
     """
 
     model: str
@@ -36,6 +37,7 @@ class ModelCard:
     size_px: int
     resize: Resize
     tta_views: int
+    temperature: float
     reject_threshold: float
     provenance: Mapping[str, Any]
 
@@ -53,7 +55,7 @@ class ExportedModel:
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C) float32."""
-        probs: np.ndarray = self.session.run([OUTPUT], {INPUT: pixels})[0]
+        probs: np.ndarray = self.session.run([PROBABILITIES], {PIXELS: pixels})[0]
         return probs
 
 
@@ -71,27 +73,18 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
     Raises DataError where there is no such file, where it is another kind of file, or where it was changed.
     """
     try:
-        import onnxruntime
-        from onnxruntime.capi import onnxruntime_pybind11_state as statuses
-    except ImportError as error:
-        raise DataError(
-            f"ONNX Runtime in {sys.prefix} cannot be imported: {error}; install this project's requirements again"
-        ) from error
-    try:
         data = path.read_bytes()
     except OSError as error:
         raise DataError(
             f"there is no model at {path} ({error.strerror}); `tandem export` writes one, and --model names it"
         ) from None
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.log_severity_level = threads, 4  # what it logs, it raises as well
     try:
-        session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+        session = start_session(data, threads=threads)
+    except ValueError as error:
+        raise DataError(f"{path} is not a model that can be read: {error}; export it again") from None
+    try:
         metadata = session.get_modelmeta().custom_metadata_map
         card, stated = _read_card(metadata[CARD]), _read_digest(metadata[DIGEST])
-    except (statuses.InvalidProtobuf, statuses.InvalidGraph, statuses.Fail, statuses.InvalidArgument) as error:
-        reason = str(error).partition("\n")[0]
-        raise DataError(f"{path} is not a model that can be read: {reason}; export it again") from None
     except (KeyError, ValueError, TypeError):
         raise DataError(f"{path} is not a model that `tandem export` wrote; name one that is by --model") from None
     found = hashlib.sha256(data.replace(stated.encode(), BLANK.encode())).hexdigest()

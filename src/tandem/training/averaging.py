@@ -6,9 +6,8 @@ everything here is fitted to that: target_probs (M, n), of M models on n images.
 
 import numpy as np
 
-from tandem.evaluation.metrics import softmax
+from tandem.evaluation.metrics import SMALLEST_PROB, log_probs, softmax
 
-_SMALLEST = 1e-30
 _TOLERANCE = 1e-10
 _MAX_STEPS = 10_000
 _NUM_BAGS = 20
@@ -25,7 +24,7 @@ def probs_of_targets(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
 def average_probs(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(N, C) float32 log of the weighted mean over models of their probs. logits: (M, N, C). weights: (M,), sum 1."""
     probs = sum(weights[model] * softmax(logits[model]) for model in np.flatnonzero(weights))
-    return np.log(np.clip(probs, _SMALLEST, 1)).astype(np.float32)
+    return log_probs(probs)
 
 
 def uniform_weights(num_models: int) -> np.ndarray:
@@ -40,7 +39,7 @@ def equal_weights(target_probs: np.ndarray) -> np.ndarray:
     """
     if not target_probs.size:
         return uniform_weights(len(target_probs))
-    losses = -np.log(np.clip(target_probs, _SMALLEST, 1))
+    losses = -np.log(np.clip(target_probs, SMALLEST_PROB, 1))
     excess = losses - losses[losses.mean(axis=1).argmin()]
     is_used = excess.mean(axis=1) <= NUM_STANDARD_ERRORS * excess.std(axis=1) / np.sqrt(target_probs.shape[1])
     return is_used / is_used.sum()
@@ -55,7 +54,7 @@ def max_likelihood_weights(target_probs: np.ndarray) -> np.ndarray:
     weights = uniform_weights(len(target_probs))
     if not target_probs.size:
         return weights
-    target_probs = np.clip(target_probs, _SMALLEST, 1)
+    target_probs = np.clip(target_probs, SMALLEST_PROB, 1)
     for _ in range(_MAX_STEPS):
         joint = weights[:, None] * target_probs
         updated = (joint / joint.sum(axis=0)).mean(axis=1)
@@ -74,7 +73,7 @@ def greedy_weights(target_probs: np.ndarray, *, seed: int) -> np.ndarray:
     rng, num_models = np.random.default_rng(seed), len(target_probs)
     if not target_probs.size:
         return uniform_weights(num_models)
-    target_probs = np.clip(target_probs, _SMALLEST, 1)
+    target_probs = np.clip(target_probs, SMALLEST_PROB, 1)
     total = np.zeros(num_models)
     for _ in range(_NUM_BAGS):
         bag = np.sort(rng.permutation(num_models)[: max(1, round(_BAG_FRACTION * num_models))])

@@ -13,7 +13,7 @@ import numpy as np
 from tandem.evaluation.calibration import apply_temperature, fit_temperature
 from tandem.evaluation.metrics import log_loss, top1_accuracy
 from tandem.evaluation.scores import predictions_on
-from tandem.files import atomic_dir, write_csv
+from tandem.files import atomic_dir, write_csv, write_json
 from tandem.tables.logits import Logits, save_logits
 from tandem.tables.samples import Samples
 from tandem.tables.splits import stratified_group_folds
@@ -102,12 +102,13 @@ def head_summary(trained: Trained, samples: Samples) -> dict[str, float]:
 
 
 def save_head(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.ndarray | None = None) -> None:
-    """Write `folder`, whole or not at all: the head, logits.npz, curves.csv if any and out_of_fold.npz if any.
+    """Write `folder`, whole or not at all: head, logits.npz, choices.json, and curves.csv and out_of_fold.npz if any.
 
     The head is head.npz (see Linear), or head.pt (the state dict) of a network.
     """
     with atomic_dir(folder) as temporary:
         trained.head.save(temporary)
+        write_json(temporary / "choices.json", dict(trained.choices))
         tables = {"logits": trained.logits} | ({} if out_of_fold is None else {"out_of_fold": out_of_fold})
         for stem, values in tables.items():
             save_logits(Logits(samples.ids, samples.class_names, values), temporary / f"{stem}.npz")

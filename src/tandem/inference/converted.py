@@ -1,0 +1,58 @@
+"""A backbone as an ONNX graph, with its features of the test images and those that fp32 by torch gives. No torch."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from tandem.files import atomic_dir, read_json, write_json
+from tandem.inference.exported import PIXELS
+from tandem.inference.runtime import start_session
+
+FEATURES = "features"  # the output; the input is that of an exported model
+
+
+@dataclass(frozen=True, eq=False)
+class ConvertedBackbone:
+    """model: PIXELS (n, s, s, 3) uint8 to FEATURES (n, dim) float32. meta: of which weights, and how it was made."""
+
+    model: onnx.ModelProto
+    dim: int
+    meta: Mapping[str, Any]
+
+
+def save_converted(
+    data: bytes, folder: Path, *, features: np.ndarray, reference: np.ndarray, meta: Mapping[str, Any]
+) -> None:
+    """Write `folder`, whole or not at all. features, reference: (n, k, D) float32 of the test images."""
+    with atomic_dir(folder) as temporary:
+        (temporary / "backbone.onnx").write_bytes(data)
+        np.save(temporary / "features.npy", features)
+        np.save(temporary / "reference.npy", reference)
+        write_json(temporary / "meta.json", {**meta, "dim": features.shape[-1]})
+
+
+def load_converted(folder: Path) -> ConvertedBackbone:
+    """Read what save_converted wrote."""
+    meta = read_json(folder / "meta.json")
+    return ConvertedBackbone(onnx.load(folder / "backbone.onnx"), meta["dim"], meta)
+
+
+def load_test_features(folder: Path) -> tuple[np.ndarray, np.ndarray]:
+    """(n, k, D) float32 features of the test images: those of the graph, and those of fp32 by torch."""
+    return np.load(folder / "features.npy"), np.load(folder / "reference.npy")
+
+
+def largest_difference(features: np.ndarray, reference: np.ndarray) -> float:
+    """The largest difference of a feature, relative to the largest feature."""
+    return float(np.abs(features - reference).max(initial=0) / max(np.abs(reference).max(initial=0), 1e-30))
+
+
+def embed_with(data: bytes, batches: Iterable[np.ndarray], *, threads: int) -> Iterator[np.ndarray]:
+    """Batches (n, s, s, 3) uint8 to features (n, D), by ONNX Runtime."""
+    session = start_session(data, threads=threads)
+    for pixels in batches:
+        yield session.run([FEATURES], {PIXELS: pixels})[0]

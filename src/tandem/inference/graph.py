@@ -1,0 +1,78 @@
+"""Heads as the nodes of an ONNX graph. Values are named by the node that makes them.
+
+Features are (n, k, D), of n images with k TTA views each, and logits (n, C).
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import compose, helper, numpy_helper
+
+from tandem.evaluation.metrics import SMALLEST_PROB
+from tandem.training.linear import Linear
+
+OPSET, IR_VERSION = 18, 10
+
+
+class Graph:
+    """Nodes and constants that grow, in the order in which they are computed."""
+
+    def __init__(self) -> None:
+        self.nodes = list[onnx.NodeProto]()
+        self.constants = list[onnx.TensorProto]()
+
+    def add(self, operator: str, *inputs: str | np.ndarray, **attributes: Any) -> str:
+        """The name of what an operator makes of values, by name, and of constants; these become float32 or int64."""
+        names = [value if isinstance(value, str) else self._constant(value) for value in inputs]
+        output = f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, names, [output], name=output, **attributes))
+        return output
+
+    def _constant(self, values: np.ndarray) -> str:
+        array = np.asarray(values)
+        kind = np.float32 if array.dtype.kind == "f" else np.int64
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array, kind), name))
+        return name
+
+    def include(self, model: onnx.ModelProto, *, name: str) -> str:
+        """Add another model of one output, under a name of its own; its output. Its inputs keep their names."""
+        graph = compose.add_prefix(model, f"{name}/", rename_inputs=False).graph
+        self.nodes.extend(graph.node)
+        self.constants.extend(graph.initializer)
+        return str(graph.output[0].name)
+
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], output: str, *, name: str) -> onnx.ModelProto:
+        """All of it as a model whose output, (n, C) float32, has a name."""
+        self.nodes.append(helper.make_node("Identity", [output], [name], name=name))
+        shaped = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", "C"])
+        graph = helper.make_graph(self.nodes, "classifier", inputs, [shaped], self.constants)
+        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+
+
+def linear(graph: Graph, features: str, head: Linear) -> str:
+    """(..., D) to (..., C) logits by a linear head."""
+    standardized = graph.add("Div", graph.add("Sub", features, head.mean), head.std)
+    return graph.add("Add", graph.add("MatMul", standardized, head.weight.T), head.bias)
+
+
+def mean_over_views(graph: Graph, logits: str) -> str:
+    """(n, k, C) to (n, C)."""
+    return graph.add("ReduceMean", logits, np.array([1]), keepdims=0)
+
+
+def side_by_side(graph: Graph, values: Sequence[str]) -> str:
+    """Values joined along their last axis."""
+    return values[0] if len(values) == 1 else graph.add("Concat", *values, axis=-1)
+
+
+def mean_of_probs(graph: Graph, logits: Sequence[str], weights: Sequence[float], temperature: float) -> str:
+    """The log of the weighted mean of the probs of some logits (n, C), divided by a temperature: logits again."""
+    parts = [
+        graph.add("Mul", graph.add("Softmax", each, axis=-1), np.array(weight))
+        for each, weight in zip(logits, weights, strict=True)
+    ]
+    clipped = graph.add("Max", graph.add("Sum", *parts), np.array(SMALLEST_PROB))
+    return graph.add("Div", graph.add("Log", clipped), np.array(temperature))

@@ -1,0 +1,41 @@
+"""Each backbone that was trained on, frozen or fine-tuned, as an ONNX graph.
+
+Reads data/finetune/<backbone>, data/merge and data/curate. Writes data/convert/<backbone>: the
+graph, and the features of the test images by it and, to compare, by torch in fp32.
+"""
+
+import sys
+from pathlib import Path
+
+from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.inference.convert import convert, trained_backbone
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+
+
+def main(name: str) -> str:
+    params = read_params()
+    weights = section(params, f"backbones.{name}", BackboneSettings)
+    settings = section(params, "extract", ExtractSettings)
+    runtime = section(params, "runtime", RuntimeSettings)
+    test = load_samples(Path("data/curate")).test
+    images = load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images"))
+    backbone = trained_backbone(name, weights, settings, folder=Path("data/finetune") / name)
+
+    difference = convert(
+        backbone,
+        [images[row] for row in test.rows],
+        Path("data/convert") / name,
+        settings=settings,
+        device=runtime.device,
+        batch_size=runtime.batch_size,
+        workers=runtime.workers,
+    )
+    return f"features of {len(test)} images within {difference:.1e} of torch in fp32"
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])

@@ -1,0 +1,57 @@
+"""The selected model as one file, held against what was scored.
+
+Reads data/{merge,curate,convert,train,study,ensemble} and the sources' receipts. Writes
+data/export: model.onnx and, as logits.npz, its predictions of the test images; metrics/export.json.
+"""
+
+from pathlib import Path
+
+from tandem.evaluation.settings import EvaluateSettings
+from tandem.features.settings import ExtractSettings
+from tandem.files import atomic_dir, read_json, write_json
+from tandem.inference.classifier import TrainedModels
+from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.run import run
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+from tandem.training.settings import EnsembleSettings
+
+DATA = Path("data")
+
+
+def main() -> str:
+    params = read_params()
+    runtime = section(params, "runtime", RuntimeSettings)
+    samples = load_samples(DATA / "curate")
+    model = read_json(DATA / "ensemble/selected.json")["selected"]
+    trained = TrainedModels(
+        backbones=list(params["backbones"]),
+        extract=section(params, "extract", ExtractSettings),
+        width=section(params, "ensemble", EnsembleSettings).width,
+        class_names=samples.class_names,
+        data_dir=DATA,
+    )
+
+    with atomic_dir(DATA / "export") as folder:
+        exported = export_model(
+            model,
+            trained,
+            samples,
+            folder / "model.onnx",
+            images=load_index(DATA / "merge/index.csv").paths(DATA / "merge/images"),
+            max_error=section(params, "evaluate", EvaluateSettings).max_error,
+            provenance=provenance_of(params, DATA),
+            batch_size=runtime.batch_size,
+            workers=runtime.workers,
+        )
+        save_test_logits(exported, samples, folder / "logits.npz")
+
+    write_json(Path("metrics/export.json"), export_summary(exported, samples))
+    fp32 = exported.parity.fp32
+    return f"{model}, probs of {fp32.images} images within {fp32.largest:.1e} of torch in fp32"
+
+
+if __name__ == "__main__":
+    run(main)

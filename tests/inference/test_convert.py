@@ -1,0 +1,67 @@
+"""Backbones as graphs: the same features as torch in fp32, and the same bytes each time. Covers converted.py."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from factories import extract_settings
+from networks import file_weights
+from tandem.errors import DataError
+from tandem.features.backbones.backbone import load_backbone
+from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.files import write_json
+from tandem.inference.convert import onnx_engine, to_onnx, trained_backbone
+from tandem.inference.converted import largest_difference, load_converted, load_test_features, save_converted
+
+SIZE_PX = 64
+PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
+
+
+def features_of_both(backbone):
+    data = to_onnx(backbone, size_px=SIZE_PX)
+    [features] = onnx_engine(data, threads=1).embed([PIXELS])
+    with torch.inference_mode():
+        return data, features, backbone.net(torch.from_numpy(PIXELS)).numpy()
+
+
+# One of each way to build a network: residual, inverted residual with gates, windows of attention.
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small", "swin_t"])
+def test_the_features_are_those_of_torch(name, tmp_path):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        from torchvision import models
+
+        torch.save(models.get_model(name, weights=None).state_dict(), tmp_path / "net.pth")
+    backbone = load_backbone(name, file_weights(tmp_path / "net.pth"), seed=0, size_px=SIZE_PX)
+    _, features, reference = features_of_both(backbone)
+    assert features.shape == (3, backbone.dim)
+    assert largest_difference(features, reference) < 1e-4
+
+
+def test_a_graph_has_the_same_bytes_each_time_and_says_nothing_of_this_machine(capfd):
+    backbone = load_backbone("squeezenet1_1", BackboneSettings(RANDOM), seed=0, size_px=SIZE_PX)
+    data, features, reference = features_of_both(backbone)
+    assert largest_difference(features, reference) < 1e-5
+    assert to_onnx(backbone, size_px=SIZE_PX) == data
+    assert b"site-packages" not in data
+    assert b"tandem/" not in data
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_is_saved_comes_back(tmp_path):
+    node = onnx.helper.make_node("Identity", ["pixels"], ["features"])
+    data = onnx.helper.make_model(onnx.helper.make_graph([node], "net", [], [])).SerializeToString()
+    features, reference = np.ones((2, 1, 7), np.float32), np.zeros((2, 1, 7), np.float32)
+    save_converted(data, tmp_path / "net", features=features, reference=reference, meta={"backbone": "net"})
+    found = load_converted(tmp_path / "net")
+    assert (found.dim, found.meta["backbone"], found.model.SerializeToString()) == (7, "net", data)
+    for one, other in zip(load_test_features(tmp_path / "net"), (features, reference), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_other_weights_than_those_of_the_features_are_refused(tmp_path):
+    write_json(tmp_path / "meta.json", {"weights_sha256": "0" * 64})
+    with pytest.raises(DataError, match=r"the weights of squeezenet1_1 have digest \w+, and .* holds features of 0000"):
+        trained_backbone("squeezenet1_1", BackboneSettings(RANDOM), extract_settings(size_px=SIZE_PX), folder=tmp_path)

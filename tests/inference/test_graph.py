@@ -1,0 +1,96 @@
+"""Each part of a graph against numpy; networks against torch."""
+
+from collections.abc import Callable
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from scipy.special import softmax
+from torch import nn
+
+from tandem.inference import graph as nodes
+from tandem.inference.graph import Graph
+from tandem.inference.networks import add_network
+from tandem.inference.runtime import start_session
+from tandem.training.linear import Linear
+from tandem.training.networks import TemperatureScaled, feature_head, mlp_head
+
+RNG = np.random.default_rng(0)
+VIEWS = RNG.normal(size=(4, 2, 5)).astype(np.float32)  # 4 images, 2 views, 5 features
+LOGITS = RNG.normal(size=(4, 3)).astype(np.float32)
+HEAD = Linear(*(RNG.normal(size=shape).astype(np.float32) for shape in ((5,), (5,), (3, 5), (3,))))
+
+
+def computed(build: Callable[[Graph, str], str], values: np.ndarray) -> np.ndarray:
+    """What ONNX Runtime makes of values by a graph. build: graph and input -> output."""
+    graph = Graph()
+    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None] * values.ndim)
+    model = graph.model([given], build(graph, "given"), name="made")
+    onnx.checker.check_model(model, full_check=True)
+    made: np.ndarray = start_session(model.SerializeToString()).run(["made"], {"given": values})[0]
+    return made
+
+
+def test_a_linear_head_and_the_mean_over_views_are_those_of_training() -> None:
+    made = computed(lambda graph, values: nodes.mean_over_views(graph, nodes.linear(graph, values, HEAD)), VIEWS)
+    np.testing.assert_allclose(made, HEAD.logits(VIEWS), rtol=1e-5, atol=1e-5)
+
+
+def test_a_weighted_mean_is_of_probs_and_its_log_is_divided_by_the_temperature() -> None:
+    def build(graph: Graph, values: str) -> str:
+        halved = graph.add("Mul", values, np.array(0.5))
+        return nodes.mean_of_probs(graph, [values, halved], [0.25, 0.75], 1.5)
+
+    expected = np.log(0.25 * softmax(LOGITS, axis=-1) + 0.75 * softmax(LOGITS / 2, axis=-1)) / 1.5
+    np.testing.assert_allclose(computed(build, LOGITS), expected, atol=1e-5)
+
+
+def test_the_log_of_a_prob_of_zero_is_finite() -> None:
+    certain = np.array([[0.0, 200.0, 0.0]], dtype=np.float32)
+    made = computed(lambda graph, values: nodes.mean_of_probs(graph, [values], [1.0], 1.0), certain)
+    np.testing.assert_allclose(made, np.log([[1e-30, 1, 1e-30]]), atol=1e-4)
+
+
+def test_values_stand_side_by_side_in_their_order() -> None:
+    made = computed(lambda graph, values: nodes.side_by_side(graph, [values, graph.add("Neg", values)]), LOGITS)
+    np.testing.assert_array_equal(made, np.concatenate([LOGITS, -LOGITS], axis=-1))
+
+
+@pytest.mark.parametrize("kind", ["mlp", "fusion"])
+@pytest.mark.parametrize("values", [VIEWS, VIEWS[:, 0]], ids=["views", "images"])
+def test_a_network_is_that_of_torch(kind: str, values: np.ndarray) -> None:
+    train = torch.from_numpy(RNG.normal(size=(9, 5)).astype(np.float32))
+    if kind == "mlp":
+        network = mlp_head(train, 3, dropout=0.5, seed=0)
+    else:
+        network = feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
+    head = TemperatureScaled(network, 0.7).eval()
+    with torch.inference_mode():
+        expected = head(torch.from_numpy(values.reshape(-1, 5))).reshape(4, -1, 3).mean(dim=1)
+
+    def build(graph: Graph, given: str) -> str:
+        logits = add_network(head, graph, given)
+        return nodes.mean_over_views(graph, logits) if values.ndim == 3 else logits
+
+    made = computed(build, values)
+    np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
+
+
+def test_a_module_that_no_head_has_is_named() -> None:
+    with pytest.raises(
+        TypeError, match=r"no ONNX nodes are known for Sigmoid; add them to tandem\.inference\.networks"
+    ):
+        add_network(nn.Sigmoid(), Graph(), "given")
+
+
+def test_another_model_is_included_under_a_name_of_its_own_twice() -> None:
+    inner = Graph()
+    given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None, 3])
+    model = inner.model([given], inner.add("Add", "given", np.array(1.0)), name="made")
+
+    def build(graph: Graph, _given: str) -> str:
+        return graph.add("Mul", graph.include(model, name="one"), graph.include(model, name="other"))
+
+    np.testing.assert_allclose(computed(build, LOGITS), (LOGITS + 1) ** 2, rtol=1e-6)

@@ -1,0 +1,21 @@
+"""A small classifier as a graph, for tests."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from tandem.inference import graph as nodes
+from tandem.inference.exported import PIXELS, PROBABILITIES
+from tandem.inference.graph import Graph
+from tandem.training.linear import Linear
+
+
+def colors_model(*, num_views: int) -> onnx.ModelProto:
+    """Which color an image has most of, by the mean of each color from 0 to 1."""
+    graph = Graph()
+    means = graph.add("ReduceMean", graph.add("Cast", PIXELS, to=TensorProto.FLOAT), np.array([1, 2]), keepdims=0)
+    features = graph.add("Reshape", graph.add("Div", means, np.array(255.0)), np.array([-1, num_views, 3]))
+    head = Linear(np.zeros(3), np.ones(3), 8 * np.eye(3), np.zeros(3))
+    probs = graph.add("Softmax", nodes.mean_over_views(graph, nodes.linear(graph, features, head)), axis=-1)
+    pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
+    return graph.model([pixels], probs, name=PROBABILITIES)
