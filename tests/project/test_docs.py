@@ -50,6 +50,7 @@ RUN_BY = {
     "dvc plots show": ("tests/project/test_plots.py", '"plots", "show"'),
     "dvc status": ("benchmarks/rerun.py", '"status"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
+    "dvc artifacts get": ("tests/project/test_export.py", '"artifacts", "get"'),
     "tandem export": ("tests/project/test_export.py", '"export"'),
     "tandem predict": ("tests/project/test_export.py", '"predict"'),
     "tandem duplicates threshold": ("tests/project/test_docs.py", "def test_a_threshold"),

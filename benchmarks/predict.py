@@ -1,0 +1,153 @@
+"""How fast a trained model predicts from files, and how near its file is to torch.
+
+    python benchmarks/predict.py [--project DIR] [--families] [--json FILE]
+
+DIR is a project in which `dvc repro` has run; without it, this one, after `make run`. Each row of its results is
+exported, held against torch in fp32 on all test images, and predicts all images from their files, on all cores. Beside
+that stands what the stage `extract` takes for the same files, backbone by backbone: decoding, and a pass of its engine.
+The start is that of `tandem predict` for one image as a whole process, beside that of `python -c "import numpy"`.
+
+--families: one network of each family that torchvision has, the smallest, with random weights: its features of images
+of 224 px by the graph and by torch, relative to the largest. Takes five minutes more.
+
+Prints required beside reached and exits 1 when a figure falls short. About a minute; run it on a machine that does
+nothing else.
+"""
+
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from figures import Figure, at_most, conclude, make_parser, reported
+from scratch import ROOT
+from tandem.features.backbones.backbone import load_backbone
+from tandem.features.device import select_device
+from tandem.features.engines.base import reference_engine
+from tandem.features.engines.engine import start_engine
+from tandem.features.extract import extract
+from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
+from tandem.inference.classifier import TrainedModels
+from tandem.inference.convert import onnx_engine, to_onnx
+from tandem.inference.converted import largest_difference
+from tandem.inference.export import export_model, provenance_of
+from tandem.inference.exported import load_exported
+from tandem.inference.parity import MAX_DIFFERENCE
+from tandem.inference.predict import predict_files
+from tandem.pipeline.params import read_params, section, sections
+from tandem.tables.index import load_index
+from tandem.tables.samples import load_samples
+from tandem.training.settings import EnsembleSettings
+
+FAMILIES = (
+    *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2"),
+    *("mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1"),
+    *("swin_t", "vgg11", "vit_b_16", "wide_resnet50_2"),
+)
+SIZE_PX, BATCH_SIZE, NUM_STARTS = 224, 16, 7
+MAX_START_S, MAX_FEATURE_DIFFERENCE = 2.0, 1e-4
+PREDICT = "from tandem.cli.main import app; app()"
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--project", type=Path, default=ROOT)
+    parser.add_argument("--families", action="store_true")
+    arguments = parser.parse_args()
+    os.chdir(arguments.project)
+    if not Path("data/export/model.onnx").is_file():
+        sys.exit(f"error: nothing was exported in {arguments.project}; run `dvc repro` there, or name another project")
+    params = read_params()
+    images = load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images"))
+    figures = [*start_figures(images[0]), *extract_figures(params, images), *model_figures(params, images)]
+    conclude(figures + (list(map(family_figure, FAMILIES)) if arguments.families else []), arguments)
+
+
+def start_figures(image: Path) -> Iterator[Figure]:
+    """Medians of whole processes, in turn."""
+    predict = [sys.executable, "-c", PREDICT, "predict", "--model", "data/export/model.onnx", str(image)]
+    numpy = [sys.executable, "-c", "import numpy"]
+    pairs = [(process_seconds(predict), process_seconds(numpy)) for _ in range(NUM_STARTS)]
+    seconds, floor = (statistics.median(column) for column in zip(*pairs, strict=True))
+    yield at_most("`tandem predict` of one image, s", MAX_START_S, seconds)
+    yield reported('`python -c "import numpy"`, s', floor)
+
+
+def process_seconds(command: Sequence[str]) -> float:
+    started = time.perf_counter()
+    subprocess.run(command, check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def extract_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
+    """Images a second of each backbone, as the stage runs it."""
+    settings = section(params, "extract", ExtractSettings)
+    for name, weights in sections(params, "backbones", BackboneSettings).items():
+        backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px)
+        engine = start_engine(
+            backbone, engine=settings.engine, size_px=settings.size_px, batch_size=BATCH_SIZE, device="cpu"
+        )
+        started = time.perf_counter()
+        workers = os.cpu_count() or 1
+        deque(extract(images, engine=engine, settings=settings, batch_size=BATCH_SIZE, workers=workers, name=name), 0)
+        speed = len(images) / (time.perf_counter() - started)
+        yield reported(f"{name}: extract, {engine.name}, images/s", speed, ".0f")
+
+
+def model_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
+    """Of each row of the results: how near it is to torch in fp32, how fast, how large."""
+    samples = load_samples(Path("data/curate"))
+    trained = TrainedModels(
+        backbones=list(params["backbones"]),
+        extract=section(params, "extract", ExtractSettings),
+        width=section(params, "ensemble", EnsembleSettings).width,
+        class_names=samples.class_names,
+        data_dir=Path("data"),
+    )
+    workers = os.cpu_count() or 1
+    with tempfile.TemporaryDirectory(prefix="tandem-predict-") as folder:
+        path = Path(folder) / "model.onnx"
+        for name in trained.names:
+            parity = export_model(
+                name,
+                trained,
+                samples,
+                path,
+                images=images,
+                max_error=0.01,
+                provenance=provenance_of(params, Path("data")),
+                batch_size=BATCH_SIZE,
+                workers=workers,
+            ).parity
+            model = load_exported(path)
+            started = time.perf_counter()
+            deque(predict_files(images, model, batch_size=BATCH_SIZE, workers=workers), 0)
+            seconds = time.perf_counter() - started
+            yield at_most(f"{name}: largest difference of a prob to fp32", MAX_DIFFERENCE, parity.fp32.largest, ".1e")
+            yield reported(f"{name}: largest difference of a prob to what was scored", parity.scored.largest)
+            of, changed = parity.scored.images, parity.scored.changed_classes
+            yield reported(f"{name}: images of {of} with another class than was scored", changed, ".0f")
+            yield reported(f"{name}: predict from files, images/s", len(images) / seconds, ".0f")
+            yield reported(f"{name}: size of the file, MB", path.stat().st_size / 1e6, ".1f")
+
+
+def family_figure(name: str) -> Figure:
+    """The largest difference of a feature between the graph of a network and torch."""
+    backbone = load_backbone(name, BackboneSettings(RANDOM), seed=0, size_px=SIZE_PX, early_exit=False)
+    pixels = [np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)]
+    [features] = onnx_engine(to_onnx(backbone, size_px=SIZE_PX), threads=0).embed(pixels)
+    [reference] = reference_engine(backbone.net, select_device("cpu")).embed(pixels)
+    difference = largest_difference(features, reference)
+    return at_most(f"{name}: largest difference of a feature to fp32", MAX_FEATURE_DIFFERENCE, difference, ".1e")
+
+
+if __name__ == "__main__":
+    main()
