@@ -11,7 +11,7 @@ ARCHIVES ?=
 BENCHMARKS := growth rerun exact_search
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
-unexport PYTHONPATH PYTHONHOME
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
 .PHONY: run test check bench setup lock
 

@@ -44,6 +44,7 @@ def clone(tmp_path_factory):
     values = scratch.read_params(clone)
     values["sources"] |= PRESET
     del values["backbones"]["resnet50"]  # no claim here is about it
+    values["train"] |= {"head": "linear", "folds": 2}  # nor about the head
     scratch.write_params(clone, values)
     with Services() as services, pytest.MonkeyPatch.context() as environment:
         for key, value in (services.environ() | KEYS | {"HOME": str(clone.parent)}).items():

@@ -62,7 +62,8 @@ def test_the_scores_of_the_file_stand_in_the_metrics_beside_those_of_its_model(e
     assert metrics["sha256"] == load_exported(exported).session.get_modelmeta().custom_metadata_map["sha256"]
 
 
-def test_dvc_knows_the_file_as_an_artifact(clone):
+def test_a_version_that_is_tagged_is_an_artifact_of_dvc(clone):
+    clone.git("tag", "--annotate", "classifier@v1.0.0", "--message", "the first")
     clone.dvc("artifacts", "get", str(clone.root), "classifier", "-o", "got.onnx")
     assert (clone.root / "got.onnx").read_bytes() == (clone.root / "data/export/model.onnx").read_bytes()
 
@@ -102,6 +103,16 @@ def test_a_broken_file_is_named_and_stops_none_of_the_others(exported, clone, tm
     assert "1 images predicted, 1 failed" in done.stderr
 
 
+def test_an_image_comes_from_standard_input(exported, clone, files, tmp_path):
+    path = next(iter(files.values()))
+    done = run(clone, tmp_path, "-", "--model", str(exported), "--json", given=path.read_bytes())
+    of_file = run(clone, tmp_path, str(path), "--model", str(exported), "--json")
+    assert json.loads(done.stdout) == json.loads(of_file.stdout) | {"path": "-"}
+    assert "error: -: not an image" in run(clone, tmp_path, "-", "--model", str(exported), given=b"no image").stderr
+    twice = run(clone, tmp_path, "-", "-", "--model", str(exported))
+    assert twice.stderr == "error: - stands for one image on standard input; name it once\n"
+
+
 def test_a_path_that_leads_nowhere_a_missing_model_and_other_parameters_are_errors(exported, clone, tmp_path):
     done = run(clone, tmp_path, "none.png", "--model", str(exported))
     assert (done.returncode, done.stdout) == (1, "")
@@ -115,8 +126,10 @@ def test_a_path_that_leads_nowhere_a_missing_model_and_other_parameters_are_erro
     assert "error: params.yaml differs from the last run in train.lr; run `dvc repro`" in refused.stdout
 
 
-def run(clone, folder, *arguments):
-    """`tandem predict` in a folder that is no project."""
+def run(clone, folder, *arguments, given=b""):
+    """`tandem predict` in a folder that is no project. given: on standard input."""
     command = [*TANDEM, "predict", *arguments]
     environment = os.environ | clone.environment()
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=folder, env=environment, input=given, capture_output=True)
+    done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
+    return done

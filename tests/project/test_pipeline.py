@@ -151,18 +151,21 @@ def test_a_change_of_code_reruns_the_stages_that_run_it(clone):
 # --- a change of params.yaml alone is enough
 
 
-def test_backbones_are_added_changed_and_removed_by_the_parameters_alone(clone):
+def test_a_backbone_takes_the_place_of_another_by_the_parameters_alone(clone):
     before, backbones = clone.metrics(), clone.params()["backbones"]
-    new, path = "shufflenet_v2_x0_5", clone.root.with_name("weights.pth")
+    new, path = "squeezenet_from_a_file", clone.root.with_name("weights.pth")
     torch.manual_seed(3)
     torch.save(models.get_model(OTHER, weights=None).state_dict(), path)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    changed = {OTHER: {"weights": str(path), "sha256": digest}, new: {"weights": "random"}}
-    clone.change("backbones", backbones | changed)
-    branches = {f"{stage}@{name}" for stage in ("extract", "finetune", "convert", "train") for name in changed}
-    assert clone.repro().ran == {"check", "label_errors", "study"} | branches | AFTER_TRAINING
-    assert set(read_json(clone.root / "metrics" / "evaluate.json")["models"]) > {new, CURATES, OTHER}
-    assert new in {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")}
+    from_file = {"architecture": OTHER, "weights": str(path), "sha256": digest}
+    clone.change("backbones", {CURATES: backbones[CURATES], new: from_file})
+    branch = {f"{stage}@{new}" for stage in ("extract", "finetune", "convert", "train")}
+    assert clone.repro().ran == {"check", "label_errors", "study"} | branch | AFTER_TRAINING
+    scored = set(read_json(clone.root / "metrics" / "evaluate.json")["models"])
+    assert scored >= {new, CURATES}
+    assert {row["model"] for row in read_csv(clone.root / "metrics" / "study.csv")} <= scored
+    for model in (OTHER, f"{OTHER}.json"):
+        assert [path for path in clone.root.glob("[dm]*/*/*") if path.name == model] == []
     clone.change("backbones", backbones)
     assert clone.repro().ran == {"check"}
     assert clone.metrics() == before
@@ -205,7 +208,7 @@ def test_results_after_a_run_that_failed_on_the_way_are_out_of_date(clone):
     stage.write_text(stage.read_text(encoding="utf-8").replace("def main()", "1 / 0\n\n\ndef main()"))
     assert clone.repro(check=False).code != 0
     text = clone.run("tandem", "results").stdout
-    assert "OUT OF DATE: `dvc repro` would run ensemble, evaluate again" in text
+    assert "OUT OF DATE: `dvc repro` would run ensemble, export, evaluate again" in text
     assert "parameters: as in params.yaml" not in text
 
 

@@ -94,7 +94,7 @@ def export(
 
 @app.command(name="predict")
 def predict_images(
-    paths: Annotated[list[str], typer.Argument(help="Image files, folders of them, or globs.")],
+    paths: Annotated[list[str], typer.Argument(help="Image files, folders of them, globs, or - for standard input.")],
     model: Annotated[Path, typer.Option(help="A file that `tandem export` wrote.")] = Path("model.onnx"),
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header.")] = False,

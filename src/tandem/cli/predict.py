@@ -13,7 +13,7 @@ from tqdm import tqdm
 from tandem.errors import DataError
 from tandem.files import list_files
 from tandem.inference.exported import load_exported
-from tandem.inference.predict import FilePrediction, predict_files
+from tandem.inference.predict import STDIN, FilePrediction, predict_files
 
 Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
@@ -23,8 +23,8 @@ _REJECTED = "left to a person"
 def print_predictions(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
     """Print a line a file; how many files have no prediction, each of which is named on stderr.
 
-    names: files, folders or globs. Of what lies in a folder, files that are no images are left out and counted. Raises
-    DataError for a name that leads nowhere, and for a model that cannot be read.
+    names: files, folders, globs, or - for an image on standard input. Of what lies in a folder, files that are no images
+    are left out and counted. Raises DataError for a name that leads nowhere, and for a model that cannot be read.
     """
     named, in_folders = find_files(names)
     model = load_exported(model_path)
@@ -48,12 +48,18 @@ def print_predictions(names: Sequence[str], *, model_path: Path, output: Output,
 def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """The files that are named, by globs too, and those that lie in folders, hidden ones left out.
 
-    Raises DataError for a name that leads nowhere.
+    A hyphen is standard input. Raises DataError for a name that leads nowhere, and for a second hyphen.
     """
+    if names.count(str(STDIN)) > 1:
+        raise DataError("- stands for one image on standard input; name it once")
     named, in_folders = list[Path](), list[Path]()
     for name in names:
         path = Path(name)
-        paths = [path] if path.exists() else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        paths = (
+            [path]
+            if path.exists() or path == STDIN
+            else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+        )
         if not paths:
             raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
         for found in paths:

@@ -1,5 +1,6 @@
 """Predictions for image files by an exported model, a few images at a time."""
 
+import sys
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel
 
+STDIN = Path("-")  # stands for an image on standard input
 _NOT_AN_IMAGE = "not_an_image"
 
 
@@ -39,7 +41,7 @@ def predict_files(
     def load(path: Path) -> np.ndarray | FilePrediction:
         try:
             return load_transformed(
-                path.read_bytes(), size_px=card.size_px, resize=card.resize, tta_views=card.tta_views, scale=scale
+                _read(path), size_px=card.size_px, resize=card.resize, tta_views=card.tta_views, scale=scale
             )
         except CorruptImageError as error:
             return FilePrediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
@@ -50,6 +52,10 @@ def predict_files(
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             yield from _predict_batch(batch, list(pool.map(load, batch)), model)
+
+
+def _read(path: Path) -> bytes:
+    return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
 
 
 def _predict_batch(
