@@ -23,8 +23,8 @@ _REJECTED = "left to a person"
 def print_predictions(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
     """Print a line a file; how many files have no prediction, each of which is named on stderr.
 
-    names: files, folders, globs, or - for an image on standard input. Of what lies in a folder, files that are no images
-    are left out and counted. Raises DataError for a name that leads nowhere, and for a model that cannot be read.
+    names: files, folders, globs, or - for an image on standard input. Of what lies in a folder, files that are no
+    images are left out and counted. Raises DataError for a name that leads nowhere or a model that cannot be read.
     """
     named, in_folders = find_files(names)
     model = load_exported(model_path)
