@@ -221,7 +221,8 @@ def tiny_params(sources):
         "fractions": {"train": 0.5, "val": 0.25, "test": 0.25},
         "seed": 0,
     }
-    params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2, "folds": 2}
+    params["train"] |= {"lr": 0.001, "batch_size": 8, "epochs": 2, "folds": 2, "trainable_backbone_layers": {OTHER: 5}}
+    params["finetune"] |= {"epochs": 1, "keep": "last", "batch_size": 8, "size_px": 32, "precision": "float32"}
     params["study"] = {"lr": [0.01], "batch_size": [8], "num_seeds": 1}
     params["evaluate"] |= {"num_resamples": 100, "num_splits": 0}
     params["runtime"] |= {"workers": 1}  # for so little work another process costs more than it takes over

@@ -1,6 +1,7 @@
 """Each part of a graph against numpy; networks against torch."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -12,7 +13,7 @@ from torch import nn
 
 from tandem.inference import graph as nodes
 from tandem.inference.graph import Graph
-from tandem.inference.networks import add_network
+from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
 from tandem.training.linear import Linear
 from tandem.training.networks import TemperatureScaled, feature_head, mlp_head
@@ -60,18 +61,21 @@ def test_values_stand_side_by_side_in_their_order() -> None:
 
 @pytest.mark.parametrize("kind", ["mlp", "fusion"])
 @pytest.mark.parametrize("values", [VIEWS, VIEWS[:, 0]], ids=["views", "images"])
-def test_a_network_is_that_of_torch(kind: str, values: np.ndarray) -> None:
+def test_a_network_is_that_of_torch(kind: str, values: np.ndarray, tmp_path: Path) -> None:
     train = torch.from_numpy(RNG.normal(size=(9, 5)).astype(np.float32))
     if kind == "mlp":
-        network = mlp_head(train, 3, dropout=0.5, seed=0)
+        dims, width, network = [5], None, mlp_head(train, 3, dropout=0.5, seed=0)
     else:
-        network = feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
+        dims, width, network = [2, 3], 8, feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
     head = TemperatureScaled(network, 0.7).eval()
     with torch.inference_mode():
         expected = head(torch.from_numpy(values.reshape(-1, 5))).reshape(4, -1, 3).mean(dim=1)
 
+    torch.save(head.state_dict(), tmp_path / "head.pt")
+    read = read_head(tmp_path / "head.pt", dims=dims, num_classes=3, width=width)
+
     def build(graph: Graph, given: str) -> str:
-        logits = add_network(head, graph, given)
+        logits = add_network(read, graph, given)
         return nodes.mean_over_views(graph, logits) if values.ndim == 3 else logits
 
     made = computed(build, values)

@@ -113,6 +113,18 @@ def test_an_image_comes_from_standard_input(exported, clone, files, tmp_path):
     assert twice.stderr == "error: - stands for one image on standard input; name it once\n"
 
 
+def test_many_images_which_torch_scales_have_the_predictions_of_one_which_numpy_scales(
+    exported, clone, files, tmp_path
+):
+    path = next(iter(files.values()))
+    one, many = (
+        run(clone, tmp_path, *[str(path)] * number, "--model", str(exported), "--json").stdout.splitlines()
+        for number in (1, 400)
+    )
+    assert len(many) == 400
+    assert set(many) == set(one)
+
+
 def test_a_path_that_leads_nowhere_a_missing_model_and_other_parameters_are_errors(exported, clone, tmp_path):
     done = run(clone, tmp_path, "none.png", "--model", str(exported))
     assert (done.returncode, done.stdout) == (1, "")

@@ -276,10 +276,12 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
         files = {path.relative_to(tmp_path / name).as_posix(): path for path in (tmp_path / name).rglob("*.*")}
         digests.append({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()})
     assert digests[0] == digests[1]
-    trained = {f"logit/{file}" for file in ("curves.csv", "head.npz", "logits.npz")}
-    trained |= {f"feature/{file}" for file in ("curves.csv", "head.pt", "logits.npz")}
+    trained = {f"logit/{file}" for file in ("choices.json", "curves.csv", "head.npz", "logits.npz")}
+    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "head.pt", "logits.npz")}
     averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
-    assert digests[0].keys() == trained | averages | {"stack/head.npz", "stack/logits.npz", "selected.json"}
+    assert digests[0].keys() == trained | averages | {
+        f"stack/{file}" for file in ("choices.json", "head.npz", "logits.npz")
+    } | {"selected.json"}
     assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": list(KINDS)}
     mean = read_json(tmp_path / "one" / "mean" / "mean.json")
     assert mean == {"weights": {"backbone0": 1.0}, "temperature": ensembles["mean"].temperature}

@@ -118,9 +118,9 @@ def test_the_bytes_do_not_depend_on_the_number_of_threads(head: str) -> None:
 @pytest.mark.parametrize(
     ("head", "files"),
     [
-        ("linear", {"head.npz", "logits.npz", "curves.csv"}),
-        ("logistic", {"head.npz", "logits.npz"}),
-        ("mlp", {"head.pt", "logits.npz", "curves.csv"}),
+        ("linear", {"head.npz", "logits.npz", "choices.json", "curves.csv"}),
+        ("logistic", {"head.npz", "logits.npz", "choices.json"}),
+        ("mlp", {"head.pt", "logits.npz", "choices.json", "curves.csv"}),
     ],
 )
 def test_saved_folders_have_the_same_bytes_twice(head: str, files: set[str], tmp_path: Path) -> None:

@@ -5,12 +5,14 @@ which a process need not import torch.
 """
 
 from functools import cache
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 _MAX_PRECISION = 22  # bits of a weight's fraction; aten/src/ATen/native/cpu/UpSampleKernel.cpp
 _WEIGHT_BITS = 15  # of a weight, the sign apart
+_PRECISION_OF_FLOAT32 = 16
+_BLOCK = 8  # output rows; more read the more rows in vain, fewer are the slower products
 
 
 class Scale(Protocol):
@@ -49,17 +51,37 @@ class _Filter(NamedTuple):
     weights: np.ndarray
     precision: int
 
+    @property
+    def exact_in(self) -> tuple[type[np.floating[Any]], int]:
+        """A type in which the sums are exact, and how many rows are best computed at once.
+
+        They are whole numbers of at most 255 * 2 ** precision, and float32 holds those below 2 ** 24.
+        """
+        return (np.float32, _BLOCK) if self.precision <= _PRECISION_OF_FLOAT32 else (np.float64, 1)
+
+    def dense(self, start: int, stop: int) -> tuple[int, np.ndarray]:
+        """The first input row that output rows [start, stop) read, and the weights of that one and those after it."""
+        low = int(self.first[start])
+        weights = np.zeros((stop - start, int(self.last[stop - 1]) - low))
+        for row in range(start, stop):
+            num = self.last[row] - self.first[row]
+            weights[row - start, self.first[row] - low :][:num] = self.weights[row, :num]
+        return low, weights
+
 
 def _filtered(image: np.ndarray, size: int) -> np.ndarray:
     """(n, m, 3) uint8 to (size, m, 3) uint8."""
     if len(image) == size:
         return image
-    first, last, weights, precision = _filter(len(image), size)
-    rows = np.ascontiguousarray(image).reshape(len(image), -1)
-    total = np.empty((size, rows.shape[1]))  # sums of whole numbers far below 2 ** 53, so exact in float64
-    for row, (start, stop) in enumerate(zip(first.tolist(), last.tolist(), strict=True)):
-        np.dot(weights[row, : stop - start], rows[start:stop].astype(np.float64), out=total[row])
-    rounded = np.floor(total * 2.0**-precision + 0.5).clip(0, 255)
+    filters = _filter(len(image), size)
+    kind, block = filters.exact_in
+    rows = np.ascontiguousarray(image).reshape(len(image), -1).astype(kind)
+    total = np.empty((size, rows.shape[1]), kind)
+    for start in range(0, size, block):
+        stop = min(size, start + block)
+        low, weights = filters.dense(start, stop)
+        np.dot(weights.astype(kind), rows[low : low + weights.shape[1]], out=total[start:stop])
+    rounded = np.floor(total * kind(2.0**-filters.precision) + kind(0.5)).clip(0, 255)
     return rounded.astype(np.uint8).reshape(size, *image.shape[1:])
 
 
