@@ -64,7 +64,7 @@ def test_what_is_logged_is_the_curve_and_what_is_trained_is_the_same_to_the_byte
     with open_logger("none", tmp_path / "none") as logger:
         save_head(train(logger("blobs")), samples, tmp_path / "plain")
     files = [path.name for path in sorted((tmp_path / "plain").iterdir())]
-    assert files == ["curves.csv", "head.npz", "logits.npz"]
+    assert files == ["choices.json", "curves.csv", "head.npz", "logits.npz"]
     for name in files:
         assert (tmp_path / "logged" / name).read_bytes() == (tmp_path / "plain" / name).read_bytes()
     found, curve = read_back(kind, tmp_path / "log" / "blobs"), read_csv(tmp_path / "plain" / "curves.csv")
