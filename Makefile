@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 # the archives of photographs, see docs/benchmarks.md
 ARCHIVES ?=
-BENCHMARKS := growth rerun exact_search
+BENCHMARKS := growth rerun exact_search predict
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE

@@ -1,7 +1,8 @@
 """The selected model as one file, held against what was scored.
 
 Reads data/{merge,curate,convert,train,study,ensemble} and the sources' receipts. Writes
-data/export: model.onnx and, as logits.npz, its predictions of the test images; metrics/export.json.
+data/export (model.onnx, the same as model.safetensors and model.json, and its predictions of the
+test images) and metrics/export.json.
 """
 
 from pathlib import Path
@@ -11,6 +12,7 @@ from tandem.features.settings import ExtractSettings
 from tandem.files import atomic_dir, read_json, write_json
 from tandem.inference.classifier import TrainedModels
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
+from tandem.inference.tensors import save_tensors
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
@@ -46,6 +48,7 @@ def main() -> str:
             batch_size=runtime.batch_size,
             workers=runtime.workers,
         )
+        save_tensors(folder / "model.onnx", folder / "model.safetensors")
         save_test_logits(exported, samples, folder / "logits.npz")
 
     write_json(Path("metrics/export.json"), export_summary(exported, samples))

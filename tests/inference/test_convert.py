@@ -11,7 +11,13 @@ from tandem.features.backbones.backbone import load_backbone
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import write_json
 from tandem.inference.convert import onnx_engine, to_onnx, trained_backbone
-from tandem.inference.converted import largest_difference, load_converted, load_test_features, save_converted
+from tandem.inference.converted import (
+    feature_dim,
+    largest_difference,
+    load_converted,
+    load_test_features,
+    save_converted,
+)
 
 SIZE_PX = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -48,6 +54,7 @@ def test_what_is_saved_comes_back(tmp_path):
     features, reference = np.ones((2, 1, 7), np.float32), np.zeros((2, 1, 7), np.float32)
     save_converted(data, tmp_path / "net", features=features, reference=reference, meta={"backbone": "net"})
     found = load_converted(tmp_path / "net")
+    assert feature_dim(tmp_path / "net") == 7
     assert (found.dim, found.meta["backbone"], found.model.SerializeToString()) == (7, "net", data)
     for one, other in zip(load_test_features(tmp_path / "net"), (features, reference), strict=True):
         np.testing.assert_array_equal(one, other)

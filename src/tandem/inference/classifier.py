@@ -13,7 +13,7 @@ from tandem.errors import DataError
 from tandem.features.settings import ExtractSettings
 from tandem.files import read_json
 from tandem.inference import graph as nodes
-from tandem.inference.converted import load_converted
+from tandem.inference.converted import feature_dim, load_converted
 from tandem.inference.exported import PIXELS, PROBABILITIES
 from tandem.inference.graph import Graph
 from tandem.training.ensembles import KINDS
@@ -136,7 +136,7 @@ class _Heads:
             return nodes.linear(self.graph, values, load_linear(folder / "head.npz"))
         from tandem.inference import networks  # torch, which linear heads need not wait for
 
-        dims = [load_converted(self.trained.converted_dir(name)).dim for name in names]
+        dims = [feature_dim(self.trained.converted_dir(name)) for name in names]
         num_classes = len(self.trained.class_names)
         head = networks.read_head(folder / "head.pt", dims=dims, num_classes=num_classes, width=width)
         return networks.add_network(head, self.graph, values)

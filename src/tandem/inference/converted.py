@@ -41,6 +41,11 @@ def load_converted(folder: Path) -> ConvertedBackbone:
     return ConvertedBackbone(onnx.load(folder / "backbone.onnx"), meta["dim"], meta)
 
 
+def feature_dim(folder: Path) -> int:
+    """How many features an image has, of what save_converted wrote."""
+    return int(read_json(folder / "meta.json")["dim"])
+
+
 def load_test_features(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """(n, k, D) float32 features of the test images: those of the graph, and those of fp32 by torch."""
     return np.load(folder / "features.npy"), np.load(folder / "reference.npy")

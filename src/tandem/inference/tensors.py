@@ -1,0 +1,38 @@
+"""An exported model as safetensors and JSON, for programs that read no ONNX: weights by name, and their graph.
+
+The JSON is the ONNX graph, as protobuf writes it, without its weights. Together they hold all that the ONNX file holds.
+"""
+
+import json
+from pathlib import Path
+
+import onnx
+from google.protobuf import json_format
+from onnx import numpy_helper
+from safetensors.numpy import load_file, save_file
+
+from tandem.files import atomic_file, read_json, write_text
+from tandem.inference.exported import CARD
+
+
+def save_tensors(exported: Path, path: Path) -> None:
+    """Write the weights of an exported file to `path` and its graph beside it, as .json; each whole or not at all.
+
+    What the file says of itself is in the metadata of the weights (CARD alone: of several entries safetensors shuffles
+    the order, and with it the bytes) and, with its digest, in the JSON's `metadata_props`.
+    """
+    model = onnx.load(exported)
+    said = {entry.key: entry.value for entry in model.metadata_props}
+    weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
+    with atomic_file(path) as temporary:
+        save_file(weights, temporary, {CARD: said[CARD]})
+    del model.graph.initializer[:]
+    graph = json_format.MessageToDict(model, preserving_proto_field_name=True)
+    write_text(path.with_suffix(".json"), json.dumps(graph, indent=1, ensure_ascii=False) + "\n")
+
+
+def load_tensors(path: Path) -> onnx.ModelProto:
+    """The model whose weights and graph save_tensors wrote."""
+    model = json_format.ParseDict(read_json(path.with_suffix(".json")), onnx.ModelProto())
+    model.graph.initializer.extend(numpy_helper.from_array(array, name) for name, array in load_file(path).items())
+    return model
