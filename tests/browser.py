@@ -1,4 +1,4 @@
-"""The FiftyOne App in a real browser: what a reviewer clicks. Chromium, driven by playwright."""
+"""Pages in a real browser, and what a reviewer clicks in the FiftyOne App. Chromium, driven by playwright."""
 
 import shutil
 from contextlib import contextmanager
@@ -9,13 +9,13 @@ import pytest
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 needs_browser = pytest.mark.skipif(
     not CHROMIUM or find_spec("playwright") is None,
-    reason="no Chromium or no playwright here: nothing was clicked in the FiftyOne App",
+    reason="no Chromium or no playwright here: no page was clicked",
 )
 
 
 @contextmanager
-def opened(url):
-    """The App's page, once its images are loaded."""
+def at(url):
+    """The page at an address."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
@@ -23,13 +23,20 @@ def opened(url):
         page = browser.new_page(viewport={"width": 1500, "height": 950})
         page.set_default_timeout(30_000)
         page.goto(url)
+        yield page
+        browser.close()
+
+
+@contextmanager
+def opened(url):
+    """The App's page, once its images are loaded."""
+    with at(url) as page:
         page.wait_for_selector('[data-cy="looker"] canvas[canvas-loaded="true"]', timeout=90_000, state="attached")
         page.wait_for_timeout(1000)
         dismiss = page.get_by_text("Dismiss")
         if dismiss.count():
             dismiss.first.click()
         yield page
-        browser.close()
 
 
 def num_loaded(page):

@@ -5,9 +5,20 @@ import onnx
 from onnx import TensorProto, helper
 
 from tandem.inference import graph as nodes
-from tandem.inference.exported import PIXELS, PROBABILITIES
+from tandem.inference.exported import PIXELS, PROBABILITIES, ModelCard
 from tandem.inference.graph import Graph
 from tandem.training.linear import Linear
+
+CARD = ModelCard(
+    model="colors",
+    class_names=("red", "green", "blue"),
+    size_px=16,
+    resize="squash",
+    tta_views=2,
+    temperature=1.5,
+    reject_threshold=0.9,
+    provenance={"licences": {"web": "CC BY 4.0"}},
+)
 
 
 def colors_model(*, num_views: int) -> onnx.ModelProto:

@@ -114,6 +114,19 @@ def predict_images(
     run(main)
 
 
+@app.command(name="serve")
+def serve_images(
+    model: Annotated[Path, typer.Option(help="A file that `tandem export` wrote.")] = Path("model.onnx"),
+    address: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
+    threads: Annotated[int, typer.Option(min=0, help="That compute; 0 is one a core.")] = 0,
+) -> None:
+    """Serve an exported model over HTTP: a page to drop images on, and POST /predict. Ctrl-C ends it."""
+    from tandem.cli.serve import serve_model
+
+    run(lambda: serve_model(model, address=address, port=port, threads=threads))
+
+
 @app.command()
 def review(
     address: Annotated[str, typer.Option(help="Where the App listens.")] = "127.0.0.1",

@@ -14,7 +14,7 @@ from tandem.errors import DataError
 from tandem.files import list_files
 from tandem.images.scaling import scale_by_numpy, scale_by_torch
 from tandem.inference.exported import load_exported
-from tandem.inference.predict import STDIN, FilePrediction, predict_files
+from tandem.inference.predict import STDIN, as_row, predict_files
 
 Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
@@ -75,21 +75,6 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
 
 def _is_hidden(path: Path) -> bool:
     return any(part.startswith(".") for part in path.parts)
-
-
-def as_row(
-    prediction: FilePrediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
-) -> dict[str, Any]:
-    """path, label, confidence, whether it is rejected, and the probs of the top_k classes, the highest first."""
-    assert prediction.probs is not None
-    order = (-prediction.probs).argsort(kind="stable")[:top_k].tolist()
-    return {
-        "path": prediction.path,
-        "label": class_names[order[0]],
-        "confidence": prediction.confidence,
-        "reject": prediction.confidence < reject_threshold,
-        "probs": {class_names[index]: float(prediction.probs[index]) for index in order},
-    }
 
 
 def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:

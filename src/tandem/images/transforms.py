@@ -13,6 +13,7 @@ import simplejpeg
 from tandem.images.decode import Resize, decode, is_plain_jpeg
 from tandem.images.scaling import Scale, scale_by_torch
 
+ANY_SIZE = 2**63  # pixels of an image
 _CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
 
 
@@ -40,30 +41,40 @@ TTA_VIEWS = (
 
 
 def load_transformed(
-    data: bytes, *, size_px: int, resize: Resize, tta_views: int = 1, scale: Scale = scale_by_torch
+    data: bytes,
+    *,
+    size_px: int,
+    resize: Resize,
+    tta_views: int = 1,
+    scale: Scale = scale_by_torch,
+    max_pixels: int = ANY_SIZE,
 ) -> np.ndarray:
-    """(tta_views, size_px, size_px, 3) uint8 of an image of any size. Raises CorruptImageError like images.decode.
+    """(tta_views, size_px, size_px, 3) uint8 of an image. Raises CorruptImageError like images.decode.
 
     scale: with torch or without, which gives the same bytes.
     """
     out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
-    fill_transformed(data, out, resize=resize, scale=scale)
+    fill_transformed(data, out, resize=resize, scale=scale, max_pixels=max_pixels)
     return out
 
 
-def fill_transformed(data: bytes, out: np.ndarray, *, resize: Resize, scale: Scale = scale_by_torch) -> None:
+def fill_transformed(
+    data: bytes, out: np.ndarray, *, resize: Resize, scale: Scale = scale_by_torch, max_pixels: int = ANY_SIZE
+) -> None:
     """Write the same to `out`: as many views, and of that size, as it has room for."""
-    image = decode_pixels(data)
+    image = decode_pixels(data, max_pixels=max_pixels)
     for pixels, view in zip(out, TTA_VIEWS, strict=False):
         pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize, scale=scale)
 
 
-def decode_pixels(data: bytes) -> np.ndarray:
+def decode_pixels(data: bytes, *, max_pixels: int = ANY_SIZE) -> np.ndarray:
     """(H, W, 3) uint8, upright RGB, the same as images.decode gives. Raises CorruptImageError like it."""
     if is_plain_jpeg(data):
         with suppress(ValueError):  # what it cannot read, Pillow reads, or says why not
-            return simplejpeg.decode_jpeg(data, "RGB")
-    return np.array(decode(data, min_side_px=1, max_pixels=2**63).image)
+            height, width, *_ = simplejpeg.decode_jpeg_header(data)
+            if height * width <= max_pixels:
+                return simplejpeg.decode_jpeg(data, "RGB")
+    return np.array(decode(data, min_side_px=1, max_pixels=max_pixels).image)
 
 
 def resize_image(image: np.ndarray, *, size_px: int, resize: Resize, scale: Scale = scale_by_torch) -> np.ndarray:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel
 
 STDIN = Path("-")  # stands for an image on standard input
+MAX_PIXELS = 200_000_000  # of an image, which takes 0.6 GB
 _NOT_AN_IMAGE = "not_an_image"
 
 
@@ -41,7 +43,12 @@ def predict_files(
     def load(path: Path) -> np.ndarray | FilePrediction:
         try:
             return load_transformed(
-                _read(path), size_px=card.size_px, resize=card.resize, tta_views=card.tta_views, scale=scale
+                _read(path),
+                size_px=card.size_px,
+                resize=card.resize,
+                tta_views=card.tta_views,
+                scale=scale,
+                max_pixels=MAX_PIXELS,
             )
         except CorruptImageError as error:
             return FilePrediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
@@ -52,6 +59,21 @@ def predict_files(
         for start in range(0, len(paths), batch_size):
             batch = paths[start : start + batch_size]
             yield from _predict_batch(batch, list(pool.map(load, batch)), model)
+
+
+def as_row(
+    prediction: FilePrediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
+) -> dict[str, Any]:
+    """path, label, confidence, whether it is rejected, and the probs of the top_k classes, the highest first."""
+    assert prediction.probs is not None
+    order = (-prediction.probs).argsort(kind="stable")[:top_k].tolist()
+    return {
+        "path": prediction.path,
+        "label": class_names[order[0]],
+        "confidence": prediction.confidence,
+        "reject": prediction.confidence < reject_threshold,
+        "probs": {class_names[index]: float(prediction.probs[index]) for index in order},
+    }
 
 
 def _read(path: Path) -> bytes:

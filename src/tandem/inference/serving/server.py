@@ -1,0 +1,221 @@
+"""An exported model behind HTTP: predictions of uploaded images, a page to try it, and figures for monitoring."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from importlib.resources import files
+from threading import BoundedSemaphore
+from typing import Annotated, Any
+
+import numpy as np
+from fastapi import FastAPI, File, HTTPException, Request, UploadFile
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from pydantic import BaseModel
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from tandem.errors import CorruptImageError
+from tandem.images.scaling import Scale, scale_by_numpy
+from tandem.images.transforms import load_transformed
+from tandem.inference.exported import ExportedModel
+from tandem.inference.predict import FilePrediction, as_row
+from tandem.inference.serving.batcher import Batcher, BusyError
+
+
+@dataclass(frozen=True)
+class ServerLimits:
+    """Of one request: max_bytes of its body, max_images in it, max_pixels of each. max_requests: at the same time.
+
+    batch_size: images in one pass of the model. batch_wait_s: for which one waits for others.
+    """
+
+    max_bytes: int = 32_000_000
+    max_images: int = 16
+    max_pixels: int = 25_000_000
+    max_requests: int = 16
+    batch_size: int = 16
+    batch_wait_s: float = 0.005
+
+
+SERVER_LIMITS = ServerLimits()
+
+
+class ImagePrediction(BaseModel):
+    """Of one image: its most probable class, whether it is left to a person, and the probs of all classes."""
+
+    name: str
+    label: str
+    confidence: float
+    reject: bool
+    probs: dict[str, float]
+
+
+class PredictResponse(BaseModel):
+    """Of the images of a request, in their order."""
+
+    predictions: list[ImagePrediction]
+
+
+class Problem(BaseModel):
+    """What is wrong with a request, in one sentence."""
+
+    detail: str
+
+
+_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 503)}
+
+
+def create_app(
+    model: ExportedModel, *, sha256: str, limits: ServerLimits = SERVER_LIMITS, scale: Scale = scale_by_numpy
+) -> FastAPI:
+    """The application. sha256: the digest that the model's file states."""
+    batcher = Batcher(
+        model, max_images=limits.batch_size, max_wait_s=limits.batch_wait_s, max_queued=limits.max_requests
+    )
+    figures, free = _Figures(), BoundedSemaphore(limits.max_requests)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        yield
+        batcher.close()
+
+    app = FastAPI(title=f"Tandem: {model.card.model}", version=version("tandem"), lifespan=lifespan)
+    app.add_middleware(_BodyLimit, max_bytes=limits.max_bytes)
+    app.add_exception_handler(RequestValidationError, _say_what_is_missing)
+
+    @app.post("/predict", responses=_PROBLEMS)
+    def predict(uploads: Annotated[list[UploadFile], File(alias="files")]) -> PredictResponse:
+        """Predict the classes of one or several images, sent as the form field `files`."""
+        if not free.acquire(blocking=False):
+            raise HTTPException(503, "too many requests at once; try again in a moment", {"Retry-After": "1"})
+        try:
+            with figures.timed(len(uploads)):
+                return _predict(uploads, batcher, model, limits, scale)
+        finally:
+            free.release()
+
+    @app.get("/health")
+    def health() -> dict[str, str]:
+        """Whether the server answers."""
+        return {"status": "ok"}
+
+    @app.get("/version")
+    def model_version() -> dict[str, Any]:
+        """What is served: the model's card, the digest of its file, and the version of the code."""
+        return {"code": version("tandem"), "sha256": sha256, "card": asdict(model.card)}
+
+    @app.get("/metrics", response_class=Response)
+    def metrics() -> Response:
+        """Figures in the format of Prometheus."""
+        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    def page() -> str:
+        return files("tandem.inference.serving").joinpath("page.html").read_text(encoding="utf-8")
+
+    return app
+
+
+def _predict(
+    uploads: list[UploadFile], batcher: Batcher, model: ExportedModel, limits: ServerLimits, scale: Scale
+) -> PredictResponse:
+    if len(uploads) > limits.max_images:
+        raise HTTPException(413, f"{len(uploads)} images in one request; at most {limits.max_images} are allowed")
+    card, pixels = model.card, list[np.ndarray]()
+    for upload in uploads:
+        try:
+            pixels.append(
+                load_transformed(
+                    upload.file.read(),
+                    size_px=card.size_px,
+                    resize=card.resize,
+                    tta_views=card.tta_views,
+                    scale=scale,
+                    max_pixels=limits.max_pixels,
+                )
+            )
+        except CorruptImageError as error:
+            code = 413 if error.reason == "too_large" else 400
+            raise HTTPException(code, f"{upload.filename or 'a file'}: {error}") from None
+    try:
+        probs = batcher.submit(np.concatenate(pixels)).result()
+    except BusyError as error:
+        raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+    rows = (
+        as_row(
+            FilePrediction(upload.filename or "", probs=each),
+            card.class_names,
+            reject_threshold=card.reject_threshold,
+            top_k=len(card.class_names),
+        )
+        for upload, each in zip(uploads, probs, strict=True)
+    )
+    return PredictResponse(predictions=[ImagePrediction(name=row.pop("path"), **row) for row in rows])
+
+
+async def _say_what_is_missing(_request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    reasons = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+    return JSONResponse({"detail": f"{reasons}; send images as the form field `files`"}, 422)
+
+
+class _Figures:
+    """What Prometheus may ask for, of one application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._images = Counter("tandem_images", "Images of requests that were predicted", registry=self.registry)
+        self._failed = Counter("tandem_failed_requests", "Requests without a prediction", registry=self.registry)
+        self._seconds = Histogram("tandem_request_seconds", "Time of a request", registry=self.registry)
+
+    def timed(self, num_images: int) -> "_Timed":
+        return _Timed(self, num_images)
+
+    def observe(self, num_images: int, seconds: float, *, is_failed: bool) -> None:
+        self._seconds.observe(seconds)
+        (self._failed if is_failed else self._images).inc(1 if is_failed else num_images)
+
+
+class _Timed:
+    """A request under way."""
+
+    def __init__(self, figures: _Figures, num_images: int) -> None:
+        self._figures, self._num_images, self._start = figures, num_images, time.monotonic()
+
+    def __enter__(self) -> None:
+        """Nothing but the time, which runs already."""
+
+    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
+        seconds = time.monotonic() - self._start
+        self._figures.observe(self._num_images, seconds, is_failed=kind is not None)
+
+
+class _BodyLimit:
+    """Refuses a body that is too large, as soon as that is known, before it is held."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self._app, self._max_bytes = app, max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        stated = dict(scope.get("headers", ())).get(b"content-length", b"0")
+        answer: ASGIApp = self._app
+        if stated.isdigit() and int(stated) > self._max_bytes:
+            answer = JSONResponse({"detail": self._problem}, 413)
+        num_bytes = 0
+
+        async def counted() -> Message:
+            nonlocal num_bytes
+            message = await receive()
+            num_bytes += len(message.get("body", b""))
+            if num_bytes > self._max_bytes:
+                raise HTTPException(413, self._problem)
+            return message
+
+        await answer(scope, counted, send)
+
+    @property
+    def _problem(self) -> str:
+        return f"the request is larger than {self._max_bytes} bytes; send fewer or smaller images"

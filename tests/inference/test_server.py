@@ -1,0 +1,139 @@
+"""The server's answers, over real HTTP: predictions, and one sentence where a request cannot be answered."""
+
+import io
+import socket
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import requests
+import uvicorn
+from PIL import Image
+
+from tandem.images.transforms import load_transformed
+from tandem.inference.exported import load_exported
+from tandem.inference.serving.server import SERVER_LIMITS, create_app
+
+LIMITS = replace(SERVER_LIMITS, max_bytes=400_000, max_images=4, max_pixels=90_000)
+DIGEST = "ab" * 32
+COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
+
+
+def encoded(color, size=(40, 30), kind="PNG"):
+    data = io.BytesIO()
+    Image.new("RGB", size, color).save(data, kind)
+    return data.getvalue()
+
+
+def noise(size):
+    """As many bytes as pixels need: nothing can be compressed."""
+    data = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)).save(data, "PNG")
+    return data.getvalue()
+
+
+@pytest.fixture(scope="module")
+def url(exported):
+    app = create_app(load_exported(exported), sha256=DIGEST, limits=LIMITS)
+    listening = socket.create_server(("127.0.0.1", 0))
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    end = time.monotonic() + 20
+    while not server.started and time.monotonic() < end:
+        time.sleep(0.01)
+    yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    server.should_exit = True
+    thread.join(20)
+    assert not thread.is_alive()
+
+
+def sent(url, *named):
+    return requests.post(f"{url}/predict", files=[("files", pair) for pair in named], timeout=20)
+
+
+def test_images_have_their_predictions_in_order(url, exported):
+    answer = sent(url, *((f"{name}.png", encoded(COLORS[name])) for name in ("blue", "red", "green")))
+    assert answer.status_code == 200
+    found = answer.json()["predictions"]
+    assert [(each["name"], each["label"]) for each in found] == [(f"{n}.png", n) for n in ("blue", "red", "green")]
+    pixels = load_transformed(encoded(COLORS["blue"]), size_px=16, resize="squash", tta_views=2)
+    expected = load_exported(exported).probs(pixels)[0]
+    assert [found[0]["probs"][name] for name in COLORS] == pytest.approx(expected.tolist())
+    assert (found[0]["reject"], found[0]["confidence"]) == (False, pytest.approx(expected.max()))
+
+
+def test_an_uncertain_prediction_is_left_to_a_person(url):
+    [found] = sent(url, ("gray.jpg", encoded((100, 100, 100), kind="JPEG"))).json()["predictions"]
+    assert found["reject"] is True
+
+
+@pytest.mark.parametrize(
+    ("named", "status", "detail"),
+    [
+        ([("notes.txt", b"no image")], 400, "notes.txt: not an image in a known format"),
+        ([("cut.png", encoded(COLORS["red"])[:60])], 400, "cut.png: the image's data ends early or is corrupt"),
+        ([("empty.png", b"")], 400, "empty.png: the file is empty"),
+        ([("large.png", encoded(COLORS["red"], (301, 300)))], 413, "large.png: 301 x 300 pixels; at most 90000"),
+        ([("large.jpg", encoded(COLORS["red"], (301, 300), "JPEG"))], 413, "large.jpg: 301 x 300 pixels; at most"),
+        ([(f"{n}.png", encoded(COLORS["red"])) for n in range(5)], 413, "5 images in one request; at most 4 are"),
+        ([("big.png", noise((400, 400)))], 413, "the request is larger than 400000 bytes; send fewer or smaller"),
+    ],
+    ids=["text", "cut", "empty", "pixels", "pixels of a JPEG", "images", "bytes"],
+)
+def test_a_request_that_cannot_be_answered_says_why_in_one_sentence(url, named, status, detail):
+    answer = sent(url, *named)
+    assert answer.status_code == status
+    assert answer.json()["detail"].startswith(detail)
+
+
+# Starlette leaves the temporary file of what came to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_body_without_a_stated_length_is_cut_off_as_well(url):
+    boundary = "b0undary"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'.encode()
+
+    def body():
+        yield head
+        for _ in range(1000):
+            yield bytes(10_000)
+
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    answer = requests.post(f"{url}/predict", data=body(), headers=kind, timeout=20)
+    assert (answer.status_code, answer.json()["detail"][:30]) == (413, "the request is larger than 400")
+
+
+@pytest.mark.parametrize("given", [{}, {"files": {"image": ("a.png", encoded(COLORS["red"]))}}, {"json": {"a": 1}}])
+def test_a_request_without_images_says_what_to_send(url, given):
+    answer = requests.post(f"{url}/predict", **given, timeout=20)
+    assert answer.status_code == 422
+    assert answer.json()["detail"] == "files: Field required; send images as the form field `files`"
+
+
+def test_health_version_and_the_description_of_the_interface(url):
+    assert requests.get(f"{url}/health", timeout=20).json() == {"status": "ok"}
+    found = requests.get(f"{url}/version", timeout=20).json()
+    assert (found["sha256"], found["card"]["class_names"]) == (DIGEST, list(COLORS))
+    described = requests.get(f"{url}/openapi.json", timeout=20).json()["paths"]
+    assert set(described) == {"/predict", "/health", "/version", "/metrics"}
+    assert set(described["/predict"]["post"]["responses"]) == {"200", "400", "413", "422", "503"}
+    assert requests.get(f"{url}/docs", timeout=20).status_code == 200
+
+
+def test_figures_for_monitoring_count_images_failures_and_seconds(url):
+    def figures():
+        lines = requests.get(f"{url}/metrics", timeout=20).text.splitlines()
+        return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+
+    before = figures()
+    sent(url, *((f"{n}.png", encoded(COLORS["red"])) for n in range(3)))
+    sent(url, ("notes.txt", b"no image"))
+    after = figures()
+    grown = {name: after[name] - before[name] for name in after if "_total" in name or name.endswith("_count")}
+    assert grown == {
+        "tandem_images_total": 3,
+        "tandem_failed_requests_total": 1,
+        "tandem_request_seconds_count": 2,
+    }
