@@ -91,9 +91,7 @@ CLAIMS = (
     (r"would put (\d+) pairs apart", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
     (r"errors: (\d) of 9", partial(figure, "wrong_labels", "photographs", "first 5 %")),
     (r"errors: \d of (\d)\*\*", lambda: len(wrong_labels())),
-    (r"\*\*Another learning rate in (\d+) to", partial(figure, "rerun", "linear head: s")),
-    (r"learning rate in \d+ to (\d+) s", partial(figure, "rerun", "logistic head: s")),
-    (r"is (\d+) times as fast", partial(figure, "seed_study", "1 training a pair: times faster")),
+    (r"(\d+) times as fast", partial(figure, "seed_study", "1 training a pair: times faster")),
     (r": (\d+) faults", faults),
     (r"yes, (\d) ensembles", kinds_of_ensembles),
     *(
