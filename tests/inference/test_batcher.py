@@ -1,12 +1,13 @@
 """Requests share passes of the model, and each has its own answer."""
 
+import queue
 import threading
 
 import numpy as np
 import pytest
 
 from tandem.inference.exported import ExportedModel, load_exported
-from tandem.inference.serving.batcher import Batcher, BusyError
+from tandem.inference.serving.batcher import Batcher
 
 
 class Slow:
@@ -47,7 +48,7 @@ def test_requests_that_wait_share_a_pass_and_have_their_own_answers(slow):
 
 def test_what_waits_is_bounded(slow):
     batcher = Batcher(slow, max_images=1, max_wait_s=0, max_queued=2)
-    with pytest.raises(BusyError, match="too many images wait to be predicted; try again in a moment"):
+    with pytest.raises(queue.Full):
         for _ in range(5):  # one is computed, two wait
             batcher.submit(pixels(0))
     slow.session.leave.set()

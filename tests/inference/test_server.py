@@ -4,6 +4,8 @@ import io
 import socket
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -34,9 +36,9 @@ def noise(size):
     return data.getvalue()
 
 
-@pytest.fixture(scope="module")
-def url(exported):
-    app = create_app(load_exported(exported), sha256=DIGEST, limits=LIMITS)
+@contextmanager
+def served(app):
+    """The address at which an application answers."""
     listening = socket.create_server(("127.0.0.1", 0))
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
@@ -48,6 +50,12 @@ def url(exported):
     server.should_exit = True
     thread.join(20)
     assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def url(exported):
+    with served(create_app(load_exported(exported), sha256=DIGEST, limits=LIMITS)) as url:
+        yield url
 
 
 def sent(url, *named):
@@ -137,3 +145,13 @@ def test_figures_for_monitoring_count_images_failures_and_seconds(url):
         "tandem_failed_requests_total": 1,
         "tandem_request_seconds_count": 2,
     }
+
+
+def test_more_requests_than_are_handled_at_once_are_told_to_come_again(exported):
+    app = create_app(load_exported(exported), sha256=DIGEST, limits=replace(LIMITS, max_requests=1, batch_wait_s=2.0))
+    with served(app) as url, ThreadPoolExecutor(4) as clients:
+        answers = list(clients.map(lambda _: sent(url, ("red.png", encoded(COLORS["red"]))), range(4)))
+    assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]
+    refused = next(answer for answer in answers if answer.status_code == 503)
+    assert refused.json()["detail"] == "too many requests at once; try again in a moment"
+    assert refused.headers["Retry-After"] == "1"

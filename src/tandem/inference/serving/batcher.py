@@ -8,12 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandem.errors import PipelineError
 from tandem.inference.exported import ExportedModel
-
-
-class BusyError(PipelineError):
-    """More images wait than a batcher takes in."""
 
 
 class _Waiting(NamedTuple):
@@ -34,12 +29,9 @@ class Batcher:
         self._thread.start()
 
     def submit(self, pixels: np.ndarray) -> "Future[np.ndarray]":
-        """The probs (n, C) to come, of images as ExportedModel.probs takes them. Raises BusyError."""
+        """The probs (n, C) to come, of images as ExportedModel.probs takes them. Raises queue.Full."""
         waiting = _Waiting(pixels, Future())
-        try:
-            self._queue.put_nowait(waiting)
-        except queue.Full:
-            raise BusyError("too many images wait to be predicted; try again in a moment") from None
+        self._queue.put_nowait(waiting)
         return waiting.probs
 
     def close(self) -> None:

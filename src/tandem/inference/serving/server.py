@@ -1,5 +1,6 @@
 """An exported model behind HTTP: predictions of uploaded images, a page to try it, and figures for monitoring."""
 
+import queue
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -22,7 +23,7 @@ from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel
 from tandem.inference.predict import FilePrediction, as_row
-from tandem.inference.serving.batcher import Batcher, BusyError
+from tandem.inference.serving.batcher import Batcher
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,7 @@ class Problem(BaseModel):
     detail: str
 
 
+_BUSY = "too many requests at once; try again in a moment"
 _PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 503)}
 
 
@@ -90,7 +92,7 @@ def create_app(
     def predict(uploads: Annotated[list[UploadFile], File(alias="files")]) -> PredictResponse:
         """Predict the classes of one or several images, sent as the form field `files`."""
         if not free.acquire(blocking=False):
-            raise HTTPException(503, "too many requests at once; try again in a moment", {"Retry-After": "1"})
+            raise HTTPException(503, _BUSY, {"Retry-After": "1"})
         try:
             with figures.timed(len(uploads)):
                 return _predict(uploads, batcher, model, limits, scale)
@@ -142,8 +144,8 @@ def _predict(
             raise HTTPException(code, f"{upload.filename or 'a file'}: {error}") from None
     try:
         probs = batcher.submit(np.concatenate(pixels)).result()
-    except BusyError as error:
-        raise HTTPException(503, str(error), {"Retry-After": "1"}) from None
+    except queue.Full:
+        raise HTTPException(503, _BUSY, {"Retry-After": "1"}) from None
     rows = (
         as_row(
             FilePrediction(upload.filename or "", probs=each),
