@@ -187,6 +187,27 @@ def photo_cell(figures: Mapping[str, Mapping[str, str]], preset: str, model: str
     return f"{figures[key]['reached']} ({low:.2f}-{high:.2f})"
 
 
+# Column -> the figure of a model in the record of benchmarks/predict.py.
+EXPORTED_FIGURES = {
+    "probs to torch in fp32": "largest difference of a prob to fp32",
+    "to what was scored": "largest difference of a prob to what was scored",
+    "of 66 images with another class": "images of 66 with another class than was scored",
+    "predicted from files, images/s": "predict from files, images/s",
+    "MB": "size of the file, MB",
+}
+
+
+def exported_models() -> str:
+    """One row a model of the sample's results: how near its file is, how fast and how large."""
+    figures = {figure["what"]: figure["reached"] for figure in read_json(RESULTS_DIR / "predict.json")["figures"]}
+    names = [what.partition(": ")[0] for what in figures if what.endswith(EXPORTED_FIGURES["MB"])]
+    lines = [f"| model | {' | '.join(EXPORTED_FIGURES)} |", f"| {' | '.join(['---'] * (1 + len(EXPORTED_FIGURES)))} |"]
+    for name in names:
+        cells = (figures[f"{name}: {what}"] for what in EXPORTED_FIGURES.values())
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -194,6 +215,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "known sets": known_sets,
     "near duplicates": near_duplicates,
     "real photographs": real_photographs,
+    "exported models": exported_models,
 }
 
 if __name__ == "__main__":
