@@ -35,7 +35,6 @@ from tandem.features.engines.base import reference_engine
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
-from tandem.inference.classifier import TrainedModels
 from tandem.inference.convert import onnx_engine, to_onnx
 from tandem.inference.converted import largest_difference
 from tandem.inference.export import export_model, provenance_of
@@ -43,9 +42,9 @@ from tandem.inference.exported import load_exported
 from tandem.inference.parity import MAX_DIFFERENCE
 from tandem.inference.predict import predict_files
 from tandem.pipeline.params import read_params, section, sections
+from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
-from tandem.training.settings import EnsembleSettings
 
 FAMILIES = (
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2"),
@@ -105,13 +104,7 @@ def extract_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[
 def model_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
     """Of each row of the results: how near it is to torch in fp32, how fast, how large."""
     samples = load_samples(Path("data/curate"))
-    trained = TrainedModels(
-        backbones=list(params["backbones"]),
-        extract=section(params, "extract", ExtractSettings),
-        width=section(params, "ensemble", EnsembleSettings).width,
-        class_names=samples.class_names,
-        data_dir=Path("data"),
-    )
+    trained = trained_models(params, samples.class_names, Path("data"))
     workers = os.cpu_count() or 1
     with tempfile.TemporaryDirectory(prefix="tandem-predict-") as folder:
         path = Path(folder) / "model.onnx"

@@ -15,7 +15,7 @@ from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.tables.index import load_index
-from tandem.tables.logits import load_logits, load_logits_of
+from tandem.tables.logits import load_logits_in, load_logits_of
 from tandem.tables.samples import load_samples
 
 METRICS = Path("metrics")
@@ -28,18 +28,19 @@ def main() -> str:
     folders = model_folders(
         {Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]}
     )
-    logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)
+    test, names = samples.test, samples.class_names
+    logits = load_logits_of(folders, ids=samples.ids, class_names=names)
 
     scores = report(
         logits,
         samples,
         selected=ensembles["selected"],
         singles=list(params["backbones"]),
-        exported=load_logits(Path("data/export/logits.npz")).values,
+        exported=load_logits_in(Path("data/export"), ids=test.ids, class_names=names),
         min_sides=load_index(Path("data/merge/index.csv")).min_sides,
         settings=section(params, "evaluate", EvaluateSettings),
     )
-    predictions = predictions_on(samples.test, logits[ensembles["selected"]])
+    predictions = predictions_on(test, logits[ensembles["selected"]])
 
     summary = run_summary(
         scores,
@@ -50,9 +51,9 @@ def main() -> str:
     write_json(METRICS / "evaluate.json", scores)
     write_csv(METRICS / "models.csv", model_rows(scores))
     write_csv(METRICS / "curves.csv", training_curves(folders))
-    save_tables(predictions, samples.test.ids, samples.class_names, METRICS)
+    save_tables(predictions, test.ids, names, METRICS)
     print(results_text(scores, read_json(METRICS / "repeated_splits.json")))
-    return f"{len(logits)} models on {len(samples.test)} images"
+    return f"{len(logits)} models on {len(test)} images"
 
 
 if __name__ == "__main__":

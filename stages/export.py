@@ -8,17 +8,15 @@ test images) and metrics/export.json.
 from pathlib import Path
 
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.features.settings import ExtractSettings
 from tandem.files import atomic_dir, read_json, write_json
-from tandem.inference.classifier import TrainedModels
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
 from tandem.inference.tensors import save_tensors
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
-from tandem.training.settings import EnsembleSettings
 
 DATA = Path("data")
 
@@ -28,13 +26,7 @@ def main() -> str:
     runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(DATA / "curate")
     model = read_json(DATA / "ensemble/selected.json")["selected"]
-    trained = TrainedModels(
-        backbones=list(params["backbones"]),
-        extract=section(params, "extract", ExtractSettings),
-        width=section(params, "ensemble", EnsembleSettings).width,
-        class_names=samples.class_names,
-        data_dir=DATA,
-    )
+    trained = trained_models(params, samples.class_names, DATA)
 
     with atomic_dir(DATA / "export") as folder:
         exported = export_model(

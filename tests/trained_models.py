@@ -4,24 +4,17 @@ import numpy as np
 from scipy.special import softmax
 
 from scratch_project import read_csv
-from tandem.features.settings import ExtractSettings
 from tandem.images.transforms import load_transformed
-from tandem.inference.classifier import TrainedModels, classifier_model
+from tandem.inference.classifier import classifier_model
 from tandem.inference.exported import PIXELS, PROBABILITIES
 from tandem.inference.runtime import start_session
-from tandem.pipeline.params import section
+from tandem.pipeline import trained
 from tandem.tables.logits import load_logits
 
 
 def trained_models(clone):
     params = clone.params()
-    return TrainedModels(
-        backbones=list(params["backbones"]),
-        extract=section(params, "extract", ExtractSettings),
-        width=params["ensemble"]["width"],
-        class_names=sorted(params["labels"]["classes"]),
-        data_dir=clone.root / "data",
-    )
+    return trained.trained_models(params, sorted(params["labels"]["classes"]), clone.root / "data")
 
 
 def held_out_files(clone):
@@ -32,17 +25,17 @@ def held_out_files(clone):
     return {row["id"]: images / row["file"] for row in index if split_of[row["id"]] in ("val", "test")}
 
 
-def scored_probs(trained, model, ids):
+def scored_probs(models, model, ids):
     """(n, C) as evaluate scores them."""
-    logits = load_logits(trained.folder_of(model) / "logits.npz")
+    logits = load_logits(models.folder_of(model) / "logits.npz")
     values = dict(zip(logits.ids, softmax(logits.values.astype(np.float64), axis=-1), strict=True))
     return np.stack([values[id_] for id_ in ids])
 
 
-def largest_difference(trained, model, files):
+def largest_difference(models, model, files):
     """Between the probs of the model's graph, from files, and those that were scored."""
-    transform = {"size_px": trained.extract.size_px, "resize": trained.extract.resize}
+    transform = {"size_px": models.extract.size_px, "resize": models.extract.resize}
     pixels = np.concatenate([load_transformed(path.read_bytes(), **transform) for path in files.values()])
-    session = start_session(classifier_model(model, trained).SerializeToString())
+    session = start_session(classifier_model(model, models).SerializeToString())
     [probs] = session.run([PROBABILITIES], {PIXELS: pixels})
-    return np.abs(probs - scored_probs(trained, model, files)).max()
+    return np.abs(probs - scored_probs(models, model, files)).max()

@@ -55,6 +55,7 @@ TESTED_IN = {
     "pipeline/problems.py": "pipeline/test_schema.py",
     "cli/review.py": "project/test_reviews.py",
     "cli/export.py": "project/test_export.py",
+    "pipeline/trained.py": "project/test_export.py",
     "cli/predict.py": "project/test_export.py",
     "inference/classifier.py": "project/test_export.py",
     "inference/converted.py": "inference/test_convert.py",

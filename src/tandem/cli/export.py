@@ -8,16 +8,14 @@ import typer
 
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.features.settings import ExtractSettings
 from tandem.files import read_json
-from tandem.inference.classifier import TrainedModels
 from tandem.inference.export import export_model, provenance_of
 from tandem.pipeline import lock
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
-from tandem.training.settings import EnsembleSettings
 
 _DATA = Path("data")
 
@@ -32,13 +30,7 @@ def export_to(output: Path, *, model: str | None) -> None:
     params = _params_of_run()
     samples, runtime = load_samples(_DATA / "curate"), section(params, "runtime", RuntimeSettings)
     name = model or str(read_json(_DATA / "ensemble/selected.json")["selected"])
-    trained = TrainedModels(
-        backbones=list(params["backbones"]),
-        extract=section(params, "extract", ExtractSettings),
-        width=section(params, "ensemble", EnsembleSettings).width,
-        class_names=samples.class_names,
-        data_dir=_DATA,
-    )
+    trained = trained_models(params, samples.class_names, _DATA)
     exported = export_model(
         name,
         trained,

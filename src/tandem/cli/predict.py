@@ -57,12 +57,7 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
         raise DataError("- stands for one image on standard input; name it once")
     named, in_folders = list[Path](), list[Path]()
     for name in names:
-        path = Path(name)
-        paths = (
-            [path]
-            if path.exists() or path == STDIN
-            else sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
-        )
+        paths = _matches(Path(name))
         if not paths:
             raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
         for found in paths:
@@ -71,6 +66,13 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
             else:
                 named.append(found)
     return named, in_folders
+
+
+def _matches(path: Path) -> list[Path]:
+    """The path itself, or what it matches as a glob."""
+    if path == STDIN or path.exists():
+        return [path]
+    return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
 
 
 def _is_hidden(path: Path) -> bool:

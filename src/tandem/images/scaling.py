@@ -4,7 +4,7 @@ Both give the same bytes: torch computes such a filter on uint8 by whole numbers
 which a process need not import torch.
 """
 
-from functools import cache
+from functools import lru_cache
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -41,51 +41,29 @@ def scale_by_numpy(image: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 class _Filter(NamedTuple):
-    """Of each of n output rows the input rows [first, last) and their weights.
+    """How rows are filtered, a few output rows at a time.
 
-    weights: (n, k) float64, whole numbers that sum to about 2 ** precision; 0 beyond last - first.
+    kind: in which the sums are exact. precision: the weights are whole numbers that sum to about 2 ** precision.
+    blocks: of each its first input row, and the weights (output rows, input rows) of that one and those after it.
     """
 
-    first: np.ndarray
-    last: np.ndarray
-    weights: np.ndarray
+    kind: type[np.floating[Any]]
     precision: int
-
-    @property
-    def exact_in(self) -> tuple[type[np.floating[Any]], int]:
-        """A type in which the sums are exact, and how many rows are best computed at once.
-
-        They are whole numbers of at most 255 * 2 ** precision, and float32 holds those below 2 ** 24.
-        """
-        return (np.float32, _BLOCK) if self.precision <= _PRECISION_OF_FLOAT32 else (np.float64, 1)
-
-    def dense(self, start: int, stop: int) -> tuple[int, np.ndarray]:
-        """The first input row that output rows [start, stop) read, and the weights of that one and those after it."""
-        low = int(self.first[start])
-        weights = np.zeros((stop - start, int(self.last[stop - 1]) - low))
-        for row in range(start, stop):
-            num = self.last[row] - self.first[row]
-            weights[row - start, self.first[row] - low :][:num] = self.weights[row, :num]
-        return low, weights
+    blocks: tuple[tuple[int, np.ndarray], ...]
 
 
 def _filtered(image: np.ndarray, size: int) -> np.ndarray:
     """(n, m, 3) uint8 to (size, m, 3) uint8."""
     if len(image) == size:
         return image
-    filters = _filter(len(image), size)
-    kind, block = filters.exact_in
+    kind, precision, blocks = _filter(len(image), size)
     rows = np.ascontiguousarray(image).reshape(len(image), -1).astype(kind)
-    total = np.empty((size, rows.shape[1]), kind)
-    for start in range(0, size, block):
-        stop = min(size, start + block)
-        low, weights = filters.dense(start, stop)
-        np.dot(weights.astype(kind), rows[low : low + weights.shape[1]], out=total[start:stop])
-    rounded = np.floor(total * kind(2.0**-filters.precision) + kind(0.5)).clip(0, 255)
+    total = np.concatenate([weights @ rows[low : low + weights.shape[1]] for low, weights in blocks])
+    rounded = np.floor(total * kind(2.0**-precision) + kind(0.5)).clip(0, 255)
     return rounded.astype(np.uint8).reshape(size, *image.shape[1:])
 
 
-@cache
+@lru_cache(maxsize=256)
 def _filter(num_inputs: int, num_outputs: int) -> _Filter:
     ratio = num_inputs / num_outputs
     support = max(ratio, 1.0)
@@ -96,7 +74,15 @@ def _filter(num_inputs: int, num_outputs: int) -> _Filter:
     weights = np.maximum(1 - np.abs((rows - centers[:, None] + 0.5) / support), 0) * (rows < last[:, None])
     weights /= weights.sum(axis=1, keepdims=True)
     precision = _precision(float(weights.max()))
-    return _Filter(first, last, np.floor(weights * (1 << precision) + 0.5), precision)
+    # sums of at most 255 * 2 ** precision; float32 holds whole numbers up to 2 ** 24
+    kind, size = (np.float32, _BLOCK) if precision <= _PRECISION_OF_FLOAT32 else (np.float64, 1)
+    dense = np.zeros((num_outputs, num_inputs + rows.shape[1]), kind)
+    np.put_along_axis(dense, rows, np.floor(weights * (1 << precision) + 0.5).astype(kind), axis=1)
+    blocks = list[tuple[int, np.ndarray]]()
+    for start in range(0, num_outputs, size):
+        low, high = int(first[start]), int(last[start : start + size][-1])
+        blocks.append((low, dense[start : start + size, low:high].copy()))  # not a view, which would keep all of it
+    return _Filter(kind, precision, tuple(blocks))
 
 
 def _precision(largest: float) -> int:

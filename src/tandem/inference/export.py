@@ -17,7 +17,7 @@ from tandem.files import atomic_file, read_json, sha256
 from tandem.inference.classifier import TrainedModels, classifier_model, temperature_of
 from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
 from tandem.inference.parity import Parity, check_exported
-from tandem.tables.logits import Logits, load_logits_of, save_logits
+from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
 
 _SECTIONS = ("backbones", "extract", "train", "ensemble")  # of the parameters; the others show in images and labels
@@ -49,8 +49,7 @@ def export_model(
     images: all N, in the order of samples. max_error: see EvaluateSettings. Raises DataError for a name that is no
     model, and where the file's predictions are not those of torch in fp32; then nothing is written.
     """
-    folders = {model: trained.folder_of(model)}
-    logits = load_logits_of(folders, ids=samples.ids, class_names=samples.class_names)[model]
+    logits = load_logits_in(trained.folder_of(model), ids=samples.ids, class_names=samples.class_names)
     val, test = predictions_on(samples.val, logits), samples.test
     card = ModelCard(
         model=model,

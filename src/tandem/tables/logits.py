@@ -59,12 +59,18 @@ def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[
 def load_logits_of(
     folders: Mapping[str, Path], *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits"
 ) -> dict[str, np.ndarray]:
-    """Model -> (N, C) of <stem>.npz in its folder; DataError unless all are of these ids and classes, in order."""
-    paths = {name: folder / f"{stem}.npz" for name, folder in folders.items()}
-    tables = {name: load_logits(path) for name, path in paths.items()}
-    for name, table in tables.items():
-        _require(paths[name], table.ids, table.class_names, ids=ids, class_names=class_names)
-    return {name: table.values for name, table in tables.items()}
+    """Model -> (N, C) of its folder, as load_logits_in reads it."""
+    return {
+        name: load_logits_in(folder, ids=ids, class_names=class_names, stem=stem) for name, folder in folders.items()
+    }
+
+
+def load_logits_in(folder: Path, *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits") -> np.ndarray:
+    """(N, C) of <stem>.npz in a folder; DataError unless of these ids and classes, in this order."""
+    path = folder / f"{stem}.npz"
+    table = load_logits(path)
+    _require(path, table.ids, table.class_names, ids=ids, class_names=class_names)
+    return table.values
 
 
 def _require(

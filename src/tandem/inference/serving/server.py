@@ -1,9 +1,8 @@
 """An exported model behind HTTP: predictions of uploaded images, a page to try it, and figures for monitoring."""
 
 import queue
-import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from importlib.resources import files
@@ -173,26 +172,12 @@ class _Figures:
         self._failed = Counter("tandem_failed_requests", "Requests without a prediction", registry=self.registry)
         self._seconds = Histogram("tandem_request_seconds", "Time of a request", registry=self.registry)
 
-    def timed(self, num_images: int) -> "_Timed":
-        return _Timed(self, num_images)
-
-    def observe(self, num_images: int, seconds: float, *, is_failed: bool) -> None:
-        self._seconds.observe(seconds)
-        (self._failed if is_failed else self._images).inc(1 if is_failed else num_images)
-
-
-class _Timed:
-    """A request under way."""
-
-    def __init__(self, figures: _Figures, num_images: int) -> None:
-        self._figures, self._num_images, self._start = figures, num_images, time.monotonic()
-
-    def __enter__(self) -> None:
-        """Nothing but the time, which runs already."""
-
-    def __exit__(self, kind: type[BaseException] | None, *_error: object) -> None:
-        seconds = time.monotonic() - self._start
-        self._figures.observe(self._num_images, seconds, is_failed=kind is not None)
+    @contextmanager
+    def timed(self, num_images: int) -> Iterator[None]:
+        """Of a request with so many images, which has failed where it ends by an error."""
+        with self._seconds.time(), self._failed.count_exceptions():
+            yield
+        self._images.inc(num_images)
 
 
 class _BodyLimit:

@@ -1,0 +1,21 @@
+"""The trained models that params.yaml names."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tandem.features.settings import ExtractSettings
+from tandem.inference.classifier import TrainedModels
+from tandem.pipeline.params import section
+from tandem.training.settings import EnsembleSettings
+
+
+def trained_models(params: Mapping[str, Any], class_names: Sequence[str], data_dir: Path) -> TrainedModels:
+    """What the stages trained by these parameters and wrote below data_dir."""
+    return TrainedModels(
+        backbones=list(params["backbones"]),
+        extract=section(params, "extract", ExtractSettings),
+        width=section(params, "ensemble", EnsembleSettings).width,
+        class_names=class_names,
+        data_dir=data_dir,
+    )
