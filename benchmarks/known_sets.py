@@ -48,7 +48,7 @@ from tandem.sources.download import download
 from tandem.sources.settings import ArchiveSource, BoxPolicy, Source
 from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.decisions import Decisions
-from tandem.tables.index import ImageRecord
+from tandem.tables.index import Origin
 from tandem.tables.splits import assign_split
 
 ARCHIVES = (
@@ -121,7 +121,7 @@ def examine(archive: Path, work: Path, extract: Extract, params: Mapping[str, An
     return replace(
         row,
         near_duplicate_pairs=len(curated.near_duplicates),
-        pairs_across_own_split=num_pairs_across_own_split(merged.index.records, curated.near_duplicates.pairs.rows),
+        pairs_across_own_split=num_pairs_across_own_split(merged.index.origins, curated.near_duplicates.pairs.rows),
         label_conflicts=num_label_conflicts(merged, curated),
         random_split_accuracy=fmean(random),
         random_split_stdev=stdev(random),
@@ -169,21 +169,21 @@ def accuracies(
     random, group_aware = list[float](), list[float]()
     for seed, samples in splits.items():
         assign = partial(assign_split, fractions=fractions, seed=seed)
-        by_split = naive_split.accuracy_by_split(merged.index.records, samples, features, assign)
+        by_split = naive_split.accuracy_by_split(merged.index, samples, features, assign)
         random.append(by_split["random_split"]["top1_accuracy"])
         group_aware.append(by_split["group_aware_split"]["top1_accuracy"])
     return random, group_aware
 
 
-def num_pairs_across_own_split(records: Sequence[ImageRecord], near_duplicates: np.ndarray) -> int | None:
+def num_pairs_across_own_split(origins: Sequence[Sequence[Origin]], near_duplicates: np.ndarray) -> int | None:
     """Pairs of files in different splits of the set's own; None where it has only one.
 
-    near_duplicates: (P, 2) rows of the records. Files of one record are exact copies of one another.
+    near_duplicates: (P, 2) rows of the index. Files of one image are exact copies of one another.
     """
-    splits = [[own_split(origin.path) for origin in record.origins] for record in records]
-    if len({split for of_record in splits for split in of_record if split}) < 2:
+    splits = [[own_split(origin.path) for origin in of_image] for of_image in origins]
+    if len({split for of_image in splits for split in of_image if split}) < 2:
         return None
-    copies = (pair for of_record in splits for pair in combinations(of_record, 2))
+    copies = (pair for of_image in splits for pair in combinations(of_image, 2))
     near = (pair for one, other in near_duplicates.tolist() for pair in product(splits[one], splits[other]))
     return sum(one != other for pairs in (copies, near) for one, other in pairs if one and other)
 

@@ -204,9 +204,7 @@ def num_known_pairs_grouped(clone: Path) -> int:
     """How many of KNOWN_PAIRS lie in one group."""
     index, samples = load_index(clone / "data/merge/index.csv"), load_samples(clone / "data/curate")
     group_of = dict(zip(samples.ids, samples.groups.tolist(), strict=True))
-    groups = {
-        f"{origin.source}/{origin.path}": group_of[record.id] for record in index.records for origin in record.origins
-    }
+    groups = {name: group_of[id_] for id_, files in zip(index.ids, index.found_in, strict=True) for name in files}
 
     def groups_of(part: str) -> set[str]:
         return {group for name, group in groups.items() if part in name}

@@ -112,12 +112,11 @@ def run(clone: Path, *command: str) -> str:
 def random_split(index: Index, fractions: Mapping[str, float], seed: int) -> tuple[list[int], list[Sample]]:
     """One sample a file, duplicates too, each its own group: the row of its features, and the sample."""
     rows, samples = list[int](), list[Sample]()
-    for row, record in enumerate(index.records):
-        for origin in record.origins:
-            name = f"{origin.source}/{origin.path}"
+    for row, files in enumerate(index.found_in):
+        for name in files:
             split = assign_split(name, fractions=fractions, seed=seed)
             rows.append(row)
-            samples.append(Sample(name, record.label, origin.source, name, split))
+            samples.append(Sample(name, str(index.labels[row]), name.partition("/")[0], name, split))
     return rows, samples
 
 

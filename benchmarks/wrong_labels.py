@@ -56,13 +56,13 @@ def photographs(archives: Path, clone: Path) -> list[Figure]:
     make_clone(clone, "vehicles", archives, VEHICLES)
     repro(clone, "curate")
     settings = section(read_params(clone), "label_errors", LabelErrorSettings)
-    samples, records = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv").records
+    samples, index = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv")
     features = {"mobilenet_v2": load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).tta_views}
     started = time.perf_counter()
     issues = find_label_issues(features, samples, settings=settings)
     seconds = time.perf_counter() - started
     labels = samples.labels[issues.rows]
-    names = [[f"{origin.source}/{origin.path}" for origin in records[row].origins] for row in issues.rows.tolist()]
+    names = [index.found_in[row] for row in issues.rows.tolist()]
     figures, num_first = [], 0
     for part in WRONG:
         for number in [n for n, own in enumerate(names) if any(_is_of_vehicle_types(name, part) for name in own)]:
@@ -90,11 +90,11 @@ def sample(clone: Path) -> list[Figure]:
     for source, style in STYLES.items():
         truth = read_json(clone / f"data/download/files/{source}/truth.json")["mislabelled"]
         planted |= {path.replace(f"{style}/", f"{source}/", 1) for path in truth}
-    samples, records = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv").records
+    samples, index = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv")
     used = {
-        record.id
-        for record, split in zip(records, samples.splits.tolist(), strict=True)
-        if split and any(f"{origin.source}/{origin.path}" in planted for origin in record.origins)
+        id_
+        for id_, files, split in zip(index.ids, index.found_in, samples.splits.tolist(), strict=True)
+        if split and planted.intersection(files)
     }
     first = [row["id"] for row in read_csv(clone / "metrics/label_errors.csv")][: 2 * len(used)]
     recall = len(used.intersection(first)) / len(used)

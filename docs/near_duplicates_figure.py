@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params
-from tandem.tables.index import ImageRecord, Index, load_index
+from tandem.tables.index import Index, load_index
 from tandem.tables.splits import assign_split
 
 OUTPUT = Path("docs/images/near_duplicates.png")
@@ -28,10 +28,10 @@ NUM_COLORS = 160  # of the palette: keeps the file small
 
 
 class Pair(NamedTuple):
-    """Two near duplicates, the train image first. correlation: of their aligned pixels."""
+    """The files of two near duplicates, the train image first. correlation: of their aligned pixels."""
 
-    train: ImageRecord
-    test: ImageRecord
+    train: str
+    test: str
     correlation: float
 
 
@@ -46,17 +46,17 @@ def leaked_pairs() -> Iterator[Pair]:
     """All near duplicates of which a random split would put one into train and the other into test."""
     index = load_index(Path("data/merge/index.csv"))
     split_of = random_split(index)
-    records = {record.id: record for record in index.records}
+    files = dict(zip(index.ids, index.files, strict=True))
     for row in read_csv(Path("data/curate/near_duplicates.csv")):
         ids = {split_of[row[column]]: row[column] for column in ("first", "second")}
         if ids.keys() == {"train", "test"}:
-            yield Pair(records[ids["train"]], records[ids["test"]], float(row["correlation"]))
+            yield Pair(files[ids["train"]], files[ids["test"]], float(row["correlation"]))
 
 
 def random_split(index: Index) -> Mapping[str, str]:
     """Image id -> the split that a hash of its first file's name gives."""
     curate = read_params()["curate"]
-    names = {record.id: "/".join(record.origins[0][:2]) for record in index.records}
+    names = {id_: files[0] for id_, files in zip(index.ids, index.found_in, strict=True)}
     options = {"fractions": curate["fractions"], "seed": curate["seed"]}
     return {id_: assign_split(name, **options) for id_, name in names.items()}
 
@@ -65,9 +65,9 @@ def spread(pairs: list[Pair], count: int) -> list[Pair]:
     """`count` pairs evenly over the list, each image once."""
     chosen: list[Pair] = []
     for number in range(count):
-        used = {record.id for pair in chosen for record in (pair.train, pair.test)}
+        used = {file for pair in chosen for file in (pair.train, pair.test)}
         rest = pairs[number * len(pairs) // count :]
-        chosen += [pair for pair in rest if not {pair.train.id, pair.test.id} & used][:1]
+        chosen += [pair for pair in rest if not {pair.train, pair.test} & used][:1]
     return chosen
 
 
@@ -84,9 +84,9 @@ def draw(pairs: list[Pair]) -> Image.Image:
 
 def draw_pair(figure: Image.Image, pair: Pair, *, left: int, top: int) -> None:
     pen, font = ImageDraw.Draw(figure), ImageFont.load_default(14)
-    for number, (split, record) in enumerate((("train", pair.train), ("test", pair.test))):
+    for number, (split, file) in enumerate((("train", pair.train), ("test", pair.test))):
         x = left + number * (TILE_PX + GAP_PX)
-        with Image.open(IMAGES_DIR / record.file) as image:
+        with Image.open(IMAGES_DIR / file) as image:
             tile = ImageOps.pad(image.convert("RGB"), (TILE_PX - 4, TILE_PX - 4), color="white")
         pen.rectangle((x, top, x + TILE_PX - 1, top + TILE_PX - 1), fill=COLORS[split])
         figure.paste(tile, (x + 2, top + 2))

@@ -89,7 +89,7 @@ class Planted:
     def inputs(self, decisions: Sequence[Decision] = ()) -> CurateInputs:
         records = tuple(sorted(self.records, key=lambda record: record.id))
         features, hashes = (np.stack([of[record.id] for record in records]) for of in (self.features, self.hashes))
-        return CurateInputs(Index(records), CLASSES, features, hashes, Decisions(tuple(decisions)))
+        return CurateInputs(Index.of(records), CLASSES, features, hashes, Decisions(tuple(decisions)))
 
     def curate(self, settings: CurateSettings = SETTINGS, decisions: Sequence[Decision] = ()) -> Curated:
         inputs = self.inputs(decisions)

@@ -77,10 +77,10 @@ def curated(folder):
     """The files of a run on two images."""
     shutil.copy(ROOT / "params.yaml", folder)
     origins = tuple((Origin("web", f"{name}.jpg", "car"),) for name in "ab")
-    records = tuple(
+    records = (
         ImageRecord(name, "car", f"{name}.jpg", 9, 9, (), origin) for name, origin in zip("ab", origins, strict=True)
     )
-    save_index(Index(records), folder / "data/merge/index.csv")
+    save_index(Index.of(records), folder / "data/merge/index.csv")
     (folder / "data/curate").mkdir()
     header = "first,second,similarity,correlation\n"
     (folder / "data/curate/near_duplicates.csv").write_text(f"{header}a,b,0.8,0.991\n", encoding="utf-8")

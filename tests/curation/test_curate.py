@@ -211,7 +211,7 @@ def test_a_class_that_is_missing_from_a_split_is_an_error() -> None:
 
 def test_no_image_at_all_is_an_error() -> None:
     features, hashes = np.zeros((0, DIM), dtype=np.float32), np.zeros((0, 8, 32), dtype=np.uint8)
-    inputs = CurateInputs(Index(()), CLASSES, features, hashes, Decisions(()))
+    inputs = CurateInputs(Index.of(()), CLASSES, features, hashes, Decisions(()))
     with pytest.raises(LeakageError, match="no image of car in train"):
         curate(inputs, SETTINGS, keypoints_of=lambda row: BLANK)
 

@@ -1,13 +1,11 @@
 """Which images of planted sets of near duplicates are excluded and why, and how a person's decisions change that."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pytest
 
 from tandem.curation.exclusion import exclusion_reasons, relabel
 from tandem.tables.decisions import Decision, Decisions
-from tandem.tables.index import ImageRecord, Origin
+from tandem.tables.index import ImageRecord, Index, Origin
 
 CONFLICT = "conflict: near duplicates are labelled car and truck"
 
@@ -16,21 +14,19 @@ def record(id_: str, label: str, side: int = 100) -> ImageRecord:
     return ImageRecord(id_, label, f"{id_}.jpg", side, side, (), (Origin("web", f"{id_}.jpg", label),))
 
 
-def three(*labels: str) -> tuple[ImageRecord, ...]:
+def three(*labels: str) -> Index:
     """a1, a2 and a3, near duplicates of which a2 is the largest, and b, which is alone."""
     sides = (100, 200, 100)
     images = [record(f"a{n}", label, side) for n, (label, side) in enumerate(zip(labels, sides, strict=True), start=1)]
-    return (*images, record("b", "car"))
+    return Index.of((*images, record("b", "car")))
 
 
 SETS = np.array([0, 0, 0, 3])
 
 
-def reasons(
-    records: Sequence[ImageRecord], *decisions: Decision, duplicates: str = "keep_one"
-) -> tuple[str, str, str, str]:
+def reasons(index: Index, *decisions: Decision, duplicates: str = "keep_one") -> tuple[str, str, str, str]:
     decided = Decisions(decisions)
-    labelled = relabel(records, SETS, decided.labels)
+    labelled = relabel(index, SETS, decided.labels)
     return tuple(exclusion_reasons(labelled, SETS, duplicates=duplicates, decisions=decided))
 
 
@@ -39,8 +35,8 @@ def test_of_near_duplicates_the_largest_is_used() -> None:
 
 
 def test_of_equally_large_ones_the_last_by_id_is_used() -> None:
-    records = (record("a1", "car"), record("a2", "car"), record("a3", "car"), record("b", "car"))
-    assert reasons(records) == ("duplicate of a3", "duplicate of a3", "", "")
+    index = Index.of(record(id_, "car") for id_ in ("a1", "a2", "a3", "b"))
+    assert reasons(index) == ("duplicate of a3", "duplicate of a3", "", "")
 
 
 def test_where_they_are_kept_together_all_are_used() -> None:
@@ -70,8 +66,8 @@ def test_of_near_duplicates_the_kept_ones_are_used() -> None:
     assert two == ("", "duplicate of a3", "", "")
 
 
-def labels(records: Sequence[ImageRecord], decided: dict[str, str]) -> list[str]:
-    return [each.label for each in relabel(records, SETS, decided)]
+def labels(index: Index, decided: dict[str, str]) -> list[str]:
+    return relabel(index, SETS, decided).labels.tolist()
 
 
 def test_a_class_that_a_person_decided_on_holds_for_all_near_duplicates() -> None:
@@ -83,8 +79,8 @@ def test_two_decided_classes_hold_for_their_own_images_alone() -> None:
 
 
 def test_a_decided_class_settles_a_conflict_and_two_of_them_do_not() -> None:
-    records = three("car", "truck", "car")
-    settled = reasons(records, Decision("a3", "relabel", "truck"))
+    index = three("car", "truck", "car")
+    settled = reasons(index, Decision("a3", "relabel", "truck"))
     assert settled == ("duplicate of a2", "", "duplicate of a2", "")
-    both = reasons(records, Decision("a3", "relabel", "truck"), Decision("a1", "relabel", "car"))
+    both = reasons(index, Decision("a3", "relabel", "truck"), Decision("a1", "relabel", "car"))
     assert both == (CONFLICT, CONFLICT, CONFLICT, "")

@@ -49,11 +49,9 @@ def labelled(num: int = 120) -> Samples:
 
 
 def index(num: int = 120) -> Index:
-    return Index(
-        tuple(
-            ImageRecord(f"{row:03}", "car", f"{row}.jpg", 9, 9, (), (Origin("web", f"{row}.jpg", "x"),))
-            for row in range(num)
-        )
+    return Index.of(
+        ImageRecord(f"{row:03}", "car", f"{row}.jpg", 9, 9, (), (Origin("web", f"{row}.jpg", "x"),))
+        for row in range(num)
     )
 
 

@@ -7,26 +7,21 @@ from planted_images import by_id, similar_to, some_features, strangers
 from tandem.curation.duplicates.pairs import Pairs
 from tandem.curation.duplicates.verify import ScoredPairs
 from tandem.curation.links import duplicate_links, rows_of_pairs, rows_sharing, same_scene_pairs
-from tandem.tables.index import ImageRecord
-
-
-def records_with(*keys: tuple[str, ...]) -> list[ImageRecord]:
-    return [ImageRecord(f"{row}", "car", "", 9, 9, provenance_keys, ()) for row, provenance_keys in enumerate(keys)]
 
 
 def test_rows_that_share_a_key_of_the_kind_are_found_once_a_key() -> None:
-    records = records_with(("stem:a", "video:v"), ("video:v",), ("stem:a",), ("stem:b",), ("stem:a", "image:i"))
-    assert [rows.tolist() for rows in rows_sharing(records, "stem:")] == [[0, 2, 4]]
-    assert [rows.tolist() for rows in rows_sharing(records, "video:", "image:")] == [[0, 1]]
+    keys = (("stem:a", "video:v"), ("video:v",), ("stem:a",), ("stem:b",), ("stem:a", "image:i"))
+    assert [rows.tolist() for rows in rows_sharing(keys, "stem:")] == [[0, 2, 4]]
+    assert [rows.tolist() for rows in rows_sharing(keys, "video:", "image:")] == [[0, 1]]
 
 
 def test_the_images_of_a_scene_are_chained() -> None:
-    records = records_with(("video:v",), ("image:i",), ("video:v",), ("video:v", "image:i"))
-    assert same_scene_pairs(records).tolist() == [[1, 3], [0, 2], [2, 3]]
+    keys = (("video:v",), ("image:i",), ("video:v",), ("video:v", "image:i"))
+    assert same_scene_pairs(keys).tolist() == [[1, 3], [0, 2], [2, 3]]
 
 
 def test_without_shared_keys_there_are_no_pairs() -> None:
-    assert same_scene_pairs(records_with((), ("video:v",))).shape == (0, 2)
+    assert same_scene_pairs(((), ("video:v",))).shape == (0, 2)
 
 
 def test_pairs_of_ids_become_sorted_rows_and_those_of_images_that_are_gone_vanish() -> None:

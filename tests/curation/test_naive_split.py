@@ -1,12 +1,13 @@
 """What a random split would have leaked and claimed, on data where near duplicates are all there is to know."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pytest
 
 from tandem.curation.naive_split import accuracy_by_split, leaked_pairs
-from tandem.tables.index import ImageRecord, Origin
+from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import SPLITS, Sample, Samples
 from tandem.tables.splits import assign_split
 
@@ -17,7 +18,7 @@ def assign(name: str) -> str:
     return assign_split(name, fractions={"train": 0.6, "val": 0.2, "test": 0.2}, seed=0)
 
 
-def scenes(num_scenes: int, files_each: int, *, reason: str = "") -> tuple[list[ImageRecord], Samples, np.ndarray]:
+def scenes(num_scenes: int, files_each: int, *, reason: str = "") -> tuple[Index, Samples, np.ndarray]:
     """Scenes of no class at all but their own noise: each has several files, of which one is used."""
     rng = np.random.default_rng(0)
     features, records, samples = [], [], []
@@ -30,7 +31,7 @@ def scenes(num_scenes: int, files_each: int, *, reason: str = "") -> tuple[list[
             split = assign(f"{scene}") if number == 0 else ""
             excluded = "" if split else reason or f"duplicate of {scene:03}0"
             samples.append(Sample(id_, label, "web", f"{scene}", split, excluded))
-    return records, Samples.of(CLASSES, samples), np.array(features, dtype=np.float32)
+    return Index.of(records), Samples.of(CLASSES, samples), np.array(features, dtype=np.float32)
 
 
 def test_near_duplicates_of_test_files_in_train_are_worth_points_that_are_not_there() -> None:
@@ -47,20 +48,19 @@ def test_files_whose_class_nobody_knows_are_in_neither(reason: str) -> None:
 
 
 def test_every_place_where_an_image_was_found_is_a_file() -> None:
-    records, samples, features = scenes(60, 1)
-    twice = [
-        ImageRecord(r.id, r.label, r.file, 9, 9, (), (*r.origins, Origin("yard", f"{r.id}.jpg", "x"))) for r in records
-    ]
+    index, samples, features = scenes(60, 1)
+    columns = zip(index.ids, index.origins, strict=True)
+    twice = replace(index, origins=tuple((*origins, Origin("yard", f"{id_}.jpg", "x")) for id_, origins in columns))
     once, both = (
-        accuracy_by_split(each, samples, features, assign)["random_split"]["test_images"] for each in (records, twice)
+        accuracy_by_split(each, samples, features, assign)["random_split"]["test_images"] for each in (index, twice)
     )
     assert both > once
 
 
 def test_without_a_test_image_there_is_no_accuracy() -> None:
-    records, samples, features = scenes(10, 1)
+    index, samples, features = scenes(10, 1)
     train = samples.with_splits(np.full(10, "train"))
-    found = accuracy_by_split(records, train, features, lambda name: "train")
+    found = accuracy_by_split(index, train, features, lambda name: "train")
     assert np.isnan(found["group_aware_split"]["top1_accuracy"])
     assert found["random_split"]["test_images"] == 0
 
@@ -86,7 +86,7 @@ def test_what_a_random_split_leaks_is_counted_as_by_brute_force() -> None:
             pairs += len(splits) == 2
             if splits == {"train", "test"}:
                 test_files.add((number, one if by_letters(one) == "test" else other))
-    assert leaked_pairs(records, duplicate_set_of, by_letters) == {
+    assert leaked_pairs(Index.of(records), duplicate_set_of, by_letters) == {
         "pairs_leaked_by_random_split": pairs,
         "test_files_leaked_by_random_split": len(test_files),
     }

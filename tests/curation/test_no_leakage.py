@@ -35,7 +35,7 @@ def with_links(links: list[tuple[int, int, str]]) -> Planted:
             provenance_keys[ids[one]].append(f"{kind}:{number}")
             provenance_keys[ids[other]].append(f"{kind}:{number}")
     planted.records = [
-        replace(record, provenance_keys=tuple(provenance_keys.get(record.id, ()))) for record in planted.records
+        record._replace(provenance_keys=tuple(provenance_keys.get(record.id, ()))) for record in planted.records
     ]
     return planted
 

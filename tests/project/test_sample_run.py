@@ -23,9 +23,9 @@ def scenes_and_splits():
     """(scene, split) of every image in the index, by its first origin."""
     folders = [ROOT / "data" / "download" / "files" / source for source in SOURCES]
     scenes = {path: scene for folder in folders for path, scene in read_json(folder / "truth.json")["scenes"].items()}
-    records = load_index(ROOT / "data" / "merge" / "index.csv").records
+    index = load_index(ROOT / "data" / "merge" / "index.csv")
     splits = load_samples(ROOT / "data" / "curate").splits.tolist()
-    names = [f"{SOURCES[record.source]}/{record.origins[0].path}" for record in records]
+    names = [f"{SOURCES[origins[0].source]}/{origins[0].path}" for origins in index.origins]
     return [(scenes[name], split) for name, split in zip(names, splits, strict=True)]
 
 
@@ -55,16 +55,14 @@ def test_the_selected_ensemble_reaches_what_the_sample_allows():
 def test_planted_wrong_labels_are_among_the_first_label_issues():
     truths = {source: read_json(ROOT / "data/download/files" / source / "truth.json") for source in SOURCES}
     planted = {
-        (source, path.removeprefix(f"{SOURCES[source]}/"))
-        for source, truth in truths.items()
-        for path in truth["mislabelled"]
+        path.replace(SOURCES[source], source, 1) for source, truth in truths.items() for path in truth["mislabelled"]
     }
-    records = load_index(ROOT / "data" / "merge" / "index.csv").records
+    index = load_index(ROOT / "data" / "merge" / "index.csv")
     splits = load_samples(ROOT / "data" / "curate").splits.tolist()
     used = {
-        record.id
-        for record, split in zip(records, splits, strict=True)
-        if split and planted & {(origin.source, origin.path) for origin in record.origins}
+        id_
+        for id_, files, split in zip(index.ids, index.found_in, splits, strict=True)
+        if split and planted.intersection(files)
     }
     first = [row["id"] for row in read_csv(ROOT / "metrics" / "label_errors.csv")][: 2 * len(used)]
     assert len(used) >= 6

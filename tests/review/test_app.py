@@ -92,7 +92,7 @@ def build(folder):
         Image.fromarray(np.full((8, 8, 3), 40 * number, dtype=np.uint8)).save(folder / f"{id_}.png")
     (folder / "half.png").write_bytes(b"x")
     return build_review_dataset(
-        Index(tuple(record(id_, source) for id_, source in zip(SAMPLES.ids, SAMPLES.sources.tolist(), strict=True))),
+        Index.of(record(id_, source) for id_, source in zip(SAMPLES.ids, SAMPLES.sources.tolist(), strict=True)),
         SAMPLES,
         features=np.eye(6, dtype=np.float32)[[0, 0, 1, 2, 3, 4]],
         images_dir=folder,

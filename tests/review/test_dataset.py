@@ -373,7 +373,7 @@ def merged(folder):
         origins = (Origin("web", f"car/{id_}.png", "Car"), Origin("yard", "x.png", "auto"))
         records.append(ImageRecord(id_, "car", f"{id_}.png", 8, 8, (), origins))
         samples.append(Sample(id_, "car", "web", "aa", "" if reason else "train", reason))
-    return Index(tuple(records)), Samples.of(("car", "truck"), samples)
+    return Index.of(records), Samples.of(("car", "truck"), samples)
 
 
 def test_images_that_are_used_come_first_and_the_others_are_tagged_with_their_reason(tmp_path):

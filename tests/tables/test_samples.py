@@ -51,11 +51,10 @@ def test_a_split_has_the_ids_sources_and_groups_of_its_rows() -> None:
     assert PLANTED.labels[test.rows].tolist() == ["truck", "car"]
 
 
-def test_other_splits_can_be_assigned_and_images_taken_out_of_them() -> None:
+def test_other_splits_can_be_assigned() -> None:
     moved = PLANTED.with_splits(np.array(["val", "test", "", "train", "val", "test"]))
     assert [moved.split(split).rows.tolist() for split in SPLITS] == [[3], [0, 4], [1, 5]]
     assert moved != PLANTED
-    assert PLANTED.with_unassigned(np.array([0, 5])).rows_by_split()["test"].tolist() == [1]
     assert PLANTED.test.rows.tolist() == [1, 5]  # the samples themselves stay as they are
 
 

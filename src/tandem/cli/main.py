@@ -73,7 +73,8 @@ def show_threshold() -> None:
         scored = [Path("data/curate/near_duplicates.csv"), Path("data/curate/rejected_pairs.csv")]
         if missing := [str(path) for path in (index, *scored) if not path.is_file()]:
             raise DataError(f"no pairs were verified yet ({missing[0]} is missing); run `dvc repro curate` first")
-        names = {record.id: "/".join(record.origins[0][:2]) for record in load_index(index).records}
+        images = load_index(index)
+        names = {id_: files[0] for id_, files in zip(images.ids, images.found_in, strict=True)}
         rows = [row for path in scored for row in read_csv(path)]
         settings = section(read_params(), "curate", CurateSettings)
         typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))

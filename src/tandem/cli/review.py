@@ -60,7 +60,7 @@ def _load_inputs(settings: CurateSettings) -> ReviewInputs:
         if not path.exists():
             raise DataError(f"there is nothing to review yet ({path} is missing); run `dvc repro` first")
     index, samples = load_index(_MERGE / "index.csv"), load_samples(_CURATE)
-    if index.ids != list(samples.ids):
+    if index.ids != samples.ids:
         raise DataError("data/curate is of other images than data/merge; run `dvc repro` first")
     groups = groups_of_several(samples)
     return ReviewInputs(

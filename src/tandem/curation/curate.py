@@ -24,7 +24,7 @@ from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.files import atomic_dir
 from tandem.tables.decisions import Decisions, require_classes
-from tandem.tables.index import ImageRecord, Index
+from tandem.tables.index import Index
 from tandem.tables.samples import Sample, Samples, save_samples
 from tandem.tables.splits import assign_split, require_every_class
 
@@ -43,7 +43,7 @@ class CurateInputs:
     decisions: Decisions
 
     def __post_init__(self) -> None:
-        num_images, num_features, num_hashes = len(self.index.records), len(self.features), len(self.hashes)
+        num_images, num_features, num_hashes = len(self.index), len(self.features), len(self.hashes)
         if not num_images == num_features == num_hashes:
             raise DataError(
                 f"{num_images} images need as many features and hashes; got {num_features} and {num_hashes}; "
@@ -73,9 +73,9 @@ def curate(inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Call
 
     Near duplicates under several classes are all excluded. Raises LeakageError when a class is missing from a split.
     """
-    records, ids, decisions = inputs.index.records, inputs.index.ids, inputs.decisions
-    not_duplicates = rows_of_pairs(decisions.not_duplicates, ids)
-    stems = rows_sharing(records, "stem:")
+    index, decisions = inputs.index, inputs.decisions
+    not_duplicates = rows_of_pairs(decisions.not_duplicates, index.ids)
+    stems = rows_sharing(index.provenance_keys, "stem:")
 
     candidates = find_candidates(inputs.features, inputs.hashes, stems=stems, settings=settings)
     scored = verify_candidates(candidates, keypoints_of)
@@ -83,13 +83,13 @@ def curate(inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Call
     near_duplicates, rejected = scored.where(is_duplicate), scored.where(~is_duplicate)
 
     same_stem = candidates.same_stem[~is_among(candidates.same_stem, not_duplicates)]
-    links = duplicate_links(near_duplicates, same_stem, rows_of_pairs(decisions.duplicates, ids))
-    duplicate_set_of = connected_components(len(records), links.rows)
-    group_of = merge_components(duplicate_set_of, same_scene_pairs(records))
+    links = duplicate_links(near_duplicates, same_stem, rows_of_pairs(decisions.duplicates, index.ids))
+    duplicate_set_of = connected_components(len(index), links.rows)
+    group_of = merge_components(duplicate_set_of, same_scene_pairs(index.provenance_keys))
 
-    records = relabel(records, duplicate_set_of, decisions.labels)
-    reasons = exclusion_reasons(records, duplicate_set_of, duplicates=settings.duplicates, decisions=decisions)
-    samples = Samples.of(inputs.class_names, _assign(records, group_of, reasons, settings))
+    index = relabel(index, duplicate_set_of, decisions.labels)
+    reasons = exclusion_reasons(index, duplicate_set_of, duplicates=settings.duplicates, decisions=decisions)
+    samples = Samples.of(inputs.class_names, _assign(index, group_of, reasons, settings))
     require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
     return Curated(samples, near_duplicates, rejected, same_stem, links, duplicate_set_of)
 
@@ -102,13 +102,11 @@ def save_curated(curated: Curated, folder: Path) -> None:
         save_pairs(curated.rejected, curated.samples.ids, temporary / "rejected_pairs.csv")
 
 
-def _assign(
-    records: Sequence[ImageRecord], group_of: np.ndarray, reasons: Sequence[str], settings: CurateSettings
-) -> Iterator[Sample]:
-    """A sample of each record: in the split of its group, or in none where there is a reason."""
+def _assign(index: Index, group_of: np.ndarray, reasons: Sequence[str], settings: CurateSettings) -> Iterator[Sample]:
+    """A sample of each image: in the split of its group, or in none where there is a reason."""
     fractions = settings.fractions.by_split()
-    # records are sorted by id, so a group's smallest row has its smallest id, which names the group
-    for record, row, reason in zip(records, group_of.tolist(), reasons, strict=True):
-        group = records[row].id
+    columns = zip(index.ids, index.labels.tolist(), index.sources.tolist(), group_of.tolist(), reasons, strict=True)
+    for id_, label, source, row, reason in columns:
+        group = index.ids[row]  # the smallest id of the group, as its row is the smallest
         split = "" if reason else assign_split(group, fractions=fractions, seed=settings.seed)
-        yield Sample(record.id, record.label, record.source, group, split, reason)
+        yield Sample(id_, label, source, group, split, reason)

@@ -5,74 +5,71 @@ A person's decisions (tandem.tables.decisions) go before all else, and hold for 
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence, Set
-from dataclasses import replace
 from typing import Literal
 
 import numpy as np
 
 from tandem.tables.decisions import Decisions
-from tandem.tables.index import ImageRecord
+from tandem.tables.index import Index
 
 # the first words of exclusion reasons
 DROPPED, CONFLICT, DUPLICATE = "dropped", "conflict", "duplicate"
 
 
-def relabel(
-    records: Sequence[ImageRecord], duplicate_set_of: np.ndarray, labels: Mapping[str, str]
-) -> tuple[ImageRecord, ...]:
-    """The records with the classes that a person decided on. labels: id -> class.
+def relabel(index: Index, duplicate_set_of: np.ndarray, labels: Mapping[str, str]) -> Index:
+    """The images under the classes that a person decided on. labels: id -> class.
 
     A class that was decided for one image holds for all of its set of near duplicates, unless two classes were.
     """
     decided = defaultdict(set)
-    for record, number in zip(records, duplicate_set_of.tolist(), strict=True):
-        if record.id in labels:
-            decided[number].add(labels[record.id])
+    images = list(zip(index.ids, index.labels.tolist(), duplicate_set_of.tolist(), strict=True))
+    for id_, _, number in images:
+        if id_ in labels:
+            decided[number].add(labels[id_])
     of_set = {number: min(classes) for number, classes in decided.items() if len(classes) == 1}
-    return tuple(
-        replace(record, label=labels.get(record.id, of_set.get(number, record.label)))
-        for record, number in zip(records, duplicate_set_of.tolist(), strict=True)
-    )
+    relabelled = [labels.get(id_, of_set.get(number, label)) for id_, label, number in images]
+    return index.with_labels(np.array(relabelled, dtype=np.str_))
 
 
 def exclusion_reasons(
-    records: Sequence[ImageRecord],
+    index: Index,
     duplicate_set_of: np.ndarray,
     *,
     duplicates: Literal["keep_one", "keep_together"],
     decisions: Decisions,
 ) -> list[str]:
-    """Why each record is excluded, or "". duplicate_set_of: (N,) a number for each set of near duplicates.
+    """Why each image is excluded, or "". duplicate_set_of: (N,) a number for each set of near duplicates.
 
     Near duplicates under several classes are all excluded, but for those that a person keeps.
     """
     drops, kept = decisions.drops, decisions.kept
     sets = defaultdict(list)
-    for record, number in zip(records, duplicate_set_of.tolist(), strict=True):
-        sets[number].append(record)
-    reasons: dict[str, str] = {}
-    for images in sets.values():
-        reasons |= _reasons_in_set(images, keeps_one=duplicates == "keep_one", drops=drops, kept=kept)
-    return [reasons.get(record.id, "") for record in records]
+    for row, number in enumerate(duplicate_set_of.tolist()):
+        sets[number].append(row)
+    reasons: dict[int, str] = {}
+    for rows in sets.values():
+        reasons |= _reasons_in_set(index, rows, keeps_one=duplicates == "keep_one", drops=drops, kept=kept)
+    return [reasons.get(row, "") for row in range(len(index))]
 
 
 def _reasons_in_set(
-    images: Sequence[ImageRecord], *, keeps_one: bool, drops: Mapping[str, str], kept: Set[str]
-) -> dict[str, str]:
-    """Id -> why the image is excluded, for those of one set of near duplicates that are."""
-    preferred = [image for image in images if image.id in kept] or images
-    dropped = [drops[image.id] for image in images if image.id in drops]
-    classes = {image.label for image in preferred}
-    best = max(preferred, key=lambda image: (image.width * image.height, image.id))
+    index: Index, rows: Sequence[int], *, keeps_one: bool, drops: Mapping[str, str], kept: Set[str]
+) -> dict[int, str]:
+    """Row -> why the image is excluded, for those of one set of near duplicates that are."""
+    ids, labels = {row: index.ids[row] for row in rows}, {row: str(index.labels[row]) for row in rows}
+    preferred = [row for row in rows if ids[row] in kept] or rows
+    dropped = [drops[id_] for id_ in ids.values() if id_ in drops]
+    classes = {labels[row] for row in preferred}
+    best = max(preferred, key=lambda row: (index.widths[row] * index.heights[row], row))
     reasons = {}
-    for image in images:
-        if image.id in kept:
+    for row in rows:
+        if ids[row] in kept:
             continue
         if dropped:
-            reasons[image.id] = f"{DROPPED}: {dropped[0]}"
-        elif classes != {image.label}:
-            names = " and ".join(sorted({each.label for each in images}))
-            reasons[image.id] = f"{CONFLICT}: near duplicates are labelled {names}"
-        elif keeps_one and image is not best:
-            reasons[image.id] = f"{DUPLICATE} of {best.id}"
+            reasons[row] = f"{DROPPED}: {dropped[0]}"
+        elif classes != {labels[row]}:
+            names = " and ".join(sorted(set(labels.values())))
+            reasons[row] = f"{CONFLICT}: near duplicates are labelled {names}"
+        elif keeps_one and row != best:
+            reasons[row] = f"{DUPLICATE} of {ids[best]}"
     return reasons

@@ -87,7 +87,7 @@ def list_issues(issues: LabelIssues, samples: Samples, index: Index, *, fraction
             int(issues.rank[n]),
             float(self_confidence[n]),
             str(samples.sources[row]),
-            index.records[row].origins[0].path,
+            index.origins[row][0].path,
         )
         listed.append(dict(zip(ISSUE_COLUMNS, values, strict=True)))
     return sorted(listed, key=lambda row: (row["kind"] == "outlier", -float(str(row["issue_score"])), row["id"]))

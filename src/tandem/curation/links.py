@@ -13,7 +13,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from tandem.curation.duplicates.verify import ScoredPairs
-from tandem.tables.index import ImageRecord
 
 
 @dataclass(frozen=True)
@@ -31,18 +30,18 @@ def duplicate_links(near_duplicates: ScoredPairs, *unscored: np.ndarray) -> Link
     return Links(rows, np.concatenate([near_duplicates.correlation, np.ones(num_unscored)]))
 
 
-def same_scene_pairs(records: Sequence[ImageRecord]) -> np.ndarray:
-    """(L, 2) rows that chain the frames of each video and the crops of each image."""
-    scenes = rows_sharing(records, "video:", "image:")
+def same_scene_pairs(provenance_keys: Sequence[Collection[str]]) -> np.ndarray:
+    """(L, 2) rows that chain the frames of each video and the crops of each image. provenance_keys: of each image."""
+    scenes = rows_sharing(provenance_keys, "video:", "image:")
     chains = [np.stack([rows[:-1], rows[1:]], axis=1) for rows in scenes]
     return np.concatenate([np.zeros((0, 2), dtype=np.int64), *chains])
 
 
-def rows_sharing(records: Sequence[ImageRecord], *kinds: str) -> list[np.ndarray]:
-    """Rows of the records that share a provenance key of these kinds, for each key that two or more have."""
+def rows_sharing(provenance_keys: Sequence[Collection[str]], *kinds: str) -> list[np.ndarray]:
+    """Rows of the images that share a provenance key of these kinds, for each key that two or more have."""
     rows = defaultdict(list)
-    for row, record in enumerate(records):
-        for key in record.provenance_keys:
+    for row, keys in enumerate(provenance_keys):
+        for key in keys:
             if key.startswith(kinds):
                 rows[key].append(row)
     return [np.array(shared) for _, shared in sorted(rows.items()) if len(shared) > 1]

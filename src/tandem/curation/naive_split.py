@@ -8,22 +8,20 @@ import numpy as np
 
 from tandem.curation.exclusion import CONFLICT, DROPPED
 from tandem.curation.probe import probe
-from tandem.tables.index import ImageRecord
+from tandem.tables.index import Index
 from tandem.tables.samples import SPLITS, Samples
 
 AssignSplit = Callable[[str], str]  # tables.splits.assign_split with its fractions and seed
 
 
-def leaked_pairs(
-    records: Sequence[ImageRecord], duplicate_set_of: np.ndarray, assign: AssignSplit
-) -> dict[str, object]:
+def leaked_pairs(index: Index, duplicate_set_of: np.ndarray, assign: AssignSplit) -> dict[str, object]:
     """Pairs of near duplicates that would lie in two splits, and test files that would have one in train.
 
     duplicate_set_of: (N,) a number for each set of near duplicates.
     """
     files: dict[int, set[str]] = defaultdict(set)
-    for record, number in zip(records, duplicate_set_of.tolist(), strict=True):
-        files[number].update(_files(record))
+    for found_in, number in zip(index.found_in, duplicate_set_of.tolist(), strict=True):
+        files[number].update(found_in)
     by_set = [Counter(assign(name) for name in names) for names in files.values()]
     pairs = sum(counts[one] * counts[other] for counts in by_set for one, other in combinations(SPLITS, 2))
     test_files = sum(counts["test"] for counts in by_set if counts["train"])
@@ -31,19 +29,19 @@ def leaked_pairs(
 
 
 def accuracy_by_split(
-    records: Sequence[ImageRecord], samples: Samples, features: np.ndarray, assign: AssignSplit
+    index: Index, samples: Samples, features: np.ndarray, assign: AssignSplit
 ) -> dict[str, dict[str, float]]:
     """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on a random one.
 
-    features: (N, D) in the order of records and samples. The random split has all files, near duplicates too, but for
+    features: (N, D) in the order of index and samples. The random split has all files, near duplicates too, but for
     those in conflicts and those that were dropped: nobody knows their class.
     """
     group_aware = [(row, split) for row, split in enumerate(samples.splits.tolist()) if split]
     random = [
         (row, assign(name))
-        for row, (record, reason) in enumerate(zip(records, samples.exclusion_reasons.tolist(), strict=True))
+        for row, (files, reason) in enumerate(zip(index.found_in, samples.exclusion_reasons.tolist(), strict=True))
         if not reason.startswith((CONFLICT, DROPPED))
-        for name in _files(record)
+        for name in files
     ]
     return {
         name: _accuracy(features, samples.targets, rows, num_classes=len(samples.class_names))
@@ -62,7 +60,3 @@ def _accuracy(
         return {"top1_accuracy": float("nan"), "test_images": len(test)}
     probs = probe(features[train], targets[train], features[test], num_classes=num_classes)
     return {"top1_accuracy": float((probs.argmax(axis=1) == targets[test]).mean()), "test_images": len(test)}
-
-
-def _files(record: ImageRecord) -> set[str]:
-    return {f"{origin.source}/{origin.path}" for origin in record.origins}

@@ -28,7 +28,7 @@ def curate_summary(
     brain: Mapping[str, int],
 ) -> dict[str, object]:
     """For the metrics. similarities: (n,) each image's highest cosine to another split. brain: FiftyOne's counts."""
-    samples, records = curated.samples, inputs.index.records
+    samples = curated.samples
     assign = partial(assign_split, fractions=settings.fractions.by_split(), seed=settings.seed)
     return {
         "candidate_pairs": len(curated.near_duplicates) + len(curated.rejected),
@@ -39,8 +39,8 @@ def curate_summary(
         "splits": _counts_by_split(samples, samples.labels, samples.class_names),
         "sources": _counts_by_split(samples, samples.sources, sorted(set(samples.sources.tolist()))),
         "groups_to_review": _groups_to_review(curated),
-        **leaked_pairs(records, curated.duplicate_set_of, assign),
-        "accuracy": accuracy_by_split(records, samples, inputs.features, assign),
+        **leaked_pairs(inputs.index, curated.duplicate_set_of, assign),
+        "accuracy": accuracy_by_split(inputs.index, samples, inputs.features, assign),
         "decisions": inputs.decisions.counts(samples.ids),
         "max_cross_split_similarity": float(similarities.max(initial=-1)),
         "cross_split_similarities": similarity_histogram(similarities),

@@ -27,7 +27,7 @@ _ExampleImage = tuple[Example, StoredImage]
 
 @dataclass(frozen=True)
 class Merged:
-    """hashes: (N, 8, 32) uint8, row i of record i. num_files: that were read.
+    """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
     pixels of an earlier one.
@@ -70,7 +70,7 @@ def merge(
     remove_others(images_dir, hashes)  # crops were written before they were found too small
     return Merged(
         class_names=labels.class_names,
-        index=Index(tuple(records)),
+        index=Index.of(records),
         hashes=np.stack([hashes[record.id] for record in records]),
         excluded=tuple(sorted(excluded, key=lambda each: (each.source, each.path, each.label))),
         num_files=ingested.num_files,
@@ -99,14 +99,14 @@ def save_merged(merged: Merged, folder: Path) -> None:
 
 def merge_summary(merged: Merged) -> dict[str, object]:
     """Counts for the metrics: images by class and source, exact duplicates, and what is excluded by reason."""
-    records = merged.index.records
+    index = merged.index
     return {
-        "images": len(records),
+        "images": len(index),
         "files": merged.num_files,
         "byte_duplicates": merged.num_byte_duplicates,
         "pixel_duplicates": merged.num_pixel_duplicates,
-        "classes": dict(sorted(Counter(record.label for record in records).items())),
-        "sources": dict(sorted(Counter(record.source for record in records).items())),
+        "classes": dict(sorted(Counter(index.labels.tolist()).items())),
+        "sources": dict(sorted(Counter(index.sources.tolist()).items())),
         "excluded": dict(sorted(Counter(each.reason for each in merged.excluded).items())),
     }
 

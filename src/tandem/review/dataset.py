@@ -13,7 +13,7 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.review.database import open_database
 from tandem.tables.decisions import Decisions
-from tandem.tables.index import ImageRecord, Index
+from tandem.tables.index import Index
 from tandem.tables.samples import SPLITS, Samples
 
 DATASET = "tandem"
@@ -83,7 +83,7 @@ def review_images(
 
     decisions: their labels and tags are shown, whether curation has read them or not; None: the labels of samples.
     """
-    return [_review_image(index.records[row], samples, row, images_dir, decisions) for row in rows.tolist()]
+    return [_review_image(index, samples, row, images_dir, decisions) for row in rows.tolist()]
 
 
 def build_dataset(
@@ -106,19 +106,20 @@ def build_dataset(
 
 
 def _review_image(
-    record: ImageRecord, samples: Samples, row: int, images_dir: Path, decisions: Decisions | None
+    index: Index, samples: Samples, row: int, images_dir: Path, decisions: Decisions | None
 ) -> ReviewImage:
     tags = _TAGS_OF_REASON[str(samples.exclusion_reasons[row]).partition(" ")[0].rstrip(":")]
-    label = str(samples.labels[row]) if decisions is None else decisions.labels.get(record.id, record.label)
+    id_ = index.ids[row]
+    label = str(samples.labels[row]) if decisions is None else decisions.labels.get(id_, str(index.labels[row]))
     return ReviewImage(
-        id=record.id,
-        path=(images_dir / record.file).absolute(),
+        id=id_,
+        path=(images_dir / index.files[row]).absolute(),
         label=label,
-        source=record.source,
+        source=str(index.sources[row]),
         group=str(samples.groups[row]),
         split=str(samples.splits[row]),
-        tags=(*tags, *(decisions.tags(record.id) if decisions else ())),
-        origins=tuple(f"{origin.source}/{origin.path}" for origin in record.origins),
+        tags=(*tags, *(decisions.tags(id_) if decisions else ())),
+        origins=index.found_in[row],
     )
 
 

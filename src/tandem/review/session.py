@@ -74,7 +74,7 @@ def run_session(
     decisions that were not written, DataError when they contradict each other.
     """
     before = load_decisions(decisions_path)
-    labels = {record.id: record.label for record in inputs.index.records}
+    labels = dict(zip(inputs.index.ids, inputs.index.labels.tolist(), strict=True))
     rows = review_order(inputs.samples)
     images = review_images(inputs.index, inputs.samples, rows, images_dir=inputs.images_dir, decisions=before)
     with open_database(database_dir, wait=False) as fiftyone:

@@ -1,11 +1,12 @@
-"""The index of merged images: one record an image, checked when built and when read."""
+"""The index of merged images: columns with one entry an image, checked when built and when read."""
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -21,9 +22,8 @@ class Origin(NamedTuple):
     label: str
 
 
-@dataclass(frozen=True)
-class ImageRecord:
-    """One image that is used.
+class ImageRecord(NamedTuple):
+    """One image that is used: what Index.of takes, and a line of the CSV.
 
     id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder. width, height: px,
     upright. provenance_keys: what images share that may belong together ("stem:...", "video:...", "image:...").
@@ -38,11 +38,6 @@ class ImageRecord:
     provenance_keys: tuple[str, ...]
     origins: tuple[Origin, ...]
 
-    @property
-    def source(self) -> str:
-        """The source in which the image was found first."""
-        return self.origins[0].source
-
 
 @dataclass(frozen=True)
 class Excluded:
@@ -55,11 +50,34 @@ class Excluded:
     detail: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Index:
-    """Records sorted by id, which are unique."""
+    """Columns, one entry an image, sorted by id. What they hold: ImageRecord.
 
-    records: tuple[ImageRecord, ...]
+    ids: N of them, unique. labels: (N,) str. files, provenance_keys, origins: N each. widths, heights: (N,) int64, px.
+    """
+
+    ids: tuple[str, ...]
+    labels: np.ndarray
+    files: tuple[str, ...]
+    widths: np.ndarray
+    heights: np.ndarray
+    provenance_keys: tuple[tuple[str, ...], ...]
+    origins: tuple[tuple[Origin, ...], ...]
+
+    @classmethod
+    def of(cls, records: Iterable[ImageRecord]) -> "Index":
+        """From one entry an image. Raises DataError for unsorted ids, and for images without a class or an origin."""
+        rows = tuple(records)
+        return cls(
+            ids=tuple(row.id for row in rows),
+            labels=np.array([row.label for row in rows], dtype=np.str_),
+            files=tuple(row.file for row in rows),
+            widths=np.array([row.width for row in rows], dtype=np.int64),
+            heights=np.array([row.height for row in rows], dtype=np.int64),
+            provenance_keys=tuple(row.provenance_keys for row in rows),
+            origins=tuple(row.origins for row in rows),
+        )
 
     def __post_init__(self) -> None:
         for before, after in pairwise(self.ids):
@@ -67,50 +85,69 @@ class Index:
                 raise DataError(
                     f"an index needs unique ids, sorted; {after} follows {before}; run the merge stage again"
                 )
-        for record in self.records:
-            if not record.label or not record.origins:
-                raise DataError(f"record {record.id} needs a class and at least one origin; run the merge stage again")
+        for id_, label, origins in zip(self.ids, self.labels, self.origins, strict=True):
+            if not label or not origins:
+                raise DataError(f"record {id_} needs a class and at least one origin; run the merge stage again")
 
-    @property
-    def ids(self) -> list[str]:
-        """The ids in order."""
-        return [record.id for record in self.records]
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __iter__(self) -> Iterator[ImageRecord]:
+        columns = (self.ids, self.labels.tolist(), self.files, self.widths.tolist(), self.heights.tolist())
+        return map(ImageRecord, *columns, self.provenance_keys, self.origins)
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, Index) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @cached_property
+    def sources(self) -> np.ndarray:
+        """(N,) str: the source in which each image was found first."""
+        return np.array([origins[0].source for origins in self.origins], dtype=np.str_)
+
+    @cached_property
+    def found_in(self) -> tuple[tuple[str, ...], ...]:
+        """The files in which each image was found, "<source>/<path>" each, once where it has several boxes of one."""
+        return tuple(
+            tuple(dict.fromkeys(f"{origin.source}/{origin.path}" for origin in origins)) for origins in self.origins
+        )
 
     def paths(self, images_dir: Path) -> list[Path]:
         """The file of each image, in order."""
-        return [images_dir / record.file for record in self.records]
+        return [images_dir / file for file in self.files]
 
     @property
     def min_sides(self) -> np.ndarray:
         """(N,) length in px of the shorter side of each image."""
-        return np.array([min(record.width, record.height) for record in self.records], dtype=np.int64)
+        return np.minimum(self.widths, self.heights)
+
+    def with_labels(self, labels: np.ndarray) -> "Index":
+        """The same images under other classes (N,)."""
+        return replace(self, labels=labels)
 
 
 def save_index(index: Index, path: Path) -> None:
     """Write the index as CSV; provenance keys and origins as JSON in their cells."""
-    write_csv(path, [_to_row(record) for record in index.records], columns=_names(ImageRecord))
+    write_csv(path, [_row(record) for record in index], columns=ImageRecord._fields)
 
 
 def load_index(path: Path) -> Index:
     """Read what save_index wrote."""
-    return Index(tuple(_from_row(row) for row in read_csv(path)))
+    return Index.of(map(_record, read_csv(path)))
 
 
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:
     """Write what is not used as CSV."""
-    write_csv(path, [asdict(item) for item in excluded], columns=_names(Excluded))
+    write_csv(path, [asdict(item) for item in excluded], columns=[field.name for field in fields(Excluded)])
 
 
-def _names(table: Any) -> list[str]:
-    return [field.name for field in fields(table)]
-
-
-def _to_row(record: ImageRecord) -> dict[str, object]:
+def _row(record: ImageRecord) -> dict[str, object]:
     packed = {name: json.dumps(getattr(record, name), ensure_ascii=False) for name in ("provenance_keys", "origins")}
-    return {**asdict(record), **packed}
+    return {**record._asdict(), **packed}
 
 
-def _from_row(row: dict[str, str]) -> ImageRecord:
+def _record(row: dict[str, str]) -> ImageRecord:
     return ImageRecord(
         id=row["id"],
         label=row["label"],

@@ -138,12 +138,6 @@ class Samples:
         """The same images with other splits (N,)."""
         return replace(self, splits=splits)
 
-    def with_unassigned(self, rows: np.ndarray) -> "Samples":
-        """The same images, those of these row numbers in no split."""
-        splits = self.splits.copy()
-        splits[rows] = ""
-        return self.with_splits(splits)
-
 
 def save_samples(samples: Samples, folder: Path) -> None:
     """Write samples.csv and classes.json (the class names in order) into a folder."""
