@@ -21,12 +21,15 @@ CARD = ModelCard(
 )
 
 
-def colors_model(*, num_views: int) -> onnx.ModelProto:
-    """Which color an image has most of, by the mean of each color from 0 to 1."""
+def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.ModelProto:
+    """Which color an image has most of, by the mean of each color from 0 to 1. seen: (16, 16) 0 where it is blind."""
     graph = Graph()
-    means = graph.add("ReduceMean", graph.add("Cast", PIXELS, to=TensorProto.FLOAT), np.array([1, 2]), keepdims=0)
+    pixels = graph.add("Cast", PIXELS, to=TensorProto.FLOAT)
+    if seen is not None:
+        pixels = graph.add("Mul", pixels, seen[..., None].astype(float))
+    means = graph.add("ReduceMean", pixels, np.array([1, 2]), keepdims=0)
     features = graph.add("Reshape", graph.add("Div", means, np.array(255.0)), np.array([-1, num_views, 3]))
     head = Linear(np.zeros(3), np.ones(3), 8 * np.eye(3), np.zeros(3))
     probs = graph.add("Softmax", nodes.mean_over_views(graph, nodes.linear(graph, features, head)), axis=-1)
-    pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
-    return graph.model([pixels], probs, name=PROBABILITIES)
+    images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
+    return graph.model([images], probs, name=PROBABILITIES)

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
+import numpy as np
 import onnx
 import pytest
 
 from tandem.errors import DataError
+from tandem.inference import exported as exporting
 from tandem.inference.exported import DIGEST, load_exported
 
 
@@ -74,3 +77,20 @@ def test_a_model_is_read_and_run_without_torch(exported):
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.split("\n")[:2] == ["(1, 3)", "False"]
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is installed on Linux x86-64 alone")
+@pytest.mark.parametrize("num_images", [1, 2, 13])
+def test_the_fast_engine_has_the_same_answers_but_for_their_last_digits(exported, num_images):
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * num_images, 16, 16, 3), dtype=np.uint8)
+    exact, fast = (load_exported(exported, is_fast=is_fast) for is_fast in (False, True))
+    assert fast.engine.name.startswith("openvino")
+    assert (fast.probs(pixels).shape, fast.card, fast.sha256) == ((num_images, 3), exact.card, exact.sha256)
+    assert np.abs(fast.probs(pixels) - exact.probs(pixels)).max() < 0.02
+    assert np.abs(fast.probs(pixels[::-1]) - exact.probs(pixels)).max() > 0.02 or num_images == 1
+
+
+def test_without_openvino_a_fast_prediction_is_an_error(exported, monkeypatch):
+    monkeypatch.setattr(exporting, "has_openvino", lambda: False)
+    with pytest.raises(DataError, match=r"a fast prediction needs OpenVINO, and .* has none .* predict without --fast"):
+        load_exported(exported, is_fast=True)

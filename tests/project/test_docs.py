@@ -184,7 +184,7 @@ def test_the_figure_is_drawn_of_near_duplicates_that_a_random_split_separates(tm
     pairs = list(figure.leaked_pairs())
     split_of = figure.random_split(figure.load_index(Path("data/merge/index.csv")))
     assert 0 < len(pairs) < 40
-    assert {(split_of[pair.train.id], split_of[pair.test.id]) for pair in pairs} == {("train", "test")}
+    assert {(split_of[Path(pair.train).stem], split_of[Path(pair.test).stem]) for pair in pairs} == {("train", "test")}
     figure.main(tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as drawn:
         assert drawn.width > figure.NUM_COLUMNS * 2 * figure.TILE_PX

@@ -9,11 +9,17 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import pytest
+from onnx import numpy_helper
 from PIL import Image
+from scipy.stats import spearmanr
 
 from scratch_project import copied, read_json
+from tandem.inference.explain import explanation_map
+from tandem.inference.export import write_model
 from tandem.inference.exported import load_exported
+from tandem.inference.predict import predict_files
 from trained_models import held_out_files, largest_difference, scored_probs, trained_models
 
 pytestmark = pytest.mark.slow
@@ -59,7 +65,7 @@ def test_the_scores_of_the_file_stand_in_the_metrics_beside_those_of_its_model(e
     for way in ("fp32", "file", "scored"):
         found = metrics[f"difference_to_{way}"]
         assert (found["largest"] <= 1e-3, found["changed_classes"], found["images"]) == (True, 0, evaluation["images"])
-    assert metrics["sha256"] == load_exported(exported).session.get_modelmeta().custom_metadata_map["sha256"]
+    assert metrics["sha256"] == load_exported(exported).sha256
 
 
 def test_a_version_that_is_tagged_is_an_artifact_of_dvc(clone):
@@ -111,6 +117,48 @@ def test_an_image_comes_from_standard_input(exported, clone, files, tmp_path):
     assert "error: -: not an image" in run(clone, tmp_path, "-", "--model", str(exported), given=b"no image").stderr
     twice = run(clone, tmp_path, "-", "-", "--model", str(exported))
     assert twice.stderr == "error: - stands for one image on standard input; name it once\n"
+
+
+def test_explanations_lie_in_a_folder_as_the_images_do(exported, clone, files, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "work").mkdir()
+    for number, path in enumerate(list(files.values())[:2]):
+        shutil.copyfile(path, tmp_path / f"photos/{number}.png")
+    (tmp_path / "photos/broken.png").write_bytes(b"no image")
+    done = run(clone, tmp_path / "work", "../photos", "--model", str(exported), "--json", "--explain", "maps")
+    names = [f"maps/parent/photos/{number}.png.png" for number in range(2)]
+    assert [json.loads(line)["explanation"] for line in done.stdout.splitlines()] == names
+    assert sorted(path.name for path in (tmp_path / "work/maps").rglob("*.*")) == ["0.png.png", "1.png.png"]
+    with Image.open(tmp_path / "work" / names[0]) as image:
+        assert image.size == (480, 240)
+    (tmp_path / "file").touch()
+    refused = run(clone, tmp_path, "photos", "--model", str(exported), "--explain", "file")
+    assert refused.stderr == "error: explanations cannot be written to file: File exists; name another folder\n"
+
+
+def test_with_other_weights_the_same_image_has_another_explanation(exported, files, tmp_path):
+    """A check of sanity by Adebayo and others, 2018: a map that does not change would say nothing of the model."""
+    model = onnx.load(exported)
+    rng = np.random.default_rng(0)
+    for weights in model.graph.initializer:
+        values = numpy_helper.to_array(weights)
+        if values.ndim > 1 and values.dtype == np.float32:
+            weights.CopyFrom(
+                numpy_helper.from_array(rng.permutation(values.ravel()).reshape(values.shape), weights.name)
+            )
+    del model.metadata_props[:]
+    trained = load_exported(exported)
+    write_model(model, trained.card, tmp_path / "shuffled.onnx")
+    shuffled = load_exported(tmp_path / "shuffled.onnx")
+    agreement = {"itself": [], "shuffled": []}
+    for path in files.values():
+        [found] = predict_files([path], trained, batch_size=1, workers=1)
+        target = int(found.probs.argmax())
+        first, again, other = (explanation_map(each, found.view, target) for each in (trained, trained, shuffled))
+        agreement["itself"].append(spearmanr(first.ravel(), again.ravel()).statistic)
+        agreement["shuffled"].append(spearmanr(first.ravel(), other.ravel()).statistic)
+    assert min(agreement["itself"]) == 1
+    assert np.abs(agreement["shuffled"]).mean() < 0.5
 
 
 def test_many_images_which_torch_scales_have_the_predictions_of_one_which_numpy_scales(

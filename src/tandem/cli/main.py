@@ -100,6 +100,8 @@ def predict_images(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to show, the most probable first.")] = 1,
+    explain: Annotated[Path | None, typer.Option(help="A folder for maps of what each prediction rests on.")] = None,
+    fast: Annotated[bool, typer.Option("--fast", help="By OpenVINO, in bf16 where the processor has it.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
 ) -> None:
     """Predict the classes of images. Exit code 1 when a file could not be read."""
@@ -109,7 +111,16 @@ def predict_images(
         if as_json and as_csv:
             raise DataError("--json and --csv exclude each other; take one of them")
         output: Output = "json" if as_json else "csv" if as_csv else "table"
-        if print_predictions(paths, model_path=model, output=output, top_k=top_k, workers=workers):
+        num_failed = print_predictions(
+            paths,
+            model_path=model,
+            output=output,
+            top_k=top_k,
+            explain_dir=explain,
+            is_fast=fast,
+            workers=workers,
+        )
+        if num_failed:
             raise typer.Exit(1)
 
     run(main)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,10 +12,10 @@ import typer
 from tqdm import tqdm
 
 from tandem.errors import DataError
-from tandem.files import list_files
+from tandem.files import atomic_file, list_files
 from tandem.images.scaling import scale_by_numpy, scale_by_torch
-from tandem.inference.exported import load_exported
-from tandem.inference.predict import STDIN, as_row, predict_files
+from tandem.inference.exported import ExportedModel, load_exported
+from tandem.inference.predict import STDIN, FilePrediction, as_row, predict_files
 
 Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
@@ -22,21 +23,37 @@ _TORCH_PAYS = 400  # images, which torch scales to the same bytes in less time t
 _REJECTED = "left to a person"
 
 
-def print_predictions(names: Sequence[str], *, model_path: Path, output: Output, top_k: int, workers: int) -> int:
+def print_predictions(
+    names: Sequence[str],
+    *,
+    model_path: Path,
+    output: Output,
+    top_k: int,
+    explain_dir: Path | None,
+    is_fast: bool,
+    workers: int,
+) -> int:
     """Print a line a file; how many files have no prediction, each of which is named on stderr.
 
     names: files, folders, globs, or - for an image on standard input. Of what lies in a folder, files that are no
-    images are left out and counted. Raises DataError for a name that leads nowhere or a model that cannot be read.
+    images are left out and counted. explain_dir: where the explanation of each prediction is written, or None.
+    is_fast: see load_exported. Raises DataError for a name that leads nowhere, a model that cannot be read, or a folder
+    that cannot be written.
     """
     named, in_folders = find_files(names)
-    model = load_exported(model_path)
+    if explain_dir:
+        _make_folder(explain_dir)
+    model = load_exported(model_path, is_fast=is_fast)
     write = _WRITERS[output](max((len(str(path)) for path in [*named, *in_folders]), default=0))
     scale = scale_by_torch if len(named) + len(in_folders) >= _TORCH_PAYS else scale_by_numpy
     predictions = predict_files([*named, *in_folders], model, batch_size=_BATCH_SIZE, workers=workers, scale=scale)
     total, num_failed, num_left_out = len(named) + len(in_folders), 0, 0
     for number, each in enumerate(tqdm(predictions, "predict", total=total, unit="image", disable=None)):
         if each.probs is not None:
-            write(as_row(each, model.card.class_names, reject_threshold=model.card.reject_threshold, top_k=top_k))
+            row = as_row(each, model.card.class_names, reject_threshold=model.card.reject_threshold, top_k=top_k)
+            if explain_dir:
+                row["explanation"] = str(save_explanation(each, model, explain_dir))
+            write(row)
         elif not each.is_image and number >= len(named):
             num_left_out += 1
         else:
@@ -46,6 +63,20 @@ def print_predictions(names: Sequence[str], *, model_path: Path, output: Output,
         counts = f"{num_failed} failed, {num_left_out} other files in folders are no images"
         typer.echo(f"{total - num_failed - num_left_out} images predicted, {counts}", err=True)
     return num_failed
+
+
+def save_explanation(prediction: FilePrediction, model: ExportedModel, folder: Path) -> Path:
+    """Write which parts of its image a prediction rests on; the file, which lies there as the image lies here."""
+    from tandem.inference.explain import draw_explanation, explanation_map  # torch
+
+    assert prediction.probs is not None and prediction.view is not None
+    explanation = explanation_map(model, prediction.view, int(prediction.probs.argmax()))
+    parts = Path("stdin" if prediction.path == str(STDIN) else os.path.relpath(prediction.path)).parts
+    target = folder.joinpath(*("parent" if part == os.pardir else part for part in parts))
+    target = target.with_name(f"{target.name}.png")
+    with atomic_file(target) as temporary:
+        draw_explanation(prediction.view, explanation).save(temporary, format="png")
+    return target
 
 
 def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
@@ -73,6 +104,13 @@ def _matches(path: Path) -> list[Path]:
     if path == STDIN or path.exists():
         return [path]
     return sorted(Path(path.anchor).glob(str(path.relative_to(path.anchor))))
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"explanations cannot be written to {folder}: {error.strerror}; name another folder") from None
 
 
 def _is_hidden(path: Path) -> bool:

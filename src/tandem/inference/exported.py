@@ -1,11 +1,12 @@
 """An exported model: one ONNX file that says what it is, and that is refused when it was changed.
 
-Runs by ONNX Runtime and imports no torch.
+Imports no torch.
 """
 
 import hashlib
 import json
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import DataError
+from tandem.features.engines.base import Engine
+from tandem.features.engines.openvino import graph_engine, has_openvino
 from tandem.files import atomic_file
 from tandem.images.decode import Resize
 from tandem.inference.runtime import start_session
@@ -48,15 +51,15 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class ExportedModel:
-    """session: an onnxruntime.InferenceSession."""
+    """sha256: that the file states. engine: to probs (n, C) float32, of pixels as `probs` takes them."""
 
     card: ModelCard
-    session: Any
+    sha256: str
+    engine: Engine
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C) float32."""
-        probs: np.ndarray = self.session.run([PROBABILITIES], {PIXELS: pixels})[0]
-        return probs
+        return np.concatenate(list(self.engine.embed([pixels])))
 
 
 def seal(data: bytes, path: Path) -> str:
@@ -67,10 +70,11 @@ def seal(data: bytes, path: Path) -> str:
     return digest
 
 
-def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
+def load_exported(path: Path, *, threads: int = 0, is_fast: bool = False) -> ExportedModel:
     """The model of a file that `tandem export` wrote. threads: that compute; 0 is one a core.
 
-    Raises DataError where there is no such file, where it is another kind of file, or where it was changed.
+    is_fast: by OpenVINO, in bf16 where the processor has it, and not in fp32 by ONNX Runtime. Raises DataError where
+    there is no such file, where it is another kind of file, where it was changed, or where OpenVINO is missing.
     """
     try:
         data = path.read_bytes()
@@ -93,7 +97,21 @@ def load_exported(path: Path, *, threads: int = 0) -> ExportedModel:
             f"{path} was changed after it was exported: its sha256 is {found[:12]}..., and it states {stated[:12]}...; "
             "take the file as it was exported, or export it again"
         )
-    return ExportedModel(card, session)
+    return ExportedModel(card, stated, _fast_engine(data, card) if is_fast else _session_engine(session))
+
+
+def _session_engine(session: Any) -> Engine:
+    return Engine(
+        "onnxruntime f32", lambda batches: (session.run([PROBABILITIES], {PIXELS: each})[0] for each in batches)
+    )
+
+
+def _fast_engine(data: bytes, card: ModelCard) -> Engine:
+    if not has_openvino():
+        raise DataError(
+            f"a fast prediction needs OpenVINO, and {sys.prefix} has none for this processor; predict without --fast"
+        )
+    return graph_engine(data, size_px=card.size_px, tta_views=card.tta_views)
 
 
 def _read_digest(text: str) -> str:

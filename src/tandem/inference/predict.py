@@ -1,8 +1,9 @@
 """Predictions for image files by an exported model, a few images at a time."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,14 @@ _NOT_AN_IMAGE = "not_an_image"
 
 @dataclass(frozen=True, eq=False)
 class FilePrediction:
-    """Of one file: probs (C,) of the classes, or the reason why there are none."""
+    """Of one file: probs (C,) of the classes, or the reason why there are none.
+
+    view: (s, s, 3) uint8, the image as the model sees it; the first one of several TTA views.
+    """
 
     path: str
     probs: np.ndarray | None = None
+    view: np.ndarray | None = None
     failure: str = ""
     is_image: bool = True
 
@@ -32,6 +37,10 @@ class FilePrediction:
     def confidence(self) -> float:
         """The highest prob; 0 without any."""
         return 0.0 if self.probs is None else float(self.probs.max())
+
+
+_Load = Callable[[Path], np.ndarray | FilePrediction]
+_Loaded = tuple[Path, np.ndarray | FilePrediction]  # the views of an image, or why there are none
 
 
 def predict_files(
@@ -56,9 +65,14 @@ def predict_files(
             return FilePrediction(str(path), failure=error.strerror or str(error))
 
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(paths), batch_size):
-            batch = paths[start : start + batch_size]
-            yield from _predict_batch(batch, list(pool.map(load, batch)), model)
+        loaded: deque[_Loaded] = deque()
+        for rows in model.engine.embed(_batches(paths, loaded, pool, load, batch_size=batch_size)):
+            for probs in rows:
+                yield from _failures(loaded)
+                path, views = loaded.popleft()
+                assert isinstance(views, np.ndarray)
+                yield FilePrediction(str(path), probs=probs, view=views[0])
+        yield from _failures(loaded)
 
 
 def as_row(
@@ -80,10 +94,22 @@ def _read(path: Path) -> bytes:
     return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
 
 
-def _predict_batch(
-    paths: Sequence[Path], loaded: Sequence[np.ndarray | FilePrediction], model: ExportedModel
-) -> Iterator[FilePrediction]:
-    views = [each for each in loaded if isinstance(each, np.ndarray)]
-    probs = iter(model.probs(np.concatenate(views)) if views else ())
-    for path, each in zip(paths, loaded, strict=True):
-        yield each if isinstance(each, FilePrediction) else FilePrediction(str(path), probs=next(probs))
+def _batches(
+    paths: Sequence[Path], loaded: deque[_Loaded], pool: ThreadPoolExecutor, load: _Load, *, batch_size: int
+) -> Iterator[np.ndarray]:
+    """The views of batch_size images at a time, while the next ones are loaded; all that is loaded is appended."""
+    ahead = deque[list[tuple[Path, Future[np.ndarray | FilePrediction]]]]()
+    for start in range(0, len(paths) + batch_size, batch_size):
+        ahead.append([(path, pool.submit(load, path)) for path in paths[start : start + batch_size]])
+        if len(ahead) > 1:
+            batch = [(path, each.result()) for path, each in ahead.popleft()]
+            loaded.extend(batch)
+            if views := [each for _, each in batch if isinstance(each, np.ndarray)]:
+                yield np.concatenate(views)
+
+
+def _failures(loaded: deque[_Loaded]) -> Iterator[FilePrediction]:
+    """Those before the next image, taken out."""
+    while loaded and isinstance(failure := loaded[0][1], FilePrediction):
+        loaded.popleft()
+        yield failure

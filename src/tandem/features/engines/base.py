@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import nn
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
 
 Embed = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 
@@ -21,8 +24,9 @@ class Engine:
     embed: Embed
 
 
-def reference_engine(net: nn.Module, device: torch.device) -> Engine:
+def reference_engine(net: "nn.Module", device: "torch.device") -> Engine:
     """Plain torch in fp32; convolutions on CUDA would else take TF32, which has a mantissa of ten bits."""
+    import torch
 
     def embed(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         net.to(device)

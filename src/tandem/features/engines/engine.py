@@ -3,9 +3,7 @@
 Features do not depend, to the last bit, on batches, threads or streams.
 """
 
-import platform
 from collections.abc import Callable, Iterable
-from importlib.util import find_spec
 
 import numpy as np
 import torch
@@ -15,7 +13,7 @@ from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.device import select_device
 from tandem.features.engines.base import Engine, reference_engine
 from tandem.features.engines.cuda import fp16_engine
-from tandem.features.engines.openvino import openvino_engine
+from tandem.features.engines.openvino import has_openvino, openvino_engine
 from tandem.features.settings import EngineChoice
 
 MIN_COSINE = 0.99  # of an engine's features to those of fp32, else fp32 is taken
@@ -43,7 +41,7 @@ def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batc
 
 def _has_faster(device: torch.device) -> bool:
     if device.type == "cpu":
-        return bool(find_spec("openvino")) and platform.machine() in ("x86_64", "AMD64")
+        return has_openvino()
     return device.type in _FASTEST
 
 
