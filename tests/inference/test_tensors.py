@@ -5,7 +5,7 @@ import onnx
 from safetensors import safe_open
 
 from tandem.files import read_json
-from tandem.inference.exported import PIXELS, PROBABILITIES, load_exported
+from tandem.inference.exported import CARD, DIGEST, PIXELS, PROBABILITIES, load_exported
 from tandem.inference.runtime import start_session
 from tandem.inference.tensors import load_tensors, save_tensors
 
