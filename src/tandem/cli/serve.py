@@ -7,7 +7,7 @@ import typer
 import uvicorn
 
 from tandem.errors import DataError
-from tandem.images.scaling import scale_by_torch
+from tandem.images.scaling import fastest_scale
 from tandem.inference.exported import DIGEST, load_exported
 from tandem.inference.serving.server import create_app
 
@@ -21,7 +21,7 @@ def serve_model(model_path: Path, *, address: str, port: int, threads: int) -> N
     """
     model = load_exported(model_path, threads=threads)
     sha256 = model.session.get_modelmeta().custom_metadata_map[DIGEST]
-    app = create_app(model, sha256=sha256, scale=scale_by_torch)
+    app = create_app(model, sha256=sha256, scale=fastest_scale())
     listening = _listen(address, port)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SHUTDOWN_S)
     typer.echo(f"{model.card.model} is served at http://{address}:{listening.getsockname()[1]}/ ; Ctrl-C ends it")
