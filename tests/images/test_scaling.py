@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.images.scaling import scale_by_numpy, scale_by_torch
+from tandem.images.scaling import fastest_scale, scale_by_numpy, scale_by_torch
 
 SIDES = st.integers(1, 400)
 
@@ -32,3 +32,7 @@ def test_a_view_into_a_larger_image_is_scaled_like_a_copy() -> None:
     image = noise(300, 400)
     crop = image[31:250, 40:333]
     assert np.array_equal(scale_by_numpy(crop, 96, 96), scale_by_torch(crop.copy(), 96, 96))
+
+
+def test_where_torch_is_installed_it_scales() -> None:
+    assert fastest_scale() is scale_by_torch  # where it is not: tests/project/test_dockerfile.py

@@ -1,7 +1,10 @@
 """The server's answers, over real HTTP: predictions, and one sentence where a request cannot be answered."""
 
 import io
+import os
 import socket
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +17,7 @@ import requests
 import uvicorn
 from PIL import Image
 
+import generated_uploads
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import load_exported
 from tandem.inference.serving.server import SERVER_LIMITS, create_app
@@ -62,6 +66,11 @@ def sent(url, *named):
     return requests.post(f"{url}/predict", files=[("files", pair) for pair in named], timeout=20)
 
 
+def figures(url):
+    lines = requests.get(f"{url}/metrics", timeout=20).text.splitlines()
+    return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+
+
 def test_images_have_their_predictions_in_order(url, exported):
     answer = sent(url, *((f"{name}.png", encoded(COLORS[name])) for name in ("blue", "red", "green")))
     assert answer.status_code == 200
@@ -86,7 +95,7 @@ def test_an_uncertain_prediction_is_left_to_a_person(url):
         ([("empty.png", b"")], 400, "empty.png: the file is empty"),
         ([("large.png", encoded(COLORS["red"], (301, 300)))], 413, "large.png: 301 x 300 pixels; at most 90000"),
         ([("large.jpg", encoded(COLORS["red"], (301, 300), "JPEG"))], 413, "large.jpg: 301 x 300 pixels; at most"),
-        ([(f"{n}.png", encoded(COLORS["red"])) for n in range(5)], 413, "5 images in one request; at most 4 are"),
+        ([(f"{n}.png", encoded(COLORS["red"])) for n in range(5)], 422, "files: List should have at most 4 items"),
         ([("big.png", noise((400, 400)))], 413, "the request is larger than 400000 bytes; send fewer or smaller"),
     ],
     ids=["text", "cut", "empty", "pixels", "pixels of a JPEG", "images", "bytes"],
@@ -94,6 +103,7 @@ def test_an_uncertain_prediction_is_left_to_a_person(url):
 def test_a_request_that_cannot_be_answered_says_why_in_one_sentence(url, named, status, detail):
     answer = sent(url, *named)
     assert answer.status_code == status
+    assert list(answer.json()) == ["detail"]
     assert answer.json()["detail"].startswith(detail)
 
 
@@ -120,6 +130,21 @@ def test_a_request_without_images_says_what_to_send(url, given):
     assert answer.json()["detail"] == "files: Field required; send images as the form field `files`"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "given", "status"),
+    [
+        ("GET", "/nowhere", {}, 404),
+        ("GET", "/predict", {}, 405),
+        ("GET", "/health", {"data": bytes(LIMITS.max_bytes + 1)}, 413),
+    ],
+)
+def test_what_is_no_operation_and_what_is_too_large_for_any_is_answered_in_the_same_shape(
+    url, method, path, given, status
+):
+    answer = requests.request(method, f"{url}{path}", **given, timeout=20)
+    assert (answer.status_code, list(answer.json())) == (status, ["detail"])
+
+
 def test_health_version_and_the_description_of_the_interface(url):
     assert requests.get(f"{url}/health", timeout=20).json() == {"status": "ok"}
     found = requests.get(f"{url}/version", timeout=20).json()
@@ -127,18 +152,31 @@ def test_health_version_and_the_description_of_the_interface(url):
     described = requests.get(f"{url}/openapi.json", timeout=20).json()["paths"]
     assert set(described) == {"/predict", "/health", "/version", "/metrics"}
     assert set(described["/predict"]["post"]["responses"]) == {"200", "400", "413", "422", "503"}
+    assert set(described["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
     assert requests.get(f"{url}/docs", timeout=20).status_code == 200
 
 
-def test_figures_for_monitoring_count_images_failures_and_seconds(url):
-    def figures():
-        lines = requests.get(f"{url}/metrics", timeout=20).text.splitlines()
-        return {name: float(value) for name, value in (line.split() for line in lines if not line.startswith("#"))}
+def test_answers_are_as_the_description_says_for_requests_that_schemathesis_generates(url, tmp_path):
+    """All of its checks: no 5xx, documented codes, types and bodies, and what fits the description is accepted."""
+    before = figures(url)["tandem_images_total"]
+    options = "--seed 0 --max-examples 20 --generation-database none --suppress-health-check all --request-timeout 60"
+    done = subprocess.run(
+        [sys.executable, "-m", "schemathesis.cli", "run", f"{url}/openapi.json", *options.split()],
+        cwd=tmp_path,
+        env={**os.environ, "SCHEMATHESIS_HOOKS": generated_uploads.__file__},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "Tested: 4\n" in done.stdout  # operations
+    assert figures(url)["tandem_images_total"] > before  # some requests reach the model
 
-    before = figures()
+
+def test_figures_for_monitoring_count_images_failures_and_seconds(url):
+    before = figures(url)
     sent(url, *((f"{n}.png", encoded(COLORS["red"])) for n in range(3)))
     sent(url, ("notes.txt", b"no image"))
-    after = figures()
+    after = figures(url)
     grown = {name: after[name] - before[name] for name in after if "_total" in name or name.endswith("_count")}
     assert grown == {
         "tandem_images_total": 3,

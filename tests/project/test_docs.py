@@ -4,12 +4,14 @@ import ast
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from dockerfile import COMMAND, value_of
 from pages import (
     CHANGELOG,
     PAGES,
@@ -40,6 +42,8 @@ RUN_BY = {
     "make bench": ("Makefile", "bench: setup"),
     "make lock": ("Makefile", "lock: "),
     "make setup": ("Makefile", "run: setup"),
+    "docker build": ("tests/project/test_dockerfile.py", "def built"),
+    "docker run": ("tests/project/test_dockerfile.py", "def served"),
     "dvc repro": ("tests/project/test_pipeline.py", ".repro("),
     "dvc exp run --queue": ("tests/project/test_experiments.py", '"exp", "run", "--queue"'),
     "dvc exp run": ("tests/project/test_experiments.py", '"exp", "run"'),
@@ -81,7 +85,13 @@ each_page = pytest.mark.parametrize("page", SHOWN, ids=rel)
 @each_command
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of typer, about click
 def test_a_command_can_be_given_as_it_stands(page, words):
-    check = {"make": check_make, "tandem": check_tandem, "dvc": check_dvc, "python": check_python}
+    check = {
+        "docker": check_docker,
+        "dvc": check_dvc,
+        "make": check_make,
+        "python": check_python,
+        "tandem": check_tandem,
+    }
     program, *arguments = words
     if program in check:
         check[program](ROOT / page, arguments)
@@ -137,6 +147,14 @@ def check_tandem(page, arguments):
         command = command.commands[words.pop(0)]
     known = {name for parameter in command.params for name in parameter.opts} | {"--help"}
     assert {word for word in words if word.startswith("-")} <= known
+
+
+def check_docker(_page, arguments):
+    """A container's port and the place of its model are those of the Dockerfile."""
+    options = dict(pairwise(arguments))
+    if arguments[0] == "run":
+        assert options["--publish"].endswith(f":{value_of('EXPOSE')}")
+        assert f":{value_of('WORKDIR')}/{dict(pairwise(COMMAND))['--model']}:" in options["--volume"]
 
 
 def check_dvc(page, arguments):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tandem.errors import DataError
 from tandem.files import atomic_file, list_files
-from tandem.images.scaling import scale_by_numpy, scale_by_torch
+from tandem.images.scaling import fastest_scale, scale_by_numpy
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.predict import STDIN, FilePrediction, as_row, predict_files
 
@@ -45,7 +45,7 @@ def print_predictions(
         _make_folder(explain_dir)
     model = load_exported(model_path, is_fast=is_fast)
     write = _WRITERS[output](max((len(str(path)) for path in [*named, *in_folders]), default=0))
-    scale = scale_by_torch if len(named) + len(in_folders) >= _TORCH_PAYS else scale_by_numpy
+    scale = fastest_scale() if len(named) + len(in_folders) >= _TORCH_PAYS else scale_by_numpy
     predictions = predict_files([*named, *in_folders], model, batch_size=_BATCH_SIZE, workers=workers, scale=scale)
     total, num_failed, num_left_out = len(named) + len(in_folders), 0, 0
     for number, each in enumerate(tqdm(predictions, "predict", total=total, unit="image", disable=None)):

@@ -5,6 +5,7 @@ which a process need not import torch.
 """
 
 from functools import lru_cache
+from importlib.util import find_spec
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -21,6 +22,11 @@ class Scale(Protocol):
     def __call__(self, image: np.ndarray, height: int, width: int) -> np.ndarray:
         """The image in that size."""
         ...
+
+
+def fastest_scale() -> Scale:
+    """scale_by_torch, and scale_by_numpy where torch is not installed."""
+    return scale_by_torch if find_spec("torch") else scale_by_numpy
 
 
 def scale_by_torch(image: np.ndarray, height: int, width: int) -> np.ndarray:

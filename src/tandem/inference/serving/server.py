@@ -3,16 +3,16 @@
 import queue
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.resources import files
 from threading import BoundedSemaphore
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import FastAPI, File, HTTPException, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, HTTPException, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, Response
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,7 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from tandem.errors import CorruptImageError
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
-from tandem.inference.exported import ExportedModel
+from tandem.inference.exported import ExportedModel, ModelCard
 from tandem.inference.predict import FilePrediction, as_row
 from tandem.inference.serving.batcher import Batcher
 
@@ -59,6 +59,20 @@ class PredictResponse(BaseModel):
     predictions: list[ImagePrediction]
 
 
+class HealthResponse(BaseModel):
+    """Of a server that answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class VersionResponse(BaseModel):
+    """What is served: the version of the code, the digest of the model's file, and its card."""
+
+    code: str
+    sha256: str
+    card: ModelCard
+
+
 class Problem(BaseModel):
     """What is wrong with a request, in one sentence."""
 
@@ -66,7 +80,6 @@ class Problem(BaseModel):
 
 
 _BUSY = "too many requests at once; try again in a moment"
-_PROBLEMS: dict[int | str, dict[str, Any]] = {code: {"model": Problem} for code in (400, 413, 422, 503)}
 
 
 def create_app(
@@ -83,12 +96,15 @@ def create_app(
         yield
         batcher.close()
 
-    app = FastAPI(title=f"Tandem: {model.card.model}", version=version("tandem"), lifespan=lifespan)
+    title = f"Tandem: {model.card.model}"
+    app = FastAPI(title=title, version=version("tandem"), lifespan=lifespan, responses=_problems(413))
     app.add_middleware(_BodyLimit, max_bytes=limits.max_bytes)
     app.add_exception_handler(RequestValidationError, _say_what_is_missing)
 
-    @app.post("/predict", responses=_PROBLEMS)
-    def predict(uploads: Annotated[list[UploadFile], File(alias="files")]) -> PredictResponse:
+    images = File(alias="files", min_length=1, max_length=limits.max_images)
+
+    @app.post("/predict", responses=_problems(400, 422, 503))
+    def predict(uploads: Annotated[list[UploadFile], images]) -> PredictResponse:
         """Predict the classes of one or several images, sent as the form field `files`."""
         if not free.acquire(blocking=False):
             raise HTTPException(503, _BUSY, {"Retry-After": "1"})
@@ -98,33 +114,44 @@ def create_app(
         finally:
             free.release()
 
-    @app.get("/health")
-    def health() -> dict[str, str]:
+    app.include_router(_about(model, sha256, figures))
+    return app
+
+
+def _about(model: ExportedModel, sha256: str, figures: "_Figures") -> APIRouter:
+    """All addresses but that which predicts: what they say is of the server and its model."""
+    router = APIRouter()
+
+    @router.get("/health")
+    def health() -> HealthResponse:
         """Whether the server answers."""
-        return {"status": "ok"}
+        return HealthResponse()
 
-    @app.get("/version")
-    def model_version() -> dict[str, Any]:
-        """What is served: the model's card, the digest of its file, and the version of the code."""
-        return {"code": version("tandem"), "sha256": sha256, "card": asdict(model.card)}
+    @router.get("/version")
+    def model_version() -> VersionResponse:
+        """What is served: the version of the code, the digest of the model's file, and its card."""
+        return VersionResponse(code=version("tandem"), sha256=sha256, card=model.card)
 
-    @app.get("/metrics", response_class=Response)
-    def metrics() -> Response:
+    @router.get("/metrics", response_class=PlainTextResponse)
+    def metrics() -> PlainTextResponse:
         """Figures in the format of Prometheus."""
-        return Response(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
+        return PlainTextResponse(generate_latest(figures.registry), media_type=CONTENT_TYPE_LATEST)
 
-    @app.get("/", response_class=HTMLResponse, include_in_schema=False)
+    @router.get("/", response_class=HTMLResponse, include_in_schema=False)
     def page() -> str:
         return files("tandem.inference.serving").joinpath("page.html").read_text(encoding="utf-8")
 
-    return app
+    return router
+
+
+def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
+    """How OpenAPI describes answers of these codes."""
+    return {code: {"model": Problem} for code in codes}
 
 
 def _predict(
     uploads: list[UploadFile], batcher: Batcher, model: ExportedModel, limits: ServerLimits, scale: Scale
 ) -> PredictResponse:
-    if len(uploads) > limits.max_images:
-        raise HTTPException(413, f"{len(uploads)} images in one request; at most {limits.max_images} are allowed")
     card, pixels = model.card, list[np.ndarray]()
     for upload in uploads:
         try:
