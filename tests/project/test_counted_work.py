@@ -24,6 +24,7 @@ from tandem.features.extract import extract
 ROOT = Path(__file__).resolve().parents[2]
 HEAVY = (
     "torch",
+    "torch._dynamo",
     "torchvision",
     "fiftyone",
     "openvino",

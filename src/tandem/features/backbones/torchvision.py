@@ -1,13 +1,37 @@
 """torchvision's classifiers. The only module that knows torchvision.models."""
 
 import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
 
 from torch import nn
-from torchvision import models
-from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 from tandem.errors import WeightsError
 from tandem.features.backbones.provider import Classifier, StateDict
+
+
+@contextmanager
+def _without_dynamo() -> Iterator[None]:
+    """Spare torchvision the import of torch._dynamo, which takes eight times as long as all else that it imports.
+
+    torchvision.ops.roi_align, which classifiers do without, asks it whether torch.compile works for a kind of device.
+    """
+    spared = {name: ModuleType(name) for name in ("torch._dynamo", "torch._dynamo.utils") if name not in sys.modules}
+    for module in spared.values():
+        module.is_compile_supported = lambda _device: False  # type: ignore[attr-defined]
+    sys.modules.update(spared)
+    try:
+        yield
+    finally:
+        for name in spared:
+            del sys.modules[name]
+
+
+with _without_dynamo():
+    from torchvision import models
+    from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
