@@ -14,6 +14,7 @@ settings.load_profile("tandem")
 # There is one of pytest's workers a core; a thread a core in each of them would only wait for the others.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+    import tandem.features.backbones.torchvision  # noqa: F401  # before any test file, which would import more by it
 
 # A shell starts what runs in the background with Ctrl-C ignored, and the children of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -15,6 +15,7 @@ import pytest
 import requests
 from packaging.utils import canonicalize_name
 from PIL import Image
+from uv import find_uv_bin
 
 from dockerfile import COMMAND, HEALTHCHECK, INSTRUCTIONS, copied, value_of
 from pages import ROOT, text_of
@@ -30,10 +31,11 @@ pytestmark = pytest.mark.slow
 def built(tmp_path_factory):
     """The folder that the steps have filled, a model in it, and the environment of its processes."""
     folder, python = tmp_path_factory.mktemp("container"), tmp_path_factory.mktemp("python")
-    subprocess.run([sys.executable, "-m", "uv", "venv", "--quiet", "--seed", "--clear", python], check=True)
-    environ = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "VIRTUAL_ENV"))}
-    # without compiling, which is half of the work and changes nothing else
-    environ |= {"PATH": f"{python}/bin:{os.environ['PATH']}", "PIP_NO_COMPILE": "1"}
+    subprocess.run([find_uv_bin(), "venv", "--quiet", "--clear", "--python", sys.executable, python], check=True)
+    (python / "bin/pip").write_text(f'#!/bin/sh\nexec {find_uv_bin()} pip "$@"\n')  # the same, in a third of the time
+    (python / "bin/pip").chmod(0o755)
+    environ = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
+    environ |= {"PATH": f"{python}/bin:{os.environ['PATH']}", "VIRTUAL_ENV": str(python)}
     for name, value in INSTRUCTIONS:
         if name == "COPY":
             copy(*shlex.split(value), folder=folder)

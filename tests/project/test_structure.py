@@ -396,10 +396,9 @@ def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
     assert [rel(script) for script in SCRIPTS if library in outside(script)] == []
 
 
-def test_only_modules_for_plots_import_matplotlib():
-    assert [
-        rel(path) for path in [*LIBRARY, *SCRIPTS] if "matplotlib" in outside(path) and "plot" not in path.stem
-    ] == []
+def test_only_modules_that_draw_import_matplotlib():
+    drawing = [rel(path) for path in [*LIBRARY, *SCRIPTS] if "matplotlib" in outside(path)]
+    assert [path for path in drawing if "plot" not in path] == ["src/tandem/inference/explain.py"]
 
 
 def test_modules_that_need_no_torch_and_no_fiftyone_do_not_import_them():
