@@ -91,7 +91,7 @@ def long_study(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], list[psu
         text=True,
     ) as started:
         try:
-            yield started, eventually(lambda: [each for each in trainers(started) if each.cpu_times().user > 5], 2)
+            yield started, eventually(lambda: [each for each in trainers(started) if each.cpu_times().user > 3], 2)
         finally:
             for each in trainers(started):
                 each.kill()
