@@ -17,7 +17,9 @@ def encoded(color):
 
 @schemathesis.hook
 def before_load_schema(_context, raw_schema):
-    raw_schema["components"]["schemas"]["Body_predict_predict_post"]["properties"]["files"]["items"]["format"] = FORMAT
+    bodies = raw_schema["components"]["schemas"]
+    bodies["Body_predict_predict_post"]["properties"]["files"]["items"]["format"] = FORMAT
+    bodies["Body_explain_explain_post"]["properties"]["file"]["format"] = FORMAT
 
 
 schemathesis.openapi.format(FORMAT, strategies.sampled_from([encoded(color) for color in ("red", "green", "blue")]))

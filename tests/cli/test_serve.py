@@ -127,6 +127,7 @@ def test_images_are_dropped_on_the_page_and_their_predictions_are_shown(folder, 
         page.wait_for_selector("article:nth-of-type(2)")
         assert page.locator("article h2").all_inner_texts() == ["blue.png", "red.png"]
         assert page.locator("article .label").all_inner_texts() == ["blue", "red"]
+        page.wait_for_function(EXPLAINED)
         assert page.screenshot(path=tmp_path / "page.png")
         assert len(np.unique(np.asarray(Image.open(tmp_path / "page.png")).reshape(-1, 3), axis=0)) > 50
         page.set_input_files("#files", folder / "notes.txt")
@@ -135,6 +136,9 @@ def test_images_are_dropped_on_the_page_and_their_predictions_are_shown(folder, 
         page.wait_for_function("document.querySelector('article .label').textContent == 'green'")
 
 
+EXPLAINED = (
+    "[...document.querySelectorAll('article')].every(each => each.querySelector('figure img')?.naturalWidth == 448)"
+)
 DROP = """
 hex => {
   const bytes = Uint8Array.from(hex.match(/../g), pair => parseInt(pair, 16)), data = new DataTransfer();

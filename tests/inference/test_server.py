@@ -19,11 +19,11 @@ import uvicorn
 from PIL import Image
 
 from tandem.images.transforms import load_transformed
+from tandem.inference.explain import draw_explanation, explanation_map
 from tandem.inference.exported import load_exported
 from tandem.inference.serving.server import SERVER_LIMITS, create_app
 
 LIMITS = replace(SERVER_LIMITS, max_bytes=400_000, max_images=4, max_pixels=90_000)
-DIGEST = "ab" * 32
 COLORS = {"red": (255, 0, 0), "green": (0, 255, 0), "blue": (0, 0, 255)}
 
 
@@ -58,7 +58,7 @@ def served(app):
 
 @pytest.fixture(scope="module")
 def url(exported):
-    with served(create_app(load_exported(exported), sha256=DIGEST, limits=LIMITS)) as url:
+    with served(create_app(load_exported(exported), limits=LIMITS)) as url:
         yield url
 
 
@@ -80,6 +80,46 @@ def test_images_have_their_predictions_in_order(url, exported):
     expected = load_exported(exported).probs(pixels)[0]
     assert [found[0]["probs"][name] for name in COLORS] == pytest.approx(expected.tolist())
     assert (found[0]["reject"], found[0]["confidence"]) == (False, pytest.approx(expected.max()))
+
+
+def explained(url, name, data):
+    return requests.post(f"{url}/explain", files={"file": (name, data)}, timeout=60)
+
+
+def test_an_image_is_drawn_beside_what_its_prediction_rests_on(url, exported):
+    answer = explained(url, "red.png", encoded(COLORS["red"]))
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    model, views = load_exported(exported), np.full((16, 16, 3), COLORS["red"], np.uint8)
+    with Image.open(io.BytesIO(answer.content)) as drawn:
+        assert np.array_equal(np.asarray(drawn), draw_explanation(views, explanation_map(model, views, 0)))
+
+
+def test_what_cannot_be_explained_says_why_in_one_sentence(url, monkeypatch):
+    assert explained(url, "text.png", b"no image").json()["detail"].startswith("text.png: not an image in a known")
+    large = explained(url, "large.png", encoded(COLORS["red"], (301, 300)))
+    assert (large.status_code, list(large.json())) == (413, ["detail"])
+    assert requests.post(f"{url}/explain", timeout=20).json()["detail"].startswith("file: Field required")
+    monkeypatch.setitem(sys.modules, "captum.attr", None)
+    missing = explained(url, "red.png", encoded(COLORS["red"]))
+    assert missing.status_code == 501
+    assert missing.json()["detail"].startswith("an explanation needs Captum and torch, and ")
+
+
+def test_there_is_one_explanation_at_a_time(url, monkeypatch):
+    is_started, may_end = threading.Event(), threading.Event()
+
+    def slow(_model, _views):
+        is_started.set()
+        may_end.wait(20)
+        return b""
+
+    monkeypatch.setattr("tandem.inference.serving.server._explanation", slow)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(explained, url, "red.png", encoded(COLORS["red"]))
+        is_started.wait(20)
+        second = explained(url, "red.png", encoded(COLORS["red"]))
+        may_end.set()
+        assert (first.result().status_code, second.status_code, second.headers["retry-after"]) == (200, 503, "1")
 
 
 def test_an_uncertain_prediction_is_left_to_a_person(url):
@@ -127,7 +167,7 @@ def test_a_body_without_a_stated_length_is_cut_off_as_well(url):
 def test_a_request_without_images_says_what_to_send(url, given):
     answer = requests.post(f"{url}/predict", **given, timeout=20)
     assert answer.status_code == 422
-    assert answer.json()["detail"] == "files: Field required; send images as the form field `files`"
+    assert answer.json()["detail"] == "files: Field required; send images as the form field of that name"
 
 
 @pytest.mark.parametrize(
@@ -145,12 +185,12 @@ def test_what_is_no_operation_and_what_is_too_large_for_any_is_answered_in_the_s
     assert (answer.status_code, list(answer.json())) == (status, ["detail"])
 
 
-def test_health_version_and_the_description_of_the_interface(url):
+def test_health_version_and_the_description_of_the_interface(url, exported):
     assert requests.get(f"{url}/health", timeout=20).json() == {"status": "ok"}
     found = requests.get(f"{url}/version", timeout=20).json()
-    assert (found["sha256"], found["card"]["class_names"]) == (DIGEST, list(COLORS))
+    assert (found["sha256"], found["card"]["class_names"]) == (load_exported(exported).sha256, list(COLORS))
     described = requests.get(f"{url}/openapi.json", timeout=20).json()["paths"]
-    assert set(described) == {"/predict", "/health", "/version", "/metrics"}
+    assert set(described) == {"/predict", "/explain", "/health", "/version", "/metrics"}
     assert set(described["/predict"]["post"]["responses"]) == {"200", "400", "413", "422", "503"}
     assert set(described["/metrics"]["get"]["responses"]["200"]["content"]) == {"text/plain"}
     assert requests.get(f"{url}/docs", timeout=20).status_code == 200
@@ -168,7 +208,7 @@ def test_answers_are_as_the_description_says_for_requests_that_schemathesis_gene
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "Tested: 4\n" in done.stdout  # operations
+    assert "Tested: 5\n" in done.stdout  # operations
     assert figures(url)["tandem_images_total"] > before  # some requests reach the model
 
 
@@ -186,7 +226,7 @@ def test_figures_for_monitoring_count_images_failures_and_seconds(url):
 
 
 def test_more_requests_than_are_handled_at_once_are_told_to_come_again(exported):
-    app = create_app(load_exported(exported), sha256=DIGEST, limits=replace(LIMITS, max_requests=1, batch_wait_s=2.0))
+    app = create_app(load_exported(exported), limits=replace(LIMITS, max_requests=1, batch_wait_s=2.0))
     with served(app) as url, ThreadPoolExecutor(4) as clients:
         answers = list(clients.map(lambda _: sent(url, ("red.png", encoded(COLORS["red"]))), range(4)))
     assert sorted(answer.status_code for answer in answers) == [200, 503, 503, 503]

@@ -20,7 +20,7 @@ def serve_model(model_path: Path, *, address: str, port: int, threads: int) -> N
     Raises DataError where the model cannot be read, and where nothing can listen there.
     """
     model = load_exported(model_path, threads=threads)
-    app = create_app(model, sha256=model.sha256, scale=fastest_scale())
+    app = create_app(model, scale=fastest_scale())
     listening = _listen(address, port)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SHUTDOWN_S)
     typer.echo(f"{model.card.model} is served at http://{address}:{listening.getsockname()[1]}/ ; Ctrl-C ends it")

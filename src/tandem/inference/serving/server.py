@@ -1,5 +1,6 @@
 """An exported model behind HTTP: predictions of uploaded images, a page to try it, and figures for monitoring."""
 
+import io
 import queue
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -12,12 +13,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from fastapi import APIRouter, FastAPI, File, HTTPException, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse
+from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
 from pydantic import BaseModel
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tandem.errors import CorruptImageError
+from tandem.errors import CorruptImageError, DataError
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel, ModelCard
@@ -82,10 +83,8 @@ class Problem(BaseModel):
 _BUSY = "too many requests at once; try again in a moment"
 
 
-def create_app(
-    model: ExportedModel, *, sha256: str, limits: ServerLimits = SERVER_LIMITS, scale: Scale = scale_by_numpy
-) -> FastAPI:
-    """The application. sha256: the digest that the model's file states."""
+def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, scale: Scale = scale_by_numpy) -> FastAPI:
+    """The application."""
     batcher = Batcher(
         model, max_images=limits.batch_size, max_wait_s=limits.batch_wait_s, max_queued=limits.max_requests
     )
@@ -114,11 +113,34 @@ def create_app(
         finally:
             free.release()
 
-    app.include_router(_about(model, sha256, figures))
+    app.include_router(_explaining(model, limits, scale))
+    app.include_router(_about(model, figures))
     return app
 
 
-def _about(model: ExportedModel, sha256: str, figures: "_Figures") -> APIRouter:
+def _explaining(model: ExportedModel, limits: ServerLimits, scale: Scale) -> APIRouter:
+    """The address that explains. One explanation takes a hundred passes, so there is one at a time."""
+    router, free = APIRouter(), BoundedSemaphore(1)
+
+    drawing: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
+
+    @router.post("/explain", response_class=Response, responses=drawing | _problems(400, 422, 501, 503))
+    def explain(upload: Annotated[UploadFile, File(alias="file")]) -> Response:
+        """Draw an image, sent as the form field `file`, and beside it which parts its prediction rests on."""
+        pixels = _load(upload, model.card, limits, scale)
+        if not free.acquire(blocking=False):
+            raise HTTPException(503, _BUSY, {"Retry-After": "1"})
+        try:
+            return Response(_explanation(model, pixels), media_type="image/png")
+        except DataError as error:
+            raise HTTPException(501, str(error)) from None
+        finally:
+            free.release()
+
+    return router
+
+
+def _about(model: ExportedModel, figures: "_Figures") -> APIRouter:
     """All addresses but that which predicts: what they say is of the server and its model."""
     router = APIRouter()
 
@@ -130,7 +152,7 @@ def _about(model: ExportedModel, sha256: str, figures: "_Figures") -> APIRouter:
     @router.get("/version")
     def model_version() -> VersionResponse:
         """What is served: the version of the code, the digest of the model's file, and its card."""
-        return VersionResponse(code=version("tandem"), sha256=sha256, card=model.card)
+        return VersionResponse(code=version("tandem"), sha256=model.sha256, card=model.card)
 
     @router.get("/metrics", response_class=PlainTextResponse)
     def metrics() -> PlainTextResponse:
@@ -152,22 +174,8 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 def _predict(
     uploads: list[UploadFile], batcher: Batcher, model: ExportedModel, limits: ServerLimits, scale: Scale
 ) -> PredictResponse:
-    card, pixels = model.card, list[np.ndarray]()
-    for upload in uploads:
-        try:
-            pixels.append(
-                load_transformed(
-                    upload.file.read(),
-                    size_px=card.size_px,
-                    resize=card.resize,
-                    tta_views=card.tta_views,
-                    scale=scale,
-                    max_pixels=limits.max_pixels,
-                )
-            )
-        except CorruptImageError as error:
-            code = 413 if error.reason == "too_large" else 400
-            raise HTTPException(code, f"{upload.filename or 'a file'}: {error}") from None
+    card = model.card
+    pixels = [_load(upload, card, limits, scale) for upload in uploads]
     try:
         probs = batcher.submit(np.concatenate(pixels)).result()
     except queue.Full:
@@ -184,10 +192,36 @@ def _predict(
     return PredictResponse(predictions=[ImagePrediction(name=row.pop("path"), **row) for row in rows])
 
 
+def _load(upload: UploadFile, card: ModelCard, limits: ServerLimits, scale: Scale) -> np.ndarray:
+    """The views of an image, as the model takes them."""
+    try:
+        return load_transformed(
+            upload.file.read(),
+            size_px=card.size_px,
+            resize=card.resize,
+            tta_views=card.tta_views,
+            scale=scale,
+            max_pixels=limits.max_pixels,
+        )
+    except CorruptImageError as error:
+        code = 413 if error.reason == "too_large" else 400
+        raise HTTPException(code, f"{upload.filename or 'a file'}: {error}") from None
+
+
+def _explanation(model: ExportedModel, views: np.ndarray) -> bytes:
+    """A PNG of the first view, and of what its most probable class rests on."""
+    from tandem.inference.explain import draw_explanation, explanation_map  # matplotlib and torch, at the first request
+
+    target = int(model.probs(views)[0].argmax())
+    png = io.BytesIO()
+    draw_explanation(views[0], explanation_map(model, views[0], target)).save(png, "PNG")
+    return png.getvalue()
+
+
 async def _say_what_is_missing(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     reasons = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
-    return JSONResponse({"detail": f"{reasons}; send images as the form field `files`"}, 422)
+    return JSONResponse({"detail": f"{reasons}; send images as the form field of that name"}, 422)
 
 
 class _Figures:
