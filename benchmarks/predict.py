@@ -3,8 +3,9 @@
     python benchmarks/predict.py [--project DIR] [--families] [--json FILE]
 
 DIR is a project in which `dvc repro` has run; without it, this one, after `make run`. Each row of its results is
-exported, held against torch in fp32 on all test images, and predicts all images from their files, on all cores. Beside
-that stands what the stage `extract` takes for the same files, backbone by backbone: decoding, and a pass of its engine.
+exported, held against torch in fp32 on all test images, and predicts all images from their files on all cores, in fp32
+and by --fast. Beside that stands what the stage `extract` takes for the same files and the backbones that a row reads:
+decoding, and a pass of its engine.
 The start is that of `tandem predict` for one image as a whole process, beside that of `python -c "import numpy"`.
 
 --families: one network of each family that torchvision has, the smallest, with random weights: its features of images
@@ -21,13 +22,14 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from figures import Figure, at_most, conclude, make_parser, reported
+from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import ROOT
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.device import select_device
@@ -35,12 +37,14 @@ from tandem.features.engines.base import reference_engine
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
+from tandem.images.scaling import fastest_scale
+from tandem.inference.classifier import head_model
 from tandem.inference.convert import onnx_engine, to_onnx
 from tandem.inference.converted import largest_difference
 from tandem.inference.export import export_model, provenance_of
-from tandem.inference.exported import load_exported
+from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.parity import MAX_DIFFERENCE
-from tandem.inference.predict import predict_files
+from tandem.inference.predict import FilePrediction, predict_files
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
@@ -51,8 +55,8 @@ FAMILIES = (
     *("mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1"),
     *("swin_t", "vgg11", "vit_b_16", "wide_resnet50_2"),
 )
-SIZE_PX, BATCH_SIZE, NUM_STARTS = 224, 16, 7
-MAX_START_S, MAX_FEATURE_DIFFERENCE = 2.0, 1e-4
+SIZE_PX, BATCH_SIZE, NUM_STARTS, WORKERS = 224, 16, 7, os.cpu_count() or 1
+MAX_START_S, MAX_FEATURE_DIFFERENCE, MIN_SPEED = 2.0, 1e-4, 1.0
 PREDICT = "from tandem.cli.main import app; app()"
 
 
@@ -66,7 +70,10 @@ def main() -> None:
         sys.exit(f"error: nothing was exported in {arguments.project}; run `dvc repro` there, or name another project")
     params = read_params()
     images = load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images"))
-    figures = [*start_figures(images[0]), *extract_figures(params, images), *model_figures(params, images)]
+    figures = list(start_figures(images[0]))
+    speeds = extract_speeds(params, images)
+    figures += [reported(f"{name}: extract, images/s", speed, ".0f") for name, speed in speeds.items()]
+    figures += model_figures(params, images, speeds)
     conclude(figures + (list(map(family_figure, FAMILIES)) if arguments.families else []), arguments)
 
 
@@ -86,26 +93,36 @@ def process_seconds(command: Sequence[str]) -> float:
     return time.perf_counter() - started
 
 
-def extract_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
+def extract_speeds(params: Mapping[str, Any], images: Sequence[Path]) -> dict[str, float]:
     """Images a second of each backbone, as the stage runs it."""
-    settings = section(params, "extract", ExtractSettings)
+    settings, speeds = section(params, "extract", ExtractSettings), dict[str, float]()
     for name, weights in sections(params, "backbones", BackboneSettings).items():
         backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px)
         engine = start_engine(
             backbone, engine=settings.engine, size_px=settings.size_px, batch_size=BATCH_SIZE, device="cpu"
         )
+        speeds[name] = speed_of(
+            partial(extract, engine=engine, settings=settings, batch_size=BATCH_SIZE, workers=WORKERS, name=name),
+            images,
+        )
+    return speeds
+
+
+def speed_of(compute: Callable[[Sequence[Path]], Iterable[Any]], images: Sequence[Path]) -> float:
+    """Images a second, the best of two runs."""
+    seconds = []
+    for _ in range(2):
         started = time.perf_counter()
-        workers = os.cpu_count() or 1
-        deque(extract(images, engine=engine, settings=settings, batch_size=BATCH_SIZE, workers=workers, name=name), 0)
-        speed = len(images) / (time.perf_counter() - started)
-        yield reported(f"{name}: extract, {engine.name}, images/s", speed, ".0f")
+        deque(compute(images), 0)
+        seconds.append(time.perf_counter() - started)
+    return len(images) / min(seconds)
 
 
-def model_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
-    """Of each row of the results: how near it is to torch in fp32, how fast, how large."""
+def model_figures(params: Mapping[str, Any], images: Sequence[Path], speeds: Mapping[str, float]) -> Iterator[Figure]:
+    """Of each row of the results: how near it is to torch in fp32, how fast, how large. speeds: of extract."""
     samples = load_samples(Path("data/curate"))
     trained = trained_models(params, samples.class_names, Path("data"))
-    workers = os.cpu_count() or 1
+    some = [images[row] for row in samples.test.rows]
     with tempfile.TemporaryDirectory(prefix="tandem-predict-") as folder:
         path = Path(folder) / "model.onnx"
         for name in trained.names:
@@ -118,18 +135,30 @@ def model_figures(params: dict[str, Any], images: Sequence[Path]) -> Iterator[Fi
                 max_error=0.01,
                 provenance=provenance_of(params, Path("data")),
                 batch_size=BATCH_SIZE,
-                workers=workers,
+                workers=WORKERS,
             ).parity
-            model = load_exported(path)
-            started = time.perf_counter()
-            deque(predict_files(images, model, batch_size=BATCH_SIZE, workers=workers), 0)
-            seconds = time.perf_counter() - started
+            model, fast = (load_exported(path, is_fast=is_fast) for is_fast in (False, True))
+            speed, fast_speed = (speed_of(partial(predictions, each), images) for each in (model, fast))
+            of_extract = 1 / sum(1 / speeds[each.name] for each in head_model(name, trained).graph.input)
+            fast_probs = np.stack([each.probs for each in predictions(fast, some) if each.probs is not None])
             yield at_most(f"{name}: largest difference of a prob to fp32", MAX_DIFFERENCE, parity.fp32.largest, ".1e")
             yield reported(f"{name}: largest difference of a prob to what was scored", parity.scored.largest)
-            of, changed = parity.scored.images, parity.scored.changed_classes
-            yield reported(f"{name}: images of {of} with another class than was scored", changed, ".0f")
-            yield reported(f"{name}: predict from files, images/s", len(images) / seconds, ".0f")
+            changed = parity.scored.changed_classes
+            yield reported(f"{name}: test images with another class than was scored", changed, ".0f")
+            yield reported(f"{name}: predict from files, images/s", speed, ".0f")
+            yield reported(f"{name}: predict --fast from files, images/s", fast_speed, ".0f")
+            yield at_least(
+                f"{name}: predict --fast, of the speed of extract", MIN_SPEED, fast_speed / of_extract, ".2f"
+            )
+            yield reported(
+                f"{name}: largest difference of a prob by --fast to fp32", np.abs(fast_probs - parity.probs).max()
+            )
             yield reported(f"{name}: size of the file, MB", path.stat().st_size / 1e6, ".1f")
+
+
+def predictions(model: ExportedModel, images: Sequence[Path]) -> Iterator[FilePrediction]:
+    """As `tandem predict` makes them of many files."""
+    return predict_files(images, model, batch_size=BATCH_SIZE, workers=WORKERS, scale=fastest_scale())
 
 
 def family_figure(name: str) -> Figure:

@@ -191,8 +191,11 @@ def photo_cell(figures: Mapping[str, Mapping[str, str]], preset: str, model: str
 EXPORTED_FIGURES = {
     "probs to torch in fp32": "largest difference of a prob to fp32",
     "to what was scored": "largest difference of a prob to what was scored",
-    "of 66 images with another class": "images of 66 with another class than was scored",
-    "predicted from files, images/s": "predict from files, images/s",
+    "test images with another class": "test images with another class than was scored",
+    "images/s": "predict from files, images/s",
+    "images/s by `--fast`": "predict --fast from files, images/s",
+    "of the speed of `extract`": "predict --fast, of the speed of extract",
+    "`--fast` to fp32": "largest difference of a prob by --fast to fp32",
     "MB": "size of the file, MB",
 }
 

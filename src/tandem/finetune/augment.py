@@ -7,12 +7,9 @@ dropout of the training draws at the same time in another thread; and most of th
 import numpy as np
 import torch
 from torch.nn import functional
+from torchvision.transforms import v2
 
-from tandem.features.backbones.torchvision import without_dynamo
 from tandem.finetune.settings import AugmentSettings, Mix
-
-with without_dynamo():
-    from torchvision.transforms import v2
 
 _RATIOS = (3 / 4, 4 / 3)  # of a crop's sides, as torchvision's RandomResizedCrop
 _MIXUP_ALPHA = 0.2  # Zhang et al., "mixup: Beyond Empirical Risk Minimization", 2018; CutMix draws evenly

@@ -13,7 +13,7 @@ from tandem.features.backbones.provider import Classifier, StateDict
 
 
 @contextmanager
-def without_dynamo() -> Iterator[None]:
+def _without_dynamo() -> Iterator[None]:
     """Spare torchvision the import of torch._dynamo, which takes eight times as long as all else that it imports.
 
     torchvision.ops.roi_align, which classifiers do without, asks it whether torch.compile works for a kind of device.
@@ -29,7 +29,7 @@ def without_dynamo() -> Iterator[None]:
             del sys.modules[name]
 
 
-with without_dynamo():
+with _without_dynamo():
     from torchvision import models
     from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
 
