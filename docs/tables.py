@@ -194,7 +194,7 @@ EXPORTED_FIGURES = {
     "test images with another class": "test images with another class than was scored",
     "images/s": "predict from files, images/s",
     "images/s by `--fast`": "predict --fast from files, images/s",
-    "of the speed of `extract`": "predict --fast, of the speed of extract",
+    "`extract`": "extract for its backbones, images/s",
     "`--fast` to fp32": "largest difference of a prob by --fast to fp32",
     "MB": "size of the file, MB",
 }

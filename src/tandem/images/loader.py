@@ -15,7 +15,7 @@ from tandem.images.transforms import fill_transformed
 
 BATCHES_AHEAD = 4
 IMAGES_AHEAD = 16  # of each worker, where that is more
-_IMAGES_A_TASK = 8  # one each: handing them over took a fifth of the time of sixteen threads
+IMAGES_A_TASK = 8  # one each: handing them over took a fifth of the time of sixteen threads
 
 
 def iter_batches(
@@ -33,7 +33,7 @@ def iter_batches(
         for start in range(0, len(paths), num_images):
             batch = paths[start : start + num_images]
             out = np.empty((len(batch), tta_views, size_px, size_px, 3), np.uint8)
-            parts = (slice(at, at + _IMAGES_A_TASK) for at in range(0, len(batch), _IMAGES_A_TASK))
+            parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
             waiting.append((out, [pool.submit(_load, batch[part], out[part], resize) for part in parts]))
             if len(waiting) > num_ahead:
                 yield _finish(*waiting.popleft())

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import CorruptImageError
+from tandem.images.loader import BATCHES_AHEAD, IMAGES_A_TASK
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel
@@ -97,14 +98,20 @@ def _read(path: Path) -> bytes:
 def _batches(
     paths: Sequence[Path], loaded: deque[_Loaded], pool: ThreadPoolExecutor, load: _Load, *, batch_size: int
 ) -> Iterator[np.ndarray]:
-    """The views of batch_size images at a time, while the next ones are loaded; all that is loaded is appended."""
-    ahead = deque[list[tuple[Path, Future[np.ndarray | FilePrediction]]]]()
-    for start in range(0, len(paths) + batch_size, batch_size):
-        ahead.append([(path, pool.submit(load, path)) for path in paths[start : start + batch_size]])
-        if len(ahead) > 1:
-            batch = [(path, each.result()) for path, each in ahead.popleft()]
-            loaded.extend(batch)
-            if views := [each for _, each in batch if isinstance(each, np.ndarray)]:
+    """The views of batch_size images at a time, while later ones are loaded; all that is loaded is appended."""
+
+    def load_all(part: Sequence[Path]) -> list[_Loaded]:
+        return [(path, load(path)) for path in part]
+
+    waiting = deque[list[Future[list[_Loaded]]]]()
+    for start in range(0, len(paths) + BATCHES_AHEAD * batch_size, batch_size):
+        batch = paths[start : start + batch_size]
+        parts = (batch[at : at + IMAGES_A_TASK] for at in range(0, len(batch), IMAGES_A_TASK))
+        waiting.append([pool.submit(load_all, part) for part in parts])
+        if len(waiting) > BATCHES_AHEAD:
+            done = [each for part in waiting.popleft() for each in part.result()]
+            loaded.extend(done)
+            if views := [each for _, each in done if isinstance(each, np.ndarray)]:
                 yield np.concatenate(views)
 
 
