@@ -55,7 +55,7 @@ FAMILIES = (
     *("maxvit_t", "mnasnet0_5", "mobilenet_v2", "mobilenet_v3_small", "regnet_y_400mf", "resnet18", "resnext50_32x4d"),
     *("shufflenet_v2_x0_5", "squeezenet1_1", "swin_t", "swin_v2_t", "vgg11", "vit_b_16", "wide_resnet50_2"),
 )
-SIZE_PX, BATCH_SIZE, NUM_STARTS, NUM_ROUNDS, WORKERS = 224, 16, 7, 5, os.cpu_count() or 1
+SIZE_PX, BATCH_SIZE, NUM_STARTS, NUM_ROUNDS, WORKERS = 224, 16, 7, 7, os.cpu_count() or 1
 MAX_START_S, MAX_FEATURE_DIFFERENCE, MIN_SPEED = 2.0, 1e-4, 1.0
 Compute = Callable[[Sequence[Path]], Iterable[Any]]  # of image files
 PREDICT = "from tandem.cli.main import app; app()"

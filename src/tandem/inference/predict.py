@@ -2,7 +2,7 @@
 
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +13,8 @@ import numpy as np
 from tandem.errors import CorruptImageError
 from tandem.images.loader import BATCHES_AHEAD, IMAGES_A_TASK
 from tandem.images.scaling import Scale, scale_by_numpy
-from tandem.images.transforms import load_transformed
-from tandem.inference.exported import ExportedModel
+from tandem.images.transforms import fill_transformed
+from tandem.inference.exported import ExportedModel, ModelCard
 
 STDIN = Path("-")  # stands for an image on standard input
 MAX_PIXELS = 200_000_000  # of an image, which takes 0.6 GB
@@ -40,34 +40,17 @@ class FilePrediction:
         return 0.0 if self.probs is None else float(self.probs.max())
 
 
-_Load = Callable[[Path], np.ndarray | FilePrediction]
-_Loaded = tuple[Path, np.ndarray | FilePrediction]  # the views of an image, or why there are none
+_Loaded = tuple[Path, FilePrediction | np.ndarray]  # the views of an image, or why there are none
 
 
 def predict_files(
     paths: Sequence[Path], model: ExportedModel, *, batch_size: int, workers: int, scale: Scale = scale_by_numpy
 ) -> Iterator[FilePrediction]:
     """A prediction for each path, in their order; a file that cannot be read or decoded stops none of the others."""
-    card = model.card
-
-    def load(path: Path) -> np.ndarray | FilePrediction:
-        try:
-            return load_transformed(
-                _read(path),
-                size_px=card.size_px,
-                resize=card.resize,
-                tta_views=card.tta_views,
-                scale=scale,
-                max_pixels=MAX_PIXELS,
-            )
-        except CorruptImageError as error:
-            return FilePrediction(str(path), failure=str(error), is_image=error.reason != _NOT_AN_IMAGE)
-        except OSError as error:
-            return FilePrediction(str(path), failure=error.strerror or str(error))
-
     with ThreadPoolExecutor(workers) as pool:
         loaded: deque[_Loaded] = deque()
-        for rows in model.engine.embed(_batches(paths, loaded, pool, load, batch_size=batch_size)):
+        batches = _batches(paths, loaded, pool, model.card, scale, batch_size=batch_size)
+        for rows in model.engine.embed(batches):
             for probs in rows:
                 yield from _failures(loaded)
                 path, views = loaded.popleft()
@@ -96,23 +79,43 @@ def _read(path: Path) -> bytes:
 
 
 def _batches(
-    paths: Sequence[Path], loaded: deque[_Loaded], pool: ThreadPoolExecutor, load: _Load, *, batch_size: int
+    paths: Sequence[Path],
+    loaded: deque[_Loaded],
+    pool: ThreadPoolExecutor,
+    card: ModelCard,
+    scale: Scale,
+    *,
+    batch_size: int,
 ) -> Iterator[np.ndarray]:
     """The views of batch_size images at a time, while later ones are loaded; all that is loaded is appended."""
-
-    def load_all(part: Sequence[Path]) -> list[_Loaded]:
-        return [(path, load(path)) for path in part]
-
-    waiting = deque[list[Future[list[_Loaded]]]]()
+    waiting = deque[tuple[np.ndarray, list[Future[list[_Loaded]]]]]()
     for start in range(0, len(paths) + BATCHES_AHEAD * batch_size, batch_size):
         batch = paths[start : start + batch_size]
-        parts = (batch[at : at + IMAGES_A_TASK] for at in range(0, len(batch), IMAGES_A_TASK))
-        waiting.append([pool.submit(load_all, part) for part in parts])
+        out = np.empty((len(batch), card.tta_views, card.size_px, card.size_px, 3), np.uint8)
+        parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
+        waiting.append((out, [pool.submit(_load, batch[part], out[part], card, scale) for part in parts]))
         if len(waiting) > BATCHES_AHEAD:
-            done = [each for part in waiting.popleft() for each in part.result()]
+            out, futures = waiting.popleft()
+            done = [each for part in futures for each in part.result()]
             loaded.extend(done)
-            if views := [each for _, each in done if isinstance(each, np.ndarray)]:
-                yield np.concatenate(views)
+            is_loaded = [isinstance(views, np.ndarray) for _, views in done]
+            if any(is_loaded):
+                yield (out if all(is_loaded) else out[is_loaded]).reshape(-1, *out.shape[2:])
+
+
+def _load(paths: Sequence[Path], out: np.ndarray, card: ModelCard, scale: Scale) -> list[_Loaded]:
+    """Write the views of each image to its place in `out`, (n, tta_views, s, s, 3)."""
+    found: list[_Loaded] = []
+    for path, views in zip(paths, out, strict=True):
+        try:
+            fill_transformed(_read(path), views, resize=card.resize, scale=scale, max_pixels=MAX_PIXELS)
+            found.append((path, views))
+        except CorruptImageError as error:
+            is_image = error.reason != _NOT_AN_IMAGE
+            found.append((path, FilePrediction(str(path), failure=str(error), is_image=is_image)))
+        except OSError as error:
+            found.append((path, FilePrediction(str(path), failure=error.strerror or str(error))))
+    return found
 
 
 def _failures(loaded: deque[_Loaded]) -> Iterator[FilePrediction]:
