@@ -35,8 +35,8 @@ class FilesOrTests(LoadScopeScheduling):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config):
-    """One more than cores, since some tests wait for a clock, a service or a database; at most 8, for memory's sake."""
-    return min((os.cpu_count() or 1) + 1, 8)
+    """Two more than cores, since some tests wait for a clock, a service or a database; at most 8, for memory's sake."""
+    return min((os.cpu_count() or 1) + 2, 8)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -46,5 +46,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """The slow tests first, so that no worker is left with one of them at the end."""
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """The slow tests first, so that no worker is left with one of them at the end.
+
+    Of these the file that makes the clone of the fixture `first` is the very first, and others that copy it come last:
+    they would wait for it.
+    """
+    slow = [item for item in items if item.get_closest_marker("slow")]
+    maker = next((item.path for item in slow if "first" in item.fixturenames), None)
+    rank = {item: 0 if item.path == maker else 1 + ("first" in item.fixturenames) for item in slow}
+    items.sort(key=lambda item: rank.get(item, 3))

@@ -39,11 +39,8 @@ def test_the_features_are_those_of_torch():
     assert largest_difference(features, reference) < 1e-4
 
 
-# Those whose first layers, which random weights are taken of, are small.
-FAMILIES = (
-    *("convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "mnasnet0_5", "mobilenet_v2"),
-    *("mobilenet_v3_small", "regnet_y_400mf", "resnext50_32x4d", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t"),
-)
+# Of different operators, and cheap to convert: their first layers, which random weights are taken of, are small.
+FAMILIES = ("mobilenet_v3_small", "shufflenet_v2_x0_5", "squeezenet1_1", "swin_t")
 
 
 class SideBySide(nn.Module):
@@ -58,7 +55,7 @@ class SideBySide(nn.Module):
 
 
 @pytest.mark.slow
-def test_the_features_of_each_family_are_those_of_torch():
+def test_the_features_of_several_families_are_those_of_torch():
     backbones = [load_backbone(name, BackboneSettings(RANDOM), seed=0, size_px=SIZE_PX) for name in FAMILIES]
     dims = [backbone.dim for backbone in backbones]
     _, features, reference = features_of_both(Backbone("all", SideBySide(backbones), sum(dims), ""))
