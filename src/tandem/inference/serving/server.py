@@ -105,13 +105,8 @@ def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, sc
     @app.post("/predict", responses=_problems(400, 422, 503))
     def predict(uploads: Annotated[list[UploadFile], images]) -> PredictResponse:
         """Predict the classes of one or several images, sent as the form field `files`."""
-        if not free.acquire(blocking=False):
-            raise HTTPException(503, _BUSY, {"Retry-After": "1"})
-        try:
-            with figures.timed(len(uploads)):
-                return _predict(uploads, batcher, model, limits, scale)
-        finally:
-            free.release()
+        with _place(free), figures.timed(len(uploads)):
+            return _predict(uploads, batcher, model, limits, scale)
 
     app.include_router(_explaining(model, limits, scale))
     app.include_router(_about(model, figures))
@@ -128,20 +123,17 @@ def _explaining(model: ExportedModel, limits: ServerLimits, scale: Scale) -> API
     def explain(upload: Annotated[UploadFile, File(alias="file")]) -> Response:
         """Draw an image, sent as the form field `file`, and beside it which parts its prediction rests on."""
         pixels = _load(upload, model.card, limits, scale)
-        if not free.acquire(blocking=False):
-            raise HTTPException(503, _BUSY, {"Retry-After": "1"})
-        try:
-            return Response(_explanation(model, pixels), media_type="image/png")
-        except DataError as error:
-            raise HTTPException(501, str(error)) from None
-        finally:
-            free.release()
+        with _place(free):
+            try:
+                return Response(_explanation(model, pixels), media_type="image/png")
+            except DataError as error:
+                raise HTTPException(501, str(error)) from None
 
     return router
 
 
 def _about(model: ExportedModel, figures: "_Figures") -> APIRouter:
-    """All addresses but that which predicts: what they say is of the server and its model."""
+    """The addresses that say something of the server and its model."""
     router = APIRouter()
 
     @router.get("/health")
@@ -164,6 +156,17 @@ def _about(model: ExportedModel, figures: "_Figures") -> APIRouter:
         return files("tandem.inference.serving").joinpath("page.html").read_text(encoding="utf-8")
 
     return router
+
+
+@contextmanager
+def _place(free: BoundedSemaphore) -> Iterator[None]:
+    """One of the requests that are handled at once; where there is none left, the answer is 503."""
+    if not free.acquire(blocking=False):
+        raise HTTPException(503, _BUSY, {"Retry-After": "1"})
+    try:
+        yield
+    finally:
+        free.release()
 
 
 def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
