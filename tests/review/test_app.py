@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -84,6 +85,12 @@ def run_child(folder):
             "label_schema": dataset.label_schemas["label"],
             "edits": {id_: [each.label, *sorted(each.tags)] for id_, each in read_edits(dataset).items()},
         }
+    try:
+        with open_database(folder / "db") as fiftyone:
+            psutil.Process(int((folder / "db" / "mongod.lock").read_text())).kill()
+            fiftyone.load_dataset(DATASET).values("filepath")
+    except ReviewError as error:
+        report["killed"] = str(error)
     sys.stdout.write(f"{json.dumps(report)}\n")
 
 
@@ -184,6 +191,14 @@ def test_edits_are_read_for_every_image_and_for_no_corrupt_file(report):
         "ee": ["car", "test"],
         "ff": ["car", "drop", "test"],
     }
+
+
+@pytest.mark.slow
+def test_a_database_that_ends_while_it_is_used_is_named_with_its_log(report):
+    database_dir = report["folder"] / "db"
+    message = report["killed"]
+    assert message.startswith(f"FiftyOne's database in {database_dir} does not answer: ")
+    assert f"See {database_dir}/log/mongo.log; " in message
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so():
