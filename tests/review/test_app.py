@@ -24,6 +24,7 @@ from tandem.review.app import (
     Prediction,
     add_overlays,
     corrupt_files,
+    first_view,
     launch_app,
     predictions_of,
     read_edits,
@@ -83,6 +84,8 @@ def run_child(folder):
             "views": {name: dataset.load_saved_view(name).values("content_id") for name in dataset.list_saved_views()},
             "corrupt_files": dataset.load_saved_view("corrupt").values("filepath"),
             "label_schema": dataset.label_schemas["label"],
+            "shown": dataset.app_config.active_fields.paths,
+            "first_view": (first_view(dataset)[0], first_view(dataset)[1].values("content_id")),
             "edits": {id_: [each.label, *sorted(each.tags)] for id_, each in read_edits(dataset).items()},
         }
     try:
@@ -179,6 +182,13 @@ def test_predictions_that_differ_from_the_label_are_listed_by_their_confidence(r
 @pytest.mark.slow
 def test_a_label_is_edited_by_choosing_one_of_the_classes(report):
     assert (report["label_schema"]["classes"], report["label_schema"]["component"]) == (["car", "truck"], "radio")
+
+
+@pytest.mark.slow
+def test_a_review_begins_with_the_likely_label_errors_and_few_words_on_an_image(report):
+    assert report["first_view"] == ["label_issues", report["views"]["label_issues"]]
+    assert len(report["views"]["label_issues"]) > 0
+    assert report["shown"] == ["label", "issue_kind"]
 
 
 @pytest.mark.slow
