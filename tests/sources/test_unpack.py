@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tandem.errors import SourceError
-from tandem.sources.unpack import is_junk, unpack
+from tandem.sources.unpacking.unpack import unpack
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 NOISE = random.Random(5).randbytes(3000)
@@ -77,19 +77,17 @@ def refused(archive: Path, message: str, **limits: float) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_content_not_name_decides_the_type_and_junk_stays_behind(tmp_path: Path, kind: str) -> None:
+def test_content_not_name_decides_the_type_and_litter_stays_behind_and_is_counted(tmp_path: Path, kind: str) -> None:
     good = {"train/Car/ä (1).jpg": NOISE, "./train/empty": b"", "a//b.txt": b"b"}
-    junk = ("__MACOSX/train/._1.jpg", "train/.DS_Store", "train/._x.jpg", "Thumbs.db", "._top")
-    archive = make(tmp_path / "served", {**good, **dict.fromkeys(junk, b"x")}, kind)
+    litter = ("__MACOSX/train/._1.jpg", "__MACOSX/._2.jpg", "train/.DS_Store", "train/._x.jpg", "repo/.git/HEAD")
+    of_dvc = ("repo/.dvc/config", "repo/.dvcignore", "repo/a.dvc", "repo/b.dvc", "./dvc.yaml")
+    archive = make(tmp_path / "served", {**good, **dict.fromkeys((*litter, *of_dvc), b"x")}, kind)
     target = tmp_path / "target"
     target.mkdir()
-    unpack(archive, target)
+    left_out = unpack(archive, target)
     assert contents(target) == {"train/Car/ä (1).jpg": NOISE, "train/empty": b"", "a/b.txt": b"b"}
-
-
-def test_junk_is_known_by_folder_or_name() -> None:
-    assert is_junk("__MACOSX/a/1.jpg")
-    assert not is_junk("a/Thumbs.db.jpg")
+    files = dict.fromkeys((".DS_Store", "._x.jpg", ".dvcignore", "a.dvc", "b.dvc", "dvc.yaml"), 1)
+    assert left_out == {"__MACOSX/": 2, ".git/": 1, ".dvc/": 1, **files}
 
 
 def test_old_zip_names_without_the_utf8_flag_are_read_as_zipfile_reads_them(tmp_path: Path) -> None:
@@ -307,6 +305,11 @@ def test_an_archive_without_files_is_refused(tmp_path: Path, kind: str, members:
     refused(make(tmp_path / "a", members, kind), "holds no files")
 
 
+def test_an_archive_of_litter_alone_says_so(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {".cache/car/1.jpg": b"1", ".cache/car/2.jpg": b"1"})
+    refused(archive, r"holds no files \(2 files are left out as litter \(2 of \.cache/\)\); get it again")
+
+
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.zip: it cannot be read \(.*No such file"):
         unpack(tmp_path / "none.zip", tmp_path)
@@ -340,7 +343,7 @@ def test_a_limit_on_file_size_is_named(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a.zip", {"1.bin": bytes(100_000)})
     (tmp_path / "target").mkdir()
     code = (
-        "import sys; from pathlib import Path; from tandem.sources.unpack import unpack;"
+        "import sys; from pathlib import Path; from tandem.sources.unpacking.unpack import unpack;"
         "unpack(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     child = subprocess.run(

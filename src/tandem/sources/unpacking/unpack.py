@@ -14,6 +14,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from typing import IO, NamedTuple, Self
 from tqdm import tqdm
 
 from tandem.errors import CorruptArchiveError, SourceError
+from tandem.sources.unpacking.litter import litter, litter_in_words
 
 _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
@@ -94,16 +96,18 @@ class _TarHeader(tarfile.TarInfo):
 
 def unpack(
     archive: Path, target: Path, *, max_files: int = 500_000, max_bytes: int = 200 * 10**9, max_ratio: float = 200.0
-) -> None:
+) -> Counter[str]:
     """Unpack a zip or tar (plain, gz, bz2, xz; recognized by content) into an existing empty folder.
 
-    Only regular files are made; junk files of macOS and Windows are skipped. Raises CorruptArchiveError for an archive
-    that is corrupt or none; SourceError for an empty or encrypted one, for a member that is a link, a device, outside
-    the folder or there twice (in NFC, without case), for more than `max_files` members, `max_bytes` bytes in all or
-    `max_ratio` times the archive's size (checked above 64 MiB), and when the disk is full.
+    Only regular files are made. Returns what is left out as litter (unpacking.litter): its name -> number of files.
+    Raises CorruptArchiveError for an archive that is corrupt or none; SourceError for an empty or encrypted one, for a
+    member that is a link, a device, outside the folder or there twice (in NFC, without case), for more than `max_files`
+    members, `max_bytes` bytes in all or `max_ratio` times the archive's size (checked above 64 MiB), and when the disk
+    is full.
     """
     limits = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
     paths: set[str] = set()
+    left_out = Counter[str]()
     with (
         _opened(archive, limits) as (members, num_bytes),
         tqdm(desc=f"unpack {archive.name}", total=num_bytes, unit="B", unit_scale=True, disable=None) as bar,
@@ -112,18 +116,17 @@ def unpack(
             for number, member in enumerate(members, start=1):
                 if number > max_files:
                     raise _refusal(archive, member.name, f"is one more than the {max_files} allowed")
-                if path := _target_path(archive, member, paths):
+                if found := litter(member.name):
+                    left_out[found] += not member.is_folder
+                elif path := _target_path(archive, member, paths):
                     _write(_chunks(archive, member, limits), target / path, bar)
         except OSError as error:
             raise _disk_error(archive, target, num_bytes, error) from None
+    left_out = +left_out
     if not paths:
-        raise SourceError(f"archive {archive} holds no files; get it again, or name another one")
-
-
-def is_junk(name: str) -> bool:
-    """Whether a POSIX path is a file that macOS or Windows leaves behind, never data."""
-    *folders, last = name.split("/")
-    return "__MACOSX" in (*folders, last) or last.startswith("._") or last in (".DS_Store", "Thumbs.db")
+        beside = f" ({litter_in_words(left_out)})" if left_out else ""
+        raise SourceError(f"archive {archive} holds no files{beside}; get it again, or name another one")
+    return left_out
 
 
 def name_problem(name: str) -> str:
@@ -143,8 +146,6 @@ def name_problem(name: str) -> str:
 
 def _target_path(archive: Path, member: _Member, paths: set[str]) -> str:
     """The member's path below the target, "" for what is not written. paths: those so far; this one is added."""
-    if is_junk(member.name):
-        return ""
     problem = member.problem or name_problem(member.name)
     path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
     if problem or not (path or member.is_folder):
