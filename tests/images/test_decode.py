@@ -216,7 +216,7 @@ def test_of_a_moving_image_the_first_frame_is_taken() -> None:
         assert same(decoded(encoded(color, **options, save_all=True, append_images=[turned])), color)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA"])
 def test_an_image_is_known_by_its_content(format: str) -> None:
     data = encoded(noise(), format)
     assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
@@ -245,6 +245,9 @@ def test_an_image_is_known_by_its_content(format: str) -> None:
         (partial(encoded, noise(), "GIF"), None),
         (partial(encoded, noise(), "TIFF"), None),
         (partial(encoded, noise(), "AVIF"), None),
+        (partial(encoded, noise(), "JPEG2000"), None),
+        (partial(encoded, noise(), "PPM"), None),
+        (partial(encoded, noise(), "TGA"), None),
     ],
 )
 def test_bytes_are_kept_only_where_any_reader_sees_the_same_pixels(make: Callable[[], bytes], kept: str | None) -> None:
@@ -268,8 +271,9 @@ def test_an_empty_file_is_empty() -> None:
         b'{"error": "no such image"}',
         b"%PDF-1.7\n" + bytes(500),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n",  # would start Ghostscript
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
         bytes(1000),
+        b"P1 is where the race began, and P2 where it ended",
+        b"\x0a\x00\x02 not a TGA" + bytes(100),
         b"\xff\xd8",
     ],
 )
@@ -279,7 +283,22 @@ def test_what_is_no_image_says_so(data: bytes) -> None:
     assert caught.value.reason == "not_an_image"
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+@pytest.mark.parametrize(
+    ("mode", "options"), [("RGB", {}), ("L", {}), ("P", {}), ("RGBA", {}), ("RGB", {"compression": "tga_rle"})]
+)
+def test_a_tga_is_known_in_each_of_its_kinds(mode: str, options: dict[str, str]) -> None:
+    image = palette() if mode == "P" else noise().convert(mode)
+    assert same(decoded(encoded(image, "TGA", **options)), image.convert("RGB"))
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_image() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
+    with pytest.raises(CorruptImageError, match=r"a pointer of Git LFS.*run `git lfs pull`") as caught:
+        decode(pointer, **LIMITS)
+    assert caught.value.reason == "lfs_pointer"
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA"])
 def test_an_image_cut_off_half_way_is_truncated(format: str) -> None:
     data = encoded(noise(64, 64), format)
     with pytest.raises(CorruptImageError, match=r"ends early or is corrupt \(.+\)") as caught:

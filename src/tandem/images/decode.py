@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import re
 import struct
 import zlib
 from typing import Literal, NamedTuple
@@ -10,13 +11,19 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
+from tandem.files import is_lfs_pointer
+from tandem.images.signatures import begins_as
 
 Resize = Literal["squash", "crop"]
 
 # decode() checks the size against its own limit before it loads a pixel; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # Pillow knows more, EPS by running Ghostscript
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")  # Pillow knows more, EPS by Ghostscript
+# Pillow takes much for these two, which have no signature or a short one.
+_TGA_HEADER = re.compile(
+    rb".(?:\x01[\x01\x09].{4}[\x0f\x10\x18\x20]|\x00[\x02\x03\x0a\x0b]\x00{5}).{8}[\x01\x08\x10\x18\x20]", re.DOTALL
+)
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second image
 _ORIENTATION_TAG = 0x0112
 _TO_UPRIGHT = {
@@ -51,14 +58,15 @@ class Decoded(NamedTuple):
 def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     """Decode by content, turn by EXIF orientation, convert every mode to RGB (transparency over white).
 
-    Raises CorruptImageError with reason empty, not_an_image, too_large, too_small or truncated.
+    Raises CorruptImageError with reason empty, lfs_pointer, not_an_image, too_large, too_small or
+    truncated.
     """
     if not data:
         raise CorruptImageError("empty", "the file is empty")
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
     except UnidentifiedImageError:
-        raise CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)})") from None
+        raise _no_image(data) from None
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     width, height = image.size
@@ -107,6 +115,19 @@ def pixel_id(image: Image.Image) -> str:
     digest = hashlib.sha256(f"{image.width}x{image.height}".encode())
     digest.update(image.tobytes())
     return digest.hexdigest()[:32]
+
+
+def _formats(data: bytes) -> tuple[str, ...]:
+    if begins_as(data) == "PPM":
+        return ("PPM",)
+    return ("TGA",) if _TGA_HEADER.match(data) else _FORMATS
+
+
+def _no_image(data: bytes) -> CorruptImageError:
+    if is_lfs_pointer(data):
+        pull = "run `git lfs pull` in the clone that it comes from, then get the source again"
+        return CorruptImageError("lfs_pointer", f"a pointer of Git LFS, not the image itself: {pull}")
+    return CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)}, PPM, TGA)")
 
 
 def _truncated(error: Exception) -> CorruptImageError:
