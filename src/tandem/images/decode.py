@@ -12,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
 from tandem.files import is_lfs_pointer
+from tandem.images.damage import image_damage
 from tandem.images.signatures import begins_as
 
 Resize = Literal["squash", "crop"]
@@ -80,6 +81,8 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
+    if damage := image_damage(data, image.format or ""):
+        raise _truncated(damage)
     plain = image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
     upright.info = {}  # saved again, it must not be turned or made transparent once more
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
@@ -130,7 +133,7 @@ def _no_image(data: bytes) -> CorruptImageError:
     return CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)}, PPM, TGA)")
 
 
-def _truncated(error: Exception) -> CorruptImageError:
+def _truncated(error: Exception | str) -> CorruptImageError:
     return CorruptImageError("truncated", f"the image's data ends early or is corrupt ({error})")
 
 
