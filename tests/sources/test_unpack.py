@@ -247,6 +247,51 @@ def test_no_truncated_archive_passes(tmp_path: Path, kind: str) -> None:
         refused(folder / "cut", "corrupt or incomplete|is no zip or tar archive")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_archive_with_a_tail_of_zeros_passes(tmp_path: Path, kind: str) -> None:
+    members = {f"{number}.bin": NOISE[number : number + 1700] for number in range(20)}
+    whole = make(tmp_path / "whole", members, kind).read_bytes()
+    # what is lost in the last record of a tar looks like its padding
+    end = 20 * (512 + 2048) - 10_240 if kind == "tar" else len(whole.rstrip(b"\0"))
+    for number, cut in enumerate([*range(1, end, len(whole) // 40), end - 1]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "cut").write_bytes(whole[:cut] + bytes(len(whole) - cut))
+        refused(folder / "cut", "corrupt or incomplete|is no zip or tar archive|get it again")
+
+
+def test_a_tar_that_ends_too_early_says_where(tmp_path: Path) -> None:
+    members = {f"{number}.bin": NOISE[:512] for number in range(20)}
+    data = make_tar(tmp_path / "a.tar", members).read_bytes()
+    (tmp_path / "a.tar").write_bytes(data[: 11 * 1024] + bytes(len(data) - 11 * 1024))
+    refused(tmp_path / "a.tar", r"\(19456 zeros follow its last member at byte 11264, where others may have been\)")
+
+
+@pytest.mark.parametrize("hole", [512, 1024, 5000])
+def test_a_hole_of_zeros_in_a_tar_does_not_end_it_in_silence(tmp_path: Path, hole: int) -> None:
+    archive = make_tar(tmp_path / "a.tar", {f"{number}.bin": NOISE[:512] for number in range(20)})
+    data = archive.read_bytes()
+    archive.write_bytes(data[:4096] + bytes(hole) + data[4096 + hole :])
+    refused(archive, "more data follows its end at byte 4096|bad checksum")
+
+
+def test_two_tars_in_one_file_are_refused(tmp_path: Path) -> None:
+    data = make_tar(tmp_path / "a.tar", {"1.bin": b"1"}).read_bytes()
+    (tmp_path / "a.tar").write_bytes(data + data)
+    refused(tmp_path / "a.tar", "more data follows its end")
+
+
+@pytest.mark.parametrize("padded_to", [512, 1024, 10_240, 1 << 16, 1 << 20])
+def test_the_padding_of_a_tar_is_no_damage(tmp_path: Path, padded_to: int) -> None:
+    data = make_tar(tmp_path / "a.tar", {"1.bin": NOISE}).read_bytes()[: 512 + 3072]
+    length = len(data) + (padded_to if padded_to <= 1024 else 1024)
+    length += -length % padded_to if padded_to >= 10_240 else 0
+    (tmp_path / "a.tar").write_bytes(data + bytes(length - len(data)))
+    (tmp_path / "target").mkdir()
+    unpack(tmp_path / "a.tar", tmp_path / "target")
+    assert contents(tmp_path / "target") == {"1.bin": NOISE}
+
+
 def test_a_corrupt_header_does_not_end_a_tar_in_silence(tmp_path: Path) -> None:
     archive = make_tar(tmp_path / "a.tar", {"1.bin": b"1", "2.bin": b"2", "3.bin": b"3"})
     data = bytearray(archive.read_bytes())

@@ -31,6 +31,8 @@ _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _EXTENDED_HEADERS = b"xgXLK"  # one letter a type: names and attributes that may be of any length
+_END_OF_TAR_BYTES = 1024  # at least; a tar is padded to whole records, of 20 blocks unless its maker said otherwise
+_TAR_RECORDS_BYTES = (10_240, *(1 << power for power in range(16, 21)))
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _FORMAT_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
@@ -218,9 +220,24 @@ def _tar_members(archive: Path, file: tarfile.TarFile, limits: _ExtractionLimits
     with _reading(archive, "its list of members"):
         for info in file:
             yield _Member(info.name, info.isdir(), _tar_problem(info), partial(file.extractfile, info))
-        # Only at its end does a compressed stream check its sum, and tarfile stops before.
-        while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
-            limits.count("(after the last member)", len(chunk))
+        _read_tail(file, limits)
+
+
+def _read_tail(file: tarfile.TarFile, limits: _ExtractionLimits) -> None:
+    """Read what follows the block of zeros that ends a tar, by which a compressed stream checks its sum at last.
+
+    It may be zeros up to the end of a record. More of them stand where members were lost: a download that was cut and
+    padded reads as a whole but shorter tar.
+    """
+    end, num_bytes = file.offset, 512
+    while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
+        limits.count("(after the last member)", len(chunk))
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError(f"more data follows its end at byte {end}")
+        num_bytes += len(chunk)
+    length, most = end + num_bytes, num_bytes - _END_OF_TAR_BYTES
+    if most > 0 and not any(length % record == 0 and most < record for record in _TAR_RECORDS_BYTES):
+        raise tarfile.ReadError(f"{num_bytes} zeros follow its last member at byte {end}, where others may have been")
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str:
