@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from tandem.errors import CorruptImageError
 from tandem.images.decode import decode, is_plain_jpeg, pixel_id
@@ -64,10 +64,6 @@ def with_orientation(orientation: int) -> Image.Exif:
 
 def png(width: int, height: int, data: bytes) -> bytes:
     """A color PNG made by hand, of any size that it claims to have."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
 
@@ -111,6 +107,66 @@ def test_corrupt_exif_costs_no_image() -> None:
     for exif in (rational_as_text, b"Exif\0\0junkjunkjunk"):
         data = encoded(noise(), "JPEG", exif=exif)
         assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_chunk(data: bytes, added: bytes) -> bytes:
+    """A PNG with one more chunk, before its pixels."""
+    at = data.index(b"IDAT") - 4
+    return data[:at] + added + data[at:]
+
+
+def broken(added: bytes) -> bytes:
+    """A chunk with a wrong checksum."""
+    return added[:-1] + bytes([added[-1] ^ 1])
+
+
+WRONG_METADATA = {
+    "a profile of an unknown compression": chunk(b"iCCP", b"name\0\1junk"),
+    "a profile that ends early": chunk(b"iCCP", b"name\0\0x"),
+    "text beyond Pillow's limit": chunk(b"iTXt", b"XML\0\1\0\0\0" + zlib.compress(bytes(2 << 20))),
+    "compressed text that is none": chunk(b"zTXt", b"key\0\7junk"),
+    "a resolution of three bytes": chunk(b"pHYs", b"123"),
+    "a wrong checksum": broken(chunk(b"tEXt", b"key\0words")),
+    "EXIF that is none": chunk(b"eXIf", b"junkjunkjunk"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_METADATA.values(), ids=WRONG_METADATA)
+def test_wrong_metadata_of_a_png_cost_no_image(wrong: bytes) -> None:
+    data = with_chunk(encoded(noise(), "PNG"), wrong)
+    assert same(decoded(data), noise())
+    turned = with_chunk(encoded(noise(), "PNG", exif=with_orientation(3)), chunk(b"iCCP", b"name\0\1junk"))
+    assert same(decoded(turned), noise().rotate(180))
+
+
+def test_a_png_that_pillow_opens_only_without_its_metadata_is_saved_anew() -> None:
+    assert extension(with_chunk(encoded(noise(), "PNG"), WRONG_METADATA["a profile of an unknown compression"])) is None
+    assert extension(with_chunk(encoded(noise(), "PNG"), chunk(b"tEXt", b"key\0words"))) == "png"
+
+
+def test_wrong_transparency_or_pixels_are_no_metadata() -> None:
+    whole = with_chunk(encoded(noise(), "PNG"), chunk(b"iCCP", b"name\0\1junk"))
+    assert reason(whole[: len(whole) // 2]) == "truncated"
+    assert reason(with_chunk(whole, broken(chunk(b"tRNS", bytes(6))))) == "not_an_image"
+
+
+@pytest.mark.parametrize(("format", "begin"), [("JPEG", b"Exif\0\0MM"), ("WEBP", b"EXIF")])
+def test_exif_with_a_wrong_header_costs_no_image(format: str, begin: bytes) -> None:
+    data = encoded(noise(), format, exif=with_orientation(1))
+    start = data.index(begin) + (6 if format == "JPEG" else 8)
+    wrong = data[:start] + b"junkjunk" + data[start + 8 :]
+    assert same(decoded(wrong), decoded(data))
+
+
+def test_the_colors_of_a_lab_tiff_are_converted() -> None:
+    lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    converted = decoded(encoded(ImageCms.applyTransform(shapes(40, 30), lab), "TIFF"))
+    assert np.abs(np.asarray(converted, int) - np.asarray(shapes(40, 30), int)).max() < 40
+    assert np.abs(np.asarray(converted, int) - np.asarray(shapes(40, 30), int)).mean() < 2
 
 
 def test_a_turned_image_carries_nothing_that_would_turn_it_again() -> None:

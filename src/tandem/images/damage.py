@@ -19,6 +19,7 @@ _END_OF_JPEG = b"\xff\xd9"
 _MAX_ENDS = 8  # that are tried: thumbnails and second images have their own
 _FEW_BYTES = 16  # that some cameras leave before the end of a sound JPEG
 _READ_AHEAD_BYTES = 8  # of the padding, which the decoder took in before it stopped
+_CHUNKS_OF_PIXELS = (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND")
 _CHECKED_CHUNKS = (b"IHDR", b"PLTE", b"IDAT")
 _ZERO_TAIL = bytes(64)  # in which none of these ends by itself
 
@@ -71,6 +72,18 @@ def _is_padded(data: bytes, count: int) -> bool:
 def _run_length(data: bytes, end: int) -> int:
     """How often the byte before `end` stands there in a row."""
     return end - len(data[:end].rstrip(data[end - 1 : end]))
+
+
+def png_without_metadata(data: bytes) -> bytes:
+    """A PNG without the chunks that say nothing of its pixels or their orientation, which can be wrong or too large."""
+    chunks = list(_png_chunks(data))
+    kept = b"".join(
+        struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+        for kind, content, checksum in chunks
+        if kind in _CHUNKS_OF_PIXELS or (kind == b"eXIf" and zlib.crc32(kind + content) == checksum)
+    )
+    end = 8 + sum(12 + len(content) for _, content, _ in chunks)
+    return data[:8] + kept + data[end:]  # a last chunk that is cut off stays so
 
 
 def _png_damage(data: bytes) -> str:

@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
 from tandem.files import is_lfs_pointer
-from tandem.images.damage import image_damage
+from tandem.images.damage import image_damage, png_without_metadata
 from tandem.images.signatures import begins_as
 
 Resize = Literal["squash", "crop"]
@@ -59,11 +59,22 @@ class Decoded(NamedTuple):
 def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     """Decode by content, turn by EXIF orientation, convert every mode to RGB (transparency over white).
 
-    Raises CorruptImageError with reason empty, lfs_pointer, not_an_image, too_large, too_small or
-    truncated.
+    Metadata that cannot be read costs no image. Raises CorruptImageError with reason empty, lfs_pointer, not_an_image,
+    too_large, too_small or truncated.
     """
     if not data:
         raise CorruptImageError("empty", "the file is empty")
+    limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
+    try:
+        return _decode(data, **limits)
+    except CorruptImageError as error:
+        if error.reason not in ("not_an_image", "truncated") or begins_as(data) != "PNG":
+            raise
+    # any reader would stumble over these bytes: the pixels are saved anew
+    return Decoded(_decode(png_without_metadata(data), **limits).image, None)
+
+
+def _decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     try:
         image = Image.open(io.BytesIO(data), formats=_formats(data))
     except UnidentifiedImageError:
@@ -77,7 +88,7 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         raise CorruptImageError("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
     try:
         image.load()
-        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+        turn = _turn_to_upright(image)
         upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
@@ -88,16 +99,23 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
 
 
+def _turn_to_upright(image: Image.Image) -> Image.Transpose | None:
+    """What its EXIF data asks for; None where they ask for nothing, or cannot be read."""
+    try:
+        return _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _DECODE_ERRORS:
+        return None
+
+
 def is_plain_jpeg(data: bytes) -> bool:
     """Whether the image is a JPEG in RGB or gray that is upright as it is; False where that is not known."""
     if _is_bare_jpeg(data):
         return True
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS[:1])
-        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
         return False
-    return image.mode in ("RGB", "L") and turn is None
+    return image.mode in ("RGB", "L") and _turn_to_upright(image) is None
 
 
 def _is_bare_jpeg(data: bytes) -> bool:
