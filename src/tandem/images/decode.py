@@ -7,12 +7,12 @@ import struct
 import zlib
 from typing import Literal, NamedTuple
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
 from tandem.files import is_lfs_pointer
 from tandem.images.damage import image_damage, png_without_metadata
+from tandem.images.deep import deep_color_to_8_bits, deep_gray_to_rgb, is_deep_color, is_deep_gray
 from tandem.images.signatures import begins_as
 
 Resize = Literal["squash", "crop"]
@@ -86,15 +86,17 @@ def _decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         raise CorruptImageError("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
     if min(width, height) < min_side_px:
         raise CorruptImageError("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
+    deep_color = is_deep_color(image)
     try:
         image.load()
+        shallow = deep_color_to_8_bits(image, data) if deep_color else image
         turn = _turn_to_upright(image)
-        upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+        upright = _rgb(shallow, data) if turn is None else _rgb(shallow, data).transpose(turn)
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     if damage := image_damage(data, image.format or ""):
         raise _truncated(damage)
-    plain = image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
+    plain = shallow is image and image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
     upright.info = {}  # saved again, it must not be turned or made transparent once more
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
 
@@ -155,18 +157,11 @@ def _truncated(error: Exception | str) -> CorruptImageError:
     return CorruptImageError("truncated", f"the image's data ends early or is corrupt ({error})")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep(image)
+def _rgb(image: Image.Image, data: bytes) -> Image.Image:
+    if is_deep_gray(image):
+        return deep_gray_to_rgb(image, data)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         transparent = image.convert("RGBA")
         white = Image.new("RGBA", transparent.size, "white")
         return Image.alpha_composite(white, transparent).convert("RGB")
     return image.convert("RGB")
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Gray of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
-    gray = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    white = 65535.0 if image.mode.startswith("I") else max(float(gray.max()), 1.0)
-    return Image.fromarray((np.clip(gray / white, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")
