@@ -103,6 +103,17 @@ def test_a_new_fetch_leaves_no_stale_file(tmp_path: Path, folder: Path) -> None:
     assert set(contents(tmp_path / "out")) == {"Truck/2.jpg"}
 
 
+def test_a_tilde_is_the_users_home(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch(tmp_path / "out", Path(f"~/{folder.name}")).what == "~/mine"
+    assert contents(tmp_path / "out") == TREE
+    assert archive.check("yard", ArchiveSource(f"~/{folder.name}")).is_available
+    with pytest.raises(SourceError, match=rf"there is no file or folder {tmp_path}/none\.zip"):
+        fetch(tmp_path / "out", Path("~/none.zip"))
+    with pytest.raises(SourceError, match=r"there is no file or folder .*/~nobody\.of\.this\.name/a\.zip"):
+        fetch(tmp_path / "out", Path("~nobody.of.this.name/a.zip"))
+
+
 def test_a_missing_path_is_named_in_full(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=rf"there is no file or folder {tmp_path}/none\.zip; put it there"):
         fetch(tmp_path / "out", tmp_path / "none.zip")

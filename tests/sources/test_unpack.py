@@ -113,6 +113,34 @@ def test_members_outside_the_folder_are_refused(tmp_path: Path, kind: str, name:
     refused(make(tmp_path / "a", {name: b"evil"}, kind), message)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 5000 + ".jpg", r"member 'a{100}\.\.\.' has a name of 5004 bytes, above 255"),
+        ("ä" * 128, "has a name of 256 bytes, above 255"),
+        ("/".join(["a" * 200] * 30), r"has a path of 6029 bytes, above 2048"),
+    ],
+)
+def test_names_that_no_disk_takes_are_refused(tmp_path: Path, kind: str, name: str, message: str) -> None:
+    refused(make(tmp_path / "a", {name: b"1"}, kind), message)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_name_is_refused(tmp_path: Path, kind: str) -> None:
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "a", "w") as file:
+            file.writestr(zipfile.ZipInfo(""), b"2")
+    else:
+        make(tmp_path / "a", {"1.jpg": b"1", "": b"2"}, kind)
+    refused(tmp_path / "a", "member '' has no name")
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    refused(tmp_path / "a.zip", r"is a pointer of Git LFS, not the archive itself; run `git lfs pull`")
+
+
 def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
     refused(make_tar(tmp_path / "a.tar", {".": b"evil"}), r"member '\.' has no name")
 

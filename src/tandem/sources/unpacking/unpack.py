@@ -25,7 +25,9 @@ from typing import IO, NamedTuple, Self
 from tqdm import tqdm
 
 from tandem.errors import CorruptArchiveError, SourceError
+from tandem.files import is_lfs_pointer
 from tandem.sources.unpacking.litter import litter, litter_in_words
+from tandem.sources.unpacking.zip_names import member_name
 
 _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
@@ -33,6 +35,8 @@ _MAX_HEADER_BYTES = 1 << 20
 _EXTENDED_HEADERS = b"xgXLK"  # one letter a type: names and attributes that may be of any length
 _END_OF_TAR_BYTES = 1024  # at least; a tar is padded to whole records, of 20 blocks unless its maker said otherwise
 _TAR_RECORDS_BYTES = (10_240, *(1 << power for power in range(16, 21)))
+_MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 2048  # of a file system; of a path below our folders
+_SHOWN_CHARACTERS = 100  # of a name in a message
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _FORMAT_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
@@ -137,7 +141,10 @@ def name_problem(name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         return "has a name that is not UTF-8"
+    longest = max(len(part.encode()) for part in name.split("/"))
     problems = {
+        f"has a name of {longest} bytes, above {_MAX_NAME_BYTES}": longest > _MAX_NAME_BYTES,
+        f"has a path of {len(name.encode())} bytes, above {_MAX_PATH_BYTES}": len(name.encode()) > _MAX_PATH_BYTES,
         "has a NUL byte in its name": "\0" in name,
         "has a backslash in its name": "\\" in name,
         "has an absolute path": name.startswith("/") or re.match("[A-Za-z]:", name),
@@ -180,7 +187,10 @@ def _chunks(archive: Path, member: _Member, limits: _ExtractionLimits) -> Iterat
 @contextmanager
 def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
     with _reading(archive, "it"), archive.open("rb") as raw:
-        magic = raw.read(16)
+        magic = raw.read(64)
+    if is_lfs_pointer(magic):
+        found = f"{archive} is a pointer of Git LFS, not the archive itself"
+        raise SourceError(f"{found}; run `git lfs pull` in the clone that it lies in")
     if magic.startswith(_ZIP_MAGIC):
         with _reading(archive, "its list of members"):
             zipped = zipfile.ZipFile(archive)
@@ -190,7 +200,7 @@ def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
     try:
         tarred = tarfile.open(archive, tarinfo=_TarHeader)  # noqa: SIM115
     except _READ_ERRORS:
-        found = f"{archive} is no zip or tar archive (it begins with {magic!r})"
+        found = f"{archive} is no zip or tar archive (it begins with {magic[:16]!r})"
         raise CorruptArchiveError(f"{found}; get it again, or name another file") from None
     with tarred:
         yield _OpenArchive(_tar_members(archive, tarred, limits), None)
@@ -198,10 +208,9 @@ def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
 
 def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
     for info in file.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        is_folder = info.is_dir() or kind == stat.S_IFDIR
-        # `filename` is cut at the first NUL; only `orig_filename` shows it.
-        yield _Member(info.orig_filename, is_folder, _zip_problem(info, kind), partial(file.open, info))
+        kind, name = stat.S_IFMT(info.external_attr >> 16), member_name(info)
+        is_folder = name.endswith("/") or kind == stat.S_IFDIR
+        yield _Member(name, is_folder, _zip_problem(info, kind), partial(file.open, info))
 
 
 def _zip_problem(info: zipfile.ZipInfo, kind: int) -> str:
@@ -256,7 +265,8 @@ def _reading(archive: Path, what: str) -> Iterator[None]:
 
 
 def _refusal(archive: Path, name: str, problem: str) -> SourceError:
-    return SourceError(f"archive {archive}: member {name!r} {problem}; nothing is unpacked: {_BY_HAND}")
+    shown = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
+    return SourceError(f"archive {archive}: member {shown!r} {problem}; nothing is unpacked: {_BY_HAND}")
 
 
 def _disk_error(archive: Path, target: Path, num_bytes: int | None, error: OSError) -> SourceError:
