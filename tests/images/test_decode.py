@@ -1,7 +1,10 @@
 """Decoding by content, compared with what Pillow itself does to the pixels."""
 
+import base64
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -66,6 +69,17 @@ def png(width: int, height: int, data: bytes) -> bytes:
     """A color PNG made by hand, of any size that it claims to have."""
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+# 48 x 32 pixels, white with a red and a navy quarter, by libheif
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAA"
+    "AAAERAAAEAAQAAAAABoQABAAAAAAAAAEQAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAA"
+    "AADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkA"
+    "AAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAA"
+    "AAAoY2xhcAAAADAAAAABAAAAIAAAAAH////wAAAAAv///+AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAE"
+    "xtZGF0AAAAQCgBrxOA5Ta3/6SvX98YAe734xnZfkcB9aLf0wnfwqNp/M+fxeXz+r17fxH/tT+I3tUQ+mC55vEZpI8Ga7spOvQ="
+)
 
 
 UPRIGHT: dict[int, Callable[[Image.Image], Image.Image]] = {
@@ -337,6 +351,27 @@ def test_what_is_no_image_says_so(data: bytes) -> None:
     with pytest.raises(CorruptImageError, match=r"not an image in a known format \(JPEG, PNG") as caught:
         decode(data, **LIMITS)
     assert caught.value.reason == "not_an_image"
+
+
+def test_a_heic_of_a_phone_is_read() -> None:
+    pytest.importorskip("pi_heif")
+    found = decode(HEIC, **LIMITS)
+    assert (found.image.size, found.extension) == ((48, 32), None)
+    corners = np.array([found.image.getpixel(place) for place in ((4, 4), (44, 4), (4, 28), (44, 28))])
+    assert np.abs(corners - [[255, 0, 0], [255, 255, 255], [255, 255, 255], [0, 0, 128]]).max() <= 3
+    for cut in (60, 200, len(HEIC) - 20):
+        assert reason(HEIC[:cut]) == "truncated"
+
+
+def test_a_heic_without_its_reader_says_what_it_is() -> None:
+    """In an interpreter that does not find the reader, as where it was not installed."""
+    code = (
+        "import sys; sys.modules['pi_heif'] = None\n"
+        "from tandem.images.decode import decode\n"
+        "decode(sys.stdin.buffer.read(), min_side_px=8, max_pixels=10**6)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=HEIC, capture_output=True, check=False)
+    assert b"CorruptImageError: a HEIC image, which pi-heif reads: `pip install pi-heif`" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import io
 import re
 import struct
 import zlib
+from functools import cache
 from typing import Literal, NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -143,14 +144,35 @@ def pixel_id(image: Image.Image) -> str:
 def _formats(data: bytes) -> tuple[str, ...]:
     if begins_as(data) == "PPM":
         return ("PPM",)
+    if _is_heif(data) and _can_read_heif():
+        return (*_FORMATS, "HEIF")  # the brand mif1 stands for either
     return ("TGA",) if _TGA_HEADER.match(data) else _FORMATS
 
 
+def _is_heif(data: bytes) -> bool:
+    return begins_as(data) == "HEIF"
+
+
+@cache
+def _can_read_heif() -> bool:
+    """Whether the images of iPhones can be read here; then Pillow knows how."""
+    try:
+        import pi_heif  # for such images alone
+    except ImportError:
+        return False
+    pi_heif.register_heif_opener()
+    return True
+
+
 def _no_image(data: bytes) -> CorruptImageError:
+    if _is_heif(data):
+        if _can_read_heif():
+            return _truncated("its boxes cannot be read")
+        return CorruptImageError("not_an_image", "a HEIC image, which pi-heif reads: `pip install pi-heif`")
     if is_lfs_pointer(data):
         pull = "run `git lfs pull` in the clone that it comes from, then get the source again"
         return CorruptImageError("lfs_pointer", f"a pointer of Git LFS, not the image itself: {pull}")
-    return CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)}, PPM, TGA)")
+    return CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)}, PPM, TGA, HEIF)")
 
 
 def _truncated(error: Exception | str) -> CorruptImageError:
