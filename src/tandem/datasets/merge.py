@@ -15,12 +15,13 @@ from tandem.datasets.formats.registry import read_annotations
 from tandem.datasets.ingest import StoredImage, ingest
 from tandem.datasets.labels import LabelMap
 from tandem.datasets.settings import MergeSettings
+from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words, unclaimed_files
 from tandem.errors import CorruptImageError, DataError
 from tandem.files import remove_others, write_json
 from tandem.sources.settings import Source
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 
-CORRUPT_REASONS = ("empty", "not_an_image", "too_large", "too_small", "truncated")
+CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_small", "truncated")
 
 _ExampleImage = tuple[Example, StoredImage]
 
@@ -30,7 +31,7 @@ class Merged:
     """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
-    pixels of an earlier one.
+    pixels of an earlier one. others: number of files that are neither images nor archives, by suffix.
     """
 
     class_names: tuple[str, ...]
@@ -40,6 +41,7 @@ class Merged:
     num_files: int
     num_byte_duplicates: int
     num_pixel_duplicates: int
+    others: Counter[str]
 
 
 def merge(
@@ -52,6 +54,8 @@ def merge(
 ) -> Merged:
     """Write the images to `images_dir`, conflicting ones too; return the index and all that is excluded.
 
+    Every file of a source is in an origin of the index, in what is excluded, or counted in `others`.
+
     Raises UnknownLabelError for labels without a class, DataError when more than `max_corrupt_fraction` of the files
     are corrupt or no image is left.
     """
@@ -62,7 +66,8 @@ def merge(
     usable, unusable = _split_usable(examples, ingested.images)
     _require_few_corrupt(unusable, num_files=ingested.num_files, max_fraction=settings.max_corrupt_fraction)
     records, conflicts = _collapse(usable)
-    excluded = [*excluded_by_label, *unusable, *conflicts]
+    beside = [unclaimed_files(name, root, _claimed(sources[name])) for name, root in roots.items()]
+    excluded = [*excluded_by_label, *unusable, *conflicts, *(each for part in beside for each in part.excluded)]
     if not records:
         reasons = _count_reasons(excluded) or "none was found"
         raise DataError(f"no image is left ({reasons}); look at labels and at the sources' folders")
@@ -76,6 +81,7 @@ def merge(
         num_files=ingested.num_files,
         num_byte_duplicates=ingested.num_byte_duplicates,
         num_pixel_duplicates=ingested.num_pixel_duplicates,
+        others=sum((part.others for part in beside), Counter[str]()),
     )
 
 
@@ -109,6 +115,19 @@ def merge_summary(merged: Merged) -> dict[str, object]:
         "sources": dict(sorted(Counter(index.sources.tolist()).items())),
         "excluded": dict(sorted(Counter(each.reason for each in merged.excluded).items())),
     }
+
+
+def merged_in_words(merged: Merged) -> str:
+    """How much was read, and what lies beside it that is not used."""
+    nested = (each.detail.partition(";")[0] for each in merged.excluded if each.reason == NESTED_ARCHIVE)
+    unlisted = Counter(each.reason for each in merged.excluded if each.reason in (UNLISTED, UNREAD_FORMAT))
+    images = (f"{count} {reason.replace('_', ' ')} images" for reason, count in sorted(unlisted.items()))
+    counts = f"{merged.num_files} files, {len(merged.index)} different images"
+    return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested)))
+
+
+def _claimed(source: SourceAnnotations) -> set[str]:
+    return {annotation.path for annotation in source.annotations}
 
 
 def _split_usable(

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from tandem.datasets.formats import class_folders, coco, yolo
 from tandem.datasets.formats.annotations import Annotation
+from tandem.datasets.unclaimed import nested_archives_in_words
 from tandem.errors import DataError, ParamsError
 
 AUTO = "auto"
@@ -37,10 +38,8 @@ def detect_format(root: Path) -> str:
     for name, module in FORMATS.items():
         if module.matches(root):
             return name
-    raise DataError(
-        f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; "
-        "lay it out as one of them, for example a folder for each class"
-    )
+    remedy = nested_archives_in_words(root) or "lay it out as one of them, for example a folder for each class"
+    raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; {remedy}")
 
 
 def require_format(name: str) -> None:

@@ -10,8 +10,8 @@ from ruamel.yaml.error import YAMLError
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, clip_box, export_roots
-from tandem.datasets.formats.class_folders import IMAGE_SUFFIXES
 from tandem.errors import DataError
+from tandem.images.signatures import is_image_file
 
 
 class _Names(NamedTuple):
@@ -65,8 +65,8 @@ def _images(root: Path) -> Iterator[str]:
     """Relative POSIX paths, sorted."""
     for path in files.list_files(root):
         relative = path.relative_to(root)
-        is_image = relative.suffix.lower() in IMAGE_SUFFIXES and not relative.name.startswith(".")
-        if is_image and "images" in relative.parts[:-1]:
+        is_below_images = "images" in relative.parts[:-1] and not relative.name.startswith(".")
+        if is_below_images and is_image_file(path):
             yield relative.as_posix()
 
 
