@@ -1,0 +1,76 @@
+"""A project folder with what the stages before curate wrote, planted, and the stage scripts as modules to call."""
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+from PIL import Image
+
+from planted_images import DIM, similar_to, some_features, textured_image
+from tandem.files import write_json
+from tandem.images.hashing import dihedral_phashes
+from tandem.tables.decisions import Decision, Decisions, save_decisions
+from tandem.tables.features import write_features
+from tandem.tables.index import ImageRecord, Index, Origin, save_index
+
+ROOT = Path(__file__).parents[1]
+CLASSES = ("car", "motorcycle", "truck")
+NUM_STRANGERS = 20  # images of a class that have nothing in common
+
+
+def stage(name: str) -> ModuleType:
+    """The script of a stage as a module; its main() runs in the current folder, as dvc runs it."""
+    spec = importlib.util.spec_from_file_location(f"stage_{name}", ROOT / "stages" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def plant_images(folder: Path) -> None:
+    """params.yaml and data/ of 60 strangers of three classes, and of each of the first ten of a class something near.
+
+    By turns: the same image at another size, a crop (the features of both are far apart), one of the same video, one
+    of the same stem, one that a person called a duplicate.
+    """
+    images, features, keys, decisions = {}, {}, {}, []
+    for number, label in enumerate(CLASSES):
+        for row in range(NUM_STRANGERS):
+            seed = 100 * number + row
+            images[id_ := f"{label}{row:02}"] = image = textured_image(seed).resize((80, 60))
+            features[id_] = some_features(seed)
+            if row >= 10:
+                continue
+            near, kind = f"{label}{row:02}x", ("copy", "crop", "video", "stem", "decided")[row % 5]
+            images[near] = textured_image(seed + 50).resize((80, 60))
+            features[near] = similar_to(features[id_], {"copy": 0.999, "stem": 0.85}.get(kind, 0.5), seed=seed + 50)
+            if kind == "copy":
+                images[near] = image.resize((100, 75))
+            elif kind == "crop":
+                images[near] = textured_image(seed).crop((16, 10, 152, 114)).resize((90, 60))
+            elif kind == "decided":
+                decisions.append(Decision(id_, "duplicate", near))
+            else:
+                keys[id_] = keys[near] = (f"{kind}:snapshots/{id_}",)
+    _write(folder, images, features, keys, decisions)
+
+
+def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: list[Decision]) -> None:
+    merge, ids = folder / "data/merge", sorted(images)
+    (merge / "images").mkdir(parents=True)
+    for id_, image in images.items():
+        image.save(merge / "images" / f"{id_}.png")
+    save_index(Index.of(_record(id_, images[id_], keys.get(id_, ())) for id_ in ids), merge / "index.csv")
+    write_json(merge / "classes.json", list(CLASSES))
+    np.save(merge / "hashes.npy", np.stack([dihedral_phashes(images[id_]) for id_ in ids]))
+    batch = np.stack([features[id_] for id_ in ids])[:, None]
+    meta = {"backbone": "mobilenet_v2"}
+    write_features(folder / "data/extract/mobilenet_v2", ids=ids, dim=DIM, batches=[batch], meta=meta)
+    save_decisions(Decisions(tuple(decisions)), folder / "data/review/decisions.csv")
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (folder / "params.yaml").write_text(params.replace("num_neighbors: 5}", "num_neighbors: 1}"), encoding="utf-8")
+
+
+def _record(id_: str, image: Image.Image, keys: tuple[str, ...]) -> ImageRecord:
+    label = id_.rstrip("x0123456789")
+    return ImageRecord(id_, label, f"{id_}.png", *image.size, keys, (Origin("snapshots", f"{label}/{id_}.png", label),))
