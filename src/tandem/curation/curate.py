@@ -23,12 +23,13 @@ from tandem.curation.groups import connected_components, merge_components
 from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sharing, same_scene_pairs
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
-from tandem.files import atomic_dir, read_json
+from tandem.files import atomic_dir
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
+from tandem.tables.checks import reading
 from tandem.tables.decisions import Decisions, load_decisions, require_classes
 from tandem.tables.features import load_features
 from tandem.tables.index import Index, load_index
-from tandem.tables.samples import Sample, Samples, save_samples
+from tandem.tables.samples import Sample, Samples, load_class_names, save_samples
 from tandem.tables.splits import assign_split, require_every_class
 
 
@@ -62,14 +63,12 @@ class CurateInputs:
 
 def load_curate_inputs(merge_dir: Path, features_dir: Path, *, decisions_path: Path) -> CurateInputs:
     """Read what the stages merge and extract wrote, and what a person decided."""
-    index = load_index(merge_dir / "index.csv")
-    return CurateInputs(
-        index,
-        read_json(merge_dir / "classes.json"),
-        load_features(features_dir, ids=index.ids).without_tta,
-        np.load(merge_dir / "hashes.npy"),
-        load_decisions(decisions_path),
-    )
+    index, merge = load_index(merge_dir / "index.csv"), "the merge stage"
+    with reading(merge_dir / "hashes.npy", stage=merge):
+        hashes = np.load(merge_dir / "hashes.npy")
+    class_names = load_class_names(merge_dir / "classes.json", stage=merge)
+    features = load_features(features_dir, ids=index.ids).without_tta
+    return CurateInputs(index, class_names, features, hashes, load_decisions(decisions_path))
 
 
 @dataclass(frozen=True, eq=False)
