@@ -1,6 +1,7 @@
 """A project folder with what the stages before curate wrote, planted, and the stage scripts as modules to call."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -13,9 +14,21 @@ from tandem.images.hashing import dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions, save_decisions
 from tandem.tables.features import write_features
 from tandem.tables.index import ImageRecord, Index, Origin, save_index
+from tandem.tables.samples import Samples, save_samples
 
+Arrays = Mapping[str, np.ndarray]
 ROOT = Path(__file__).parents[1]
 CLASSES = ("car", "motorcycle", "truck")
+SMALL = {  # of the parameters, for seconds less
+    "lr: [0.01, 0.001]": "lr: [0.01]",
+    "batch_size: [4, 8]": "batch_size: [8]",
+    "num_seeds: 3": "num_seeds: 2",
+    "num_resamples: 2000": "num_resamples: 200",
+    "num_splits: 3": "num_splits: 1",
+    "epochs: 15": "epochs: 2",
+    "folds: 10": "folds: 3",
+    "workers: 2": "workers: 1",
+}
 NUM_STRANGERS = 20  # images of a class that have nothing in common
 
 
@@ -55,6 +68,34 @@ def plant_images(folder: Path) -> None:
     _write(folder, images, features, keys, decisions)
 
 
+def plant_tables(folder: Path, samples: Samples, *, extracted: Arrays, tuned: Arrays) -> None:
+    """params.yaml and data/ as curate and finetune leave it, of these samples. Arrays: backbone -> (N, k, D).
+
+    The shorter side of the images is 100, 200 or 300 px in turn.
+    """
+    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **SMALL})
+    records = (
+        ImageRecord(id_, label, f"{id_}.png", 100 + 100 * (row % 3), 400, (), (Origin("drawn", f"{id_}.png", label),))
+        for row, (id_, label) in enumerate(zip(samples.ids, samples.labels.tolist(), strict=True))
+    )
+    save_index(Index.of(records), folder / "data/merge/index.csv")
+    save_samples(samples, folder / "data/curate")
+    for stage_name, arrays in (("extract", extracted), ("finetune", tuned)):
+        for name, features in arrays.items():
+            given = {"dim": features.shape[2], "num_tta_views": features.shape[1], "meta": {"backbone": name}}
+            write_features(folder / "data" / stage_name / name, ids=samples.ids, batches=[features], **given)
+
+
+def _write_params(folder: Path, changes: Mapping[str, str]) -> None:
+    """The project's own with some of its text replaced."""
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    for old, new in changes.items():
+        assert params.count(old) == 1, old
+        params = params.replace(old, new)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "params.yaml").write_text(params, encoding="utf-8")
+
+
 def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: list[Decision]) -> None:
     merge, ids = folder / "data/merge", sorted(images)
     (merge / "images").mkdir(parents=True)
@@ -67,8 +108,7 @@ def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: li
     meta = {"backbone": "mobilenet_v2"}
     write_features(folder / "data/extract/mobilenet_v2", ids=ids, dim=DIM, batches=[batch], meta=meta)
     save_decisions(Decisions(tuple(decisions)), folder / "data/review/decisions.csv")
-    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    (folder / "params.yaml").write_text(params.replace("num_neighbors: 5}", "num_neighbors: 1}"), encoding="utf-8")
+    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}"})
 
 
 def _record(id_: str, image: Image.Image, keys: tuple[str, ...]) -> ImageRecord:
