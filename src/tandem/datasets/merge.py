@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples
+from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels
 from tandem.datasets.formats.registry import read_annotations
 from tandem.datasets.ingest import StoredImage, ingest
-from tandem.datasets.labels import LabelMap
+from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
 from tandem.errors import CorruptImageError, DataError
 from tandem.files import remove_others, write_json
@@ -30,7 +30,7 @@ class Merged:
     """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
-    pixels of an earlier one.
+    pixels of an earlier one. joined: labels that are of their class by folding alone.
     """
 
     class_names: tuple[str, ...]
@@ -40,6 +40,7 @@ class Merged:
     num_files: int
     num_byte_duplicates: int
     num_pixel_duplicates: int
+    joined: tuple[JoinedLabel, ...] = ()
 
 
 def merge(
@@ -64,8 +65,7 @@ def merge(
     records, conflicts = _collapse(usable)
     excluded = [*excluded_by_label, *unusable, *conflicts]
     if not records:
-        reasons = _count_reasons(excluded) or "none was found"
-        raise DataError(f"no image is left ({reasons}); look at labels and at the sources' folders")
+        raise DataError(_nothing_left(excluded))
     hashes = {image.id: image.hashes for _, image in usable}
     remove_others(images_dir, hashes)  # crops were written before they were found too small
     return Merged(
@@ -76,6 +76,7 @@ def merge(
         num_files=ingested.num_files,
         num_byte_duplicates=ingested.num_byte_duplicates,
         num_pixel_duplicates=ingested.num_pixel_duplicates,
+        joined=tuple(labels.joined(count_labels(sources))),
     )
 
 
@@ -100,6 +101,7 @@ def save_merged(merged: Merged, folder: Path) -> None:
 def merge_summary(merged: Merged) -> dict[str, object]:
     """Counts for the metrics: images by class and source, exact duplicates, and what is excluded by reason."""
     index = merged.index
+    joined = [{**each._asdict(), "class_name": each.class_name or None} for each in merged.joined]
     return {
         "images": len(index),
         "files": merged.num_files,
@@ -108,7 +110,21 @@ def merge_summary(merged: Merged) -> dict[str, object]:
         "classes": dict(sorted(Counter(index.labels.tolist()).items())),
         "sources": dict(sorted(Counter(index.sources.tolist()).items())),
         "excluded": dict(sorted(Counter(each.reason for each in merged.excluded).items())),
+        **({"joined_by_folding": joined} if joined else {}),
     }
+
+
+def _nothing_left(excluded: Sequence[Excluded]) -> str:
+    """The message that says why, with the first image of each reason."""
+    first = {each.reason: each for each in reversed(excluded)}
+    lines = [
+        f"\n  {each.reason}: {each.source}: {each.path}{f' ({each.detail})' if each.detail else ''}"
+        for reason, _ in Counter(each.reason for each in excluded).most_common()
+        for each in [first[reason]]
+    ]
+    reasons = _count_reasons(excluded) or "none was found"
+    shown = f". The first of each:{''.join(lines)}\nlook" if lines else "; look"
+    return f"no image is left ({reasons}){shown} at labels and at the sources' folders"
 
 
 def _split_usable(
