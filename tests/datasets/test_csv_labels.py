@@ -112,6 +112,8 @@ def test_boxes_are_read(tmp_path):
 def test_class_folders_beside_a_table_that_says_no_more_are_class_folders(tmp_path, rows):
     root = write(plant(tmp_path, "Car/a.jpg", "Bus/b.jpg"), {"index.csv": rows})
     assert registry.detect_format(root) == "class_folders"
+    if isinstance(rows, str) and rows.startswith("file"):
+        assert registry.read_annotations(root, format="csv")[0].path == "Bus/b.jpg"
 
 
 def test_a_table_says_more_than_folders_that_are_parts(tmp_path):

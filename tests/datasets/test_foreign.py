@@ -67,9 +67,7 @@ def test_a_folder_of_nothing_known_has_no_sentence(tmp_path):
 def test_flat_images_are_told_to_lie_in_folders_and_a_container_is_no_label(tmp_path, folder):
     root = plant(tmp_path, f"{folder}a.jpg", f"{folder}b.jpg")
     assert {each.label for each in class_folders.read(root)} == {""}
-    with pytest.raises(
-        DataError, match="2 images lie in no class folder, the first in .*: make a folder for each class"
-    ):
+    with pytest.raises(DataError, match=r"2 images lie in no class folder, the first in .*: make a folder for each"):
         registry.read_annotations(root, format="auto")
 
 

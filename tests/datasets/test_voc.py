@@ -85,6 +85,7 @@ def test_class_folders_that_say_the_same_are_class_folders(tmp_path):
         root, {"Annotations/a.xml": xml(thing("dog", 0, 0, 9, 9)), "Annotations/b.xml": xml(thing("cat", 0, 0, 9, 9))}
     )
     assert registry.detect_format(root) == "class_folders"
+    assert {each.label for each in registry.read_annotations(root, format="voc")} == {"dog", "cat"}
 
 
 BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>" + "".join(

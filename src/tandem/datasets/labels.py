@@ -153,7 +153,4 @@ def _table(
 def _remedy(alias: str, spelled: str) -> str:
     if exact_label(alias) == exact_label(spelled):
         return "keep it in one of them"
-    return (
-        f"{spelled!r} and {alias!r} are one label without case and accents: keep one of them, or say "
-        "labels.match: exact, which tells them apart"
-    )
+    return f"keep it in one of them, or say labels.match: exact, which tells {spelled!r} from {alias!r}"
