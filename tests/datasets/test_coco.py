@@ -50,7 +50,9 @@ def test_images_are_found_where_exporters_put_them(tmp_path, json_path, folder):
 def test_a_file_name_may_hold_folders(tmp_path, name):
     root = write(plant(tmp_path, "set/images/a.jpg", "other/a.jpg"), {})
     write(root, {"set/x.json": coco_json(images=[{**IMAGES[0], "file_name": name}])})
-    assert [each.path for each in coco.read(root)] == ["set/images/a.jpg"]
+    found, unlisted = sorted(coco.read(root), key=lambda each: each.label, reverse=True)
+    assert (found.path, found.label) == ("set/images/a.jpg", "Bus")
+    assert (unlisted.path, unlisted.detail) == ("other/a.jpg", "no COCO file lists it")
 
 
 def test_equal_names_in_the_folders_of_two_splits_are_told_apart(tmp_path):
@@ -87,14 +89,14 @@ def test_a_file_name_that_could_be_several_images_is_refused_with_them(tmp_path)
         ),
         (
             {"images": [*IMAGES, {**IMAGES[0], "id": 7}]},
-            "the images 0 and 7 are both the file 'a.jpg'; list it once",
+            "the images '0' and '7' have the same file 'a.jpg', and both are used",
         ),
         (
             {
                 "categories": [*CATEGORIES, {"id": 3, "name": "Bus"}],
                 "annotations": [*NOTES, {**NOTES[0], "id": 2, "category_id": 3}],
             },
-            "the categories 1 and 3 are both named 'Bus', and annotations have both",
+            "the categories '1' and '3' have the same name 'Bus', and both are used",
         ),
     ],
 )

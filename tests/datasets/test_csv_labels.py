@@ -126,7 +126,11 @@ def test_a_table_says_more_than_folders_that_are_parts(tmp_path):
     ("rows", "message"),
     [
         ("a,b\n1,2\n", "no CSV file has a column with the names of the images and one with their labels"),
-        ("id,age,place\na,3,here\n", "no CSV file has a column with the names"),
+        (
+            "id,age,place\na,3,here\n",
+            r"the column 'id' names images, but which of 'age', 'place' holds their labels\? Call",
+        ),
+        ("id\na\n", "no CSV file has a column with the names"),
         ("id,label\na,Ônibus\n".encode("latin-1"), r"train\.csv, line 2: the byte 0xd4 is not of utf-8 text; save"),
     ],
 )

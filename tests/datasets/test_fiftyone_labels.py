@@ -59,6 +59,18 @@ def test_labels_that_lead_nowhere_are_refused(tmp_path, labels, message):
         registry.read_annotations(source(tmp_path, labels), format="auto")
 
 
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a": 0, "a.jpg": 1}, "the images 'a' and 'a.jpg' have the same file 'data/a.jpg', and both are used"),
+        ({"a": 0, "sub/b": {"label": 2}}, "the classes '0' and '2' have the same name 'Car', and both are used"),
+    ],
+)
+def test_an_image_or_class_under_two_names_is_refused(tmp_path, labels, message):
+    with pytest.raises(DataError, match=message):
+        fiftyone_labels.read(source(tmp_path, labels, classes=["Car", "Bus", "Car"]))
+
+
 def test_an_image_that_stands_twice_is_refused(tmp_path):
     root = write(plant(tmp_path, "data/a.jpg"), {"labels.json": '{"classes": [], "labels": {"a": "Bus", "a": "Car"}}'})
     with pytest.raises(DataError, match="the key 'a' stands twice in one object"):

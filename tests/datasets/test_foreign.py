@@ -31,6 +31,11 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
         ({"data_batch_1.pkl": b""}, "pickled arrays"),
         ({"train-images-idx3-ubyte": b"\0"}, "the IDX files of MNIST"),
         ({"data.mdb": b"\0"}, "LMDB"),
+        ({"annotations/a.txt": "0 0.5 0.5 0.25 0.25\n"}, "YOLO's labels .* but the names of the classes are missing"),
+        (
+            {"x/a.txt": "0 0.5 0.5 0.2 0.2", "classes.txt": "car"},
+            "YOLO's labels .* but their images are not found by name",
+        ),
         ({"masks/a.png": b""}, "masks of a segmentation"),
         ({"clip.MP4": b"\0"}, "video"),
     ],
@@ -68,6 +73,14 @@ def test_flat_images_are_told_to_lie_in_folders_and_a_container_is_no_label(tmp_
     root = plant(tmp_path, f"{folder}a.jpg", f"{folder}b.jpg")
     assert {each.label for each in class_folders.read(root)} == {""}
     with pytest.raises(DataError, match=r"2 images lie in no class folder, the first in .*: make a folder for each"):
+        registry.read_annotations(root, format="auto")
+
+
+def test_names_of_yolo_without_labels_say_so(tmp_path):
+    root = write(plant(tmp_path, "images/a.jpg", "images/b.jpg"), {"data.yaml": "names: [car]\n"})
+    with pytest.raises(
+        DataError, match=r"data\.yaml names classes, as of YOLO, but none of the 2 images has a file of lab"
+    ):
         registry.read_annotations(root, format="auto")
 
 

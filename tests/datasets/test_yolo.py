@@ -85,6 +85,12 @@ def test_class_folders_beside_a_data_yaml_are_class_folders(tmp_path):
     }
 
 
+def test_labels_beside_images_whose_own_image_is_missing_are_counted_and_other_texts_are_not(tmp_path):
+    root = write(plant(tmp_path, "a.jpg"), {"classes.txt": "Bus\nCar\n", "a.txt": BOX, "gone.txt": "0 .5 0.5 1 1e-1\n"})
+    write(root, {"train.txt": "a.jpg\n", "README.txt": "1 set\n", "notes.txt": ""})
+    assert [(each.path, each.reason) for each in yolo.read(root)] == [("a.jpg", ""), ("gone.txt", "no_image")]
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
@@ -137,7 +143,7 @@ def test_a_name_that_two_classes_in_use_share_is_refused(tmp_path):
     write(root, {"data.yaml": "names: [Car, Bus, Car]", "labels/a.txt": "2 0.5 0.5 1 1", "labels/b.txt": BOX})
     assert labels(yolo.read(root)) == {"images/a.jpg": "Car", "images/b.jpg": "Bus"}
     write(root, {"labels/b.txt": "0 0.5 0.5 1 1"})
-    with pytest.raises(DataError, match=r"gives the name 'Car' to the classes 0 and 2, and boxes have both"):
+    with pytest.raises(DataError, match=r"the classes '0' and '2' have the same name 'Car', and both are used"):
         yolo.read(root)
 
 

@@ -1,10 +1,10 @@
 """What every format reads: labelled images or labelled boxes of images, none of them opened."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tandem.errors import DataError
 
@@ -61,6 +61,18 @@ def in_order(annotations: Iterable[Annotation]) -> list[Annotation]:
     """By path, then box; what states the same twice once, but for what is excluded, each of which is counted."""
     distinct = {(each, each.detail if each.reason else ""): each for each in annotations}
     return sorted(distinct.values(), key=lambda each: (each.path, each.reason, each.box or (), each.label))
+
+
+def require_one_meaning(where: object, keys: str, values: str, meaning: Mapping[Any, str]) -> None:
+    """Raise DataError where two keys mean the same; `keys` and `values` are the message's words for them."""
+    key_of: dict[str, Any] = {}
+    for key, value in meaning.items():
+        other = key_of.setdefault(value, key)
+        if other != key:
+            raise DataError(
+                f"{where}: the {keys} {str(other)[:80]!r} and {str(key)[:80]!r} have the same {values} {value[:80]!r}, "
+                "and both are used; give each its own"
+            )
 
 
 def pixel_box(edges: Iterable[object], *, width: object, height: object) -> Box | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box, require_one_meaning
 from tandem.datasets.formats.image_files import ImageFiles
 from tandem.datasets.formats.text import first_names, load_json, shorten
 from tandem.errors import DataError
@@ -49,7 +49,9 @@ def read(root: Path) -> list[Annotation]:
     for path in _annotation_files(root):
         for image, notes_in_file in _read_file(root, path, images).items():
             notes[image] += notes_in_file
-    return in_order(each for image, found in notes.items() for each in _annotations_of(image, found))
+    found = [each for image, of_image in notes.items() for each in _annotations_of(image, of_image)]
+    rest = [Annotation(path, "", detail="no COCO file lists it") for path in images.paths if path not in notes]
+    return in_order([*found, *rest])
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
@@ -96,7 +98,8 @@ def _read_file(root: Path, path: Path, images: ImageFiles) -> dict[str, list[_No
             raise DataError(f"{where} has category {found}, but known are {known}; correct one of them")
         if not (has_boxes and annotation.get("bbox") == []):  # an empty one among boxes: nothing is in the image
             notes[image_id].append(_note(where, annotation, labels, by_id[image_id]))
-    _require_one_id_a_name(path, labels, tables["annotations"])
+    used = {annotation["category_id"] for annotation in tables["annotations"]}  # Roboflow lists its project's name too
+    require_one_meaning(path, "categories", "name", {id_: name for id_, name in labels.items() if id_ in used})
     _require_pixels(path, tables["annotations"])
     paths = _paths(root, path, by_id, images)
     return {paths[image_id]: found for image_id, found in notes.items()}
@@ -155,19 +158,6 @@ def _unique(path: Path, key: str, table: Iterable[_Entry]) -> dict[Any, _Entry]:
     return by_id
 
 
-def _require_one_id_a_name(path: Path, labels: Mapping[Any, str], annotations: Iterable[_Entry]) -> None:
-    """Of categories in use: Roboflow lists a project's name beside its classes."""
-    used = dict.fromkeys(annotation["category_id"] for annotation in annotations)
-    id_of: dict[str, Any] = {}
-    for id_ in used:
-        other = id_of.setdefault(labels[id_], id_)
-        if other != id_:
-            raise DataError(
-                f"{path}: the categories {shorten(other)} and {shorten(id_)} are both named {shorten(labels[id_])}, "
-                "and annotations have both; give each its own name"
-            )
-
-
 def _require_pixels(path: Path, annotations: Iterable[_Entry]) -> None:
     values = [float(value) for annotation in annotations for value in annotation.get("bbox") or ()]
     if values and max(values) <= 1 and any(0 < value < 1 for value in values):
@@ -188,14 +178,9 @@ def _paths(root: Path, path: Path, by_id: Mapping[Any, _Entry], images: ImageFil
             f"{path} names {len(missing)} of {len(by_id)} images that are not there, the first is "
             f"{shorten(missing[0])}{hint}; get the source again, or correct its JSON file"
         )
-    id_of: dict[str, Any] = {}
-    for id_, image_path in found.items():
-        other = id_of.setdefault(str(image_path), id_)
-        if other != id_:
-            raise DataError(
-                f"{path}: the images {shorten(other)} and {shorten(id_)} are both the file {image_path!r}; list it once"
-            )
-    return {id_: str(image) for id_, image in found.items()}
+    paths = {id_: str(image) for id_, image in found.items()}
+    require_one_meaning(path, "images", "file", paths)
+    return paths
 
 
 def _likely_folders(root: Path, path: Path) -> list[str]:

@@ -19,7 +19,19 @@ _IMAGE_COLUMNS = frozenset((
     "id", "image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname", "imgpath", "file",
     "filename", "filepath", "filepaths", "fname", "path", "name", "photo", "photoid", "picture",
 ))  # fmt: skip
-_LABEL_COLUMNS = ("label", "labels", "class", "classname", "category", "target", "labelname", "breed", "species")
+_LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "category",
+    "target",
+    "labelname",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+)
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _TRIED = 100  # rows that are looked at to find the column of images
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
@@ -65,12 +77,22 @@ def read(root: Path) -> list[Annotation]:
 
 
 def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
+    """Raises DataError where a table names images, none has a column of labels for sure, and other columns are many."""
+    unclear: _Table | tuple[()] | None = None
     for path in files.list_files(root):
         is_csv = path.suffix.lower() in (".csv", ".tsv") and not is_hidden(path.relative_to(root))
-        if is_csv and images.paths and "submission" not in path.name.lower():
-            table = _table(path, images)
-            if table:
-                yield table
+        table = _table(path, images) if is_csv and images.paths and "submission" not in path.name.lower() else None
+        if table and (table.label or table.flags):
+            yield table
+            unclear = ()
+        elif table and unclear is None:
+            unclear = table
+    if unclear:
+        others = first_names([name for name in unclear.rows[0][1] if name != unclear.image], most=8)
+        raise DataError(
+            f"{unclear.path}: the column {unclear.image!r} names images, but which of {others} holds their labels? Call "
+            "it `label`"
+        )
 
 
 def _table(path: Path, images: ImageFiles) -> _Table | None:
@@ -96,7 +118,7 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
         return _Table(path, rows, image, None, flags)
     if label is None and len(others) == 1:
         label = others[0]
-    return _Table(path, rows, image, label, ()) if label else None
+    return _Table(path, rows, image, label, ()) if others else None
 
 
 def _image_column(header: Sequence[str], rows: Sequence[tuple[int, dict[str, str]]], images: ImageFiles) -> str | None:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
 from tandem.datasets.formats.image_files import ImageFiles
 from tandem.datasets.formats.text import first_names, load_json, shorten
 from tandem.errors import DataError
@@ -52,8 +52,19 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
             f"{path} names {len(missing)} of {len(labels)} images that are not there, the first is "
             f"{shorten(missing[0])}{hint}; export it again"
         )
+    require_one_meaning(path, "images", "file", {name: str(image) for name, image in found.items()})
+    used = {each for entry in labels.values() for each in _targets(entry)}
+    names = {number: str(name) for number, name in enumerate(classes or ()) if number in used}
+    require_one_meaning(path, "classes", "name", names)
     for name, entry in labels.items():
         yield from _of_image(f"{path}: {shorten(name)}", str(found[name]), entry, classes)
+
+
+def _targets(entry: Any) -> Iterator[int]:
+    for each in entry if isinstance(entry, list) else [entry]:
+        target = each.get("label") if isinstance(each, dict) else each
+        if type(target) is int:
+            yield target
 
 
 def _of_image(where: str, path: str, entry: Any, classes: list[Any] | None) -> Iterator[Annotation]:

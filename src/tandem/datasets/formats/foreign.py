@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.image_files import IMAGE_SUFFIXES, ImageFiles, is_hidden
+from tandem.datasets.formats.label_files import is_label_line
 
 _EXPORT = "export it as COCO, YOLO or Pascal VOC"
 _CLASS_FOLDERS = "save its images into a folder for each class"
@@ -55,6 +56,8 @@ _SIGNS = (
     _Sign("MXNet's RecordIO", (".rec",), (), _CLASS_FOLDERS),
     _Sign("video", (".mp4", ".avi", ".mov", ".mkv", ".webm"), (), "cut it into images, in a folder for each class"),
 )  # fmt: skip
+_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+_NO_NAMES = "the names of the classes are missing: put them into classes.txt beside the folders, a name a line"
 _MASKS = ("mask", "masks", "labelids", "segmentationclass", "segmentationobject", "ground_truth")
 
 
@@ -65,11 +68,20 @@ def foreign_layout(root: Path) -> str:
         shown = [path for path in paths if path.name.lower().endswith(sign.suffixes)]
         if found := _first_with(shown, sign.words):
             return f"this is {sign.name} ({found.relative_to(root)}), which is not read: {sign.remedy}"
+    if found := next((path for path in _texts(paths) if is_label_line(path)), None):
+        names = (
+            "their images are not found by name" if any(path.name.lower() in _NAMES for path in paths) else _NO_NAMES
+        )
+        return f"these are YOLO's labels ({found.relative_to(root)}), but {names}"
     if any(part.lower() in _MASKS for path in paths for part in path.relative_to(root).parts[:-1]):
         return (
             "this looks like masks of a segmentation, which are not read: lay its images out in a folder for each class"
         )
     return ""
+
+
+def _texts(paths: Sequence[Path]) -> list[Path]:
+    return [path for path in paths if path.suffix.lower() == ".txt"][:_NUM_PEEKED]
 
 
 def flat_layout(root: Path) -> str:
@@ -80,6 +92,11 @@ def flat_layout(root: Path) -> str:
         suffixes = ", ".join(sorted(others)[:8])
         return f"no file has the name of an image (its suffixes: {suffixes})" if others - IMAGE_SUFFIXES else ""
     folder = images[0].rpartition("/")[0] or "the folder itself"
+    if named := [path for path in files.list_files(root) if path.name.lower() in _NAMES]:
+        return (
+            f"{named[0].relative_to(root)} names classes, as of YOLO, but none of the {len(images)} images has a file "
+            "of labels (labels/<name>.txt, or <name>.txt beside it) or lies in a folder of its class"
+        )
     return (
         f"{len(images)} images lie in no class folder, the first in {folder}: make a folder for each class, or a CSV "
         "file with the columns filename and label"

@@ -1,5 +1,6 @@
 """The text files of a YOLO export, and which of them is an image's."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
@@ -11,6 +12,7 @@ from tandem.errors import DataError
 
 _IMAGE_FOLDERS = frozenset(("images", "jpegimages", "image", "imgs", "img"))
 _NO_LABELS = frozenset(("classes", "predefined_classes"))
+_LABEL_LINE = re.compile(rb"\s*\d+([ \t]+-?\d*\.?\d+(e-?\d+)?){4}", re.IGNORECASE)
 
 
 class LabelFiles:
@@ -59,10 +61,19 @@ class LabelFiles:
         return next((self._by_key[key] for key in keys if key in self._by_key), [])[:1]
 
     def without_image(self) -> Iterator[Annotation]:
-        """Files in folders `labels` that no image has taken so far."""
+        """Files beside others of labels, or in a folder `labels`, that no image has taken so far."""
+        folders = {PurePosixPath(path).parent for path in self._used}
         for path in self._files:
-            if str(path) not in self._used and any(part.lower() == "labels" for part in path.parts[:-1]):
+            in_labels = any(part.lower() == "labels" for part in path.parts[:-1])
+            in_labels = in_labels or (path.parent in folders and is_label_line(self._root / path))
+            if in_labels and str(path) not in self._used:
                 yield Annotation(str(path), "", None, "no_image", "labels of an image that is not there")
+
+
+def is_label_line(path: Path) -> bool:
+    """Whether a text file begins with the index of a class and four numbers."""
+    with path.open("rb") as file:
+        return bool(_LABEL_LINE.match(file.read(512)))
 
 
 def _may_hold_labels(path: PurePosixPath) -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.label_files import LabelFiles
 from tandem.datasets.formats.text import first_names, load_text, load_yaml, shorten
@@ -66,7 +66,9 @@ def read(root: Path) -> list[Annotation]:
             f"{root}: none of the {len(images)} images has a file of labels; looked for that of {images[0]!r} at "
             f"{first_names(labels.places(images[0]))}; put them there, or correct the source's format"
         )
-    _require_one_index_a_name(names, {line.class_index for lines in lines_of.values() for line in lines or ()})
+    used = {line.class_index for lines in lines_of.values() for line in lines or ()}
+    in_use = {index: name for index, name in names.by_index.items() if index in used}
+    require_one_meaning(names.path, "classes", "name", in_use)
     found = [each for path, lines in lines_of.items() for each in _annotations_of(path, lines, names, labels)]
     return in_order([*found, *labels.without_image()])
 
@@ -131,17 +133,6 @@ def _require_fractions(where: str, values: list[float]) -> None:
             f"{where} has values far above 1, like pixels: YOLO states fractions of the image's width and height; "
             "divide by these, or export the labels again"
         )
-
-
-def _require_one_index_a_name(names: _ClassNames, used: set[int]) -> None:
-    index_of: dict[str, int] = {}
-    for index in sorted(used):
-        other = index_of.setdefault(names.by_index[index], index)
-        if other != index:
-            raise DataError(
-                f"{names.path} gives the name {names.by_index[index]!r} to the classes {other} and {index}, and boxes "
-                "have both; give each class its own name"
-            )
 
 
 def _read_names(root: Path) -> _ClassNames:
