@@ -3,6 +3,7 @@
 import pytest
 
 from planted_sources import write
+from tandem.datasets.formats import text
 from tandem.datasets.formats.text import first_names, load_json, load_text, load_yaml, shorten
 from tandem.errors import DataError
 
@@ -35,7 +36,7 @@ def test_text_of_another_encoding_is_refused_with_its_line(tmp_path, data, messa
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("value", "message"),
     [
         ('{"a": 1', r"a\.json is not valid JSON \(Expecting"),
         ('{"a": {"b": 1, "c": 2, "b": 3}}', "the key 'b' stands twice in one object"),
@@ -45,16 +46,16 @@ def test_text_of_another_encoding_is_refused_with_its_line(tmp_path, data, messa
         ("", "is not valid JSON"),
     ],
 )
-def test_json_that_cannot_be_read_is_refused(tmp_path, text, message):
-    write(tmp_path, {"a.json": text})
+def test_json_that_cannot_be_read_is_refused(tmp_path, value, message):
+    write(tmp_path, {"a.json": value})
     with pytest.raises(DataError, match=message) as caught:
         load_json(tmp_path / "a.json")
     assert len(str(caught.value)) < 1000
 
 
 def test_yaml_holds_texts_as_they_are_written(tmp_path):
-    text = "names: [no, 1.0, 007, .inf, null, 2020-01-01, '']\nmore: {0: a, 1: {b: [c]}}\nown: &own [x]\nsame: *own\n"
-    write(tmp_path, {"a.yaml": text})
+    value = "names: [no, 1.0, 007, .inf, null, 2020-01-01, '']\nmore: {0: a, 1: {b: [c]}}\nown: &own [x]\nsame: *own\n"
+    write(tmp_path, {"a.yaml": value})
     assert load_yaml(tmp_path / "a.yaml") == {
         "names": ["no", "1.0", "007", ".inf", "null", "2020-01-01", ""],
         "more": {"0": "a", "1": {"b": ["c"]}},
@@ -69,23 +70,24 @@ def test_yaml_without_a_value_is_an_empty_text(tmp_path, text):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("value", "message"),
     [
         ("names: [Car", r"not valid YAML \(line 1: did not find|line 1: "),
         ("names: [a]\nnames: [b]\n", "the key 'names' stands twice in one mapping"),
-        ("[" * 20_000, "nested more than 20 deep"),
-        ("{" * 20_000, "nested more than 20 deep"),
+        ("[" * 2000, "nested more than 20 deep"),
+        ("{" * 2000, "nested more than 20 deep"),
         ("- " * 3000, "nested more than 20 deep"),
         ("? " * 300, "nested more than 20 deep"),
         ("{[a]: b}", r"the key \['a'\] is none that is read here"),
         ("{&a [*a]: b}", "the alias .a stands before its anchor ends"),
         ("a: &a [*a]", "the alias .a stands before its anchor ends"),
         ("a: &a {b: 1}\nc: {<<: *a}", "the key '<<' is none that is read here"),
+        ("[" + "a, " * 90_000 + "]", "more than 80000 values"),
         ("a: [\n" + "x, " * 400_000 + "]", "1200006 characters; at most 1000000 are read"),
     ],
 )
-def test_yaml_that_cannot_be_read_is_refused(tmp_path, text, message):
-    write(tmp_path, {"a.yaml": text})
+def test_yaml_that_cannot_be_read_is_refused(tmp_path, value, message):
+    write(tmp_path, {"a.yaml": value})
     with pytest.raises(DataError, match=message) as caught:
         load_yaml(tmp_path / "a.yaml")
     assert len(str(caught.value)) < 1000
@@ -105,3 +107,10 @@ def test_what_is_shown_of_a_value_is_short_whatever_its_size():
         assert len(shorten(value)) < 300
     assert first_names(["a", "b", "c", "d", "e"]) == "'a', 'b', 'c' and 2 more"
     assert first_names(["a"]) == "'a'"
+
+
+def test_yaml_of_very_many_values_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(text, "_MAX_NODES", 10)  # the real bound takes seconds
+    assert load_yaml(write(tmp_path, {"a.yaml": "[a, b, c, d, e, f, g, h]"}) / "a.yaml") == list("abcdefgh")
+    with pytest.raises(DataError, match=r"a\.yaml is not valid YAML \(more than 10 values\)"):
+        load_yaml(write(tmp_path, {"a.yaml": "[a, b, c, d, e, f, g, h, i]"}) / "a.yaml")

@@ -90,8 +90,8 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
     if unclear:
         others = first_names([name for name in unclear.rows[0][1] if name != unclear.image], most=8)
         raise DataError(
-            f"{unclear.path}: the column {unclear.image!r} names images, but which of {others} holds their labels? Call "
-            "it `label`"
+            f"{unclear.path}: the column {unclear.image!r} names images, but which of {others} holds their labels? "
+            "Call it `label`"
         )
 
 
@@ -177,12 +177,12 @@ def _edges(table: _Table) -> list[str]:
 
 def _box(where: str, row: dict[str, str], edges: Sequence[str]) -> Box | None:
     values = [row.get(name, "") for name in edges]
+    size = " x ".join(value[:20] for value in values[4:])
     try:
         return pixel_box(values[:4], width=values[4], height=values[5])
     except (ValueError, OverflowError):
         raise DataError(
-            f"{where} has box {shorten(values[:4])} in an image of {values[4]} x {values[5]} pixels; correct "
-            "or remove it"
+            f"{where} has box {shorten(values[:4])} in an image of {size} pixels; correct or remove it"
         ) from None
 
 

@@ -3,7 +3,7 @@
 import codecs
 import json
 import reprlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +26,8 @@ _MARKS = (  # UTF-32 first: the mark of UTF-16 begins its own
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-_MAX_YAML = 1_000_000  # characters; the names of 20,000 classes take half of it
+# Of YAML, whose parser reads some 10,000 values a second; the names of 20,000 classes by number take half of each.
+_MAX_YAML, _MAX_NODES = 1_000_000, 80_000  # characters, values
 _MAX_DEPTH = 20  # of YAML; its parser takes time that grows with the square of the depth
 _END = object()
 
@@ -76,12 +77,9 @@ def load_yaml(path: Path) -> Any:
         if len(text) > _MAX_YAML:
             raise ValueError(f"{len(text)} characters; at most {_MAX_YAML} are read")
         events = YAML(typ="base", pure=True).parse(text)
-        return _value((event for event in events if isinstance(event, _NODES)), {}, depth=0)
+        return _value(_nodes(events), {}, depth=0)
     except (YAMLError, ValueError) as error:
         raise DataError(f"{path} is not valid YAML ({_problem(error)}); correct it, or get the source again") from None
-
-
-_NODES = (NodeEvent, SequenceEndEvent, MappingEndEvent)
 
 
 def shorten(value: Any) -> str:
@@ -92,7 +90,15 @@ def shorten(value: Any) -> str:
 def first_names(names: Sequence[str], *, most: int = 3) -> str:
     """Some of many names for a message: 'a', 'b', 'c' and 4 more."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(map(repr, names[:most])) + more
+    return ", ".join(map(shorten, names[:most])) + more
+
+
+def _nodes(events: Iterable[Any]) -> Iterator[Any]:
+    nodes = (event for event in events if isinstance(event, NodeEvent | SequenceEndEvent | MappingEndEvent))
+    for number, node in enumerate(nodes):
+        if number == _MAX_NODES:
+            raise ValueError(f"more than {_MAX_NODES} values")
+        yield node
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
