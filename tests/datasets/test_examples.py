@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factories import label_settings
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples
+from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import LabelMap, label_map
 from tandem.errors import DataError, UnknownLabelError
@@ -188,3 +188,32 @@ def test_crops_share_the_image_that_they_were_cut_from() -> None:
 
 def test_a_plain_image_has_no_provenance_key() -> None:
     assert collect(Annotation("car/1.jpg", "car"))[0][0].provenance_keys == ()
+
+
+def test_an_image_with_two_labels_and_no_box_is_excluded_and_with_two_names_of_one_class_is_not() -> None:
+    examples, excluded = collect(
+        Annotation("1.jpg", "car"),
+        Annotation("1.jpg", "caminhão"),
+        Annotation("2.jpg", "car"),
+        Annotation("2.jpg", "carro"),
+    )
+    assert [example.path for example in examples] == ["2.jpg"]
+    assert [(each.path, each.label, each.reason, each.detail) for each in excluded] == [
+        ("1.jpg", "car, caminhão", "mixed_labels", "labels of several classes in one image")
+    ]
+
+
+def test_what_is_excluded_by_its_annotation_needs_no_class_and_no_policy_on_boxes() -> None:
+    outside = Annotation("1.jpg", "tank", None, "empty_box", "where")
+    examples, excluded = collect(outside, Annotation("1.jpg", "car"), Annotation("2.jpg", "", detail="why"))
+    assert [example.label for example in examples] == ["car"]
+    assert [(each.label, each.reason, each.detail) for each in excluded] == [
+        ("", "unlabelled", "why"),
+        ("tank", "empty_box", "where"),
+    ]
+
+
+def test_labels_are_counted_by_source() -> None:
+    sources = {"yard": SourceAnnotations(Path("/y"), [Annotation("1.jpg", "car"), Annotation("2.jpg", "car")], None)}
+    sources["street"] = SourceAnnotations(Path("/s"), [Annotation("1.jpg", "car", None, "no_box", "")], None)
+    assert count_labels(sources) == {("yard", "car"): 2}

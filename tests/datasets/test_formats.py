@@ -3,13 +3,12 @@
 import json
 import zipfile
 from collections import Counter
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
+from planted_sources import plant, write
 from tandem.datasets.formats import class_folders, coco, registry, yolo
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError, ParamsError
@@ -17,20 +16,6 @@ from tandem.sources.unpacking.unpack import unpack
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 NAMES = "names: [Bus, Car]\n"
-
-
-def plant(root: Path, *names: str) -> Path:
-    for name in names:
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (8, 4), "teal").save(root / name, "PNG")
-    return root
-
-
-def write(root: Path, texts: Mapping[str, str | bytes]) -> Path:
-    for name, text in texts.items():
-        (root / name).parent.mkdir(parents=True, exist_ok=True)
-        (root / name).write_bytes(text if isinstance(text, bytes) else text.encode())
-    return root
 
 
 def labels(annotations: list[Annotation]) -> dict[str, str]:
@@ -121,6 +106,7 @@ def test_yolo_has_an_annotation_a_line_and_one_without_box_for_images_without_li
     write(root, {"data.yaml": r"path: C:\Users//x y" + "\ntrain: ../elsewhere\nnc: 2\n" + NAMES})
     boxes = "1 0.5 0.5 0.5 0.25\n\n0 0.25 0.25 0.5 0.5\n1 0.5 0.5 0.5 0.25\n"
     write(root, {"train/labels/a.txt": boxes, "train/labels/b.txt": "", "train/labels/nobody.txt": "7 rubbish"})
+    write(root, {"train/labels/classes.txt": "Bus\nCar\n"})
     write(root, {"train/labels/d.txt": b"\xef\xbb\xbf1 0.5 0.5 1 1\r\n"})
     assert yolo.read(root) == [
         Annotation("train/images/a.jpg", "Bus", Box(0, 0, 0.5, 0.5)),
@@ -128,6 +114,7 @@ def test_yolo_has_an_annotation_a_line_and_one_without_box_for_images_without_li
         Annotation("train/images/b.jpg", ""),
         Annotation("train/images/c.jpg", ""),
         Annotation("train/images/d.jpg", "Car", Box(0, 0, 1, 1)),
+        Annotation("train/labels/nobody.txt", "", None, "no_image"),
     ]
 
 
@@ -148,7 +135,7 @@ def test_yolo_finds_images_beside_labels_in_both_orders(tmp_path: Path, base: st
     [
         ("0 0.5 0.5 0.5 0.5 0.93", (0.25, 0.25, 0.5, 0.5)),
         ("0.0 0 1 0.5 0.5", (0, 0.75, 0.25, 0.25)),
-        ("0 0.5 0.5 3 3", (0, 0, 1, 1)),
+        ("0 0.5 0.5 1.5 1.5", (0, 0, 1, 1)),
         ("0 0.1 0.2 0.5 0.2 0.3 0.6", (0.1, 0.2, 0.4, 0.4)),
         ("0 -0.1 0.2 0.5 0.2 0.5 1.6 0.3 0.4", (0, 0.2, 0.5, 0.8)),
         ("0 0.5 0.5 0 0.5", None),
@@ -161,7 +148,8 @@ def test_yolo_lines_become_boxes_inside_the_image(
 ) -> None:
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": line})
     (annotation,) = yolo.read(root)
-    assert (annotation.label, annotation.box) == (("Bus", pytest.approx(box)) if box else ("", None))
+    assert (annotation.label, annotation.box) == ("Bus", pytest.approx(box) if box else None)
+    assert annotation.reason == ("" if box else "empty_box")
 
 
 def test_yolo_keypoints_are_no_polygon(tmp_path: Path) -> None:
@@ -197,10 +185,13 @@ def test_yolo_lines_that_are_no_box_or_polygon_are_refused(tmp_path: Path, line:
         ("nc: 2", r"data\.yaml has no list of names \(None\)"),
         ("names: Car", r"data\.yaml has no list of names \('Car'\)"),
         ("names: []", r"has no list of names \(\[\]\)"),
-        ("names: {Car: 0}", r"has no list of names \(\{'Car': 0\}\)"),
+        ("names: {Car: 0}", r"has no list of names \(\{'Car': '0'\}\)"),
         ("- names", r"has no list of names \(None\)"),
         ("names: [Car", r"data\.yaml is not valid YAML"),
-        (b"names: [\xff\xfe]", r"data\.yaml is not valid YAML"),
+        (
+            b"nc: 1\nnames: [\xff\xfe]",
+            r"data\.yaml, line 2: the byte 0xff is not of utf-8 text; save the file as UTF-8",
+        ),
     ],
 )
 def test_a_data_yaml_without_names_is_refused(tmp_path: Path, text: str | bytes, message: str) -> None:
@@ -236,6 +227,7 @@ def test_coco_boxes_are_in_fractions_of_the_sides(tmp_path: Path) -> None:
         Annotation("train/a.jpg", ""),
         Annotation("train/b.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5)),
         Annotation("train/b.jpg", "Bus", Box(0.75, 0, 0.25, 0.5)),
+        Annotation("train/b.jpg", "Bus", None, "empty_box"),
     ]
 
 
@@ -268,6 +260,7 @@ def test_two_coco_files_of_the_same_images_are_joined(tmp_path: Path) -> None:
         ("images/a.jpg", "Bus"),
         ("images/b.jpg", "Car"),
         ("images/b.jpg", "Bus"),
+        ("images/b.jpg", "Bus"),
     ]
 
 
@@ -280,7 +273,7 @@ NOTE = {"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}
         ({"annotations": [{**NOTE, "category_id": 9}]}, "annotation 5 has category 9, but known are 0 vehicles, 1 Bus"),
         ({"annotations": [{**NOTE, "image_id": 99}]}, "annotation 5 is of image 99, which the file does not list"),
         ({"annotations": [{**NOTE, "bbox": [1, 2, 3]}]}, r"annotation 5 has box \[1, 2, 3\] in an image of 200 x 100"),
-        ({"annotations": [{**NOTE, "bbox": None}]}, "annotation 5 has box None"),
+        ({"annotations": [{**NOTE, "bbox": 4}]}, "annotation 5 has box 4"),
         ({"annotations": [{**NOTE, "bbox": ["a", 0, 1, 1]}]}, r"has box \['a', 0, 1, 1\]"),
         (
             {"annotations": [{"id": 6}]},
@@ -302,7 +295,7 @@ def test_coco_files_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[
 
 def test_a_truncated_coco_file_is_refused(tmp_path: Path) -> None:
     write(tmp_path, {"_annotations.coco.json": coco_json()[:-5]})
-    with pytest.raises(DataError, match=r"_annotations\.coco\.json is not a COCO file \(JSONDecodeError"):
+    with pytest.raises(DataError, match=r"_annotations\.coco\.json is not valid JSON \(Unterminated string"):
         coco.read(tmp_path)
 
 
@@ -329,7 +322,7 @@ def test_a_detection_export_beats_folders(tmp_path: Path) -> None:
     assert registry.detect_format(tmp_path) == "class_folders"
     write(tmp_path, {"Car/_annotations.coco.json": coco_json()})
     assert registry.detect_format(tmp_path) == "coco"
-    write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES})
+    write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": ""})
     assert registry.detect_format(tmp_path) == "yolo"
 
 
@@ -342,8 +335,8 @@ def test_a_stated_format_beats_detection(tmp_path: Path) -> None:
 def test_an_unknown_folder_is_refused_with_what_it_holds(tmp_path: Path) -> None:
     write(tmp_path, {f"{number}.csv": "" for number in range(9)} | {"notes/a.txt": ""})
     message = (
-        r"none of the formats yolo, coco, class_folders, roboflow_folder; it holds 0\.csv, .*, 7\.csv and 2 more; "
-        "lay it out as one of them"
+        r"none of the formats yolo, coco, fiftyone, voc, csv, class_folders, roboflow_folder; it holds 0\.csv, .*, "
+        r"7\.csv and 2 more; no file has the name of an image \(its suffixes: \.csv, \.txt\)"
     )
     with pytest.raises(DataError, match=message):
         registry.read_annotations(tmp_path, format="auto")
@@ -364,10 +357,8 @@ def test_a_stated_format_that_does_not_fit_is_refused(tmp_path: Path, format: st
 
 
 def test_an_unknown_format_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        ParamsError, match="no format 'voc'; known are auto, yolo, coco, class_folders, roboflow_folder"
-    ):
-        registry.read_annotations(tmp_path, format="voc")
+    with pytest.raises(ParamsError, match="no format 'kitti'; known are auto, yolo, coco, fiftyone, voc, csv, c"):
+        registry.read_annotations(tmp_path, format="kitti")
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import label_settings
-from tandem.datasets.labels import IGNORED, LabelMap, label_map, normalize_label
+from tandem.datasets.labels import IGNORED, JoinedLabel, LabelMap, exact_label, label_map, normalize_label
 from tandem.errors import DataError, UnknownLabelError
 
 CLASSES = {"car": ["carro", "automóvel"], "motorcycle": ["moto"], "truck": ["caminhão", "pick-up truck"]}
@@ -153,3 +154,70 @@ def test_a_source_cannot_name_a_class_that_does_not_exist() -> None:
         match=r"labels\.by_source.bikes names class 'bicycle'; known: car, motorcycle, truck; correct it, or add",
     ):
         build(by_source={"bikes": {"classes": {"bicycle": ["bike"]}, "ignore": []}})
+
+
+def test_classes_that_differ_by_case_or_accents_are_refused_with_what_tells_them_apart() -> None:
+    for one, other in [("A", "a"), ("ca", "cá"), ("Bar", "Bär"), ("ハ", "バ"), ("Maße", "Masse")]:
+        with pytest.raises(DataError, match=f"or say labels.match: exact, which tells '{one}' from '{other}'"):
+            build(classes={one: [], other: []})
+
+
+EXACT = label_map(replace(label_settings({"A": ["cá"], "a": ["ca"], "B": []}, ignore=["b"]), match="exact"))
+
+
+@pytest.mark.parametrize(
+    ("label", "class_name"),
+    [
+        ("A", "A"),
+        ("a", "a"),
+        ("b", IGNORED),
+        (" B ", "B"),
+        ("cá", "A"),
+        ("ca\N{COMBINING ACUTE ACCENT}", "A"),
+        ("ca", "a"),
+        ("CA", None),
+        ("c_a", None),
+    ],
+)
+def test_exact_labels_are_compared_as_they_are_written(label: str, class_name: str | None) -> None:
+    assert EXACT.resolve(label, source="any") == class_name
+    assert EXACT.joined({("any", label): 1}) == []
+
+
+@given(st.text())
+def test_both_unicode_forms_of_a_label_are_one_exactly_too(label: str) -> None:
+    assert exact_label(unicodedata.normalize("NFD", label)) == exact_label(unicodedata.normalize("NFC", label))
+
+
+@pytest.mark.parametrize("label", ["Bär", "B\N{COMBINING DOT BELOW}ar", "BAŘ", "Ｂａｒ"])
+def test_a_label_with_marks_that_no_alias_spells_is_listed(label: str) -> None:
+    bars = build(classes={"Bar": [], "Auto": []})
+    assert bars.joined({("any", label): 12, ("any", "Auto"): 3}) == [JoinedLabel("any", label, "Bar", 12)]
+
+
+def test_a_label_without_the_marks_of_a_class_name_is_listed_and_without_those_of_an_alias_is_not() -> None:
+    assert build(classes={"Bär": [], "Auto": []}).joined({("any", "bar"): 1}) == [JoinedLabel("any", "bar", "Bär", 1)]
+    assert MAP.joined({("any", "Caminhao"): 1, ("any", "CAMINHÃO"): 1}) == [
+        JoinedLabel("any", "CAMINHÃO", "truck", 1),
+        JoinedLabel("any", "Caminhao", "truck", 1),
+    ]
+    assert MAP.joined({("any", "Caminhao"): 1, ("other", "CAMINHÃO"): 1, ("any", "Pick_up TRUCK"): 1}) == []
+
+
+def test_labels_of_one_source_that_differ_by_case_are_listed_and_those_of_two_are_not() -> None:
+    letters = build(classes={"A": [], "B": []}, ignore=["c"])
+    assert letters.joined({("one", "A"): 1, ("two", "a"): 2, ("two", "B"): 1}) == []
+    counts = {("one", "A"): 1, ("one", "a"): 2, ("one", "C"): 1, ("one", "c"): 1}
+    assert letters.joined(counts) == [
+        JoinedLabel("one", "A", "A", 1),
+        JoinedLabel("one", "C", IGNORED, 1),
+        JoinedLabel("one", "a", "A", 2),
+        JoinedLabel("one", "c", IGNORED, 1),
+    ]
+
+
+def test_a_label_that_is_the_only_one_of_its_source_may_be_a_folder_and_no_class() -> None:
+    with pytest.raises(
+        UnknownLabelError, match="it is the only label there: if it is no class, lay out a folder for ea"
+    ):
+        MAP.require_all({("any", "competition"): 36})

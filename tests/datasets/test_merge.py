@@ -365,7 +365,15 @@ def test_a_merge_that_leaves_nothing_counts_the_reasons(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"no image is left \(2 conflict, 1 ignored_label\)"):
         merged_from(tmp_path, {"street": street}, ignore=["bus"])
     (tmp_path / "yard").mkdir()
-    with pytest.raises(DataError, match=r"no image is left \(none was found\)"):
+    unlabelled = [Annotation("2.png", "", detail="no file of labels at 'labels/2.txt'"), Annotation("3.png", "")]
+    message = (
+        r"no image is left \(2 unlabelled\)\. The first of each:\n  unlabelled: street: 2\.png \(no file of labels at"
+    )
+    with pytest.raises(DataError, match=message):
+        merged_from(tmp_path, {"street": SourceAnnotations(tmp_path / "yard", unlabelled, None)})
+    with pytest.raises(
+        DataError, match=r"no image is left \(none was found\); look at labels and at the sources' folders"
+    ):
         merged_from(tmp_path, {"street": SourceAnnotations(tmp_path / "yard", [], None)})
 
 
@@ -503,3 +511,21 @@ def test_annotations_are_read_from_the_sources_folders_by_their_format(tmp_path:
         ),
     }
     assert merged_from(tmp_path, sources).index.labels.tolist().count("truck") == 1
+
+
+def test_the_summary_lists_labels_that_are_joined_by_folding_alone(tmp_path: Path) -> None:
+    images = {"cár/1.png": image_of(1), "car/2.png": image_of(2), "truck/3.png": image_of(3)}
+    summary = merge_summary(merged_from(tmp_path, {"street": plant(tmp_path / "street", images)}))
+    assert summary["joined_by_folding"] == [
+        {"source": "street", "label": "car", "class_name": "car", "num_annotations": 1},
+        {"source": "street", "label": "cár", "class_name": "car", "num_annotations": 1},
+    ]
+
+
+def test_what_an_annotation_says_against_its_use_is_listed(tmp_path: Path) -> None:
+    street = plant(tmp_path / "street", {"car/1.png": image_of(1)})
+    outside = Annotation("1.png", "truck", None, "empty_box", "a.txt, line 2: nothing of the box lies in the image")
+    street = SourceAnnotations(street.root, [*street.annotations, outside], None)
+    (excluded,) = merged_from(tmp_path, {"street": street}).excluded
+    assert (excluded.path, excluded.label, excluded.reason) == ("1.png", "truck", "empty_box")
+    assert excluded.detail == "a.txt, line 2: nothing of the box lies in the image"

@@ -270,7 +270,11 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "sources.bikes.roboflow.project is 'bikes'; write it as workspace/project, the end of",
         ),
         ("sources.bikes.roboflow.format", "", "sources.bikes.roboflow.format is '': String should match pattern"),
-        ("sources.cars.format", "voc", "sources.cars.format: there is no format 'voc'; known are auto, yolo, coco, "),
+        (
+            "sources.cars.format",
+            "kitti",
+            "sources.cars.format: there is no format 'kitti'; known are auto, yolo, coco, ",
+        ),
         ("sources.yard.boxes.use", "all", "sources.yard.boxes.use is 'all': Input should be 'whole' or 'crop'"),
         # keys that do not go together
         (
@@ -373,7 +377,7 @@ def test_what_only_yaml_can_hold_is_to_be_written_in_quotes(tmp_path: Path, text
 
 def test_problems_across_sections_are_listed_at_once() -> None:
     params = changed("curate.backbone", "vgg16")
-    params["sources"]["cars"]["format"] = "voc"
+    params["sources"]["cars"]["format"] = "kitti"
     params["train"]["trainable_backbone_layers"] = {"vgg16": 5}
     assert [line.split()[0] for line in message_about(params).splitlines()[1:]] == [
         "sources.cars.format:",

@@ -2,7 +2,7 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -46,35 +46,45 @@ class Example(NamedTuple):
         return (*keys, f"image:{self.source}/{self.path}") if self.box else tuple(keys)
 
 
+def count_labels(sources: Mapping[str, SourceAnnotations]) -> Counter[tuple[str, str]]:
+    """(source, label) -> number of annotations that are used."""
+    return Counter(
+        (name, each.label)
+        for name, source in sources.items()
+        for each in source.annotations
+        if each.label and not each.reason
+    )
+
+
 def collect_examples(
     sources: Mapping[str, SourceAnnotations], labels: LabelMap
 ) -> tuple[list[Example], list[Excluded]]:
-    """All examples in the order of sources and annotations, and what is excluded by its label alone.
+    """All examples in the order of sources and annotations, and what is excluded by its label or its annotation.
 
     Raises UnknownLabelError for labels without a class, DataError for boxes without a policy on how to read them.
     """
-    labels.require_all(
-        Counter((name, each.label) for name, source in sources.items() for each in source.annotations if each.label)
-    )
+    labels.require_all(count_labels(sources))
     results = [result for name, source in sources.items() for result in _of_source(name, source, labels)]
     examples = [result for result in results if isinstance(result, Example)]
     return examples, [result for result in results if isinstance(result, Excluded)]
 
 
 def _of_source(name: str, source: SourceAnnotations, labels: LabelMap) -> Iterator[Example | Excluded]:
-    annotations = source.annotations
-    if any(annotation.box for annotation in annotations):
-        if source.boxes is None:
-            raise DataError(
-                f"{name} is a detection export; say how to read its boxes: "
-                f"sources.{name}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
-            )
-        if source.boxes.use == "whole":
-            yield from _whole_images(name, annotations, labels)
-            return
-        annotations = [_with_margin(annotation, source.boxes.margin) for annotation in annotations]
-    for annotation in annotations:
-        yield _example(name, annotation, labels, source.boxes)
+    usable = [annotation for annotation in source.annotations if not annotation.reason]
+    has_boxes = any(annotation.box for annotation in usable)
+    if has_boxes and source.boxes is None:
+        raise DataError(
+            f"{name} is a detection export; say how to read its boxes: "
+            f"sources.{name}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
+        )
+    if has_boxes and source.boxes and source.boxes.use == "crop":
+        for annotation in usable:
+            yield _example(name, _with_margin(annotation, source.boxes.margin), labels, source.boxes)
+    else:
+        yield from _whole_images(name, usable, labels)
+    for each in source.annotations:
+        if each.reason:
+            yield Excluded(name, each.path, each.label, each.reason, each.detail)
 
 
 def _example(
@@ -85,20 +95,22 @@ def _example(
         min_side_px = boxes.min_side_px if boxes and annotation.box else 0
         return Example(source, annotation.path, annotation.label, class_name, annotation.box, min_side_px)
     reason = "ignored_label" if class_name == IGNORED else "unlabelled"
-    return Excluded(source, annotation.path, annotation.label, reason, "")
+    detail = annotation.detail if reason == "unlabelled" else ""
+    return Excluded(source, annotation.path, annotation.label, reason, detail)
 
 
 def _whole_images(source: str, annotations: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
-    """One example an image; an image with boxes of several classes (ignored ones count) is excluded."""
-    labels_of: dict[str, dict[str, None]] = defaultdict(dict)
+    """One example an image; an image with labels of several classes (ignored ones count) is excluded."""
+    labels_of: dict[str, dict[str, Annotation]] = defaultdict(dict)
     for annotation in annotations:
-        labels_of[annotation.path][annotation.label] = None
+        labels_of[annotation.path].setdefault(annotation.label, annotation)
     for path, names in labels_of.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
-            yield Excluded(source, path, ", ".join(names), "mixed_labels", "boxes of several classes in one image")
+            what = "boxes" if any(annotation.box for annotation in names.values()) else "labels"
+            yield Excluded(source, path, ", ".join(names), "mixed_labels", f"{what} of several classes in one image")
         else:
-            yield _example(source, Annotation(path, next(iter(names))), labels)
+            yield _example(source, replace(next(iter(names.values())), box=None), labels)
 
 
 def _with_margin(annotation: Annotation, margin: float) -> Annotation:

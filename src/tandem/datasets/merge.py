@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples
+from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels
 from tandem.datasets.formats.registry import read_annotations
 from tandem.datasets.ingest import StoredImage, ingest
-from tandem.datasets.labels import LabelMap
+from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words, unclaimed_files
 from tandem.errors import CorruptImageError, DataError
@@ -31,7 +31,8 @@ class Merged:
     """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
-    pixels of an earlier one. others: number of files that are neither images nor archives, by suffix.
+    pixels of an earlier one. others: number of files that are neither images nor archives, by suffix. joined: labels
+    that are of their class by folding alone.
     """
 
     class_names: tuple[str, ...]
@@ -42,6 +43,7 @@ class Merged:
     num_byte_duplicates: int
     num_pixel_duplicates: int
     others: Counter[str]
+    joined: tuple[JoinedLabel, ...] = ()
 
 
 def merge(
@@ -69,8 +71,7 @@ def merge(
     beside = [unclaimed_files(name, root, _claimed(sources[name])) for name, root in roots.items()]
     excluded = [*excluded_by_label, *unusable, *conflicts, *(each for part in beside for each in part.excluded)]
     if not records:
-        reasons = _count_reasons(excluded) or "none was found"
-        raise DataError(f"no image is left ({reasons}); look at labels and at the sources' folders")
+        raise DataError(_nothing_left(excluded))
     hashes = {image.id: image.hashes for _, image in usable}
     remove_others(images_dir, hashes)  # crops were written before they were found too small
     return Merged(
@@ -82,6 +83,7 @@ def merge(
         num_byte_duplicates=ingested.num_byte_duplicates,
         num_pixel_duplicates=ingested.num_pixel_duplicates,
         others=sum((part.others for part in beside), Counter[str]()),
+        joined=tuple(labels.joined(count_labels(sources))),
     )
 
 
@@ -106,6 +108,7 @@ def save_merged(merged: Merged, folder: Path) -> None:
 def merge_summary(merged: Merged) -> dict[str, object]:
     """Counts for the metrics: images by class and source, exact duplicates, and what is excluded by reason."""
     index = merged.index
+    joined = [{**each._asdict(), "class_name": each.class_name or None} for each in merged.joined]
     return {
         "images": len(index),
         "files": merged.num_files,
@@ -114,6 +117,7 @@ def merge_summary(merged: Merged) -> dict[str, object]:
         "classes": dict(sorted(Counter(index.labels.tolist()).items())),
         "sources": dict(sorted(Counter(index.sources.tolist()).items())),
         "excluded": dict(sorted(Counter(each.reason for each in merged.excluded).items())),
+        **({"joined_by_folding": joined} if joined else {}),
     }
 
 
@@ -128,6 +132,19 @@ def merged_in_words(merged: Merged) -> str:
 
 def _claimed(source: SourceAnnotations) -> set[str]:
     return {annotation.path for annotation in source.annotations}
+
+
+def _nothing_left(excluded: Sequence[Excluded]) -> str:
+    """The message that says why, with the first image of each reason."""
+    first = {each.reason: each for each in reversed(excluded)}
+    lines = [
+        f"\n  {each.reason}: {each.source}: {each.path}{f' ({each.detail})' if each.detail else ''}"
+        for reason, _ in Counter(each.reason for each in excluded).most_common()
+        for each in [first[reason]]
+    ]
+    reasons = _count_reasons(excluded) or "none was found"
+    shown = f". The first of each:{''.join(lines)}\nlook" if lines else "; look"
+    return f"no image is left ({reasons}){shown} at labels and at the sources' folders"
 
 
 def _split_usable(

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from annotated_types import MinLen
 
 from tandem.types import Count, Fraction, NotEmpty, Section
+
+LabelMatch = Literal["folded", "exact"]
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,15 @@ class LabelsOfSource(Section):
 
 @dataclass(frozen=True)
 class LabelSettings(Section):
-    """classes: class -> its aliases. ignore: labels that are ignored. by_source: what holds in one source alone."""
+    """classes: class -> its aliases. ignore: labels that are ignored. by_source: what holds in one source alone.
+
+    match: "folded" compares labels without case, accents, "_" and "-"; "exact" as they are written.
+    """
 
     classes: Annotated[Mapping[NotEmpty, tuple[str, ...]], MinLen(2)]
     ignore: tuple[str, ...]
     by_source: Mapping[str, LabelsOfSource]
+    match: LabelMatch = "folded"
 
 
 @dataclass(frozen=True)

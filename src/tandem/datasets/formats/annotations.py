@@ -1,8 +1,10 @@
 """What every format reads: labelled images or labelled boxes of images, none of them opened."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tandem.errors import DataError
 
@@ -24,12 +26,15 @@ class Annotation:
     """One labelled image, or one labelled box of an image.
 
     path: POSIX path relative to the source's folder. label: as the source wrote it; "" when the source states none
-    (a detection image without boxes). box: None for a whole image.
+    (a detection image without boxes). box: None for a whole image. reason: one word why this is excluded, "" where
+    it is not. detail: for people, why it is excluded or why there is no label.
     """
 
     path: str
     label: str
     box: Box | None = None
+    reason: str = ""
+    detail: str = field(default="", compare=False)
 
     def __post_init__(self) -> None:
         if self.path.startswith("/") or ".." in self.path.split("/"):
@@ -40,6 +45,54 @@ def clip_box(*, left: float, top: float, right: float, bottom: float) -> Box | N
     """The part of a box, in fractions of the image's sides, that lies in the image; None for no part."""
     left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in (left, top, right, bottom))
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
+
+
+def boxed(path: str, label: str, box: Box | None, *, where: str) -> Annotation:
+    """The annotation of a box; one that is excluded where nothing of the box lies in the image.
+
+    where: the file and place that state it, for people.
+    """
+    if box is None:
+        return Annotation(path, label, None, "empty_box", f"{where}: nothing of the box lies in the image")
+    return Annotation(path, label, box)
+
+
+def in_order(annotations: Iterable[Annotation]) -> list[Annotation]:
+    """By path, then box; what states the same twice once, but for what is excluded, each of which is counted."""
+    distinct = {(each, each.detail if each.reason else ""): each for each in annotations}
+    return sorted(distinct.values(), key=lambda each: (each.path, each.reason, each.box or (), each.label))
+
+
+def require_one_meaning(where: object, keys: str, values: str, meaning: Mapping[Any, str]) -> None:
+    """Raise DataError where two keys mean the same; `keys` and `values` are the message's words for them."""
+    key_of: dict[str, Any] = {}
+    for key, value in meaning.items():
+        other = key_of.setdefault(value, key)
+        if other != key:
+            raise DataError(
+                f"{where}: the {keys} {str(other)[:80]!r} and {str(key)[:80]!r} have the same {values} {value[:80]!r}, "
+                "and both are used; give each its own"
+            )
+
+
+def pixel_box(edges: Iterable[object], *, width: object, height: object) -> Box | None:
+    """(left, top, right, bottom) in pixels to fractions of an image of this size, clipped; None for no part of it.
+
+    Raises ValueError for what is no number or not finite, for edges in the wrong order and for an image without area.
+    """
+    left, top, right, bottom, across, down = (_number(value) for value in (*edges, width, height))
+    if right < left or bottom < top or across <= 0 or down <= 0:
+        raise ValueError("sides below 0")
+    return clip_box(left=left / across, top=top / down, right=right / across, bottom=bottom / down)
+
+
+def _number(value: object) -> float:
+    if not isinstance(value, int | float | str) or isinstance(value, bool):
+        raise ValueError("no number")
+    number = float(value)
+    if not math.isfinite(number):
+        raise ValueError("not finite")
+    return number
 
 
 def export_roots(folder: Path) -> list[Path]:

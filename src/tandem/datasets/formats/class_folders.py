@@ -1,19 +1,28 @@
 """Images in folders named after their labels, with split folders anywhere above or below; Roboflow's `folder`, too."""
 
+from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation
+from tandem.datasets.formats.image_files import is_hidden
 from tandem.images.signatures import is_image_file
 
 _SEG_SPLITS = ("seg_train", "seg_test", "seg_pred")  # of the Intel image set of six scenes
-_SPLITS = {"train", "training", "valid", "val", "validation", "dev", "test", "testing", "images", *_SEG_SPLITS}
+_SPLITS = {"train", "training", "valid", "val", "validation", "dev", "test", "testing", *_SEG_SPLITS}
+# What exporters and people call the folder that holds everything; FiftyOne puts what has no label into _unlabeled.
+_CONTAINERS = {
+    "images", "image", "imgs", "img", "jpegimages", "data", "dataset", "datasets", "export", "exports", "competition",
+    "set", "archive", "input", "final_training", "final_test", "obj_train_data", "obj_valid_data", "obj_test_data",
+    "_unlabeled", "unlabeled", "unlabelled",
+}  # fmt: skip
+NEVER_LABELS = frozenset(_SPLITS | _CONTAINERS)
 _TEXT_FILES = frozenset(("readme", "license", "licence", "copying", "notice", "authors", "changelog"))
 
 
 class _ImageFile(NamedTuple):
-    """folders: those above the file that are no splits. is_direct: whether the last of them holds the file itself.
+    """folders: those above the file that are no splits or containers. is_direct: whether the last holds the file.
 
     is_image: whether it is an image by its name or content.
     """
@@ -29,12 +38,13 @@ class _ImageFile(NamedTuple):
 
 
 def matches(root: Path) -> bool:
-    """Whether at least one image lies in a folder that is no split."""
+    """Whether at least one image lies in a folder that is no split and no container."""
     return any(annotation.label for annotation in read(root))
 
 
 def read(root: Path) -> list[Annotation]:
-    """One annotation an image, by path. Label: the nearest folder above it that is no split, "" where there is none.
+    """One annotation an image, by path. Label: the nearest folder above it that is no split and no container, "" where
+    there is none.
 
     A folder with class folders below it is not the label of the images in its splits: in `set/train/car/1.jpg` and
     `set/test/2.jpg` the second has no label. A file without extension is taken for an image inside a class folder
@@ -44,18 +54,31 @@ def read(root: Path) -> list[Annotation]:
     distinct = {image.folders for image in images}
     wrappers = {folders[:depth] for folders in distinct for depth in range(len(folders))}
     labelled = ((image, image.label if image.is_direct or image.folders not in wrappers else "") for image in images)
-    return [Annotation(image.path, label) for image, label in labelled if label or image.is_image]
+    return [
+        Annotation(image.path, label, detail="" if label else "it lies in no class folder")
+        for image, label in labelled
+        if label or image.is_image
+    ]
+
+
+def folders_say_it(root: Path, annotations: Iterable[Annotation]) -> bool:
+    """Whether the images of these labels lie in two or more class folders, one for each label."""
+    folders = {each.path: each.label for each in read(root)}
+    pairs = {(folders.get(each.path, ""), each.label) for each in annotations if each.label and not each.reason}
+    return len(pairs) >= 2 and len(pairs) == len({folder for folder, _ in pairs} - {""}) == len(
+        {label for _, label in pairs}
+    )
 
 
 def _image_file(root: Path, file: Path) -> _ImageFile | None:
     """None for what is no image by its name or content."""
     path = file.relative_to(root).as_posix()
     pure = PurePosixPath(path)
-    if pure.name.startswith(".") or "__MACOSX" in pure.parts or pure.name.lower() in _TEXT_FILES:
+    if is_hidden(pure) or pure.name.lower() in _TEXT_FILES:
         return None
     is_image = is_image_file(file)
     if pure.suffix and not is_image:
         return None
     parents = pure.parts[:-1]
-    folders = tuple(folder for folder in parents if folder.lower() not in _SPLITS)
+    folders = tuple(folder for folder in parents if folder.lower() not in NEVER_LABELS)
     return _ImageFile(path, folders, is_direct=parents[-1:] == folders[-1:], is_image=is_image)

@@ -1,15 +1,17 @@
 """How a source's folder can be laid out: one line for each format, with the module that reads it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from tandem.datasets.formats import class_folders, coco, yolo
+from tandem.datasets.formats import class_folders, coco, csv_labels, fiftyone_labels, voc, yolo
 from tandem.datasets.formats.annotations import Annotation
+from tandem.datasets.formats.foreign import flat_layout, foreign_layout
 from tandem.datasets.unclaimed import nested_archives_in_words
 from tandem.errors import DataError, ParamsError
 
 AUTO = "auto"
+_LAY_OUT = "lay it out as one of them, for example a folder for each class"
 
 
 class Format(Protocol):
@@ -28,18 +30,23 @@ class Format(Protocol):
 FORMATS: Mapping[str, Format] = {
     "yolo": yolo,
     "coco": coco,
+    "fiftyone": fiftyone_labels,
+    "voc": voc,
+    "csv": csv_labels,
     "class_folders": class_folders,
     "roboflow_folder": class_folders,  # Roboflow's name for it; only file names differ (tandem.datasets.filenames)
 }
+# Sets in class folders often come with such files, which then say the same in other words.
+_BESIDE_FOLDERS = ("voc", "csv")
 
 
 def detect_format(root: Path) -> str:
     """The name of the first format that fits the folder. Raises DataError when none does."""
     for name, module in FORMATS.items():
-        if module.matches(root):
+        if module.matches(root) and not (name in _BESIDE_FOLDERS and _folders_say_as_much(root, module)):
             return name
-    remedy = nested_archives_in_words(root) or "lay it out as one of them, for example a folder for each class"
-    raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; {remedy}")
+    what = foreign_layout(root) or nested_archives_in_words(root) or flat_layout(root) or _LAY_OUT
+    raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; {what}")
 
 
 def require_format(name: str) -> None:
@@ -56,9 +63,33 @@ def read_annotations(root: Path, *, format: str) -> list[Annotation]:
     require_format(format)
     if format == AUTO:
         format = detect_format(root)
-    elif not FORMATS[format].matches(root):
-        raise DataError(f"{root} is not of format {format}; correct it, or say {AUTO}; it holds {_contents(root)}")
+        annotations = FORMATS[format].read(root)
+        if format == "class_folders":
+            _require_own_layout(root, annotations)
+        return annotations
+    if not FORMATS[format].matches(root):
+        what = foreign_layout(root)
+        raise DataError(
+            f"{root} is not of format {format}; correct it, or say {AUTO}; it holds {_contents(root)}"
+            + (f"; {what}" if what else "")
+        )
     return FORMATS[format].read(root)
+
+
+def _folders_say_as_much(root: Path, module: Format) -> bool:
+    try:
+        return class_folders.folders_say_it(root, module.read(root))
+    except DataError:
+        return class_folders.matches(root)
+
+
+def _require_own_layout(root: Path, annotations: Sequence[Annotation]) -> None:
+    """Raise DataError where all images have one folder's name for a label, and another layout's files lie beside."""
+    labels = {each.label for each in annotations} - {""}
+    if len(labels) == 1 and (what := foreign_layout(root)):
+        raise DataError(
+            f"{root}: {what}; if {labels.pop()!r} is the class of all its images, say format: class_folders"
+        )
 
 
 def _contents(root: Path, *, most: int = 8) -> str:

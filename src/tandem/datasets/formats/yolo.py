@@ -1,98 +1,97 @@
-"""YOLO detection exports: a `data.yaml` with the names, images below `images`, boxes in text files below `labels`."""
+"""YOLO detection exports: boxes in a text file for each image, names of classes in a YAML file or a list.
+
+The layouts of Ultralytics (`images` and `labels`, a YAML file of any name), Roboflow, FiftyOne, Label Studio
+(`classes.txt`), LabelImg and Darknet (text files beside the images, `obj.names`).
+"""
 
 import math
+import re
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
-
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, clip_box, export_roots
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.label_files import LabelFiles
+from tandem.datasets.formats.text import first_names, load_text, load_yaml, shorten
 from tandem.errors import DataError
-from tandem.images.signatures import is_image_file
+
+_PIXELS_FROM = 2.0  # no box is said to reach so far out of the image in fractions; boxes over the edge exist
 
 
-class _Names(NamedTuple):
-    """Class names of a data.yaml. has_keypoints: label lines go on after the box with points that are no polygon."""
+_YAML, _OWN_YAML = (".yaml", ".yml"), ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
+_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
+_HAS_NAMES = re.compile(r"""^\s*['"]?names['"]?\s*:""", re.MULTILINE)
+
+
+class _ClassNames(NamedTuple):
+    """What `path` names. has_keypoints: label lines go on after the box with points that are no polygon."""
 
     path: Path
     by_index: Mapping[int, str]
     has_keypoints: bool
 
 
+class _Line(NamedTuple):
+    """Index of the class, and the box as far as it lies in the image. where: for messages."""
+
+    where: str
+    class_index: int
+    box: Box | None
+
+
 def matches(root: Path) -> bool:
-    """Whether a data.yaml lies in the folder, or in its only subfolder, with images below some `images`."""
-    return _data_yaml(root) is not None and any(_images(root))
+    """Whether names of classes lie in the folder, and at least one image has a file of labels."""
+    if not any(_candidates(root)):
+        return False
+    labels = LabelFiles(root)
+    return any(labels.of(path) for path in ImageFiles(root).paths)
 
 
 def read(root: Path) -> list[Annotation]:
     """One annotation a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
 
-    The paths of images in data.yaml are not used: exports carry paths of other machines. Boxes are clipped to the
-    image, and dropped where nothing is left. Raises DataError for a data.yaml without names and for a label line that
-    is no box or polygon, or of an unknown class.
+    The paths of images in a data.yaml are not used: exports carry paths of other machines. Boxes are clipped to the
+    image; one of which nothing is left, and labels whose image is missing, are annotations that say so. Raises
+    DataError for a folder without names or without label files, for a line that is no box or polygon in fractions of
+    the image or of an unknown class, and for a name that two classes in use share.
     """
-    data_yaml = _data_yaml(root)
-    if data_yaml is None:
-        raise DataError(f"{root} has no data.yaml, as YOLO exports have; correct the source's format")
-    names = _names(data_yaml)
-    return [annotation for path in _images(root) for annotation in _annotations_of(root, path, names)]
+    names = _read_names(root)
+    labels = LabelFiles(root)
+    images = ImageFiles(root).paths
+    lines_of = {path: _lines(root / file, names) if (file := labels.of(path)) else None for path in images}
+    if images and all(lines is None for lines in lines_of.values()):
+        raise DataError(
+            f"{root}: none of the {len(images)} images has a file of labels; looked for that of {images[0]!r} at "
+            f"{first_names(labels.places(images[0]))}; put them there, or correct the source's format"
+        )
+    used = {line.class_index for lines in lines_of.values() for line in lines or ()}
+    in_use = {index: name for index, name in names.by_index.items() if index in used}
+    require_one_meaning(names.path, "classes", "name", in_use)
+    found = [each for path, lines in lines_of.items() for each in _annotations_of(path, lines, names, labels)]
+    return in_order([*found, *labels.without_image()])
 
 
-def _data_yaml(root: Path) -> Path | None:
-    return next((path for base in export_roots(root) if (path := base / "data.yaml").is_file()), None)
+def _annotations_of(
+    path: str, lines: list[_Line] | None, names: _ClassNames, labels: LabelFiles
+) -> Iterator[Annotation]:
+    if not lines:
+        places = first_names(labels.places(path), most=2)
+        yield Annotation(path, "", detail=f"no file of labels at {places}" if lines is None else "its labels are empty")
+    for line in lines or ():
+        yield boxed(path, names.by_index[line.class_index], line.box, where=line.where)
 
 
-def _names(path: Path) -> _Names:
-    try:
-        value = YAML(typ="safe", pure=True).load(path.read_bytes())
-    except (YAMLError, ValueError) as error:
-        raise DataError(f"{path} is not valid YAML ({error}); correct it, or get the source again") from None
-    names: Any = value.get("names") if isinstance(value, Mapping) else None
-    pairs = names.items() if isinstance(names, Mapping) else enumerate(names if isinstance(names, list) else ())
-    try:
-        by_index = {int(index): str(name) for index, name in pairs}
-    except (TypeError, ValueError):
-        by_index = {}
-    if not by_index:
-        raise DataError(f"{path} has no list of names ({names!r}); add `names: [first, second]` to it")
-    return _Names(path, by_index, has_keypoints="kpt_shape" in value)
-
-
-def _images(root: Path) -> Iterator[str]:
-    """Relative POSIX paths, sorted."""
-    for path in files.list_files(root):
-        relative = path.relative_to(root)
-        is_below_images = "images" in relative.parts[:-1] and not relative.name.startswith(".")
-        if is_below_images and is_image_file(path):
-            yield relative.as_posix()
-
-
-def _annotations_of(root: Path, path: str, names: _Names) -> list[Annotation]:
-    labels_path = root / _labels_path(path)
-    if not labels_path.is_file():
-        return [Annotation(path, "")]
-    text = labels_path.read_bytes().decode("utf-8-sig", errors="replace")
-    boxes = set()
-    for number, line in enumerate(text.splitlines(), start=1):
-        if not line.strip():
-            continue
-        where = f"{labels_path}, line {number}: {line!r}"
-        values = _numbers(where, line)
-        box = _box(where, values[1:], names.has_keypoints)
-        if box:
-            boxes.add((box, _label(where, values[0], names)))
-    return [Annotation(path, label, box) for box, label in sorted(boxes)] or [Annotation(path, "")]
-
-
-def _labels_path(path: str) -> str:
-    """`train/images/1.jpg` to `train/labels/1.txt`, `images/train/1.jpg` to `labels/train/1.txt`."""
-    pure = PurePosixPath(path)
-    last = max(index for index, part in enumerate(pure.parts[:-1]) if part == "images")
-    parts = (*pure.parts[:last], "labels", *pure.parts[last + 1 :])
-    return str(PurePosixPath(*parts).with_suffix(".txt"))
+def _lines(path: Path, names: _ClassNames) -> list[_Line]:
+    lines = []
+    for number, line in enumerate(load_text(path).splitlines(), start=1):
+        if line.strip():
+            where = f"{path}, line {number}: {shorten(line)}"
+            values = _numbers(where, line)
+            box = _box(where, values[1:], names.has_keypoints)
+            lines.append(_Line(where, _index(where, values[0], names), box))
+    return lines
 
 
 def _numbers(where: str, line: str) -> list[float]:
@@ -105,19 +104,91 @@ def _numbers(where: str, line: str) -> list[float]:
     return values
 
 
-def _label(where: str, index: float, names: _Names) -> str:
+def _index(where: str, index: float, names: _ClassNames) -> int:
     if index not in names.by_index:
-        known = ", ".join(f"{key} {name}" for key, name in names.by_index.items())
+        known = ", ".join(f"{key} {name}" for key, name in [*names.by_index.items()][:20])
         raise DataError(f"{where} has class {index:g}, which {names.path} does not name ({known}); correct one of them")
-    return names.by_index[int(index)]
+    return int(index)
 
 
 def _box(where: str, values: list[float], has_keypoints: bool) -> Box | None:
     """The box of a line of center and size (and perhaps a confidence), or the one around a polygon's points."""
     if len(values) in (4, 5) or (has_keypoints and len(values) > 5):
         x, y, width, height = values[:4]
+        _require_fractions(where, values[:4])
+        if width < 0 or height < 0:
+            raise DataError(f"{where} has a box with a side below 0; correct or remove it")
         return clip_box(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
     if len(values) < 6 or len(values) % 2:
         raise DataError(f"{where} has {len(values) + 1} values; a box has 5 or 6, a polygon 1 and a pair a point")
+    _require_fractions(where, values)
     across, down = values[::2], values[1::2]
     return clip_box(left=min(across), top=min(down), right=max(across), bottom=max(down))
+
+
+def _require_fractions(where: str, values: list[float]) -> None:
+    whole = all(value.is_integer() for value in values)
+    if max(map(abs, values)) > (1.0 if whole else _PIXELS_FROM):
+        raise DataError(
+            f"{where} has values far above 1, like pixels: YOLO states fractions of the image's width and height; "
+            "divide by these, or export the labels again"
+        )
+
+
+def _read_names(root: Path) -> _ClassNames:
+    """The names of the file that lies highest in the folder; a YAML file goes before a list.
+
+    Raises DataError for a folder without one, a file without names, and files of one height that differ.
+    """
+    ranked = sorted(_candidates(root), key=_rank)
+    if not ranked:
+        raise DataError(
+            f"{root} has no data.yaml or classes.txt with the names of classes, as YOLO exports have; "
+            "correct the source's format"
+        )
+    found = [_names_of(path) for path in ranked if _rank(path)[:-1] == _rank(ranked[0])[:-1]]
+    for other in found[1:]:
+        if other.by_index != found[0].by_index:
+            raise DataError(f"{found[0].path} and {other.path} name different classes; keep the one that is right")
+    return found[0]
+
+
+def _candidates(root: Path) -> Iterator[Path]:
+    for path in files.list_files(root):
+        name = path.name.lower()
+        if is_hidden(path.relative_to(root)):
+            continue
+        is_yaml = name.endswith(_YAML)
+        if name in (*_LISTS, *_OWN_YAML) or (is_yaml and _HAS_NAMES.search(path.read_bytes().decode("latin-1"))):
+            yield path
+
+
+def _rank(path: Path) -> tuple[int, int, int, str]:
+    name = path.name.lower()
+    return (0 if name.endswith(_YAML) else 1, len(path.parts), 0 if name in _OWN_YAML else 1, str(path))
+
+
+def _names_of(path: Path) -> _ClassNames:
+    if not path.name.lower().endswith(_YAML):
+        lines = load_text(path).rstrip().splitlines()
+        return _ClassNames(path, _by_index(path, lines, enumerate(lines)), has_keypoints=False)
+    value = load_yaml(path)
+    names: Any = value.get("names") if isinstance(value, Mapping) else None
+    pairs = names.items() if isinstance(names, Mapping) else enumerate(names if isinstance(names, list) else ())
+    return _ClassNames(path, _by_index(path, names, pairs), has_keypoints="kpt_shape" in value)
+
+
+def _by_index(path: Path, names: object, pairs: Any) -> dict[int, str]:
+    """Raises DataError that shows `names` where its pairs are not a whole number and a text each."""
+    by_index: dict[int, str] = {}
+    for key, name in pairs:
+        if not str(key).isdecimal() or not isinstance(name, str) or not name.strip() or len(str(key)) > 9:
+            by_index.clear()
+            break
+        if by_index.setdefault(int(key), name.strip()) != name.strip():
+            raise DataError(
+                f"{path} names class {int(key)} twice: {by_index[int(key)]!r} and {name!r}; keep the one that is right"
+            )
+    if not by_index:
+        raise DataError(f"{path} has no list of names ({shorten(names)}); add `names: [first, second]` to it")
+    return by_index

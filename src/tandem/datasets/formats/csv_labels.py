@@ -1,0 +1,198 @@
+"""Tables of labels in CSV files: a column names the image, another its label, as in many sets of Kaggle.
+
+Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each class, and tables of boxes in pixels.
+"""
+
+import csv
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from tandem import files
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.text import first_names, load_text, shorten
+from tandem.errors import DataError
+
+_IMAGE_COLUMNS = frozenset((
+    "id", "image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname", "imgpath", "file",
+    "filename", "filepath", "filepaths", "fname", "path", "name", "photo", "photoid", "picture",
+))  # fmt: skip
+_LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "class",
+    "classname",
+    "category",
+    "target",
+    "labelname",
+    "breed",
+    "species",
+    "diagnosis",
+    "dx",
+)
+_EDGES = ("xmin", "ymin", "xmax", "ymax")
+_TRIED = 100  # rows that are looked at to find the column of images
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
+
+
+class _Table(NamedTuple):
+    """rows: (number of the line, cells by column). label: None where each of `flags` is a class, marked by 0 or 1."""
+
+    path: Path
+    rows: Sequence[tuple[int, dict[str, str]]]
+    image: str
+    label: str | None
+    flags: Sequence[str]
+
+
+def matches(root: Path) -> bool:
+    """Whether a CSV file names images of the folder and their labels, or one cannot be read at all."""
+    try:
+        return any(_tables(root, ImageFiles(root)))
+    except DataError:
+        return True
+
+
+def read(root: Path) -> list[Annotation]:
+    """One annotation a row, one with label "" for an image that no row names; by path, then box. Nothing is opened.
+
+    A row whose image is missing is an annotation that says so. Raises DataError for an image with two labels in two
+    rows, and for a table without a column of images or of labels.
+    """
+    images = ImageFiles(root)
+    tables = list(_tables(root, images))
+    if not tables:
+        raise DataError(
+            f"{root}: no CSV file has a column with the names of the images and one with their labels; name the "
+            "columns `filename` and `label`"
+        )
+    found = [each for table in tables for each in _of_table(root, table, images)]
+    _require_one_label(found)
+    named = {each.path for each in found}
+    where = first_names([table.path.name for table in tables])
+    rest = [Annotation(path, "", detail=f"no row of {where} names it") for path in images.paths if path not in named]
+    return in_order([*found, *rest])
+
+
+def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
+    """Raises DataError where a table names images, none has a column of labels for sure, and other columns are many."""
+    unclear: _Table | tuple[()] | None = None
+    for path in files.list_files(root):
+        is_csv = path.suffix.lower() in (".csv", ".tsv") and not is_hidden(path.relative_to(root))
+        table = _table(path, images) if is_csv and images.paths and "submission" not in path.name.lower() else None
+        if table and (table.label or table.flags):
+            yield table
+            unclear = ()
+        elif table and unclear is None:
+            unclear = table
+    if unclear:
+        others = first_names([name for name in unclear.rows[0][1] if name != unclear.image], most=8)
+        raise DataError(
+            f"{unclear.path}: the column {unclear.image!r} names images, but which of {others} holds their labels? "
+            "Call it `label`"
+        )
+
+
+def _table(path: Path, images: ImageFiles) -> _Table | None:
+    """None for a table of other things."""
+    lines = load_text(path).splitlines()
+    head = next(iter(lines), "")
+    delimiter = max(",;\t", key=head.count)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter)
+        header = [cell.strip() for cell in next(reader, [])]
+        rows = [(reader.line_num, dict(zip(header, map(str.strip, row), strict=False))) for row in reader if any(row)]
+    except csv.Error as error:
+        raise DataError(f"{path} is not a CSV file ({error}); correct it") from None
+    image = _image_column(header, rows, images)
+    if image is None:
+        return None
+    if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
+        raise DataError(f"{path} has two columns {twice[0]!r}; give each its own name")
+    others = [name for name in header if name and name != image]
+    label = next((name for wanted in _LABEL_COLUMNS for name in others if _plain(name) == wanted), None)
+    flags = [name for name in others if all(row.get(name) in _FLAGS for _, row in rows)]
+    if path.name == "_classes.csv" or (label is None and len(flags) >= 2):
+        return _Table(path, rows, image, None, flags)
+    if label is None and len(others) == 1:
+        label = others[0]
+    return _Table(path, rows, image, label, ()) if others else None
+
+
+def _image_column(header: Sequence[str], rows: Sequence[tuple[int, dict[str, str]]], images: ImageFiles) -> str | None:
+    """The first column whose values are images of the source, those with the usual names before others."""
+    tried = [row for _, row in rows[:_TRIED]]
+    for name in sorted(header, key=lambda name: _plain(name) not in _IMAGE_COLUMNS):
+        known = sum(any(images.named(end) for end in _ends(row.get(name, ""))) for row in tried)
+        if tried and 2 * known >= len(tried):
+            return name
+    return None
+
+
+def _ends(name: str) -> list[str]:
+    parts = name.replace("\\", "/").split("/")
+    return ["/".join(parts[start:]) for start in range(len(parts))]
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.casefold() if char.isalnum())
+
+
+def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotation]:
+    folder, stem = table.path.parent.relative_to(root), table.path.stem
+    below = ("", stem, f"{stem}_images", f"images/{stem}", "images", "data")
+    near = ["" if folder / name == Path() else (folder / name).as_posix() for name in below]
+    edges = _edges(table)
+    for line, row in table.rows:
+        where, name = f"{table.path}, line {line}", row.get(table.image, "")
+        labels = [flag for flag in table.flags if _FLAGS[row[flag]]] if table.label is None else [row.get(table.label)]
+        path = images.resolve(name, near=near)
+        if path is None:
+            place = f"{table.path.relative_to(root).as_posix()}:{line}"
+            yield _without_image(place, labels, f"{where}: the image {shorten(name)}", images.named(name))
+            continue
+        for label in labels or [""]:
+            if edges and label:
+                yield boxed(path, label, _box(where, row, edges), where=where)
+            else:
+                yield Annotation(path, label or "", detail=where if label else f"{where} has no label")
+
+
+def _without_image(place: str, labels: Sequence[str | None], what: str, several: Sequence[str]) -> Annotation:
+    if several:
+        raise DataError(f"{what} could be {first_names(several)}; write its path into the table")
+    return Annotation(place, ", ".join(label for label in labels if label), None, "no_image", f"{what} is not there")
+
+
+def _edges(table: _Table) -> list[str]:
+    """The columns (xmin, ymin, xmax, ymax, width, height) of a table of boxes; none of another."""
+    column = {_plain(name): name for name in (table.rows[0][1] if table.rows else ())}
+    names = (*_EDGES, "width", "height")
+    if table.label is None or not all(name in column for name in names):
+        return []
+    return [column[name] for name in names]
+
+
+def _box(where: str, row: dict[str, str], edges: Sequence[str]) -> Box | None:
+    values = [row.get(name, "") for name in edges]
+    size = " x ".join(value[:20] for value in values[4:])
+    try:
+        return pixel_box(values[:4], width=values[4], height=values[5])
+    except (ValueError, OverflowError):
+        raise DataError(
+            f"{where} has box {shorten(values[:4])} in an image of {size} pixels; correct or remove it"
+        ) from None
+
+
+def _require_one_label(annotations: Sequence[Annotation]) -> None:
+    """Raise DataError for an image without boxes that two rows give two labels."""
+    first: dict[str, Annotation] = {}
+    for each in annotations:
+        other = first.setdefault(each.path, each)
+        if each.box is None and not each.reason and other.label != each.label and other.detail != each.detail:
+            raise DataError(
+                f"{each.path!r} has two labels: {other.label!r} ({other.detail}) and {each.label!r} ({each.detail}); "
+                "keep the row that is right"
+            )

@@ -1,0 +1,129 @@
+"""Pascal VOC: an XML file for each image, with its boxes in pixels, as of LabelImg, CVAT, Roboflow, Kaggle."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from PIL import Image
+
+from tandem import files
+from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.text import shorten
+from tandem.errors import DataError
+
+_ROOT = re.compile(rb"<annotation[\s>]")
+_HEAD = 4096  # bytes in which the root element begins
+_IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "data", "")
+
+
+class _WithoutDoctype(ElementTree.TreeBuilder):
+    """A document type could define entities that grow without bound, and VOC has none."""
+
+    def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
+        raise ValueError("it has a document type")
+
+
+def matches(root: Path) -> bool:
+    """Whether an XML file of VOC lies in the folder."""
+    return any(_xml_files(root))
+
+
+def read(root: Path) -> list[Annotation]:
+    """One annotation a box, one with label "" for an image without; by path, then box.
+
+    An image has the name of its XML file, or that which the file states. It is opened only where its size is not
+    stated. Raises DataError for what is no XML of VOC, and for boxes that are no numbers or end before they begin.
+    """
+    images = ImageFiles(root)
+    found: list[Annotation] = []
+    xml_of: dict[str, Path] = {}
+    for path in _xml_files(root):
+        of_file = list(_of_file(root, path, images))
+        other = xml_of.setdefault(of_file[0].path, path)
+        if other.read_bytes() != path.read_bytes():
+            raise DataError(
+                f"{other} and {path} both describe {of_file[0].path!r}, and differ; keep the one that is right"
+            )
+        found += of_file
+    rest = [Annotation(path, "", detail="no XML file describes it") for path in images.paths if path not in xml_of]
+    return in_order([*found, *rest])
+
+
+def _xml_files(root: Path) -> Iterator[Path]:
+    for path in files.list_files(root):
+        if path.suffix.lower() == ".xml" and not is_hidden(path.relative_to(root)):
+            with path.open("rb") as file:
+                if _ROOT.search(file.read(_HEAD)):
+                    yield path
+
+
+def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]:
+    tree = _parse(path)
+    own = path.relative_to(root).as_posix()
+    image = _image(root, path, tree, images)
+    if image is None:
+        yield Annotation(own, "", None, "no_image", f"{own} describes an image that is not there")
+        return
+    objects = tree.findall("object")
+    if not objects:
+        yield Annotation(image, "", detail=f"{own} has no object")
+    for number, each in enumerate(objects, start=1):
+        where = f"{path}: object {number}"
+        label = (each.findtext("name") or "").strip()
+        if not label:
+            raise DataError(f"{where} has no name; correct or remove it")
+        bounds = each.find("bndbox")
+        yield (
+            Annotation(image, label)
+            if bounds is None
+            else boxed(image, label, _box(where, bounds, _size(tree, root / image)), where=where)
+        )
+
+
+def _parse(path: Path) -> ElementTree.Element:
+    try:
+        parser = ElementTree.XMLParser(target=_WithoutDoctype())  # noqa: S314  # without entities it cannot grow
+        return ElementTree.fromstring(path.read_bytes(), parser)  # noqa: S314
+    except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
+        raise DataError(f"{path} is not an XML file of Pascal VOC ({error}); correct or remove it") from None
+
+
+def _image(root: Path, path: Path, tree: ElementTree.Element, images: ImageFiles) -> str | None:
+    bases = (path.parent, path.parent.parent, path.parent.parent.parent)
+    inside = [base.relative_to(root) for base in bases if base.is_relative_to(root)]
+    mirrored = [root / Path(*_swapped(base.parts, name)) for base in inside[:1] for name in _IMAGE_FOLDERS[:4]]
+    near = ["" if base == Path() else base.as_posix() for base in inside]
+    near += [folder.relative_to(root).as_posix() for folder in mirrored]
+    near += [(base / name).as_posix() for base in inside for name in _IMAGE_FOLDERS]
+    stated = (tree.findtext("filename") or "").strip()
+    return images.find(path.stem, near=near) or (images.find(stated, near=near) if stated else None)
+
+
+def _swapped(parts: tuple[str, ...], name: str) -> tuple[str, ...]:
+    """`VOC/Annotations/a` to `VOC/JPEGImages/a`."""
+    return tuple(name if part.lower() in ("annotations", "annotation", "labels") else part for part in parts)
+
+
+def _size(tree: ElementTree.Element, image: Path) -> tuple[object, object]:
+    """Width and height in pixels, as stated, or as the image's header says."""
+    width, height = (tree.findtext(f"size/{name}") or "0" for name in ("width", "height"))
+    if "0" not in (width.strip(), height.strip()):
+        return width, height
+    try:
+        with Image.open(image) as opened:
+            return opened.size
+    except (OSError, ValueError, SyntaxError):
+        return 1, 1  # merge says what is wrong with it, and no box of it is used
+
+
+def _box(where: str, bounds: ElementTree.Element, size: tuple[object, object]) -> Box | None:
+    edges = [(bounds.findtext(name) or "").strip() for name in ("xmin", "ymin", "xmax", "ymax")]
+    try:
+        return pixel_box(edges, width=size[0], height=size[1])
+    except (ValueError, OverflowError):
+        raise DataError(
+            f"{where} has box {shorten(edges)} in an image of {shorten(size[0])} x {shorten(size[1])} pixels; "
+            "correct or remove it"
+        ) from None

@@ -1,0 +1,140 @@
+"""Tables of labels, as they lie beside images of Kaggle and Roboflow."""
+
+import pytest
+
+from planted_sources import plant, write
+from tandem.datasets.formats import csv_labels, registry
+from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.errors import DataError
+
+ROWS = "id,label\na,Car\nb,Bus\n"
+
+
+def labels(annotations):
+    return {each.path: each.label for each in annotations}
+
+
+@pytest.mark.parametrize(
+    ("table", "text"),
+    [
+        ("train.csv", ROWS),
+        ("train.csv", "\ufeffimage,class\r\na.jpg,Car\r\nb.jpg,Bus\r\n"),
+        ("train.csv", ROWS.encode("utf-16")),
+        ("train.csv", "id;label\na;Car\nb;Bus\n"),
+        ("train.tsv", "id\tlabel\na\tCar\nb\tBus\n"),
+        ("train.csv", 'image_id,"breed"\n"a","Car"\n"b","Bus"\n'),
+        ("labels.csv", "filename,width,label\ntrain/a.jpg,8,Car\ntrain/b.jpg,8,Bus\n"),
+        ("labels.csv", "class index,filepaths,labels\n0,/kaggle/input/x/train/a.jpg,Car\n1,C:\\x\\train\\b.jpg,Bus\n"),
+        ("labels.csv", "anything,what it shows\na.jpg, Car \nb.jpg, Bus\n\n"),
+        ("metadata.csv", "file_name,label\na.jpg,Car\nb.jpg,Bus\n"),
+    ],
+)
+@pytest.mark.parametrize("base", ["", "competition/"])
+def test_tables_are_read_as_people_write_them(tmp_path, table, text, base):
+    root = plant(tmp_path, f"{base}train/a.jpg", f"{base}train/b.jpg")
+    write(root, {f"{base}{table}": text, f"{base}sample_submission.csv": "id,label\na,Bus\nb,Bus\n"})
+    assert registry.detect_format(root) == "csv"
+    found = labels(registry.read_annotations(root, format="auto"))
+    assert found == {f"{base}train/a.jpg": "Car", f"{base}train/b.jpg": "Bus"}
+
+
+def test_the_table_of_a_split_means_the_images_of_its_folder(tmp_path):
+    root = plant(tmp_path, "train/a.jpg", "train/b.jpg", "test/a.jpg")
+    assert labels(csv_labels.read(write(root, {"train.csv": ROWS}))) == {
+        "train/a.jpg": "Car",
+        "train/b.jpg": "Bus",
+        "test/a.jpg": "",
+    }
+
+
+def test_a_name_that_could_be_several_images_is_refused(tmp_path):
+    root = write(plant(tmp_path, "x/a.jpg", "y/a.jpg", "x/b.jpg"), {"train.csv": ROWS})
+    with pytest.raises(DataError, match=r"train\.csv, line 2: the image 'a' could be 'x/a.jpg', 'y/a.jpg'; write its"):
+        registry.read_annotations(root, format="csv")
+
+
+def test_rows_without_an_image_and_images_without_a_row_or_label_are_accounted_for(tmp_path):
+    root = plant(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    found = csv_labels.read(write(root, {"train.csv": "id,label\na,Car\nb,\ngone,Bus\n../x,Bus\n"}))
+    assert [(each.path, each.label, each.reason) for each in found] == [
+        ("a.jpg", "Car", ""),
+        ("b.jpg", "", ""),
+        ("c.jpg", "", ""),
+        ("train.csv:4", "Bus", "no_image"),
+        ("train.csv:5", "Bus", "no_image"),
+    ]
+    assert found[2].detail == "no row of 'train.csv' names it"
+
+
+def test_an_image_with_two_labels_is_refused_with_both_lines(tmp_path):
+    root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"train.csv": ROWS + "b,Bus\na,Bus\n"})
+    with pytest.raises(
+        DataError, match=r"'a.jpg' has two labels: 'Car' \(.*, line 2\) and 'Bus' \(.*, line 5\); keep the"
+    ):
+        csv_labels.read(root)
+
+
+def test_two_columns_of_one_name_are_refused(tmp_path):
+    root = write(plant(tmp_path, "a.jpg"), {"train.csv": "id,label,label\na,Car,Bus\n"})
+    with pytest.raises(DataError, match=r"train\.csv has two columns 'label'; give each its own name"):
+        csv_labels.read(root)
+
+
+@pytest.mark.parametrize("name", ["_classes.csv", "train.csv"])
+def test_a_column_a_class_is_read(tmp_path, name):
+    root = plant(tmp_path, "train/a.jpg", "train/b.jpg", "train/c.jpg")
+    write(root, {f"train/{name}": "filename, Bus, Car\na.jpg, 0, 1\nb.jpg, 1, 1\nc.jpg, 0, 0\n"})
+    assert registry.read_annotations(root, format="auto") == [
+        Annotation("train/a.jpg", "Car"),
+        Annotation("train/b.jpg", "Bus"),
+        Annotation("train/b.jpg", "Car"),
+        Annotation("train/c.jpg", ""),
+    ]
+
+
+def test_boxes_are_read(tmp_path):
+    rows = "filename,width,height,class,xmin,ymin,xmax,ymax\n"
+    root = plant(tmp_path, "train/a.jpg")
+    write(root, {"train/_annotations.csv": rows + "a.jpg,200,100,Car,50,25,150,75\na.jpg,200,100,Bus,300,0,400,9\n"})
+    used, excluded = registry.read_annotations(root, format="auto")
+    assert used == Annotation("train/a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))
+    assert (excluded.label, excluded.reason) == ("Bus", "empty_box")
+    write(root, {"train/_annotations.csv": rows + "a.jpg,200,100,Car,150,25,50,nan\n"})
+    with pytest.raises(
+        DataError, match=r"_annotations\.csv, line 2 has box .* in an image of 200 x 100 pixels; correct"
+    ):
+        csv_labels.read(root)
+
+
+@pytest.mark.parametrize(
+    "rows", ["file,label\na.jpg,Car\nb.jpg,Bus\n", "file,label\na.jpg,0\nb.jpg,1\n", "x,y\n1,2\n", ""]
+)
+def test_class_folders_beside_a_table_that_says_no_more_are_class_folders(tmp_path, rows):
+    root = write(plant(tmp_path, "Car/a.jpg", "Bus/b.jpg"), {"index.csv": rows})
+    assert registry.detect_format(root) == "class_folders"
+    if isinstance(rows, str) and rows.startswith("file"):
+        assert registry.read_annotations(root, format="csv")[0].path == "Bus/b.jpg"
+
+
+def test_a_table_says_more_than_folders_that_are_parts(tmp_path):
+    root = plant(tmp_path, "part_1/a.jpg", "part_1/b.jpg", "part_2/c.jpg", "part_2/d.jpg")
+    write(root, {"train.csv": "id,label\na,Car\nb,Bus\nc,Car\nd,Bus\n"})
+    assert registry.detect_format(root) == "csv"
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("a,b\n1,2\n", "no CSV file has a column with the names of the images and one with their labels"),
+        (
+            "id,age,place\na,3,here\n",
+            r"the column 'id' names images, but which of 'age', 'place' holds their labels\? Call",
+        ),
+        ("id\na\n", "no CSV file has a column with the names"),
+        ("id,label\na,Ônibus\n".encode("latin-1"), r"train\.csv, line 2: the byte 0xd4 is not of utf-8 text; save"),
+    ],
+)
+def test_a_table_that_leads_nowhere_is_refused(tmp_path, rows, message):
+    root = write(plant(tmp_path, "train/a.jpg"), {"train.csv": rows})
+    with pytest.raises(DataError, match=message):
+        csv_labels.read(root)

@@ -1,0 +1,77 @@
+"""FiftyOne's labels.json, as its exporters write it."""
+
+import json
+
+import pytest
+
+from planted_sources import plant, write
+from tandem.datasets.formats import fiftyone_labels, registry
+from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.errors import DataError
+
+CLASSES = ["Bus", "Car"]
+
+
+def source(root, labels, *, classes=CLASSES, base=""):
+    plant(root, f"{base}data/a.jpg", f"{base}data/sub/b.jpg")
+    return write(root, {f"{base}labels.json": json.dumps({"classes": classes, "labels": labels})})
+
+
+@pytest.mark.parametrize("base", ["", "export/"])
+@pytest.mark.parametrize("label", [1, "Car", {"label": 1, "confidence": 0.9}, {"label": "Car"}, ["Car"]])
+def test_every_form_of_a_label_is_read(tmp_path, label, base):
+    root = source(tmp_path, {"a": label}, base=base)
+    assert registry.detect_format(root) == "fiftyone"
+    assert registry.read_annotations(root, format="auto") == [
+        Annotation(f"{base}data/a.jpg", "Car"),
+        Annotation(f"{base}data/sub/b.jpg", ""),
+    ]
+
+
+def test_names_without_classes_folders_in_names_and_images_without_a_label_are_read(tmp_path):
+    root = source(tmp_path, {"a.jpg": None, "sub/b": "Bus"}, classes=None)
+    assert fiftyone_labels.read(root) == [Annotation("data/a.jpg", ""), Annotation("data/sub/b.jpg", "Bus")]
+
+
+def test_boxes_are_read(tmp_path):
+    boxes = [{"label": 0, "bounding_box": [0.25, 0.25, 0.5, 0.5]}, {"label": 1, "bounding_box": [1.2, 0, 0.1, 0.1]}]
+    used, excluded = fiftyone_labels.read(source(tmp_path, {"a": boxes, "sub/b": []}))[:2]
+    assert used == Annotation("data/a.jpg", "Bus", Box(0.25, 0.25, 0.5, 0.5))
+    assert (excluded.label, excluded.reason) == ("Car", "empty_box")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a": 2}, r"labels\.json: 'a' has label 2, but the classes are \['Bus', 'Car'\]"),
+        ({"a": True}, "has label True, but"),
+        ({"a": {"label": {}}}, r"has label \{\}, but"),
+        ({"gone": 1, "a": 1}, "names 1 of 2 images that are not there, the first is 'gone'; export it again"),
+        ({"../data/a": 1}, "names 1 of 1 images that are not there"),
+        ({"a": {"label": 1, "bounding_box": [0, 0, 64, 64]}}, "four fractions of the image's sides are needed"),
+        ({"a": {"label": 1, "bounding_box": [0, 0, -1, 1]}}, "has box .*; four fractions"),
+        ({"a": {"label": 1, "bounding_box": [float("nan"), 0, 1, 1]}}, "has box .*; four fractions"),
+        (["a"], r"labels\.json has no `labels` by image"),
+    ],
+)
+def test_labels_that_lead_nowhere_are_refused(tmp_path, labels, message):
+    with pytest.raises(DataError, match=message):
+        registry.read_annotations(source(tmp_path, labels), format="auto")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [
+        ({"a": 0, "a.jpg": 1}, "the images 'a' and 'a.jpg' have the same file 'data/a.jpg', and both are used"),
+        ({"a": 0, "sub/b": {"label": 2}}, "the classes '0' and '2' have the same name 'Car', and both are used"),
+    ],
+)
+def test_an_image_or_class_under_two_names_is_refused(tmp_path, labels, message):
+    with pytest.raises(DataError, match=message):
+        fiftyone_labels.read(source(tmp_path, labels, classes=["Car", "Bus", "Car"]))
+
+
+def test_an_image_that_stands_twice_is_refused(tmp_path):
+    root = write(plant(tmp_path, "data/a.jpg"), {"labels.json": '{"classes": [], "labels": {"a": "Bus", "a": "Car"}}'})
+    with pytest.raises(DataError, match="the key 'a' stands twice in one object"):
+        fiftyone_labels.read(root)
