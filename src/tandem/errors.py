@@ -15,6 +15,9 @@ A message says what was found, where, and what to do. `PipelineError` is caught 
 `tandem.pipeline.run`, which prints it and ends with exit code 1.
 """
 
+import difflib
+from collections.abc import Iterable
+
 
 class PipelineError(Exception):
     """Base of all errors whose message is meant for the user."""
@@ -58,3 +61,10 @@ class CorruptImageError(DataError):
 
 class LeakageError(DataError):
     """A split that shares near duplicates with another one, or lacks a class."""
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """ "did you mean 'resnet50'? " for the closest of the known words, "" where none is close; for a message."""
+    by_folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    return f"did you mean {by_folded[close[0]]!r}? " if close else ""

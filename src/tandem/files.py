@@ -7,12 +7,14 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
 csv.field_size_limit(2**31 - 1)  # one blank image can have thousands of origins in a cell; csv stops at 128 KiB
+_MAX_DEPTH, _MAX_VALUES = 100, 100_000  # of a YAML document
 
 
 @contextmanager
@@ -68,6 +70,57 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value of a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def parse_yaml(text: str) -> Any:
+    """Plain values of one YAML 1.2 document, in time and memory that grow with the text alone.
+
+    Raises ValueError with one line that says where: for what is no YAML, for a document that is nested too deeply, and
+    for one whose aliases stand for more values than any file of this project has.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    opened = accumulate((char in "[{") - (char in "]}") for char in text)
+    if max(opened, default=0) > _MAX_DEPTH:  # of brackets the parser's time grows with the square
+        raise ValueError("it is nested too deeply")
+    try:
+        if "&" in text:  # without an anchor nothing stands for more than itself
+            _require_few_values(YAML(typ="safe", pure=True).parse(text))
+        return YAML(typ="safe", pure=True).load(text)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except MarkedYAMLError as error:
+        first, last = error.context_mark or error.problem_mark, error.problem_mark or error.context_mark
+        where = "" if last is None else f"line {last.line + 1}, column {last.column + 1}: "
+        begun = "" if first is last else f" (it begins on line {first.line + 1}, column {first.column + 1})"
+        tab = "; indent by spaces" if "\\t" in str(error.problem) else ""
+        raise ValueError(f"{where}{str(error.problem or error.context).strip()}{begun}{tab}") from None
+    except YAMLError as error:
+        raise ValueError(" ".join(str(error).split())) from None
+
+
+def _require_few_values(events: Iterable[Any]) -> None:
+    """Raise ValueError where aliases multiply the values of a document, are within what they name, or nest deeply."""
+    sizes, anchors, named = [0], dict[str, int](), list[str | None]()  # of what is open, of what is closed, open names
+    for event in events:
+        kind = type(event).__name__
+        if kind in ("MappingStartEvent", "SequenceStartEvent"):
+            sizes.append(1)
+            named.append(event.anchor)
+        elif kind in ("MappingEndEvent", "SequenceEndEvent"):
+            size, anchor = sizes.pop(), named.pop()
+            sizes[-1] += size
+            anchors |= {anchor: size} if anchor else {}
+        elif kind == "ScalarEvent":
+            sizes[-1] += 1
+            anchors |= {event.anchor: 1} if event.anchor else {}
+        elif kind == "AliasEvent":
+            if event.anchor in named:
+                raise ValueError(f"line {event.start_mark.line + 1}: *{event.anchor} lies within what it stands for")
+            sizes[-1] += anchors.get(event.anchor, 1)
+        if len(sizes) > _MAX_DEPTH or sizes[-1] > _MAX_VALUES:
+            raise ValueError(f"line {event.start_mark.line + 1}: its aliases stand for too many values")
 
 
 def write_csv(path: Path, rows: Sequence[Mapping[str, object]], *, columns: Sequence[str] | None = None) -> None:

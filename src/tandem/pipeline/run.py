@@ -7,7 +7,7 @@ import errno
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from tandem.errors import PipelineError
@@ -32,6 +32,11 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
             raise
         where = f" at {error.filename}" if error.filename else ""
         sys.exit(f"error: the disk is full{where} ({error.strerror}); free some space and run again")
+
+
+def warn(texts: Iterable[str]) -> None:
+    """Print warnings on stderr, a line each."""
+    sys.stderr.writelines(f"warning: {text}\n" for text in texts)
 
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:

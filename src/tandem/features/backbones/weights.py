@@ -10,7 +10,7 @@ from torch import nn
 
 from tandem.errors import WeightsError
 from tandem.features.backbones.provider import StateDict
-from tandem.files import sha256
+from tandem.features.backbones.weights_file import require_weights_file
 
 # all that damaged bytes make the unpickler raise
 _DAMAGE = (
@@ -36,14 +36,7 @@ def first_line(error: Exception) -> str:
 
 def read_weights(path: Path, *, digest: str) -> StateDict:
     """Name -> tensor of a file whose sha256 begins with `digest`. Raises WeightsError."""
-    if not path.is_file():
-        raise WeightsError(f"the weights file {path} is missing; correct the path or download the file")
-    actual = sha256(path)
-    if not actual.startswith(digest):
-        raise WeightsError(
-            f"the weights file {path} has sha256 {actual}, not {digest}: it is damaged or another one; delete it and "
-            "download it again, or state its own digest if it is the right one"
-        )
+    require_weights_file(path, digest=digest)
     try:
         state = load_state_dict(path)
     except ValueError as error:
