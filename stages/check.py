@@ -9,10 +9,10 @@ named again.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run, warn
 from tandem.files import remove_others
 from tandem.pipeline.code import write_listings
 from tandem.pipeline.preflight import check_project
-from tandem.pipeline.run import run, warn
 
 
 def main() -> str:

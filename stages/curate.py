@@ -6,16 +6,14 @@ metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's 
 
 from pathlib import Path
 
-import numpy as np
-
+from tandem.pipeline.run import run
 from tandem.curation.curate import CurateInputs, curate, save_curated
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary
-from tandem.files import read_json, write_json
+from tandem.files import load_array, read_json, write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.review.dataset import build_review_dataset
 from tandem.tables.decisions import load_decisions
 from tandem.tables.features import load_features
@@ -27,7 +25,7 @@ MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/cu
 def main() -> str:
     settings = section(read_params(), "curate", CurateSettings)
     index = load_index(MERGE / "index.csv")
-    hashes = np.load(MERGE / "hashes.npy")
+    hashes = load_array(MERGE / "hashes.npy", ndim=2)
     features = load_features(EXTRACT / settings.backbone, ids=index.ids).without_tta
     decisions = load_decisions(Path("data/review/decisions.csv"))
 

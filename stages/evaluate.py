@@ -7,13 +7,13 @@ metrics/{models,curves}.csv; of the selected one metrics/{confusion,reliability,
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.evaluation.report import model_folders, report, save_tables, training_curves
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.evaluation.summary import model_rows, results_text, run_summary
 from tandem.files import read_json, write_csv, write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_in, load_logits_of
 from tandem.tables.samples import load_samples
@@ -24,7 +24,7 @@ METRICS = Path("metrics")
 def main() -> str:
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    ensembles = read_json(Path("data/ensemble/selected.json"))
+    ensembles = read_json(Path("data/ensemble/selected.json"), keys=("selected", "kinds"))
     folders = model_folders(
         {Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]}
     )

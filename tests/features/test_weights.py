@@ -13,8 +13,9 @@ from torchvision import models
 from networks import SMALL, assert_close, classifier, file_weights, load, penultimate, saved
 from networks import smooth_images as images
 from tandem.errors import WeightsError
-from tandem.features.backbones.weights import fill, first_line, load_state_dict
+from tandem.features.backbones.weights import fill, load_state_dict
 from tandem.features.settings import BackboneSettings
+from tandem.files import first_line
 
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:

@@ -8,13 +8,13 @@ from typing import Annotated
 
 import typer
 
+from tandem.pipeline.run import run, warn
 from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.preflight import check_project
-from tandem.pipeline.run import run, warn
 from tandem.pipeline.schema import check_params
 from tandem.review import mongod
 from tandem.sources.settings import Source

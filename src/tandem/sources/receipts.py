@@ -11,6 +11,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tandem import files
+from tandem.errors import DamagedFileError
 
 NOT_STATED = "not stated"
 
@@ -89,7 +90,7 @@ def read_receipt(path: Path) -> Receipt | None:
     try:
         value = files.read_json(path)
         return Receipt(**value | {"volatile": tuple(value["volatile"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (DamagedFileError, ValueError, TypeError, KeyError):
         return None
 
 

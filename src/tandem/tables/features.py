@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.format import write_array_header_1_0
 
 from tandem.errors import DataError
-from tandem.files import atomic_dir, read_json, write_json, write_text
+from tandem.files import atomic_dir, load_array, read_json, reading, write_json, write_text
 
 
 @dataclass(frozen=True)
@@ -89,8 +89,12 @@ def _require_batch(batch: np.ndarray, *, ids: Sequence[str], num_written: int, s
 
 def load_features(folder: Path, *, ids: Sequence[str]) -> Features:
     """Read what write_features wrote; it stays on disk until used. DataError unless it is of `ids`."""
-    found = (folder / "ids.txt").read_text(encoding="utf-8").split()
-    features = Features(tuple(found), np.load(folder / "features.npy", mmap_mode="r"), read_json(folder / "meta.json"))
+    with reading(folder / "ids.txt"):
+        found = tuple((folder / "ids.txt").read_text(encoding="utf-8").split())
+    values = load_array(folder / "features.npy", ndim=3, is_mapped=True)
+    with reading(folder / "meta.json"):
+        meta = dict(read_json(folder / "meta.json"))
+    features = Features(found, values, meta)
     features.require_ids(ids)
     return features
 

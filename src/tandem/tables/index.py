@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import read_csv, write_csv
+from tandem.files import read_csv, reading, write_csv
 
 
 class Origin(NamedTuple):
@@ -134,7 +134,9 @@ def save_index(index: Index, path: Path) -> None:
 
 def load_index(path: Path) -> Index:
     """Read what save_index wrote."""
-    return Index.of(map(_record, read_csv(path)))
+    rows = read_csv(path, columns=ImageRecord._fields)
+    with reading(path):
+        return Index.of(map(_record, rows))
 
 
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:

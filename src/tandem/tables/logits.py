@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import atomic_file
+from tandem.files import atomic_file, load_arrays, reading
 
 
 @dataclass(frozen=True)
@@ -34,8 +34,9 @@ def save_logits(logits: Logits, path: Path) -> None:
 
 def load_logits(path: Path) -> Logits:
     """Read what save_logits wrote."""
-    with np.load(path) as arrays:
-        return Logits(tuple(arrays["ids"].tolist()), tuple(arrays["class_names"].tolist()), arrays["values"])
+    ids, class_names, values = load_arrays(path, ("ids", "class_names", "values"))
+    with reading(path):
+        return Logits(tuple(ids.tolist()), tuple(class_names.tolist()), values)
 
 
 def save_model_library(
@@ -51,9 +52,10 @@ def save_model_library(
 
 def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
     """Model -> (N, C) of what save_model_library wrote; DataError unless of these ids and classes, in this order."""
-    with np.load(path) as arrays:
-        _require(path, arrays["ids"].tolist(), arrays["class_names"].tolist(), ids=ids, class_names=class_names)
-        return dict(zip(arrays["models"].tolist(), arrays["values"], strict=True))
+    found_ids, found_names, models, values = load_arrays(path, ("ids", "class_names", "models", "values"))
+    with reading(path):
+        _require(path, found_ids.tolist(), found_names.tolist(), ids=ids, class_names=class_names)
+        return dict(zip(models.tolist(), values, strict=True))
 
 
 def load_logits_of(

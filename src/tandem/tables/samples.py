@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import read_csv, read_json, write_csv, write_json
+from tandem.files import read_csv, read_json, reading, write_csv, write_json
 
 SPLITS = ("train", "val", "test")
 
@@ -157,7 +157,13 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 def load_samples(folder: Path) -> Samples:
     """Read what save_samples wrote."""
-    return Samples.of(read_json(folder / "classes.json"), (Sample(**row) for row in read_csv(folder / "samples.csv")))
+    rows = read_csv(folder / "samples.csv", columns=Sample._fields)
+    with reading(folder / "classes.json"):
+        class_names = read_json(folder / "classes.json")
+        if not isinstance(class_names, list) or not all(isinstance(name, str) for name in class_names):
+            raise ValueError("a list of class names is expected")
+    with reading(folder / "samples.csv"):
+        return Samples.of(class_names, (Sample(**row) for row in rows))
 
 
 def _targets(labels: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> np.ndarray:

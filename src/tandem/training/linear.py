@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.files import atomic_file
+from tandem.files import atomic_file, load_arrays
 
 _BATCH_SIZE = 4096  # rows; what is held beside the features
 
@@ -43,8 +43,7 @@ class Linear(NamedTuple):
 
 def load_linear(path: Path) -> Linear:
     """Read what Linear.save wrote."""
-    with np.load(path) as arrays:
-        return Linear(**arrays)
+    return Linear(*load_arrays(path, Linear._fields))
 
 
 def mean_and_std(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

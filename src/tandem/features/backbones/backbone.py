@@ -15,8 +15,9 @@ from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
 from tandem.features.backbones.catalog import require_architecture
 from tandem.features.backbones.provider import Classifier, Provider
-from tandem.features.backbones.weights import download_weights, fill, first_line, read_weights
+from tandem.features.backbones.weights import download_weights, fill, read_weights
 from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.files import first_line
 from tandem.seeding import seeded
 
 PROVIDERS: tuple[Provider, ...] = (torchvision,)  # of two that have a name, the first builds it

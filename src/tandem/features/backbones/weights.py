@@ -1,5 +1,6 @@
 """State dicts: downloaded, checked by their digest, read as data alone, and loaded into a classifier."""
 
+import errno
 import pickle
 from http.client import HTTPException
 from pathlib import Path
@@ -11,6 +12,7 @@ from torch import nn
 from tandem.errors import WeightsError
 from tandem.features.backbones.provider import StateDict
 from tandem.features.backbones.weights_file import require_weights_file
+from tandem.files import first_line, reading
 
 # all that damaged bytes make the unpickler raise
 _DAMAGE = (
@@ -27,11 +29,19 @@ def load_state_dict(path: Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except _DAMAGE as error:
         raise ValueError(first_line(error)) from None
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # of a place before the file's beginning, which a cut file may name
+            raise
+        raise ValueError("it is cut") from None
 
 
-def first_line(error: Exception) -> str:
-    """Of its message, or its name where it has none."""
-    return str(error).partition("\n")[0] or type(error).__name__
+def restore(net: nn.Module, path: Path) -> None:
+    """Load all of a network's state from a file that a stage wrote. Raises DamagedFileError."""
+    with reading(path):
+        try:
+            net.load_state_dict(load_state_dict(path))
+        except RuntimeError as error:  # of torch, where names or shapes are others
+            raise ValueError(str(error).splitlines()[-1].strip()) from None
 
 
 def read_weights(path: Path, *, digest: str) -> StateDict:
