@@ -15,7 +15,7 @@ from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
 from tandem.features.backbones.catalog import require_architecture
 from tandem.features.backbones.provider import Classifier, Provider
-from tandem.features.backbones.weights import download_weights, fill, read_weights
+from tandem.features.backbones.weights import download_weights, fill, read_weights, strip_prefix
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import first_line
 from tandem.seeding import seeded
@@ -100,6 +100,7 @@ def _fill(classifier: Classifier, provider: Provider, architecture: str, setting
         url = provider.weights_url(architecture, settings.weights)
         path, digest = download_weights(url, described=f"{architecture} {settings.weights}")
     state = read_weights(path, digest=digest)
+    strip_prefix(state, classifier.net.state_dict().keys())
     provider.adapt(state)
     described = f"{path} does not hold weights of {architecture}"
     fill(classifier.net, state, last_layer=classifier.last_layer, described=described)
