@@ -92,6 +92,8 @@ def test_outputs_that_are_missing_or_empty_are_listed(root: Path) -> None:
         "  metrics/merge.json, of stage merge",
         "  metrics/train/a.json, of stage train@a",
     ]
+    with pytest.raises(DataError, match="2 outputs are missing or empty:"):
+        require_outputs(root, may_be_missing=True)
     assert "the disk of its cache is full; make room there, and run `dvc repro` again" in last
 
 

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import pytest
@@ -100,6 +101,12 @@ def test_a_place_that_cannot_be_written_to_ends_a_stage_in_one_sentence() -> Non
 def test_too_little_memory_is_one_sentence() -> None:
     assert said_of(MemoryError()) == (
         "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
+    )
+
+
+def test_a_process_that_was_killed_is_one_sentence() -> None:
+    assert said_of(BrokenProcessPool("terminated abruptly")) == (
+        "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
     )
 
 

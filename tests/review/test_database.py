@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
 
 from tandem.errors import ReviewError
 from tandem.review import database, mongod
@@ -131,3 +132,17 @@ def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
     finally:
         orphan.kill()
         orphan.communicate(timeout=60)
+
+
+LOST = [AutoReconnect("connection closed"), ServerSelectionTimeoutError("refused, Timeout: 1s")]
+
+
+@pytest.mark.parametrize("error", LOST)
+def test_a_database_that_ends_while_it_is_used_is_told_in_one_sentence(tmp_path, error):
+    with pytest.raises(ReviewError) as caught, database._told_when_it_ends(tmp_path):
+        raise error
+    assert re.fullmatch(
+        rf"FiftyOne's database in {tmp_path} ended while it was used \({type(error).__name__}: [a-z ]+\); "
+        r"see \S+/log/mongo\.log and run again: it is built anew, and nothing is lost with it",
+        str(caught.value),
+    )

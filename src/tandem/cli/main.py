@@ -13,6 +13,7 @@ from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
+from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.preflight import check_project
 from tandem.pipeline.schema import check_params
@@ -37,13 +38,17 @@ def setup() -> None:
 
 
 @app.command(name="check")
-def check_parameters() -> None:
+def check_parameters(
+    outputs: Annotated[bool, typer.Option("--outputs", help="Check that all stages' outputs are there, too.")] = False,
+) -> None:
     """Say what is wrong in params.yaml and with the files that it names, or that nothing is."""
 
     def main() -> None:
         _, warnings = check_project()
         warn(warnings)
-        typer.echo("params.yaml is valid")
+        if outputs:
+            require_outputs()
+        typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")
 
     run(main)
 

@@ -39,9 +39,16 @@ def _of_stage(name: str, entry: Mapping[str, Any], root: Path) -> Iterator[tuple
         yield from ((f"{name}@{key}" if key else name, path.replace("${key}", key)) for key in keys)
 
 
-def require_outputs(root: Path = Path()) -> None:
-    """Raise DataError that lists outputs which are missing or empty, though `dvc repro` may have ended with 0."""
-    missing = {path: stage for path, stage in outputs(root).items() if not _has_content(root / path)}
+def require_outputs(root: Path = Path(), *, may_be_missing: bool = False) -> None:
+    """Raise DataError that lists outputs which are missing or empty, though `dvc repro` may have ended with 0.
+
+    may_be_missing: only those that are there and empty count.
+    """
+    missing = {
+        path: stage
+        for path, stage in outputs(root).items()
+        if not (_has_content(root / path) or (may_be_missing and not (root / path).exists()))
+    }
     if missing:
         lines = [f"\n  {path}, of stage {stage}" for path, stage in missing.items()]
         raise DataError(

@@ -57,6 +57,8 @@ def said_of(error: Exception, *, stage: str = "") -> str | None:
         return f"{error}{_rerun(error.path)}"
     if isinstance(error, PipelineError):
         return str(error)
+    if type(error).__name__ == "BrokenProcessPool":  # whose import would load multiprocessing
+        return "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
     if isinstance(error, MemoryError):
         return "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
     if isinstance(error, FileNotFoundError) and error.filename and (hint := _rerun(Path(os.fsdecode(error.filename)))):

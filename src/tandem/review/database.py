@@ -33,11 +33,29 @@ def open_database(database_dir: Path, *, wait: bool = True) -> Iterator[Any]:
     """The fiftyone module, connected to a database in this folder or to the one that FIFTYONE_DATABASE_URI names.
 
     wait: until no other process works in the folder; False: raise ReviewError when one does. A mongod that outlived the
-    FiftyOne which started it is ended. Raises ReviewError when FiftyOne or its database does not start.
+    FiftyOne which started it is ended. Raises ReviewError when FiftyOne or its database does not start, or ends while
+    the block uses it.
     """
     database_dir = database_dir.resolve()
     with _exclusive_use(database_dir, wait=wait):
-        yield _start(database_dir)
+        fiftyone = _start(database_dir)
+        with _told_when_it_ends(database_dir):
+            yield fiftyone
+
+
+@contextmanager
+def _told_when_it_ends(database_dir: Path) -> Iterator[None]:
+    """What pymongo raises in the block, when mongod was killed or its disk is full, is raised as a ReviewError."""
+    from pymongo.errors import PyMongoError
+
+    try:
+        yield
+    except PyMongoError as error:
+        reason = f"{type(error).__name__}: {error}".partition(" (configured timeouts")[0].partition(", Timeout:")[0]
+        raise ReviewError(
+            f"FiftyOne's database in {database_dir} ended while it was used ({reason}); see {database_dir}/log/mongo.log"
+            " and run again: it is built anew, and nothing is lost with it"
+        ) from None
 
 
 @contextmanager
