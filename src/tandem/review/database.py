@@ -53,8 +53,8 @@ def _told_when_it_ends(database_dir: Path) -> Iterator[None]:
     except PyMongoError as error:
         reason = f"{type(error).__name__}: {error}".partition(" (configured timeouts")[0].partition(", Timeout:")[0]
         raise ReviewError(
-            f"FiftyOne's database in {database_dir} ended while it was used ({reason}); see {database_dir}/log/mongo.log"
-            " and run again: it is built anew, and nothing is lost with it"
+            f"FiftyOne's database in {database_dir} ended while it was used ({reason}); see "
+            f"{database_dir}/log/mongo.log and run again: it is built anew, and nothing is lost with it"
         ) from None
 
 
