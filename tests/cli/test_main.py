@@ -24,7 +24,7 @@ def test_check_names_what_is_wrong_without_a_traceback(tmp_path):
     (tmp_path / "params.yaml").write_text(text.replace("batch_size: 8\n", "batch_size: 0\n", 1), encoding="utf-8")
     done = tandem(tmp_path, "check")
     assert done.returncode == 1
-    assert "train.batch_size is 0: Input should be greater than or equal to 1" in done.stderr
+    assert "train.batch_size is 0; a number from 1 on is needed" in done.stderr
     assert "Traceback" not in done.stderr
 
 
