@@ -25,7 +25,7 @@ MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/cu
 def main() -> str:
     settings = section(read_params(), "curate", CurateSettings)
     index = load_index(MERGE / "index.csv")
-    hashes = load_array(MERGE / "hashes.npy", ndim=2)
+    hashes = load_array(MERGE / "hashes.npy", ndim=3)
     features = load_features(EXTRACT / settings.backbone, ids=index.ids).without_tta
     decisions = load_decisions(Path("data/review/decisions.csv"))
 
