@@ -99,6 +99,6 @@ def _warnings(params: Mapping[str, Any], root: Path) -> Iterator[str]:
     folder = os.fsdecode(os.fsencode(root.absolute()))
     if not folder.isascii():
         yield (
-            f"the folder {folder} has letters beyond ASCII, with which `dvc exp run --queue`, `dvc queue` and `--temp` fail; "
-            "`dvc repro` and `dvc exp run` work"
+            f"the folder {folder} has letters beyond ASCII, with which `dvc exp run --queue`, `dvc queue` and `--temp` "
+            "fail; `dvc repro` and `dvc exp run` work"
         )
