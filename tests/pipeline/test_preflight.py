@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 
@@ -149,6 +150,52 @@ def test_an_archive_that_was_downloaded_already_may_be_gone(tmp_path: Path) -> N
     assert "there is no file or folder" in refusal(folder)
 
 
+def with_folders(folder: Path, names: list[str], *, format: str = "auto", zipped: bool = False) -> Path:
+    """A project whose one source is an archive of these files, and whose classes are car, motorcycle and truck."""
+    path = folder / ("set.zip" if zipped else "set")
+    if zipped:
+        with ZipFile(path, "w") as archive:
+            for name in names:
+                archive.writestr(name, "x")
+    for name in () if zipped else names:
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_text("x")
+    start, end = SAMPLE.index("  snapshots:"), SAMPLE.index("labels:")
+    source = f"  garage: {{kind: archive, archive: {{path: {path}}}, format: {format}}}\n"
+    return project(folder / "project", SAMPLE[start:end], source)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_class_that_no_folder_of_any_source_is_named_after_is_told(tmp_path: Path, zipped: bool) -> None:
+    folder = with_folders(tmp_path, ["train/Car/a.jpg", "train/moto/b.jpg", "README.txt"], zipped=zipped)
+    said = refusal(folder)
+    assert said.startswith(f"{line_of('    truck: [', folder)}labels.classes.truck: no folder of any source has this")
+
+
+@pytest.mark.parametrize(
+    ("names", "format"),
+    [
+        (["car/a.jpg", "moto/b.jpg", "Caminhão/c.jpg"], "auto"),
+        (["car/a.jpg", "labels.csv"], "auto"),
+        (["images/a.jpg", "labels/a.txt"], "yolo"),
+        (["train/_annotations.coco.json"], "auto"),
+        (["more.zip", "car/a.jpg"], "auto"),
+    ],
+)
+def test_where_a_label_may_stand_elsewhere_nothing_is_told(tmp_path: Path, names: list[str], format: str) -> None:
+    check_project(with_folders(tmp_path, names, format=format))
+
+
+def test_what_is_said_to_be_folders_of_classes_has_its_labels_there(tmp_path: Path) -> None:
+    folder = with_folders(tmp_path, ["car/a.jpg", "moto/b.jpg", "extra.csv"], format="class_folders")
+    assert "labels.classes.truck: no folder" in refusal(folder)
+
+
+def test_a_class_that_the_sample_does_not_have_is_told(tmp_path: Path) -> None:
+    folder = project(tmp_path, "    truck: [caminhão]", "    truck: [caminhão]\n    tulip: []")
+    assert "labels.classes.tulip: no folder of any source has this name, nor one of its aliases" in refusal(folder)
+
+
 def test_a_file_of_weights_is_looked_at_unless_the_last_run_read_it(tmp_path: Path) -> None:
     digest = hashlib.sha256(b"weights").hexdigest()
     entry = f"{{weights: {tmp_path}/w.pth, sha256: {digest}}}"
@@ -164,7 +211,7 @@ def test_a_file_of_weights_is_looked_at_unless_the_last_run_read_it(tmp_path: Pa
 
 def test_a_folder_with_letters_that_dvc_fails_on_is_a_warning(tmp_path: Path) -> None:
     _, (warning,) = check_project(project(tmp_path / "Übung"))
-    assert "letters beyond ASCII, with which `dvc queue` and `dvc exp run --temp` fail" in warning
+    assert "letters beyond ASCII, with which `dvc exp run --queue`, `dvc queue` and `--temp` fail" in warning
 
 
 def test_what_has_no_effect_is_a_warning_with_its_line(tmp_path: Path) -> None:

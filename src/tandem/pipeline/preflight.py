@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tandem.datasets.labels import label_map
 from tandem.errors import ParamsError, WeightsError
 from tandem.features.backbones.catalog import require_architecture, require_weights_name, torchvision_weights
 from tandem.features.backbones.weights_file import require_weights_file
@@ -16,8 +17,8 @@ from tandem.pipeline.effects import without_effect
 from tandem.pipeline.lock import read_lock
 from tandem.pipeline.params import PARAMS_PATH, key_lines, read_params
 from tandem.pipeline.problems import Mistake
-from tandem.pipeline.schema import check_params, problems_error, with_line
-from tandem.sources.check import archive_problem
+from tandem.pipeline.schema import Params, check_params, problems_error, with_line
+from tandem.sources.check import archive_problem, folder_names
 
 
 def check_project(root: Path = Path()) -> tuple[dict[str, Any], list[str]]:
@@ -38,6 +39,7 @@ def check_project(root: Path = Path()) -> tuple[dict[str, Any], list[str]]:
         may_be_gone = _ran_with(stages, f"download@{name}", f"sources.{name}.archive", source_of(params, name))
         if text := archive_problem(name, source, may_be_gone=may_be_gone):
             problems.append(Mistake(("sources", name, "archive", "path"), text))
+    problems += _unnamed_classes(valid)
     if problems:
         raise problems_error(problems, key_lines(path))
     return params, list(_warnings(params, root))
@@ -69,6 +71,20 @@ def _backbone_problems(
             yield Mistake(("backbones", name), f"{where}{error}")
 
 
+def _unnamed_classes(params: Params) -> Iterator[Mistake]:
+    """Classes that no label means, where all labels of all sources can be known."""
+    labels, found = label_map(params.labels), set[str | None]()
+    for name, source in params.sources.items():
+        names = folder_names(source)
+        if names is None:
+            return
+        found |= {labels.resolve(each, source=name) for each in names}
+    for name in labels.class_names:
+        if name not in found:
+            text = f"labels.classes.{name}: no folder of any source has this name, nor one of its aliases"
+            yield Mistake(("labels", "classes", name), f"{text}; correct it, add an alias, or remove the class")
+
+
 def _ran_with(stages: Mapping[str, Any], stage: str, key: str, value: Any) -> bool:
     """Whether a stage of the last run had this value of a parameter."""
     ran_with = stages.get(stage, {}).get("params", {}).get(str(PARAMS_PATH), {})
@@ -83,6 +99,6 @@ def _warnings(params: Mapping[str, Any], root: Path) -> Iterator[str]:
     folder = os.fsdecode(os.fsencode(root.absolute()))
     if not folder.isascii():
         yield (
-            f"the folder {folder} has letters beyond ASCII, with which `dvc queue` and `dvc exp run --temp` fail; "
-            "`dvc repro` and `dvc exp run` work"
+            f"the folder {folder} has letters beyond ASCII, with which `dvc exp run --queue`, `dvc queue` and `--temp` "
+            "fail; `dvc repro` and `dvc exp run` work"
         )
