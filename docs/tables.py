@@ -3,7 +3,7 @@
     python docs/tables.py
 
 Between `<!-- begin NAME -->` and `<!-- end NAME -->` stands what the function of that name makes of the files in
-metrics/ and benchmarks/results/. A table whose files are missing stays as it is.
+metrics/ and benchmarks/results/. A table whose files are missing, or cannot be read, stays as it is.
 """
 
 import re
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import fmean
 
+from tandem.errors import DamagedFileError
 from tandem.evaluation import summary
 from tandem.files import read_csv, read_json
 
@@ -31,7 +32,7 @@ def filled(text: str) -> str:
         begin, end = f"<!-- begin {name} -->\n", f"\n<!-- end {name} -->"
         try:
             table = make()
-        except FileNotFoundError:
+        except DamagedFileError:
             continue
         replaced = f"{begin}\n{table}\n{end}".replace("\\", r"\\")
         text = re.sub(f"{re.escape(begin)}.*?{re.escape(end)}", replaced, text, flags=re.DOTALL)

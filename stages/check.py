@@ -1,23 +1,23 @@
 """Find what is wrong in params.yaml before any work starts; remove outputs of earlier parameters.
 
-Reads params.yaml, stages, src; writes data/check/code/<stage>.txt, the digests of the files that a
-stage runs. Each stage depends on its own list, and so reruns when its code changes and not when
-this stage ran. Outputs of sources and backbones that are no longer named are removed, since stages
-that read a whole folder would read them. They stay in DVC's cache, and come back when named again.
+Reads params.yaml and what it names, stages, src; writes data/check/code/<stage>.txt, the digests of
+the files that a stage runs. Each stage depends on its own list, and so reruns when its code changes
+and not when this stage ran. Outputs of sources and backbones that are no longer named are removed,
+since stages that read a whole folder would read them. They stay in DVC's cache, and come back when
+named again.
 """
 
 from pathlib import Path
 
+from tandem.pipeline.run import run, warn  # not found? First `source .venv/bin/activate`
 from tandem.files import remove_others
 from tandem.pipeline.code import write_listings
-from tandem.pipeline.params import read_params
-from tandem.pipeline.run import run
-from tandem.pipeline.schema import check_params
+from tandem.pipeline.preflight import check_project
 
 
 def main() -> str:
-    params = read_params()
-    check_params(params)
+    params, warnings = check_project()
+    warn(warnings)
     remove_others(Path("data/download/files"), params["sources"])
     remove_others(Path("data/download/receipts"), params["sources"])
     remove_others(Path("data/download/partial"), params["sources"])

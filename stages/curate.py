@@ -6,6 +6,7 @@ metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's 
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.curation.curate import curate, load_curate_inputs, save_curated
 from tandem.curation.disputed import thumbnail_reader
 from tandem.curation.duplicates.alignment import keypoints_reader
@@ -14,7 +15,6 @@ from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.review.dataset import build_review_dataset
 
 MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")

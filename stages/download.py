@@ -9,8 +9,8 @@ data/download/partial/<name>.
 import sys
 from pathlib import Path
 
-from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
+from tandem.pipeline.params import read_params, section
 from tandem.sources.download import download
 from tandem.sources.settings import Source
 

@@ -6,9 +6,9 @@ Writes data/ensemble and metrics/ensemble.json.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.samples import load_samples
 from tandem.training.ensembles import combine_all, load_inputs, save_ensembles

@@ -7,13 +7,14 @@ metrics/{models,curves}.csv; of the selected one metrics/{confusion,reliability,
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.evaluation.report import model_folders, report, save_tables, training_curves
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.evaluation.summary import model_rows, results_text, run_summary
 from tandem.files import read_json, write_csv, write_json
+from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_in, load_logits_of
 from tandem.tables.samples import load_samples
@@ -22,9 +23,10 @@ METRICS = Path("metrics")
 
 
 def main() -> str:
+    require_outputs(may_be_missing=True)
     params = read_params()
     samples = load_samples(Path("data/curate"))
-    ensembles = read_json(Path("data/ensemble/selected.json"))
+    ensembles = read_json(Path("data/ensemble/selected.json"), keys=("selected", "kinds"))
     folders = model_folders(
         {Path("data/train"): params["backbones"], Path("data/ensemble"): ensembles["kinds"]}
     )
@@ -42,11 +44,8 @@ def main() -> str:
     )
     predictions = predictions_on(test, logits[ensembles["selected"]])
 
-    summary = run_summary(
-        scores,
-        curation=read_json(METRICS / "curate.json"),
-        label_errors=read_json(METRICS / "label_errors.json"),
-    )
+    curation, issues = (read_json(METRICS / name) for name in ("curate.json", "label_errors.json"))
+    summary = run_summary(scores, curation=curation, label_errors=issues)
     write_json(METRICS / "summary.json", summary)
     write_json(METRICS / "evaluate.json", scores)
     write_csv(METRICS / "models.csv", model_rows(scores))

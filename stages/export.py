@@ -7,16 +7,17 @@ test images) and metrics/export.json.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.files import atomic_dir, read_json, write_json
+from tandem.files import atomic_dir, write_json
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
 from tandem.inference.tensors import save_tensors
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.training.ensembles import selected_model
 
 DATA = Path("data")
 
@@ -25,7 +26,7 @@ def main() -> str:
     params = read_params()
     runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(DATA / "curate")
-    model = read_json(DATA / "ensemble/selected.json")["selected"]
+    model = selected_model(DATA / "ensemble")
     trained = trained_models(params, samples.class_names, DATA)
 
     with atomic_dir(DATA / "export") as folder:

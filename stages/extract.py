@@ -6,12 +6,12 @@ Reads data/merge; writes data/extract/<backbone>.
 import sys
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import write_features
 from tandem.tables.index import load_index

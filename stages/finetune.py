@@ -8,13 +8,13 @@ A fine-tune that was killed goes on from its last epoch, whose state lies in .ta
 import sys
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import write_json
 from tandem.finetune.finetune import finetune
 from tandem.finetune.job import FinetuneJob
 from tandem.finetune.settings import FinetuneSettings
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples

@@ -6,6 +6,7 @@ metrics/label_errors.csv.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.curation.label_errors import (
     ISSUE_COLUMNS,
     find_label_issues,
@@ -15,7 +16,6 @@ from tandem.curation.label_errors import (
 from tandem.curation.settings import LabelErrorSettings
 from tandem.files import write_csv, write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.tables.features import load_features_of
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples

@@ -5,12 +5,12 @@ Reads data/download/files; writes data/merge and metrics/merge.json.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import merge, merge_summary, merged_in_words, read_sources, save_merged
 from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.files import atomic_dir, write_json
 from tandem.pipeline.params import read_params, section, sections
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 

@@ -6,11 +6,11 @@ backbones alone: a fine-tuned one has seen labels of images that are test images
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.curation.settings import CurateSettings
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.studies.repeated_splits import repeat_splits, repeated_splits_summary, save_scores
 from tandem.tables.features import load_features_of
 from tandem.tables.samples import load_samples

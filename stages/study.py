@@ -6,9 +6,9 @@ metrics/study.json and, for ensembles, data/study.
 
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.studies.grid import save_library, save_runs, study, study_summary
 from tandem.studies.settings import StudySettings

@@ -7,9 +7,9 @@ Writes data/train/<backbone> and metrics/train/<backbone>.json. Seconds for a th
 import sys
 from pathlib import Path
 
+from tandem.pipeline.run import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.run import run
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import load_features
 from tandem.tables.samples import load_samples

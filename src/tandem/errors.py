@@ -10,10 +10,18 @@ PipelineError                  everything below: one clear message, no traceback
     +-- UnknownLabelError      a label maps to no class and is not ignored
     +-- CorruptImageError      one file is not an image that can be used
     +-- LeakageError           near duplicates are in two splits, or a class is missing from one
+    +-- DamagedFileError       a file that a stage wrote is missing or cannot be used
 
 A message says what was found, where, and what to do. `PipelineError` is caught once, in
 `tandem.pipeline.run`, which prints it and ends with exit code 1.
 """
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
 
 
 class PipelineError(Exception):
@@ -58,3 +66,18 @@ class CorruptImageError(DataError):
 
 class LeakageError(DataError):
     """A split that shares near duplicates with another one, or lacks a class."""
+
+
+class DamagedFileError(DataError):
+    """A file that a stage wrote is missing, cut, of another kind, or holds what it must not. path: of the file."""
+
+    def __init__(self, path: "Path", problem: str) -> None:
+        super().__init__(f"{path} {problem}; run the stage that wrote it again")
+        self.path = path
+
+
+def did_you_mean(word: str, known: "Iterable[str]") -> str:
+    """ "did you mean 'resnet50'? " for the closest of the known words, "" where none is close; for a message."""
+    by_folded = {each.casefold(): each for each in known}
+    close = difflib.get_close_matches(word.casefold(), by_folded, n=1)
+    return f"did you mean {by_folded[close[0]]!r}? " if close else ""

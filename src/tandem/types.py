@@ -4,6 +4,7 @@ At run time they are plain numbers and strings. `pipeline.schema` checks them wi
 imports.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
@@ -19,15 +20,21 @@ class Section:
 
 @dataclass(frozen=True)
 class Matching:
-    """A string that the regular expression `pattern` matches."""
+    """A string that the regular expression `pattern` matches as a whole. words: what it is, for the message."""
 
     pattern: str
+    words: str
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Any) -> Any:
         """For pydantic alone."""
         from pydantic_core import core_schema
 
-        return core_schema.str_schema(pattern=self.pattern)
+        def validate(value: str) -> str:
+            if not re.fullmatch(self.pattern, value):
+                raise ValueError(f"{_shortened(value)} is given; {self.words} is needed")
+            return value
+
+        return core_schema.no_info_after_validator_function(validate, core_schema.str_schema())
 
 
 @dataclass(frozen=True)
@@ -54,16 +61,27 @@ class Hint:
     text: str
 
 
+def _shortened(value: str) -> str:
+    return repr(value if len(value) <= 80 else f"{value[:80]}...")
+
+
 Fraction = Annotated[float, Ge(0), Le(1)]
 PositiveFraction = Annotated[float, Gt(0), Le(1)]
 ProperFraction = Annotated[float, Gt(0), Lt(1)]
-Positive = Annotated[float, Gt(0)]
-NonNegative = Annotated[float, Ge(0)]
+LearningRate = Annotated[float, Ge(1e-9), Le(100)]
+WeightDecay = Annotated[float, Ge(0), Le(100)]
 Rate = Annotated[float, Ge(0), Lt(1)]  # of dropout, label smoothing, a moving average
-Count = Annotated[int, Ge(1)]
-Seed = Annotated[int, Ge(0)]
+Count = Annotated[int, Ge(1), Le(10**12)]  # of pixels at most, which are the most numerous
+BatchSize = Annotated[int, Ge(1), Le(65_536)]
+NumEpochs = Annotated[int, Ge(1), Le(1_000_000)]
+Seed = Annotated[int, Ge(0), Le(2**63 - 1)]  # torch takes 64 bits, and some seeds are counted up from here
 SidePx = Annotated[int, Ge(32), Le(1024)]
-Name = Annotated[str, Matching("^[A-Za-z0-9][A-Za-z0-9_-]*$")]
-NotEmpty = Annotated[str, Matching("^.+$")]
-Sha256 = Annotated[str, Matching("^[0-9a-f]{64}$")]
+Name = Annotated[
+    str,
+    Matching(
+        "[A-Za-z0-9][A-Za-z0-9_-]{0,99}", "a name of at most 100 letters, digits, _ and -, none of them accented,"
+    ),
+]
+NotEmpty = Annotated[str, Matching(r"(?s).*\S.*", "a text")]
+Sha256 = Annotated[str, Matching("[0-9a-f]{64}", "what sha256sum prints, 64 digits from 0-9 and a-f,")]
 LoggerName = Literal["none", "tensorboard", "dvclive"]

@@ -24,8 +24,25 @@ def test_check_names_what_is_wrong_without_a_traceback(tmp_path):
     (tmp_path / "params.yaml").write_text(text.replace("batch_size: 8\n", "batch_size: 0\n", 1), encoding="utf-8")
     done = tandem(tmp_path, "check")
     assert done.returncode == 1
-    assert "train.batch_size is 0: Input should be greater than or equal to 1" in done.stderr
+    assert "train.batch_size is 0; a number from 1 on is needed" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_outputs_that_are_missing_are_listed_with_their_stages(tmp_path):
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
+    done = tandem(tmp_path, "check", "--outputs")
+    assert done.returncode == 1
+    assert "outputs are missing or empty:" in done.stderr
+    assert "  data/train/resnet50, of stage train@resnet50\n" in done.stderr
+
+
+def test_a_warning_is_told_beside_valid_parameters(tmp_path):
+    text = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.0003", "  lr: 0.3", 1), encoding="utf-8")
+    done = tandem(tmp_path, "check")
+    assert (done.returncode, done.stdout) == (0, "params.yaml is valid\n")
+    assert "finetune has no effect" in done.stderr
 
 
 def test_help_lists_the_commands(tmp_path):

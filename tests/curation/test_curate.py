@@ -239,6 +239,12 @@ def test_hashes_of_another_shape_or_type_are_an_error(hashes: np.ndarray, plante
         replace(planted.inputs(), hashes=hashes)
 
 
+def test_an_image_of_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:
+    inputs = planted.inputs()
+    with pytest.raises(DataError, match=r"image \w+ has class 'truck', not one of car; run the merge stage again"):
+        replace(inputs, class_names=["car"])
+
+
 def test_a_decision_on_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:
     with pytest.raises(DataError, match=r"gives image car00 the class 'lorry', .* one of car, truck"):
         planted.inputs([Decision("car00", "relabel", "lorry")])

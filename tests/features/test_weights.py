@@ -1,5 +1,6 @@
 """Every way in which weights can be wrong, and the old files that are right."""
 
+import argparse
 import pickle
 import re
 from collections.abc import Callable
@@ -7,14 +8,17 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 from torchvision import models
 
 from networks import SMALL, assert_close, classifier, file_weights, load, penultimate, saved
 from networks import smooth_images as images
 from tandem.errors import WeightsError
-from tandem.features.backbones.weights import fill, first_line, load_state_dict
+from tandem.features.backbones.weights import fill, load_state_dict, strip_prefix
+from tandem.features.backbones.weights_file import require_weights_file
 from tandem.features.settings import BackboneSettings
+from tandem.files import first_line
 
 
 def test_a_state_comes_back_as_it_was_saved(tmp_path: Path) -> None:
@@ -78,15 +82,14 @@ def cut(path: Path) -> None:
     "write",
     [
         lambda path: path.write_text("these are no weights\n"),
-        lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(bytes(range(256))),
         lambda path: path.write_bytes(b"\x80\x02}q\x00("),
         lambda path: path.write_bytes(b"PK\x03\x04 and then nothing"),
-        lambda path: path.write_bytes(pickle.dumps(Path("an object"), protocol=2)),
-        lambda path: torch.save(nn.Linear(2, 2), path),
+        lambda path: path.write_bytes(pickle.dumps({"a": [1] * 9}, protocol=4)),
+        lambda path: path.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(100)),
         cut,
     ],
-    ids=["text", "empty", "bytes", "cut pickle", "cut zip", "pickled object", "whole module", "cut"],
+    ids=["text", "bytes", "cut pickle", "cut zip", "newer pickle", "hdf", "cut"],
 )
 def test_a_file_that_is_no_state_dict_is_an_error_that_names_it(write: Callable, tmp_path: Path) -> None:
     path = tmp_path / "weights.pth"
@@ -97,10 +100,108 @@ def test_a_file_that_is_no_state_dict_is_an_error_that_names_it(write: Callable,
         load(SMALL, file_weights(path))
 
 
-@pytest.mark.parametrize("value", [{"state_dict": {"a": torch.zeros(1)}}, [torch.zeros(1)], {1: torch.zeros(1)}])
-def test_a_file_that_holds_something_else_than_names_and_tensors_is_an_error(value: object, tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"weights\.pth does not hold a plain state dict .*; save net\.state_dict"):
+@pytest.mark.parametrize(
+    ("value", "found"),
+    [
+        ([torch.zeros(1)], "a list"),
+        (torch.zeros(1), "a Tensor"),
+        ({1: torch.zeros(1)}, "the keys 1"),
+        ({"epoch": 3, "lr": 0.1}, "the keys epoch, lr"),
+        ({"a": torch.zeros(2), "epoch": 3}, "the keys a, epoch"),
+        ({"model": {"a": torch.zeros(1)}, "ema": {"a": torch.zeros(1)}}, r"2 state dicts \(model, ema\)"),
+    ],
+)
+def test_a_file_that_holds_something_else_than_names_and_tensors_is_an_error(
+    value: object, found: str, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        WeightsError, match=rf"weights\.pth holds {found}, not a plain state dict .*; save net\.state_dict"
+    ):
         load(SMALL, saved(tmp_path / "weights.pth", value))
+
+
+class RunsCode:
+    """Its pickle makes a file where it is read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable, tuple[Path]]:
+        return Path.touch, (self.path,)
+
+
+@pytest.mark.parametrize(
+    ("write", "class_name"),
+    [
+        (lambda path: torch.save(nn.Linear(2, 2), path), r"torch\.nn\.modules\.linear\.Linear"),
+        (lambda path: torch.save({"epoch": 1, "model": classifier(SMALL)}, path), r"torchvision\.\S+ShuffleNetV2"),
+        (lambda path: torch.save({"args": argparse.Namespace(lr=1)}, path), r"argparse\.Namespace"),
+        (lambda path: torch.save(RunsCode(path.with_name("ran")), path), r"\S+"),
+    ],
+    ids=["module", "model of a checkpoint", "arguments of a checkpoint", "code"],
+)
+def test_a_pickled_object_is_told_by_its_class_and_never_built(
+    write: Callable, class_name: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "weights.pth"
+    write(path)
+    with pytest.raises(WeightsError) as caught:
+        load(SMALL, file_weights(path))
+    assert re.search(rf"holds a pickled object of {class_name}, such as a whole model; .* any code", str(caught.value))
+    assert str(caught.value).endswith("Load it where it was made; save net.state_dict() by torch.save")
+    assert not re.search("\x1b|weights_only|\n", str(caught.value))
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {f"_orig_mod.module.{key}": value for key, value in state.items()},
+        lambda state: {"epoch": 7, "state_dict": state, "optimizer": {"lr": 0.1, "state": {}}},
+        lambda state: {"state_dict": {f"model.{key}": value for key, value in state.items()}, "hyper": {"lr": 0.1}},
+        lambda state: {"model": state, "optimizer": {"state": {0: {"step": torch.zeros(1)}}, "param_groups": []}},
+    ],
+    ids=["DataParallel", "compiled", "checkpoint", "Lightning", "model"],
+)
+def test_what_wrappers_and_checkpoints_put_around_a_state_is_taken_off(wrap: Callable, tmp_path: Path) -> None:
+    net = classifier(SMALL)
+    weights = saved(tmp_path / "weights.pth", wrap(net.state_dict()))
+    assert_close(load(SMALL, weights).net(images()), penultimate(net, images()))
+
+
+def test_a_prefix_is_taken_off_only_where_all_names_have_it_and_the_network_has_none_of_them() -> None:
+    for state, names in (({"a.x": 1, "b.x": 2}, {"x"}), ({"a.x": 1, "a.y": 2}, {"a.x"}), ({"a": 1}, {"b"})):
+        before = dict(state)
+        strip_prefix(state, names)  # type: ignore[arg-type]
+        assert state == before
+
+
+def test_safetensors_are_read_and_others_under_that_name_refused(tmp_path: Path) -> None:
+    net, path = classifier(SMALL), tmp_path / "weights.safetensors"
+    save_file(net.state_dict(), path)
+    assert_close(load(SMALL, file_weights(path)).net(images()), penultimate(net, images()))
+    path.write_bytes(b"no such file" * 9)
+    with pytest.raises(WeightsError, match=r"weights\.safetensors is not a state dict that torch can read safely"):
+        load(SMALL, file_weights(path))
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "is a pointer of Git LFS; run `git lfs pull`"),
+        (b"", "is empty; download it again"),
+    ],
+)
+def test_a_file_that_is_no_weights_yet_says_how_to_get_them(data: bytes, words: str, tmp_path: Path) -> None:
+    (tmp_path / "w.pth").write_bytes(data)
+    with pytest.raises(WeightsError, match=rf"the weights file .*w\.pth {words}"):
+        require_weights_file(tmp_path / "w.pth", digest="0" * 64)
+
+
+def test_a_folder_of_weights_is_told(tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match="is a folder; name the file in it that torch"):
+        require_weights_file(tmp_path, digest="")
 
 
 @pytest.mark.parametrize("state", [{}, {"fc.weight": torch.zeros(1)}])

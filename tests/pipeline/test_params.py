@@ -10,12 +10,16 @@ import pytest
 from tandem.curation.settings import CandidateSettings, CurateSettings, SplitFractions
 from tandem.datasets.settings import LabelSettings, LabelsOfSource
 from tandem.errors import ParamsError
-from tandem.pipeline.params import PARAMS_PATH, read_params, section, sections
+from tandem.pipeline.params import PARAMS_PATH, key_lines, read_params, section, sections
 from tandem.sources.settings import ArchiveSource, BoxPolicy, Source
 from tandem.studies.settings import StudySettings
 from tandem.training.settings import TrainSettings
 
 ROOT = Path(__file__).parents[2]
+
+
+BOMB = "".join(f"a{n}: &a{n} [{'{join}'.join([f'*a{n - 1}'] * 60) if n else '{item}'}]\n" for n in range(9))
+MERGES = "a0: &a0 {x: 1}\n" + "".join(f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}\n" for n in range(1, 12))
 
 
 def read(tmp_path: Path, text: str | bytes) -> object:
@@ -52,10 +56,17 @@ def test_a_missing_file_says_where_to_get_one(tmp_path: Path) -> None:
     [
         ("train:\n  lr: [1, 2\n", "line 2, column 7"),
         ("train:\n\tlr: 1\n", "line 2, column 1"),
+        ("train:\n\tlr: 1\n", "indent by spaces"),
         ("train: {lr: 1}\ntrain: {lr: 2}\n", 'duplicate key "train"'),
         ("train: !secret x\n", "!secret"),
         ("a: 1\n---\nb: 2\n", "another document"),
-        (b"label: caminh\xe3o\n", "can't decode byte 0xe3 in position 13"),
+        ("a: " + "[" * 5000, "it is nested too deeply"),
+        ("".join(f"{depth * ' '}a:\n" for depth in range(600)), "it is nested too deeply"),
+        ("a: " + "9" * 5000, "Exceeds the limit"),
+        ("a: &a [*a]\n", "line 1: *a lies within what it stands for"),
+        ("a: &a {b: 1, <<: *a}\n", "line 1: *a lies within what it stands for"),
+        (BOMB.format(join=", ", item="[1, 2]"), "line 4: its aliases stand for too many values"),
+        (MERGES, "its aliases stand for too many values"),
         ("bell: \a\n", "#x0007"),
         ("day: 2024-13-01\n", "month must be in 1..12"),
     ],
@@ -67,8 +78,42 @@ def test_what_is_no_yaml_says_what_and_where(tmp_path: Path, text: str | bytes, 
 
 
 @pytest.mark.parametrize(
-    ("text", "found"), [("", "None"), ("# only words\n", "None"), ("- a\n- b\n", r"\['a', 'b'\]"), ("3\n", "3")]
+    ("data", "words"),
+    [
+        (b"", r"params\.yaml is empty; copy a preset over it"),
+        (b"# only words\n", r"params\.yaml is empty; copy a preset over it"),
+        (b"label: caminh\xe3o\n", r"not UTF-8 on line 1 \(.*byte 0xe3 in position 13: .*\); save it as UTF-8"),
+        ("train: {}".encode("utf-16"), "is UTF-16 or no text at all; save it as UTF-8, or copy a preset over it"),
+        ("train: {}".encode("utf-16-le"), "is UTF-16 or no text at all"),
+        (b"\x00" * 100, "is UTF-16 or no text at all"),
+        (b"a: 1\n" * 300_000, "has 1500000 bytes, and no parameters are that many; copy a preset over it"),
+    ],
 )
+def test_what_is_no_text_of_parameters_says_what_it_is(tmp_path: Path, data: bytes, words: str) -> None:
+    with pytest.raises(ParamsError, match=words):
+        read(tmp_path, data)
+
+
+def test_a_folder_in_its_place_is_named(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").mkdir()
+    with pytest.raises(ParamsError, match=r"params\.yaml is a folder; remove it, and copy a preset to its place"):
+        read_params(tmp_path / "params.yaml")
+
+
+def test_a_mark_before_utf_8_is_no_part_of_the_text_and_few_aliases_are_read(tmp_path: Path) -> None:
+    assert read(tmp_path, b"\xef\xbb\xbfa: 1\n") == {"a": 1}
+    assert read(tmp_path, "a: &a [1, 2]\nb: {c: *a, d: *a}\n") == {"a": [1, 2], "b": {"c": [1, 2], "d": [1, 2]}}
+
+
+def test_the_line_of_each_key_is_known(tmp_path: Path) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text("train: # one\n  lr: 1\n\nlabels: {classes: {car: [1,\n  2]}}\n")
+    lines = key_lines(path)
+    assert lines["train", "lr"] == 2
+    assert (lines["labels", "classes", "car", "0"], lines["labels", "classes", "car", "1"]) == (4, 5)
+
+
+@pytest.mark.parametrize(("text", "found"), [("- a\n- b\n", r"\['a', 'b'\]"), ("3\n", "3")])
 def test_a_file_without_sections_is_refused(tmp_path: Path, text: str, found: str) -> None:
     with pytest.raises(ParamsError, match=f"must hold sections with keys; it holds {found};"):
         read(tmp_path, text)

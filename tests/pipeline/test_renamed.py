@@ -168,7 +168,7 @@ def test_an_old_file_under_its_new_names_is_the_committed_one() -> None:
     renamed, lines = with_new_names(old_params())
     assert renamed == read_params(ROOT / "params.yaml")
     assert len(lines) == len(RENAMED)
-    assert with_new_names(renamed) == (renamed, [])
+    assert with_new_names(renamed) == (renamed, {})
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
@@ -205,7 +205,7 @@ def test_a_value_under_an_old_name_is_checked_as_well() -> None:
     params["suspect"]["share"] = 0.7
     lines = lines_about(params)
     assert len(lines) == len(RENAMED) + 1
-    assert lines[-1] == "label_errors.fraction is 0.7: Input should be less than or equal to 0.5"
+    assert lines[-1] == "label_errors.fraction is 0.7; a number of at most 0.5 is needed"
 
 
 def test_what_spans_sections_is_checked_under_old_names_as_well() -> None:

@@ -1,13 +1,20 @@
 """How a stage ends: a child process, its exit code and what it prints."""
 
+import errno
 import os
 import re
 import signal
 import subprocess
 import sys
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 
+from tandem.pipeline.run import said_of
+from tandem.errors import DamagedFileError
+
+STAGES = sorted((Path(__file__).parents[2] / "stages").glob("*.py"))
 START = "from tandem.pipeline.run import run\nfrom tandem.errors import DataError\nimport errno\n"
 
 
@@ -57,22 +64,6 @@ def test_a_full_disk_is_one_message(number: str) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("number", "message"),
-    [
-        ("EACCES", "access is denied at data/merge (no); change the permissions or the owner there and run again"),
-        ("EPERM", "access is denied at data/merge (no); change the permissions or the owner there and run again"),
-        (
-            "EROFS",
-            "the disk is read-only at data/merge (no); mount it writable, or move the project, and run again",
-        ),
-    ],
-)
-def test_a_place_that_cannot_be_written_is_one_message(number: str, message: str) -> None:
-    ended = end_of(f"def main():\n    raise OSError(errno.{number}, 'no', 'data/merge')\nrun(main)\n")
-    assert (ended.returncode, ended.stderr) == (1, f"error: {message}\n")
-
-
 def test_a_full_disk_that_names_no_file_is_one_message_too() -> None:
     ended = end_of("def main():\n    open('/dev/full', 'wb', buffering=0).write(b'x')\nrun(main)\n")
     assert ended.returncode == 1
@@ -80,17 +71,137 @@ def test_a_full_disk_that_names_no_file_is_one_message_too() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "shown"),
+    ("number", "words"),
     [
-        ("raise ChildProcessError(errno.ECHILD, 'none', 'a.csv')", "ChildProcessError: [Errno 10] none: 'a.csv'"),
-        ("raise KeyError('a mistake of ours')", "KeyError: 'a mistake of ours'"),
+        ("EACCES", "there is no permission at data/a.csv (denied); change its owner or its mode, and run again"),
+        ("EPERM", "there is no permission at data/a.csv (denied)"),
+        ("EROFS", "the disk is read-only at data/a.csv (denied); work in a folder that can be written to"),
+        ("EMFILE", "too many files are open at data/a.csv (denied); raise the limit: `ulimit -n 4096`"),
+        ("ENFILE", "too many files are open at data/a.csv (denied); close other programs and run again"),
+        ("EIO", "the disk fails at data/a.csv (denied); look at its health, and run again"),
+        ("ENOMEM", "there is not enough memory at data/a.csv (denied); lower runtime.workers or runtime.batch_size"),
+        ("ENOTDIR", "a file cannot be used at data/a.csv (denied); look at what is there, and run again"),
+        ("ENAMETOOLONG", "a file cannot be used at data/a.csv (denied); look at what is there, and run again"),
     ],
 )
-def test_other_errors_are_not_swallowed(raised: str, shown: str) -> None:
-    ended = end_of(f"def main():\n    {raised}\nrun(main)\n")
+def test_what_the_system_refuses_is_one_sentence(number: str, words: str) -> None:
+    said = said_of(OSError(getattr(errno, number), "denied", "data/a.csv"))
+    assert said is not None
+    assert said.startswith(words)
+
+
+def test_a_place_that_cannot_be_written_to_ends_a_stage_in_one_sentence() -> None:
+    ended = end_of("def main():\n    open('/proc', 'w')\nrun(main)\n")
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert (
+        ended.stderr == "error: a file cannot be used at /proc (Is a directory); look at what is there, and run again\n"
+    )
+
+
+def test_too_little_memory_is_one_sentence() -> None:
+    assert said_of(MemoryError()) == (
+        "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
+    )
+
+
+def test_a_process_that_was_killed_is_one_sentence() -> None:
+    assert said_of(BrokenProcessPool("terminated abruptly")) == (
+        "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
+    )
+
+
+def test_a_mistake_of_ours_is_not_swallowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ended = end_of("def main():\n    raise KeyError('a mistake of ours')\nrun(main)\n")
     assert ended.returncode == 1
     assert "Traceback (most recent call last)" in ended.stderr
-    assert shown in ended.stderr
+    assert "KeyError: 'a mistake of ours'" in ended.stderr
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a pipeline that ran: the stage train wrote data/train/a/head.npz."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/train/a").mkdir(parents=True)
+    (tmp_path / "data/train/a/head.json").write_text("{}")
+    (tmp_path / "params.yaml").write_text("backbones: {a: {weights: random}}\n")
+    (tmp_path / "dvc.yaml").write_text(
+        "stages:\n  train:\n    foreach: ${backbones}\n    do: {outs: ['data/train/${key}/head.json']}\n"
+    )
+    (tmp_path / "dvc.lock").write_text(
+        "stages:\n  train@a:\n    outs: [{path: data/train/a/head.json, md5: 99914b932bd37a50b983c5e7c90ae93b}]\n"
+    )
+    return tmp_path
+
+
+def test_a_damaged_file_is_told_with_the_command_that_writes_it_again(project: Path) -> None:
+    path = project / "data/train/a/head.json"
+    again = "run the stage that wrote it again: `dvc repro -f -s train@a`, and then `dvc repro`"
+    assert said_of(DamagedFileError(path, "is missing")) == f"{path} is missing; {again}"
+    assert said_of(FileNotFoundError(errno.ENOENT, "no", str(path))) == f"{path} is missing; {again}"
+    assert said_of(FileNotFoundError(errno.ENOENT, "no", "other.csv")) == (
+        "a file cannot be used at other.csv (no); look at what is there, and run again"
+    )
+
+
+def test_a_mistake_by_a_file_that_is_not_as_it_was_written_is_told_by_the_file(project: Path) -> None:
+    assert said_of(KeyError("weight")) is None
+    (project / "data/train/a/head.json").write_text("[]")
+    assert said_of(KeyError("weight"), stage="train@a") is None
+    assert said_of(KeyError("weight"), stage="evaluate") == (
+        "data/train/a/head.json is not as the stage train@a wrote it; write it again by `dvc repro -f -s train@a`, or "
+        "restore it by `dvc checkout -f data/train/a/head.json`"
+    )
+
+
+IMPORTING = """
+import sys
+from tandem.pipeline.run import run
+sys.stdout.write("begun\\n"); sys.stdout.flush()
+import {module}
+"""
+
+
+def script_with_import(folder: Path, body: str) -> Path:
+    """A stage's script that imports a module of this body after tandem.pipeline.run."""
+    (folder / "imported.py").write_text(body)
+    (folder / "train.py").write_text(IMPORTING.format(module="imported"))
+    return folder / "train.py"
+
+
+def test_ctrl_c_while_a_stage_imports_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
+    script = script_with_import(tmp_path, "import time\ntime.sleep(60)\n")
+    plain = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"}
+    with subprocess.Popen(
+        [sys.executable, script], env=plain, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            assert process.stdout.readline() == "begun\n"
+            process.send_signal(signal.SIGINT)
+            said = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    go_on = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
+    assert (process.returncode, said) == (130, ("", go_on))
+
+
+def test_what_the_system_refuses_while_a_stage_imports_is_one_sentence(tmp_path: Path) -> None:
+    script = script_with_import(tmp_path, "raise OSError(24, 'Too many open files', 'libtorch.so')\n")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=60)
+    assert ended.returncode == 1
+    assert ended.stderr == (
+        "error: too many files are open at libtorch.so (Too many open files); raise the limit: `ulimit -n 4096`\n"
+    )
+
+
+@pytest.mark.parametrize(
+    "stage", sorted((Path(__file__).parents[2] / "stages").glob("*.py")), ids=lambda path: path.stem
+)
+def test_a_stage_imports_it_before_all_else_that_takes_long(stage: Path) -> None:
+    imports = [line for line in stage.read_text(encoding="utf-8").splitlines() if re.match("(from|import) ", line)]
+    standard = [line for line in imports if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
+    assert imports[len(standard)].startswith("from tandem.pipeline.run import ")
 
 
 def test_ctrl_c_ends_it_in_silence_as_a_shell_would() -> None:

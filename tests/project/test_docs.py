@@ -49,6 +49,7 @@ RUN_BY = {
     "dvc exp run": ("tests/project/test_experiments.py", '"exp", "run"'),
     "dvc exp show": ("tests/project/test_experiments.py", '"exp", "show"'),
     "tandem compare": ("tests/project/test_experiments.py", '"tandem", "compare"'),
+    "tandem check --outputs": ("tests/cli/test_main.py", '"--outputs"'),
     "tandem results": ("tests/project/test_pipeline.py", '"tandem", "results"'),
     "dvc queue start": ("tests/project/test_experiments.py", '"queue", "start"'),
     "dvc plots show": ("tests/project/test_plots.py", '"plots", "show"'),

@@ -8,7 +8,6 @@ import typer
 
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.files import read_json
 from tandem.inference.export import export_model, provenance_of
 from tandem.pipeline import lock
 from tandem.pipeline.params import read_params, section
@@ -16,6 +15,7 @@ from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.training.ensembles import selected_model
 
 _DATA = Path("data")
 
@@ -29,7 +29,7 @@ def export_to(output: Path, *, model: str | None) -> None:
     _require_writable(output)
     params = _params_of_run()
     samples, runtime = load_samples(_DATA / "curate"), section(params, "runtime", RuntimeSettings)
-    name = model or str(read_json(_DATA / "ensemble/selected.json")["selected"])
+    name = model or selected_model(_DATA / "ensemble")
     trained = trained_models(params, samples.class_names, _DATA)
     exported = export_model(
         name,

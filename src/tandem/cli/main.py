@@ -8,13 +8,15 @@ from typing import Annotated
 
 import typer
 
+from tandem.pipeline.run import run, warn
 from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
-from tandem.pipeline import schema
+from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section, sections
-from tandem.pipeline.run import run
+from tandem.pipeline.preflight import check_project
+from tandem.pipeline.schema import check_params
 from tandem.review import mongod
 from tandem.sources.settings import Source
 from tandem.tables.index import load_index
@@ -36,12 +38,17 @@ def setup() -> None:
 
 
 @app.command(name="check")
-def check_parameters() -> None:
-    """Say what is wrong in params.yaml, or that nothing is."""
+def check_parameters(
+    outputs: Annotated[bool, typer.Option("--outputs", help="Check that all stages' outputs are there, too.")] = False,
+) -> None:
+    """Say what is wrong in params.yaml and with the files that it names, or that nothing is."""
 
     def main() -> None:
-        schema.check_params(read_params())
-        typer.echo("params.yaml is valid")
+        _, warnings = check_project()
+        warn(warnings)
+        if outputs:
+            require_outputs()
+        typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")
 
     run(main)
 
@@ -165,7 +172,7 @@ def check_sources(
 
     def main() -> None:
         params = read_params()
-        schema.check_params(params)
+        check_params(params)
         findings = [
             inspecting.check_source(name, source, environ=os.environ, is_online=not offline)
             for name, source in sections(params, "sources", Source).items()

@@ -23,9 +23,8 @@ from tandem.curation.groups import connected_components, merge_components
 from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sharing, same_scene_pairs
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
-from tandem.files import atomic_dir
+from tandem.files import atomic_dir, load_array
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
-from tandem.tables.checks import reading
 from tandem.tables.decisions import Decisions, load_decisions, require_classes
 from tandem.tables.features import load_features
 from tandem.tables.index import Index, load_index
@@ -37,7 +36,7 @@ from tandem.tables.splits import assign_split, require_every_class
 class CurateInputs:
     """What is known of N images. features: (N, D). hashes: (N, 8, 32) packed bits. Both in the order of the index.
 
-    Raises DataError where these are of other images, or where a person decided on a class that there is not.
+    Raises DataError where these are of other images, or where an image or a decision has a class that there is not.
     """
 
     index: Index
@@ -58,15 +57,19 @@ class CurateInputs:
                 f"hashes need 8 x 32 bytes an image; got {self.hashes.dtype} of shape {self.hashes.shape}; "
                 "run the merge stage again"
             )
+        for id_, label in zip(self.index.ids, self.index.labels, strict=True):
+            if label not in self.class_names:
+                raise DataError(
+                    f"image {id_} has class {str(label)!r}, not one of {', '.join(self.class_names)}; "
+                    "run the merge stage again"
+                )
         require_classes(self.decisions, self.class_names)
 
 
 def load_curate_inputs(merge_dir: Path, features_dir: Path, *, decisions_path: Path) -> CurateInputs:
     """Read what the stages merge and extract wrote, and what a person decided."""
-    index, merge = load_index(merge_dir / "index.csv"), "the merge stage"
-    with reading(merge_dir / "hashes.npy", stage=merge):
-        hashes = np.load(merge_dir / "hashes.npy")
-    class_names = load_class_names(merge_dir / "classes.json", stage=merge)
+    index, hashes = load_index(merge_dir / "index.csv"), load_array(merge_dir / "hashes.npy", ndim=3)
+    class_names = load_class_names(merge_dir / "classes.json")
     features = load_features(features_dir, ids=index.ids).without_tta
     return CurateInputs(index, class_names, features, hashes, load_decisions(decisions_path))
 

@@ -6,9 +6,9 @@ Tested in tests/pipeline/test_schema.py, as all settings.
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Gt, Le
 
-from tandem.types import Count, Fraction, NonNegative, Positive, PositiveFraction, Rate, Section, Seed, SidePx
+from tandem.types import Fraction, LearningRate, NumEpochs, PositiveFraction, Rate, Section, Seed, SidePx, WeightDecay
 
 Mix = Literal["none", "mixup", "cutmix"]
 
@@ -38,17 +38,17 @@ class FinetuneSettings(Section):
     bfloat16 where the processor computes in it.
     """
 
-    lr: Positive
+    lr: LearningRate
     layer_decay: PositiveFraction
-    batch_size: Annotated[int, Ge(2)]
-    epochs: Count
+    batch_size: Annotated[int, Ge(2), Le(65_536)]
+    epochs: NumEpochs
     keep: Literal["best", "last"]
-    patience: Count
-    warmup_epochs: Annotated[int, Ge(0)]
-    weight_decay: NonNegative
+    patience: NumEpochs
+    warmup_epochs: Annotated[int, Ge(0), Le(1_000_000)]
+    weight_decay: WeightDecay
     label_smoothing: Rate
     ema_decay: Rate
-    clip_norm: Positive
+    clip_norm: Annotated[float, Gt(0), Le(1_000_000)]
     wise_alpha: Fraction
     lp_ft: bool
     mix: Mix

@@ -59,7 +59,7 @@ def _load(paths: Sequence[Path], out: np.ndarray, resize: Resize) -> None:
         try:
             # the merge has refused what is too small or too large; here every image is taken
             fill_transformed(path.read_bytes(), views, resize=resize)
-        except (OSError, CorruptImageError) as error:
+        except (FileNotFoundError, IsADirectoryError, CorruptImageError) as error:
             raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None
 
 

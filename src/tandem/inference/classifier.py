@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from tandem.errors import DataError
 from tandem.features.settings import ExtractSettings
-from tandem.files import read_json
+from tandem.files import load_arrays, read_json, reading
 from tandem.inference import graph as nodes
 from tandem.inference.converted import feature_dim, load_converted
 from tandem.inference.exported import PIXELS, PROBABILITIES
@@ -50,7 +50,8 @@ def temperature_of(model: str, trained: TrainedModels) -> float:
     """By which the logits of a model are divided. It is a part of the last layer of a head, and of a mean's graph."""
     folder = trained.folder_of(model)
     name = "mean.json" if (folder / "mean.json").is_file() else "choices.json"
-    return float(read_json(folder / name)["temperature"])
+    with reading(folder / name):
+        return float(read_json(folder / name)["temperature"])
 
 
 def classifier_model(model: str, trained: TrainedModels) -> onnx.ModelProto:
@@ -99,12 +100,13 @@ class _Heads:
         if model in self.trained.backbones:
             return self._of_backbone(model, folder)
         if (folder / "mean.json").is_file():
-            return self._weighted_mean(**read_json(folder / "mean.json"))
+            mean = read_json(folder / "mean.json", keys=("weights", "temperature"))
+            return self._weighted_mean(weights=mean["weights"], temperature=mean["temperature"])
         return self._combined(model, folder, self.of)
 
     def _weighted_mean(self, *, weights: Mapping[str, float], temperature: float) -> str:
-        with np.load(self._study_dir / "library.npz") as arrays:
-            library = arrays["models"].tolist()
+        (models,) = load_arrays(self._study_dir / "library.npz", ("models",))
+        library = models.tolist()
         logits = [
             self.of(name) if name in self.trained.backbones else self._of_study(name, library) for name in weights
         ]

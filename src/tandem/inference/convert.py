@@ -12,7 +12,7 @@ import torch
 
 from tandem.errors import DataError
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
-from tandem.features.backbones.weights import load_state_dict
+from tandem.features.backbones.weights import restore
 from tandem.features.device import select_device
 from tandem.features.engines.base import Engine, reference_engine
 from tandem.features.extract import extract
@@ -64,8 +64,9 @@ def trained_backbone(name: str, weights: BackboneSettings, settings: ExtractSett
     is_tuned = (folder / "backbone.pt").is_file()
     backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px, early_exit=not is_tuned)
     if is_tuned:
-        backbone.net.load_state_dict(load_state_dict(folder / "backbone.pt"))
-    digest, expected = state_digest(backbone.net), read_json(folder / "meta.json")["weights_sha256"]
+        restore(backbone.net, folder / "backbone.pt")
+    expected = str(read_json(folder / "meta.json", keys=("weights_sha256",))["weights_sha256"])
+    digest = state_digest(backbone.net)
     if digest != expected:
         raise DataError(
             f"the weights of {name} have digest {digest[:12]}, and {folder} holds features of {expected[:12]}; "

@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 import onnx
+from google.protobuf.message import DecodeError
 
-from tandem.files import atomic_dir, read_json, write_json
+from tandem.files import atomic_dir, load_array, read_json, reading, write_json
 from tandem.inference.exported import PIXELS
 from tandem.inference.runtime import start_session
 
@@ -37,18 +38,23 @@ def save_converted(
 
 def load_converted(folder: Path) -> ConvertedBackbone:
     """Read what save_converted wrote."""
-    meta = read_json(folder / "meta.json")
-    return ConvertedBackbone(onnx.load(folder / "backbone.onnx"), meta["dim"], meta)
+    meta, path = read_json(folder / "meta.json", keys=("dim",)), folder / "backbone.onnx"
+    with reading(path):
+        try:
+            return ConvertedBackbone(onnx.load(path), meta["dim"], meta)
+        except DecodeError as error:
+            raise ValueError(str(error)) from None
 
 
 def feature_dim(folder: Path) -> int:
     """How many features an image has, of what save_converted wrote."""
-    return int(read_json(folder / "meta.json")["dim"])
+    with reading(folder / "meta.json"):
+        return int(read_json(folder / "meta.json")["dim"])
 
 
 def load_test_features(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     """(n, k, D) float32 features of the test images: those of the graph, and those of fp32 by torch."""
-    return np.load(folder / "features.npy"), np.load(folder / "reference.npy")
+    return load_array(folder / "features.npy", ndim=3), load_array(folder / "reference.npy", ndim=3)
 
 
 def largest_difference(features: np.ndarray, reference: np.ndarray) -> float:

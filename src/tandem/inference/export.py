@@ -108,6 +108,6 @@ def provenance_of(params: Mapping[str, Any], data_dir: Path) -> dict[str, Any]:
         "params_sha256": hashlib.sha256(canonical.encode()).hexdigest(),
         "index_sha256": sha256(data_dir / "merge/index.csv"),
         "samples_sha256": sha256(data_dir / "curate/samples.csv"),
-        "licences": {path.stem: read_json(path)["licence"] for path in receipts},
+        "licences": {path.stem: read_json(path, keys=("licence",))["licence"] for path in receipts},
         "code": f"tandem {version('tandem')}",
     }

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from tandem.features.backbones.weights import load_state_dict
+from tandem.features.backbones.weights import restore
 from tandem.inference.graph import Graph, side_by_side
 from tandem.training.networks import FusionHead, Standardize, TemperatureScaled, feature_head, mlp_head
 
@@ -21,7 +21,7 @@ def read_head(path: Path, *, dims: Sequence[int], num_classes: int, width: int |
     else:
         network = feature_head(features, num_classes, dims=dims, width=width, dropout=0, seed=0)
     head = TemperatureScaled(network, 1.0)
-    head.load_state_dict(load_state_dict(path))
+    restore(head, path)
     return head.eval()
 
 

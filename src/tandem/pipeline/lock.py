@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ruamel.yaml import YAML
-
+from tandem.errors import DataError
+from tandem.files import parse_yaml
 from tandem.pipeline.params import PARAMS_PATH
 
 ABSENT = "absent"
@@ -23,10 +23,13 @@ class ParamChange:
 
 
 def read_lock(path: Path) -> dict[str, Any]:
-    """The stages in `dvc.lock` by their names; none where there is no such file."""
+    """The stages in `dvc.lock` by their names; none where there is no such file. Raises DataError for a damaged one."""
     if not path.is_file():
         return {}
-    return dict(YAML(typ="safe", pure=True).load(path.read_text(encoding="utf-8")).get("stages", {}))
+    try:
+        return dict(parse_yaml(path.read_text(encoding="utf-8"))["stages"])
+    except (ValueError, TypeError, KeyError):
+        raise DataError(f"{path} cannot be read; take it from git again: `git checkout {path.name}`") from None
 
 
 def changed_params(stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[ParamChange]:

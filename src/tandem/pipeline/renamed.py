@@ -1,5 +1,6 @@
-"""Parameters that had other names in earlier versions, so that a check can state the new name of each."""
+"""Parameters under other names, of earlier versions and of other tools, so that a check can state their names here."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,14 +35,87 @@ VALUES: Mapping[str, Mapping[str, str]] = {
 }
 
 
-def with_new_names(params: Mapping[Any, Any]) -> tuple[dict[Any, Any], list[str]]:
-    """The parameters under their new names, and a line for each key or value that has another name now."""
-    lines: list[str] = []
+# What keys and formats are called elsewhere, without "_" and "-" -> here
+_USUAL_KEYS: Mapping[str, str] = {
+    "learningrate": "lr",
+    "lrs": "lr",
+    "bs": "batch_size",
+    "batch": "batch_size",
+    "numepochs": "epochs",
+    "nepochs": "epochs",
+    "maxepochs": "epochs",
+    "imagesize": "size_px",
+    "imgsize": "size_px",
+    "imgsz": "size_px",
+    "inputsize": "size_px",
+    "resolution": "size_px",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "randomstate": "seed",
+    "randomseed": "seed",
+    "earlystopping": "patience",
+    "lrscheduler": "scheduler",
+    "schedule": "scheduler",
+    "droprate": "dropout",
+    "classifier": "head",
+    "numworkers": "workers",
+    "nworkers": "workers",
+    "numfolds": "folds",
+    "nfolds": "folds",
+    "kfold": "folds",
+    "model": "architecture",
+    "arch": "architecture",
+    "checkpoint": "weights",
+    "pretrained": "weights",
+    "ckpt": "weights",
+    "sha": "sha256",
+    "checksum": "sha256",
+    "type": "kind",
+    "folder": "path",
+    "file": "path",
+    "validation": "val",
+    "names": "classes",
+    "models": "backbones",
+    "datasets": "sources",
+    "data": "sources",
+}
+_USUAL_FORMATS: Mapping[str, str] = {
+    "imagefolder": "class_folders",
+    "folder": "class_folders",
+    "folders": "class_folders",
+    "directory": "class_folders",
+    "imagenet": "class_folders",
+    "classification": "class_folders",
+    "imageclassificationdirectorytree": "class_folders",
+    "ultralytics": "yolo",
+    "darknet": "yolo",
+    "cocojson": "coco",
+    "cocodetectiondataset": "coco",
+}
+
+
+def usual_name(key: str) -> str | None:
+    """What a key of another tool, such as learning_rate, is called here."""
+    return _USUAL_KEYS.get(_bare(key))
+
+
+def usual_format(name: str) -> str | None:
+    """What a format of another tool, such as ImageFolder or yolov8, is called here."""
+    return _USUAL_FORMATS.get(_bare(name), "yolo" if re.fullmatch(r"yolov?\d+.*", _bare(name)) else None)
+
+
+def _bare(name: str) -> str:
+    return re.sub(r"[\s_-]", "", name).casefold()
+
+
+def with_new_names(params: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[tuple[str, ...], str]]:
+    """The parameters under their new names; path in the file -> what to rename, where a key or value is called so."""
+    lines: dict[tuple[str, ...], str] = {}
     return _section(params, (), (), lines), lines
 
 
 def _section(
-    section: Mapping[Any, Any], old_path: tuple[str, ...], new_path: tuple[str, ...], lines: list[str]
+    section: Mapping[Any, Any], old_path: tuple[str, ...], new_path: tuple[str, ...], lines: dict[tuple[str, ...], str]
 ) -> dict[Any, Any]:
     """One section under its new names. old_path, new_path: its keys as the file has them, and as they are now."""
     renamed: dict[Any, Any] = {}
@@ -49,11 +123,11 @@ def _section(
         new_key = _new_key(*new_path, str(key)) or key
         old, new = (*old_path, str(key)), (*new_path, str(new_key))
         if new_key != key and new_key in section:
-            lines.append(f"{'.'.join(old)} is called {'.'.join(new)} now, which is there as well; remove it")
+            lines[old] = f"{'.'.join(old)} is called {'.'.join(new)} now, which is there as well; remove it"
             continue
         new_value = VALUES.get(".".join(new), {}).get(value) if isinstance(value, str) else None
         if new_key != key or new_value:
-            lines.append(_line(".".join(old), ".".join(new), value, new_value))
+            lines[old] = _line(".".join(old), ".".join(new), value, new_value)
         renamed[new_key] = _section(value, old, new, lines) if isinstance(value, Mapping) else new_value or value
     return renamed
 

@@ -1,26 +1,32 @@
 """How a stage script or a command ends: well, with one message on stderr and exit code 1, or silently at Ctrl-C.
 
-A stage that ends well says in one line what it did and how long it took.
+A stage that ends well says in one line what it did and how long it took. Imported first of all in a script, so that
+Ctrl-C and errors while the others are imported end it in the same way.
 """
 
 import errno
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from types import TracebackType
 
-from tandem.errors import PipelineError
+from tandem.errors import DamagedFileError, PipelineError
 
-_FULL = ("the disk is full", "free some space")
-_NO_ACCESS = ("access is denied", "change the permissions or the owner there")
-_OF_THE_DISK = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EACCES: _NO_ACCESS,
-    errno.EPERM: _NO_ACCESS,
-    errno.EROFS: ("the disk is read-only", "mount it writable, or move the project,"),
+_GO_ON = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full{where} ({what}); free some space and run again",
+    errno.EDQUOT: "the disk is full{where} ({what}); free some space and run again",
+    errno.EROFS: "the disk is read-only{where} ({what}); work in a folder that can be written to",
+    errno.EACCES: "there is no permission{where} ({what}); change its owner or its mode, and run again",
+    errno.EPERM: "there is no permission{where} ({what}); change its owner or its mode, and run again",
+    errno.EMFILE: "too many files are open{where} ({what}); raise the limit: `ulimit -n 4096`",
+    errno.ENFILE: "too many files are open{where} ({what}); close other programs and run again",
+    errno.EIO: "the disk fails{where} ({what}); look at its health, and run again",
+    errno.ENOMEM: "there is not enough memory{where} ({what}); lower runtime.workers or runtime.batch_size",
 }
+_OTHER = "a file cannot be used{where} ({what}); look at what is there, and run again"
 
 
 def run(main: Callable[..., str | None], *arguments: object) -> None:
@@ -29,25 +35,108 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     What main returns is printed on stderr, after the script's name and arguments and before the seconds that it took.
     TANDEM_TRACEBACK=1 in the environment shows the traceback of an error as well.
     """
-    if os.environ.get("TANDEM_TRACEBACK") == "1":
+    if _shows_traceback():
         return _report(main, arguments)
     try:
         _report(main, arguments)
     except KeyboardInterrupt:
-        sys.exit(130)  # as a shell reports a program that Ctrl-C has ended
-    except PipelineError as error:
-        sys.exit(f"error: {error}")
-    except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        _end_interrupted()
+    except Exception as error:
+        text = said_of(error, stage=_stage(arguments))
+        if text is None:
             raise
-        found, remedy = _OF_THE_DISK[error.errno]
-        where = f" at {error.filename}" if error.filename else ""
-        sys.exit(f"error: {found}{where} ({error.strerror}); {remedy} and run again")
+        sys.exit(f"error: {text}")
+
+
+def said_of(error: Exception, *, stage: str = "") -> str | None:
+    """An error in one message for people; None for a mistake of ours.
+
+    stage: that it ended, if any: where a file that it read is not as it was written, that is what is said.
+    """
+    if isinstance(error, DamagedFileError):
+        return f"{error}{_rerun(error.path)}"
+    if isinstance(error, PipelineError):
+        return str(error)
+    if type(error).__name__ == "BrokenProcessPool":  # whose import would load multiprocessing
+        return "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
+    if isinstance(error, MemoryError):
+        return "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
+    if isinstance(error, FileNotFoundError) and error.filename and (hint := _rerun(Path(os.fsdecode(error.filename)))):
+        return f"{os.fsdecode(error.filename)} is missing; run the stage that wrote it again{hint}"
+    if isinstance(error, OSError) and error.errno is not None:
+        where = f" at {os.fsdecode(error.filename)}" if isinstance(error.filename, str | bytes) else ""
+        return _REMEDIES.get(error.errno, _OTHER).format(where=where, what=error.strerror)
+    return _said_of_changed_file(stage)
+
+
+def warn(texts: Iterable[str]) -> None:
+    """Print warnings on stderr, a line each."""
+    sys.stderr.writelines(f"warning: {text}\n" for text in texts)
+
+
+def _said_of_changed_file(stage: str) -> str | None:
+    from tandem.pipeline.outputs import changed_file
+
+    try:
+        found = changed_file(stage=stage)
+    except (PipelineError, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+    if found is None:
+        return None
+    path, writer = found
+    return (
+        f"{path} is not as the stage {writer} wrote it; write it again by `dvc repro -f -s {writer}`, or restore it by "
+        f"`dvc checkout -f {path}`"
+    )
+
+
+def _rerun(path: Path) -> str:
+    """By which command a file is written again; "" for one that no stage writes."""
+    from tandem.pipeline.outputs import stage_that_writes
+
+    try:
+        stage = stage_that_writes(path)
+    except (PipelineError, OSError, ValueError, LookupError, TypeError, AttributeError):
+        return ""
+    return f": `dvc repro -f -s {stage}`, and then `dvc repro`" if stage else ""
 
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:
     start = time.monotonic()
     done = main(*arguments)
     if done:
-        name = "@".join([Path(sys.argv[0]).stem, *map(str, arguments)])
-        sys.stderr.write(f"{name}: {done}, {time.monotonic() - start:.1f} s\n")
+        sys.stderr.write(f"{_name(arguments)}: {done}, {time.monotonic() - start:.1f} s\n")
+
+
+def _name(arguments: tuple[object, ...]) -> str:
+    return "@".join([Path(sys.argv[0]).stem, *map(str, arguments)])
+
+
+def _stage(arguments: tuple[object, ...]) -> str:
+    """The name of the stage whose script runs; "" for a command."""
+    return _name(arguments) if sys.argv[0].endswith(".py") else ""
+
+
+def _shows_traceback() -> bool:
+    return os.environ.get("TANDEM_TRACEBACK") == "1"
+
+
+def _end_interrupted() -> None:
+    if _stage(()):
+        sys.stderr.write(_GO_ON)
+    sys.exit(130)  # as a shell reports a program that Ctrl-C has ended
+
+
+def _end_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """What ends a script outside of run: while it imports what it needs."""
+    if isinstance(error, KeyboardInterrupt) and not _shows_traceback():
+        sys.stderr.write(_GO_ON if _stage(()) else "")
+        sys.stderr.flush()
+        os._exit(130)
+    if isinstance(error, OSError) and not _shows_traceback():
+        sys.stderr.write(f"error: {said_of(error)}\n")
+    else:
+        sys.__excepthook__(kind, error, trace)
+
+
+sys.excepthook = _end_import

@@ -4,7 +4,9 @@ Read by the `check` stage and the command line alone: a change here reruns no ot
 """
 
 import json
-from collections.abc import Iterator, Mapping
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Annotated, Any
@@ -16,18 +18,20 @@ from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.datasets.formats.registry import require_format
 from tandem.datasets.labels import label_map
 from tandem.datasets.settings import LabelSettings, MergeSettings
-from tandem.errors import DataError, ParamsError
+from tandem.errors import DataError, ParamsError, did_you_mean
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.finetune.settings import FinetuneSettings
-from tandem.pipeline.problems import describe_problem
-from tandem.pipeline.renamed import with_new_names
+from tandem.pipeline.problems import Mistake, describe_problem, shown
+from tandem.pipeline.renamed import usual_format, with_new_names
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 from tandem.studies.settings import StudySettings
 from tandem.training.loggers import require_logger
 from tandem.training.settings import NUM_LAYERS, EnsembleSettings, TrainSettings
 from tandem.types import Name, Section
+
+_MAX_BITS = 64  # of a whole number
 
 
 @dataclass(frozen=True)
@@ -49,40 +53,82 @@ class Params(Section):
     runtime: RuntimeSettings
 
 
-def check_params(params: Mapping[str, Any]) -> None:
-    """Raise ParamsError that names every wrong key by its path, what was found and what is allowed.
+def check_params(params: Mapping[str, Any], lines: Mapping[tuple[str, ...], int] | None = None) -> Params:
+    """The parameters as one value; raises ParamsError that names every wrong key: what was found, what is allowed.
 
     Keys under an old name are named with the new one, and checked as if they were renamed. What spans sections is
-    checked once each section is valid.
+    checked once each section is valid. lines: where keys stand in the file, by their paths.
     """
-    renamed, lines = with_new_names(params)
-    lines += list(_not_json("", renamed)) or _invalid(renamed)
-    if lines:
-        raise ParamsError("\n  ".join([f"params.yaml has {len(lines)} mistake(s):", *lines]))
+    renamed, old_names = with_new_names(params)
+    problems = [Mistake(path, text) for path, text in old_names.items()]
+    problems += (not_json := list(_not_json((), renamed)))
+    valid, invalid = _validated(renamed) if not not_json else (None, [])
+    problems += invalid
+    if valid is None or problems:
+        raise problems_error(problems, lines or {})
+    return valid
 
 
-def _not_json(path: str, value: Any) -> Iterator[str]:
-    """What YAML can hold and parameters cannot: keys that are no strings, dates and the like."""
+def problems_error(problems: Sequence[Mistake], lines: Mapping[tuple[str, ...], int]) -> ParamsError:
+    """One error that lists problems, each with its line where that is known."""
+    texts = [with_line(problem, lines) for problem in problems]
+    return ParamsError("\n  ".join([f"params.yaml has {len(texts)} mistake(s):", *texts]))
+
+
+def with_line(problem: Mistake, lines: Mapping[tuple[str, ...], int]) -> str:
+    """A problem after the line of its key, or of the section that lacks the key."""
+    path = problem.path
+    known = (path[:length] for length in range(len(path), 0, -1) if path[:length] in lines)
+    text = re.sub(r"(\S{300})\S+", r"\1...", problem.text)
+    return f"{next((f'line {lines[each]}: ' for each in known), '')}{text}"
+
+
+def _not_json(path: tuple[str, ...], value: Any) -> Iterator[Mistake]:
+    """What YAML can hold and parameters cannot: keys that are no strings, dates, numbers beyond 64 bits, and so on."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            if isinstance(key, str):
-                yield from _not_json(f"{path}.{key}".lstrip("."), item)
-            else:
-                yield f"{path or 'the file'} has the key {key!r}, which is no string; write it in quotes: '{key}'"
+            text = _key_problem(key)
+            yield from [Mistake((*path, str(key)), f"{_where(path)} has the key {key!r}, {text}")] if text else ()
+            yield from () if text else _not_json((*path, key), item)
     elif isinstance(value, list):
         for number, item in enumerate(value):
-            yield from _not_json(f"{path}.{number}", item)
-    elif value is not None and not isinstance(value, str | int | float):
-        yield f"{path} is {value!r}: a string is needed; write it in quotes"
+            yield from _not_json((*path, str(number)), item)
+    elif text := _scalar_problem(value):
+        yield Mistake(path, f"{_where(path)} is {text}")
 
 
-def _invalid(params: Mapping[str, Any]) -> list[str]:
+def _where(path: tuple[str, ...]) -> str:
+    return ".".join(path) or "the file"
+
+
+def _key_problem(key: Any) -> str:
+    if not isinstance(key, str):
+        return f"which is no string; write it in quotes: '{'' if key is None else key}'"
+    return "" if _is_unicode(key) else "which is no text; correct its escapes"
+
+
+def _scalar_problem(value: Any) -> str:
+    if isinstance(value, str):
+        return "" if _is_unicode(value) else f"{shown(value)}, which is no text; correct its escapes"
+    if isinstance(value, int) and value.bit_length() > _MAX_BITS:
+        return f"a number of about {round(value.bit_length() * math.log10(2))} digits; no parameter is that large"
+    is_plain = value is None or isinstance(value, int | float)
+    return "" if is_plain else f"{value!r}: a string is needed; write it in quotes"
+
+
+def _is_unicode(text: str) -> bool:
+    """Whether it can be written to a file, as half of a surrogate pair cannot."""
+    return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _validated(params: Mapping[str, Any]) -> tuple[Params | None, list[Mistake]]:
     try:
         # as JSON, since pydantic takes mappings for dataclasses, and lists for tuples, in strict mode only from there
         valid = _adapter().validate_json(json.dumps(params))
     except ValidationError as error:
-        return [describe_problem(problem, params, Params) for problem in error.errors(include_url=False)]
-    return list(_across_sections(valid))
+        problems = error.errors(include_url=False)
+        return None, [describe_problem(problem, params, Params) for problem in problems]
+    return valid, list(_across_sections(valid))
 
 
 @cache
@@ -90,37 +136,49 @@ def _adapter() -> TypeAdapter[Params]:
     return TypeAdapter(Params)
 
 
-def _across_sections(params: Params) -> Iterator[str]:
+def _across_sections(params: Params) -> Iterator[Mistake]:
     """What is wrong between sections that are valid each by itself, or with what they refer to."""
     for name, source in params.sources.items():
         try:
             require_format(source.format)
         except ParamsError as error:
-            yield f"sources.{name}.format: {error}"
+            usual = usual_format(source.format)
+            advice = f"; write `format: {usual}`" if usual else ""
+            yield Mistake(("sources", name, "format"), f"sources.{name}.format: {error}{advice}")
     try:
         label_map(params.labels)
     except DataError as error:
-        yield str(error)
+        yield Mistake(("labels",), str(error))
     for name in sorted(set(params.labels.by_source) - set(params.sources)):
-        yield f"labels.by_source names {name!r}; sources has {', '.join(params.sources)}"
+        yield _unknown(("labels", "by_source", name), "names", name, "sources", params.sources)
     if params.curate.backbone not in params.backbones:
-        yield f"curate.backbone is {params.curate.backbone!r}; backbones has {', '.join(params.backbones)}"
+        yield _unknown(("curate", "backbone"), "is", params.curate.backbone, "backbones", params.backbones)
     yield from _layer_problems(params.train, params.backbones)
     try:
         require_logger(params.runtime.logger)
     except ParamsError as error:
-        yield str(error)
+        yield Mistake(("runtime", "logger"), str(error))
 
 
-def _layer_problems(train: TrainSettings, backbones: Mapping[str, BackboneSettings]) -> Iterator[str]:
-    layers = train.trainable_backbone_layers
+def _unknown(path: tuple[str, ...], verb: str, name: str, section: str, known: Iterable[str]) -> Mistake:
+    """A name that a section, which has these, does not have."""
+    where = ".".join(path[:-1] if verb == "names" else path)
+    names = list(known)
+    advice = did_you_mean(name, names).strip()
+    text = f"{where} {verb} {name!r}; {section} has {', '.join(names)}"
+    return Mistake(path, f"{text}; {advice}" if advice else text)
+
+
+def _layer_problems(train: TrainSettings, backbones: Mapping[str, BackboneSettings]) -> Iterator[Mistake]:
+    layers, path = train.trainable_backbone_layers, ("train", "trainable_backbone_layers")
     for name in sorted(set(layers if isinstance(layers, Mapping) else ()) - set(backbones)):
-        yield f"train.trainable_backbone_layers names {name!r}; backbones has {', '.join(backbones)}"
+        yield _unknown((*path, name), "names", name, "backbones", backbones)
     for name, backbone in backbones.items():
         num_layers = train.num_trainable_layers(name)
         if 0 < num_layers < NUM_LAYERS and backbone.weights == RANDOM:
-            yield (
+            yield Mistake(
+                path,
                 f"train.trainable_backbone_layers unfreezes {num_layers} of {NUM_LAYERS} layers of {name}, whose "
                 f"weights are random: take 0 (frozen) or {NUM_LAYERS} (trained from scratch), or give it trained "
-                "weights"
+                "weights",
             )

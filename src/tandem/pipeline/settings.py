@@ -1,16 +1,18 @@
 """`runtime` in params.yaml: what changes no result, so that no stage reruns when it changes."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from tandem.types import Count, LoggerName, Section
+from annotated_types import Ge, Le
+
+from tandem.types import BatchSize, LoggerName, Section
 
 
 @dataclass(frozen=True)
 class RuntimeSettings(Section):
     """workers: threads or processes. batch_size: of a forward pass. logger: where training curves go as they grow."""
 
-    workers: Count
-    batch_size: Count
+    workers: Annotated[int, Ge(1), Le(1024)]
+    batch_size: BatchSize
     device: Literal["auto", "cpu", "cuda", "mps"]
     logger: LoggerName

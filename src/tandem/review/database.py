@@ -82,7 +82,7 @@ def _served_from(database_dir: Path) -> Iterator[Any]:
         return (
             f"FiftyOne's database in {database_dir} {problem}. See {database_dir / LOG}; "
             "`tandem setup` says whether there is a mongod that runs; FIFTYONE_DATABASE_URI can name a "
-            "MongoDB of your own instead; the folder can be deleted, nothing is lost with it"
+            "MongoDB of your own instead; the folder can be deleted: it is built anew, and nothing is lost with it"
         )
 
     with running_mongod(fiftyone_folder() / "mongod", database_dir, explain=explain) as wait_for_port:

@@ -12,6 +12,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tandem import files
+from tandem.errors import DamagedFileError
 from tandem.sources.unpacking.litter import litter_in_words
 
 NOT_STATED = "not stated"
@@ -102,7 +103,7 @@ def read_receipt(path: Path) -> Receipt | None:
     try:
         value = files.read_json(path)
         return Receipt(**value | {"volatile": tuple(value["volatile"])})
-    except (FileNotFoundError, ValueError, TypeError, KeyError):
+    except (DamagedFileError, ValueError, TypeError, KeyError):
         return None
 
 

@@ -8,7 +8,12 @@ from tandem.types import Count, Fraction, Hint, Matching, Section, Seed, Sha256
 PINS = ("sha256", "tree_sha256")  # optional keys that pin a source's bytes
 
 _PINNED = "a whole number from 1 on is needed, so that the same data comes again; look it up at "
-_TWO_NAMES = Matching(r"^\w[\w-]*/\w[\w.-]*$")
+_TWO_NAMES = Matching(r"\w[\w-]*/\w[\w.-]*", "two names with a / between them")
+_OF_KAGGLE, _OF_ROBOFLOW = (
+    Hint(f"write it as {names}, the end of its page's address") for names in ("owner/slug", "workspace/project")
+)
+_KIND_WORDS = dict.fromkeys(("folder", "directory", "dir", "path", "local", "file", "disk", "zip", "tar"), "archive")
+_KIND_WORDS |= {"roboflow_universe": "roboflow", "universe": "roboflow", "synthetic": "sample", "generated": "sample"}
 
 SampleStyle = Literal["kaggle", "roboflow"]
 
@@ -33,7 +38,7 @@ class ArchiveSource(Section):
 class KaggleSource(Section):
     """A dataset of kaggle.com, "owner/slug". sha256: of the archive; None takes any."""
 
-    dataset: Annotated[str, _TWO_NAMES, Hint("write it as owner/slug, the end of its page's address")]
+    dataset: Annotated[str, _TWO_NAMES, _OF_KAGGLE]
     version: Annotated[
         Count, Hint(f"{_PINNED}https://www.kaggle.com/datasets/{{dataset}}: the Data Explorer there names it")
     ]
@@ -47,11 +52,11 @@ class RoboflowSource(Section):
     format: in Roboflow's words, folder, coco, yolov8, ... tree_sha256: of the files; None takes any.
     """
 
-    project: Annotated[str, _TWO_NAMES, Hint("write it as workspace/project, the end of its page's address")]
+    project: Annotated[str, _TWO_NAMES, _OF_ROBOFLOW]
     version: Annotated[
         Count, Hint(f"{_PINNED}https://universe.roboflow.com/{{project}}: it ends the address of each version's page")
     ]
-    format: Annotated[str, Matching("^[A-Za-z0-9_-]+$")]
+    format: Annotated[str, Matching("[A-Za-z0-9_-]+", "Roboflow's word for a format of its export")]
     tree_sha256: Sha256 | None = None
 
 
@@ -86,7 +91,9 @@ class Source(Section):
     def __post_init__(self) -> None:
         kinds = [field.name for field in fields(self) if field.name not in ("kind", "format", "boxes")]
         if self.kind not in kinds:
-            raise ValueError(f"kind is {self.kind!r}; one of these is needed: {', '.join(kinds)}")
+            raise ValueError(
+                f"kind is {self.kind!r}; one of these is needed: {', '.join(kinds)}{_kind_advice(self.kind)}"
+            )
         described = sorted(kind for kind in kinds if getattr(self, kind) is not None)
         if described != [self.kind]:
             raise ValueError(f"kind {self.kind} needs the key {self.kind}, and no other kind's; it has {described}")
@@ -95,3 +102,13 @@ class Source(Section):
     def description(self) -> Any:
         """What the key of its kind says: a SampleSource for the kind sample, and so on."""
         return getattr(self, self.kind)
+
+
+def _kind_advice(kind: str) -> str:
+    """What to write instead of a kind that there is not."""
+    word = _KIND_WORDS.get(kind.lower().replace("-", "_"), kind.lower())
+    if word == "archive":
+        return "; for a zip, a tar or a folder write `kind: archive` and `archive: {path: ...}`"
+    if word in ("kaggle", "roboflow", "sample"):
+        return f"; write `kind: {word}`"
+    return "; files from elsewhere are downloaded by hand, and are a source of `kind: archive`"

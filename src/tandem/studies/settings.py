@@ -5,13 +5,13 @@ from typing import Annotated
 
 from annotated_types import Ge, Le, MinLen
 
-from tandem.types import Count, Positive, Section
+from tandem.types import BatchSize, LearningRate, Section
 
 
 @dataclass(frozen=True)
 class StudySettings(Section):
     """num_seeds: how often each pair is trained, from train.seed on."""
 
-    lr: Annotated[tuple[Positive, ...], MinLen(1)]
-    batch_size: Annotated[tuple[Count, ...], MinLen(1)]
+    lr: Annotated[tuple[LearningRate, ...], MinLen(1)]
+    batch_size: Annotated[tuple[BatchSize, ...], MinLen(1)]
     num_seeds: Annotated[int, Ge(1), Le(100)]

@@ -11,10 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import write_csv
-from tandem.tables.checks import read_table, reading
-
-_WRITER = "the merge stage"
+from tandem.files import read_csv, reading, write_csv
 
 
 class Origin(NamedTuple):
@@ -85,20 +82,18 @@ class Index:
     def __post_init__(self) -> None:
         for before, after in pairwise(self.ids):
             if before >= after:
-                raise DataError(
-                    f"an index needs unique ids, sorted; {after} follows {before}; run the merge stage again"
-                )
+                raise DataError(f"an index needs unique ids, sorted; {after} follows {before}")
         columns = (getattr(self, field.name) for field in fields(self))
         if {len(column) for column in columns} != {len(self.ids)}:
-            raise DataError("the columns of an index are not equally long; run the merge stage again")
+            raise DataError("the columns of an index are not equally long")
         for id_, label, file, origins in zip(self.ids, self.labels, self.files, self.origins, strict=True):
             if not label or not origins:
-                raise DataError(f"record {id_} needs a class and at least one origin; run the merge stage again")
+                raise DataError(f"record {id_} needs a class and at least one origin")
             if not id_ or not file:
-                raise DataError(f"record {id_!r} needs an id and a file, not {file!r}; run the merge stage again")
+                raise DataError(f"record {id_!r} needs an id and a file, not {file!r}")
         if (self.min_sides < 1).any():
             id_ = self.ids[int(self.min_sides.argmin())]
-            raise DataError(f"record {id_} has no width or height; run the merge stage again")
+            raise DataError(f"record {id_} has no width or height")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -144,14 +139,10 @@ def save_index(index: Index, path: Path) -> None:
 
 
 def load_index(path: Path) -> Index:
-    """Read what save_index wrote. Raises DataError, with the path, for what is no such table."""
-    rows = read_table(path, columns=ImageRecord._fields, stage=_WRITER)
-    with reading(path, stage=_WRITER):
-        records = list(map(_record, rows))
-    try:
-        return Index.of(records)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
+    """Read what save_index wrote. Raises DamagedFileError."""
+    rows = read_csv(path, columns=ImageRecord._fields)
+    with reading(path):
+        return Index.of(map(_record, rows))
 
 
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:

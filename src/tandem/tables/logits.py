@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import atomic_file
-from tandem.tables.checks import THE_WRITER, reading, require_finite, require_unique
+from tandem.files import atomic_file, load_arrays, reading
+from tandem.tables.checks import require_finite, require_unique
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,7 @@ class Logits:
     def __post_init__(self) -> None:
         if self.values.shape != (len(self.ids), len(self.class_names)):
             raise DataError(
-                f"logits of shape {self.values.shape} for {len(self.ids)} ids and {len(self.class_names)} classes; "
-                "run the stage that wrote them again"
+                f"logits of shape {self.values.shape} for {len(self.ids)} ids and {len(self.class_names)} classes"
             )
         _require_values(self.values, self.ids, self.class_names)
 
@@ -35,12 +34,10 @@ def save_logits(logits: Logits, path: Path) -> None:
 
 
 def load_logits(path: Path) -> Logits:
-    """Read what save_logits wrote. Raises DataError, with the path, for what is no such table."""
-    try:
-        with reading(path), path.open("rb") as file, np.load(file) as arrays:
-            return Logits(_names(arrays["ids"]), _names(arrays["class_names"]), arrays["values"])
-    except DataError as error:
-        raise _about(path, error) from error
+    """Read what save_logits wrote. Raises DamagedFileError."""
+    ids, class_names, values = load_arrays(path, ("ids", "class_names", "values"))
+    with reading(path):
+        return Logits(tuple(ids.tolist()), tuple(class_names.tolist()), values)
 
 
 def save_model_library(
@@ -56,15 +53,12 @@ def save_model_library(
 
 
 def load_model_library(path: Path, *, ids: Sequence[str], class_names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Model -> (N, C) of what save_model_library wrote; DataError unless of these ids and classes, in this order."""
-    try:
-        with reading(path), path.open("rb") as file, np.load(file) as arrays:
-            models, values = _names(arrays["models"]), arrays["values"]
-            _require(path, _names(arrays["ids"]), _names(arrays["class_names"]), ids=ids, class_names=class_names)
-        _require_library(models, values, ids, class_names)
-    except DataError as error:
-        raise _about(path, error) from error
-    return dict(zip(models, values, strict=True))
+    """Model -> (N, C) of what save_model_library wrote; DamagedFileError unless of these ids and classes."""
+    found_ids, found_names, models, values = load_arrays(path, ("ids", "class_names", "models", "values"))
+    with reading(path):
+        _require_same(found_ids.tolist(), found_names.tolist(), ids=ids, class_names=class_names)
+        _require_library(models.tolist(), values, ids, class_names)
+        return dict(zip(models.tolist(), values, strict=True))
 
 
 def load_logits_of(
@@ -77,23 +71,19 @@ def load_logits_of(
 
 
 def load_logits_in(folder: Path, *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits") -> np.ndarray:
-    """(N, C) of <stem>.npz in a folder; DataError unless of these ids and classes, in this order."""
+    """(N, C) of <stem>.npz in a folder; DamagedFileError unless of these ids and classes, in this order."""
     path = folder / f"{stem}.npz"
     table = load_logits(path)
-    _require(path, table.ids, table.class_names, ids=ids, class_names=class_names)
+    with reading(path):
+        _require_same(table.ids, table.class_names, ids=ids, class_names=class_names)
     return table.values
 
 
-def _require(
-    path: Path,
-    found_ids: Sequence[str],
-    found_names: Sequence[str],
-    *,
-    ids: Sequence[str],
-    class_names: Sequence[str],
+def _require_same(
+    found_ids: Sequence[str], found_names: Sequence[str], *, ids: Sequence[str], class_names: Sequence[str]
 ) -> None:
     if list(found_ids) != list(ids) or list(found_names) != list(class_names):
-        raise DataError(f"{path} holds logits of other images or classes; run the stage that wrote it again")
+        raise DataError("the logits are of other images or classes")
 
 
 def _require_values(values: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> None:
@@ -101,8 +91,8 @@ def _require_values(values: np.ndarray, ids: Sequence[str], class_names: Sequenc
     require_unique(ids, what="ids of logits")
     require_unique(class_names, what="class names of logits")
     if values.dtype != np.float32:
-        raise DataError(f"logits must be float32, not {values.dtype}; run {THE_WRITER} again")
-    require_finite(values, ids, what="logits", stage=f"{THE_WRITER} (a lower lr keeps them finite)")
+        raise DataError(f"logits must be float32, not {values.dtype}")
+    require_finite(values, ids, what="logits", advice="a lower lr keeps them finite")
 
 
 def _require_library(models: Sequence[str], values: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> None:
@@ -110,17 +100,7 @@ def _require_library(models: Sequence[str], values: np.ndarray, ids: Sequence[st
     require_unique(models, what="models of a library")
     if values.shape != (len(models), len(ids), len(class_names)):
         raise DataError(
-            f"logits of shape {values.shape} for {len(models)} models, {len(ids)} ids and {len(class_names)} classes; "
-            "run the stage that wrote them again"
+            f"logits of shape {values.shape} for {len(models)} models, {len(ids)} ids and {len(class_names)} classes"
         )
     for of_model in values:
         _require_values(of_model, ids, class_names)
-
-
-def _names(array: np.ndarray) -> tuple[str, ...]:
-    return tuple(array.astype(np.str_).tolist())
-
-
-def _about(path: Path, error: DataError) -> DataError:
-    """The error with the path, if it has none yet."""
-    return error if str(path) in str(error) else DataError(f"{path}: {error}")

@@ -9,11 +9,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import read_json, write_csv, write_json
-from tandem.tables.checks import read_table, reading, require_unique
+from tandem.files import read_csv, read_json, reading, write_csv, write_json
+from tandem.tables.checks import require_unique
 
 SPLITS = ("train", "val", "test")
-_WRITER = "the curate stage"
 
 
 class Sample(NamedTuple):
@@ -84,21 +83,19 @@ class Samples:
     def __post_init__(self) -> None:
         columns = (self.targets, self.sources, self.groups, self.splits, self.exclusion_reasons)
         if {column.shape for column in columns} != {(len(self.ids),)}:
-            raise DataError("the columns of samples are not equally long; run the curate stage again")
-        require_unique(self.ids, what="ids of samples", stage=_WRITER)
-        require_unique(self.class_names, what="class names of samples", stage=_WRITER)
+            raise DataError("the columns of samples are not equally long")
+        require_unique(self.ids, what="ids of samples")
+        require_unique(self.class_names, what="class names of samples")
         for id_, split in zip(self.ids, self.splits, strict=True):
             if split not in ("", *SPLITS):
-                raise DataError(
-                    f"image {id_} has split {str(split)!r}, not one of {', '.join(SPLITS)}; run the curate stage again"
-                )
+                raise DataError(f"image {id_} has split {str(split)!r}, not one of {', '.join(SPLITS)}")
         is_used = self.splits != ""
         pairs = np.unique(np.stack([self.groups[is_used], self.splits[is_used]]), axis=1)
         names, counts = np.unique(pairs[0], return_counts=True)
         if (counts > 1).any():
             group = names[counts.argmax()]
             one, other, *_ = (split for split in SPLITS if split in pairs[1][pairs[0] == group])
-            raise DataError(f"group {group} is in two splits: {one} and {other}; run the curate stage again")
+            raise DataError(f"group {group} is in two splits: {one} and {other}")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -163,32 +160,26 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 
 def load_samples(folder: Path) -> Samples:
-    """Read what save_samples wrote. Raises DataError, with the path, for what is no such table."""
+    """Read what save_samples wrote. Raises DamagedFileError."""
     path = folder / "samples.csv"
-    class_names = load_class_names(folder / "classes.json", stage=_WRITER)
-    rows = read_table(path, columns=Sample._fields, stage=_WRITER)
-    try:
+    class_names, rows = load_class_names(folder / "classes.json"), read_csv(path, columns=Sample._fields)
+    with reading(path):
         return Samples.of(class_names, (Sample(**row) for row in rows))
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error
 
 
-def load_class_names(path: Path, *, stage: str) -> list[str]:
-    """The class names in order, as JSON. Raises DataError, with the path, for what is no list of different names."""
-    with reading(path, stage=stage):
+def load_class_names(path: Path) -> list[str]:
+    """The class names in order, as JSON. Raises DamagedFileError for what is no list of different names."""
+    with reading(path):
         class_names = read_json(path)
         if not isinstance(class_names, list) or not class_names:
             raise ValueError("a list of names is expected")
-    require_unique(class_names, what=f"{path}: class names", stage=stage)
-    return class_names
+        require_unique(class_names, what="class names")
+        return class_names
 
 
 def _targets(labels: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> np.ndarray:
     indices = {name: index for index, name in enumerate(class_names)}
     for id_, label in zip(ids, labels, strict=True):
         if label not in indices:
-            raise DataError(
-                f"image {id_} has class {str(label)!r}, not one of {', '.join(class_names)}; run the stages merge and "
-                "curate again"
-            )
+            raise DataError(f"image {id_} has class {str(label)!r}, not one of {', '.join(class_names)}")
     return np.array([indices[label] for label in labels], dtype=np.int64)

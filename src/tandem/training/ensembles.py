@@ -14,7 +14,7 @@ import numpy as np
 
 from tandem.evaluation.calibration import apply_temperature, fit_temperature
 from tandem.evaluation.metrics import log_losses, predict
-from tandem.files import atomic_dir, write_json
+from tandem.files import atomic_dir, read_json, write_json
 from tandem.tables.features import load_features_of
 from tandem.tables.logits import Logits, load_logits_of, load_model_library, save_logits
 from tandem.tables.samples import Samples, Split
@@ -228,3 +228,8 @@ def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: 
                 mean = {"weights": ensemble.weights, "temperature": ensemble.temperature}
                 write_json(temporary / kind / "mean.json", mean)
         write_json(temporary / "selected.json", {"selected": selected, "kinds": list(ensembles)})
+
+
+def selected_model(folder: Path) -> str:
+    """Which ensemble is selected, of what save_ensembles wrote."""
+    return str(read_json(folder / "selected.json", keys=("selected",))["selected"])

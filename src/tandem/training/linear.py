@@ -6,8 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.files import atomic_file
-from tandem.tables.checks import reading
+from tandem.files import atomic_file, load_arrays, reading
 
 _BATCH_SIZE = 4096  # rows; what is held beside the features
 
@@ -43,9 +42,9 @@ class Linear(NamedTuple):
 
 
 def load_linear(path: Path) -> Linear:
-    """Read what Linear.save wrote. Raises DataError, with the path, for what is no such head."""
-    with reading(path), path.open("rb") as file, np.load(file) as arrays:
-        head = Linear(**arrays)
+    """Read what Linear.save wrote. Raises DamagedFileError."""
+    head = Linear(*load_arrays(path, Linear._fields))
+    with reading(path):
         (classes, dim) = head.weight.shape
         if [head.mean.shape, head.std.shape, head.bias.shape] != [(dim,), (dim,), (classes,)]:
             raise ValueError("its arrays do not fit one another")

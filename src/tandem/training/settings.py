@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from tandem.types import CheckedBy, Count, NonNegative, Positive, Rate, Section, Seed
+from tandem.types import BatchSize, CheckedBy, LearningRate, NumEpochs, Rate, Section, Seed, WeightDecay
 
 NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
 Balance = Literal["sampler", "loss", "none"]
@@ -32,11 +32,11 @@ class TrainSettings(Section):
 
     trainable_backbone_layers: Annotated[int | Mapping[str, int], CheckedBy(_require_layer_counts)]
     head: Literal["linear", "logistic", "mlp"]
-    lr: Positive
-    batch_size: Count
-    epochs: Count
-    patience: Count
-    weight_decay: NonNegative
+    lr: LearningRate
+    batch_size: BatchSize
+    epochs: NumEpochs
+    patience: NumEpochs
+    weight_decay: WeightDecay
     dropout: Rate
     scheduler: Literal["plateau", "cosine", "none"]
     balance: Balance

@@ -13,9 +13,11 @@ from torch import nn
 
 from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
+from tandem.features.backbones.catalog import require_architecture
 from tandem.features.backbones.provider import Classifier, Provider
-from tandem.features.backbones.weights import download_weights, fill, first_line, read_weights
+from tandem.features.backbones.weights import download_weights, fill, read_weights, strip_prefix
 from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.files import first_line
 from tandem.seeding import seeded
 
 PROVIDERS: tuple[Provider, ...] = (torchvision,)  # of two that have a name, the first builds it
@@ -85,21 +87,20 @@ def state_digest(net: nn.Module) -> str:
 
 
 def _provider_of(architecture: str, *, name: str) -> Provider:
-    for provider in PROVIDERS:
-        if architecture in provider.architectures():
-            return provider
-    known = ", ".join(other for provider in PROVIDERS for other in provider.architectures())
-    raise WeightsError(f"backbones.{name}: there is no architecture {architecture!r}; take one of: {known}")
+    providers = {each: provider for provider in reversed(PROVIDERS) for each in provider.architectures()}
+    require_architecture(name, architecture, providers)
+    return providers[architecture]
 
 
 def _fill(classifier: Classifier, provider: Provider, architecture: str, settings: BackboneSettings) -> None:
     """Load the weights of a file, or those of the provider that have this name."""
     if settings.sha256 is not None:
-        path, digest = Path(settings.weights), settings.sha256
+        path, digest = Path(settings.weights).expanduser(), settings.sha256
     else:
         url = provider.weights_url(architecture, settings.weights)
         path, digest = download_weights(url, described=f"{architecture} {settings.weights}")
     state = read_weights(path, digest=digest)
+    strip_prefix(state, classifier.net.state_dict().keys())
     provider.adapt(state)
     described = f"{path} does not hold weights of {architecture}"
     fill(classifier.net, state, last_layer=classifier.last_layer, described=described)

@@ -8,7 +8,7 @@ from types import ModuleType
 
 from torch import nn
 
-from tandem.errors import WeightsError
+from tandem.features.backbones.catalog import require_weights_name
 from tandem.features.backbones.provider import Classifier, StateDict
 
 
@@ -59,11 +59,7 @@ def build(architecture: str) -> Classifier:
 def weights_url(architecture: str, weights: str) -> str:
     """The address of weights such as IMAGENET1K_V1. Raises WeightsError for others than torchvision's."""
     known = {member.name: member for member in models.get_model_weights(architecture)}
-    if weights not in known:
-        raise WeightsError(
-            f"{architecture} has no weights {weights!r}; torchvision has {', '.join(known) or 'none'}; take one of "
-            "those, a file with its sha256 beside it, or random"
-        )
+    require_weights_name(architecture, weights, known)
     return known[weights].url
 
 

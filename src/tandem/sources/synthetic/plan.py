@@ -47,6 +47,11 @@ class PlannedFile(NamedTuple):
     spec: FileSpec
 
 
+def labels_of(style: SampleStyle) -> frozenset[str]:
+    """The labels of a source of this style, which are the names of its folders."""
+    return frozenset({"kaggle": _KAGGLE, "roboflow": _ROBOFLOW}[style])
+
+
 def plan(seed: int) -> dict[SampleStyle, list[PlannedFile]]:
     """The files of both sources in order of path."""
     files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}

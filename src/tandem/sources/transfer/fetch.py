@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from tandem.errors import CorruptArchiveError, SourceError
+from tandem.errors import CorruptArchiveError, DamagedFileError, SourceError
 from tandem.files import read_json, write_json
 from tandem.sources.transfer import checksums
 from tandem.sources.transfer.attempt import ClientCall, Completed, Limits, attempt
@@ -134,7 +134,7 @@ def _client_folder(request: Request, scratch: Path) -> Path:
 def _read(tag: Path) -> object:
     try:
         return read_json(tag)
-    except (OSError, ValueError):
+    except (DamagedFileError, OSError):
         return None
 
 

@@ -1,0 +1,80 @@
+"""Parameters that have no effect under the others.
+
+A preset states every key, so a key may be there without effect. Who changes such a key from what a preset says is told.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tandem.features.settings import RANDOM
+from tandem.pipeline.problems import Mistake
+
+_OF_EPOCHS = ("lr", "batch_size", "epochs", "patience", "weight_decay", "dropout", "scheduler")
+_FOLDERS = ("class_folders", "roboflow_folder")
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """Where `holds`, the keys of a section have no effect; no keys are all of the section."""
+
+    section: str
+    keys: tuple[str, ...]
+    holds: Callable[[Mapping[str, Any]], bool]
+    text: str
+
+
+def _is_frozen(params: Mapping[str, Any]) -> bool:
+    layers = params["train"]["trainable_backbone_layers"]
+    return not any(layers.values()) if isinstance(layers, Mapping) else layers == 0
+
+
+def _is_trained(params: Mapping[str, Any]) -> bool:
+    return all(each["weights"] != RANDOM for each in params["backbones"].values())
+
+
+_RULES = (
+    _Rule(
+        "finetune",
+        (),
+        _is_frozen,
+        "finetune has no effect: train.trainable_backbone_layers unfreezes no layer; set it to 1 ... 5 to fine-tune",
+    ),
+    _Rule(
+        "finetune",
+        ("patience",),
+        lambda params: not _is_frozen(params) and params["finetune"]["keep"] == "last",
+        "finetune.patience has no effect: finetune.keep is last, and all epochs are trained",
+    ),
+    _Rule(
+        "train",
+        _OF_EPOCHS,
+        lambda params: params["train"]["head"] == "logistic",
+        f"train.{', '.join(_OF_EPOCHS[:-1])} and {_OF_EPOCHS[-1]} have no effect on the heads: train.head is logistic; "
+        "they are those of the ensembles logit and feature and of the study alone",
+    ),
+    _Rule(
+        "extract", ("seed",), _is_trained, "extract.seed has no effect: no backbone has random weights, which it is of"
+    ),
+)
+
+
+def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any]]) -> Iterator[Mistake]:
+    """What was set in vain. params: valid ones. presets: those in which every key is as it was shipped."""
+    for rule in _RULES:
+        if rule.holds(params) and not any(_is_shipped(rule, params, preset) for preset in presets):
+            yield Mistake((rule.section, *rule.keys[:1]), rule.text)
+    for name, source in params["sources"].items():
+        path, boxes = ("sources", name, "boxes"), source.get("boxes")
+        if any(preset.get("sources", {}).get(name, {}).get("boxes") == boxes for preset in presets):
+            continue
+        if boxes and (source["kind"] == "sample" or source["format"] in _FOLDERS):
+            yield Mistake(path, f"sources.{name}.boxes has no effect: whole images lie in folders there, without boxes")
+        elif boxes and boxes["use"] == "whole" and boxes["margin"]:
+            yield Mistake((*path, "margin"), f"sources.{name}.boxes.margin has no effect: boxes.use is whole; write 0")
+
+
+def _is_shipped(rule: _Rule, params: Mapping[str, Any], preset: Mapping[str, Any]) -> bool:
+    """Whether a preset has the same values to the same little effect."""
+    ours, theirs = params[rule.section], preset.get(rule.section, {})
+    return rule.holds(preset) and all(ours.get(key) == theirs.get(key) for key in rule.keys or ours)

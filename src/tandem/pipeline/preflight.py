@@ -1,0 +1,104 @@
+"""All that can be known before any work: what params.yaml says, and whether what it names is there.
+
+Without torch, and in a second or two.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from tandem.datasets.labels import label_map
+from tandem.errors import ParamsError, WeightsError
+from tandem.features.backbones.catalog import require_architecture, require_weights_name, torchvision_weights
+from tandem.features.backbones.weights_file import require_weights_file
+from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.pipeline.effects import without_effect
+from tandem.pipeline.lock import read_lock
+from tandem.pipeline.params import PARAMS_PATH, key_lines, read_params
+from tandem.pipeline.problems import Mistake
+from tandem.pipeline.schema import Params, check_params, problems_error, with_line
+from tandem.sources.check import archive_problem, folder_names
+
+
+def check_project(root: Path = Path()) -> tuple[dict[str, Any], list[str]]:
+    """The parameters of the project in a folder, and warnings; raises ParamsError that lists all that is wrong.
+
+    A file that the last run read already may be gone: who gets a project's outputs from a remote does not need it.
+    """
+    path = root / PARAMS_PATH
+    params = read_params(path)
+    try:
+        valid = check_params(params)
+    except ParamsError:
+        check_params(params, key_lines(path))  # the same, with the lines, which take a second reading
+        raise
+    stages = read_lock(root / "dvc.lock")
+    problems = list(_backbone_problems(valid.backbones, params, stages))
+    for name, source in valid.sources.items():
+        may_be_gone = _ran_with(stages, f"download@{name}", f"sources.{name}.archive", source_of(params, name))
+        if text := archive_problem(name, source, may_be_gone=may_be_gone):
+            problems.append(Mistake(("sources", name, "archive", "path"), text))
+    problems += _unnamed_classes(valid)
+    if problems:
+        raise problems_error(problems, key_lines(path))
+    return params, list(_warnings(params, root))
+
+
+def source_of(params: Mapping[str, Any], name: str) -> Any:
+    """What the archive of a source is, as the file has it."""
+    return params["sources"][name].get("archive")
+
+
+def _backbone_problems(
+    backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], stages: Mapping[str, Any]
+) -> Iterator[Mistake]:
+    known = torchvision_weights()
+    for name, backbone in backbones.items():
+        path = Path(backbone.weights).expanduser()
+        may_be_gone = _ran_with(stages, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
+        try:
+            if known:
+                require_architecture(name, backbone.architecture or name, known)
+            if backbone.sha256 is not None and not (may_be_gone and not path.exists()):
+                require_weights_file(path, digest=backbone.sha256)
+            elif backbone.sha256 is None and backbone.weights != RANDOM and known:
+                require_weights_name(
+                    backbone.architecture or name, backbone.weights, known[backbone.architecture or name]
+                )
+        except WeightsError as error:
+            where = "" if str(error).startswith("backbones.") else f"backbones.{name}: "
+            yield Mistake(("backbones", name), f"{where}{error}")
+
+
+def _unnamed_classes(params: Params) -> Iterator[Mistake]:
+    """Classes that no label means, where all labels of all sources can be known."""
+    labels, found = label_map(params.labels), set[str | None]()
+    for name, source in params.sources.items():
+        names = folder_names(source)
+        if names is None:
+            return
+        found |= {labels.resolve(each, source=name) for each in names}
+    for name in labels.class_names:
+        if name not in found:
+            text = f"labels.classes.{name}: no folder of any source has this name, nor one of its aliases"
+            yield Mistake(("labels", "classes", name), f"{text}; correct it, add an alias, or remove the class")
+
+
+def _ran_with(stages: Mapping[str, Any], stage: str, key: str, value: Any) -> bool:
+    """Whether a stage of the last run had this value of a parameter."""
+    ran_with = stages.get(stage, {}).get("params", {}).get(str(PARAMS_PATH), {})
+    return key in ran_with and ran_with[key] == value
+
+
+def _warnings(params: Mapping[str, Any], root: Path) -> Iterator[str]:
+    lines = key_lines(root / PARAMS_PATH)
+    presets = [read_params(path) for path in sorted((root / "presets").glob("*.yaml"))]
+    for problem in without_effect(params, presets):
+        yield with_line(problem, lines)
+    folder = os.fsdecode(os.fsencode(root.absolute()))
+    if not folder.isascii():
+        yield (
+            f"the folder {folder} has letters beyond ASCII, with which `dvc exp run --queue`, `dvc queue` and `--temp` "
+            "fail; `dvc repro` and `dvc exp run` work"
+        )

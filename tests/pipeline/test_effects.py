@@ -1,0 +1,79 @@
+"""Parameters that have no effect: told where someone set them, and silent where they are as a preset has them."""
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tandem.pipeline.effects import without_effect
+from tandem.pipeline.params import read_params
+
+ROOT = Path(__file__).parents[2]
+PRESETS = {path.stem: read_params(path) for path in sorted((ROOT / "presets").glob("*.yaml"))}
+
+
+def told(**values: Any) -> list[str]:
+    """What is told of the sample's preset with some values, their keys' steps joined by __."""
+    params = copy.deepcopy(PRESETS["sample"])
+    for path, value in values.items():
+        *above, last = path.split("__")
+        section = params
+        for key in above:
+            section = section[key]
+        section[last] = value
+    return [problem.text for problem in without_effect(params, list(PRESETS.values()))]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_of_a_preset_nothing_is_told(name: str) -> None:
+    assert list(without_effect(PRESETS[name], list(PRESETS.values()))) == []
+
+
+@pytest.mark.parametrize("layers", [0, {"resnet50": 0}, {}])
+def test_fine_tuning_that_unfreezes_nothing_is_told(layers: Any) -> None:
+    (line,) = told(finetune__lr=0.1, train__trainable_backbone_layers=layers)
+    assert line.startswith("finetune has no effect: train.trainable_backbone_layers unfreezes no layer")
+
+
+@pytest.mark.parametrize("layers", [5, {"resnet50": 5}])
+def test_fine_tuning_has_an_effect_where_layers_are_unfrozen(layers: Any) -> None:
+    assert told(finetune__lr=0.1, train__trainable_backbone_layers=layers) == []
+
+
+@pytest.mark.parametrize("key", ["lr", "batch_size", "epochs", "patience", "weight_decay", "dropout", "scheduler"])
+def test_what_a_logistic_head_does_not_know_is_told(key: str) -> None:
+    preset = PRESETS["vehicles"]["train"]
+    assert told(train=preset) == []
+    (line,) = told(train={**preset, key: 1})
+    assert key in line
+    assert "no effect on the heads: train.head is logistic" in line
+    assert told(train={**preset, "head": "linear", key: 1}) == []
+
+
+def test_patience_where_the_last_epoch_is_kept_is_told() -> None:
+    unfrozen = {"train__trainable_backbone_layers": 5, "finetune__keep": "last"}
+    assert told(**unfrozen, finetune__patience=9) == [
+        "finetune.patience has no effect: finetune.keep is last, and all epochs are trained"
+    ]
+
+
+def test_a_seed_of_random_weights_that_no_backbone_has_is_told() -> None:
+    trained = {"resnet50": {"weights": "IMAGENET1K_V1"}}
+    assert told(backbones=trained) == []
+    assert told(backbones=trained, extract__seed=3) == [
+        "extract.seed has no effect: no backbone has random weights, which it is of"
+    ]
+    assert told(extract__seed=3) == []
+
+
+def test_a_box_policy_where_there_are_no_boxes_is_told() -> None:
+    whole = {"use": "whole", "margin": 0, "min_side_px": 8}
+    (line,) = told(sources__exports__boxes=whole)
+    assert line.startswith("sources.exports.boxes has no effect: whole images lie in folders there")
+    yard = {"kind": "archive", "archive": {"path": "yard.zip"}, "format": "yolo"}
+    assert told(sources__yard={**yard, "boxes": whole}) == []
+    assert told(sources__yard={**yard, "boxes": {**whole, "use": "crop", "margin": 0.1}}) == []
+    assert told(sources__yard={**yard, "boxes": {**whole, "margin": 0.1}}) == [
+        "sources.yard.boxes.margin has no effect: boxes.use is whole; write 0"
+    ]
