@@ -49,9 +49,7 @@ def read(root: Path) -> list[Annotation]:
     for path in _annotation_files(root):
         for image, notes_in_file in _read_file(root, path, images).items():
             notes[image] += notes_in_file
-    found = [each for image, of_image in notes.items() for each in _annotations_of(image, of_image)]
-    rest = [Annotation(path, "", detail="no COCO file lists it") for path in images.paths if path not in notes]
-    return in_order([*found, *rest])
+    return in_order(each for image, found in notes.items() for each in _annotations_of(image, found))
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
