@@ -130,6 +130,10 @@ def test_a_table_says_more_than_folders_that_are_parts(tmp_path):
             "id,age,place\na,3,here\n",
             r"the column 'id' names images, but which of 'age', 'place' holds their labels\? Call",
         ),
+        (
+            "a.jpg,Car\na.jpg,Bus\n",
+            r"train\.csv begins with a row, not with the names of its columns; add a line such as",
+        ),
         ("id\na\n", "no CSV file has a column with the names"),
         ("id,label\na,Ônibus\n".encode("latin-1"), r"train\.csv, line 2: the byte 0xd4 is not of utf-8 text; save"),
     ],

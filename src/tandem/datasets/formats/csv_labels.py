@@ -6,12 +6,12 @@ Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each cl
 import csv
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
-from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.image_files import IMAGE_SUFFIXES, ImageFiles, is_hidden
 from tandem.datasets.formats.text import first_names, load_text, shorten
 from tandem.errors import DataError
 
@@ -106,6 +106,10 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
         rows = [(reader.line_num, dict(zip(header, map(str.strip, row), strict=False))) for row in reader if any(row)]
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file ({error}); correct it") from None
+    if any(PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES and images.named(cell) for cell in header):
+        raise DataError(
+            f"{path} begins with a row, not with the names of its columns; add a line such as filename,label"
+        )
     image = _image_column(header, rows, images)
     if image is None:
         return None
