@@ -7,8 +7,8 @@ WORKDIR /srv
 # Of the packages in pyproject.toml those that `tandem serve` imports, and their versions.
 COPY requirements.lock ./
 RUN pip install --constraint requirements.lock \
-    annotated-types fastapi ml-dtypes numpy onnxruntime pillow prometheus-client pydantic python-multipart ruamel.yaml \
-    simplejpeg tqdm typer uvicorn
+    annotated-types fastapi ml-dtypes numpy onnxruntime opencv-python-headless pi-heif pillow prometheus-client pydantic \
+    python-multipart ruamel.yaml simplejpeg tqdm typer uvicorn
 
 COPY LICENSE README.md pyproject.toml ./
 COPY src src

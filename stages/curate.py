@@ -6,52 +6,48 @@ metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's 
 
 from pathlib import Path
 
-import numpy as np
-
-from tandem.curation.curate import CurateInputs, curate, save_curated
+from tandem.curation.curate import curate, load_curate_inputs, save_curated
+from tandem.curation.disputed import thumbnail_reader
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary
-from tandem.files import read_json, write_json
+from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.run import run
 from tandem.review.dataset import build_review_dataset
-from tandem.tables.decisions import load_decisions
-from tandem.tables.features import load_features
-from tandem.tables.index import load_index
 
 MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")
 
 
 def main() -> str:
     settings = section(read_params(), "curate", CurateSettings)
-    index = load_index(MERGE / "index.csv")
-    hashes = np.load(MERGE / "hashes.npy")
-    features = load_features(EXTRACT / settings.backbone, ids=index.ids).without_tta
-    decisions = load_decisions(Path("data/review/decisions.csv"))
+    decisions_path = Path("data/review/decisions.csv")
+    inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions_path)
+    paths = inputs.index.paths(MERGE / "images")
 
-    inputs = CurateInputs(index, read_json(MERGE / "classes.json"), features, hashes, decisions)
-    curated = curate(inputs, settings, keypoints_of=keypoints_reader(index.paths(MERGE / "images")))
-    similarities = check_leakage(
-        index.ids,
+    curated = curate(inputs, settings, keypoints_of=keypoints_reader(paths))
+    leaks = check_leakage(
+        inputs.index,
         curated.samples.rows_by_split(),
-        features=features,
-        hashes=hashes,
-        min_similarity=settings.candidates.min_similarity,
-        max_hash_distance=settings.candidates.max_hash_distance,
-        rejected=curated.rejected.row_pairs,
+        features=inputs.features,
+        hashes=inputs.hashes,
+        linked=curated.links.rows,
+        rejected=curated.rejected.pairs.rows,
+        decisions=inputs.decisions,
+        thumbnail_of=thumbnail_reader(paths),
+        settings=settings,
     )
     brain = build_review_dataset(
-        index,
+        inputs.index,
         curated.samples,
-        features=features,
+        features=inputs.features,
         images_dir=MERGE / "images",
         database_dir=Path(".fiftyone/db"),
         max_distance=1 - settings.candidates.min_similarity,
     ).counts()
-    summary = curate_summary(inputs, curated, settings, similarities=similarities, brain=brain)
-    save_curated(curated, CURATE)
+    summary = curate_summary(inputs, curated, settings, leaks=leaks, brain=brain)
+    save_curated(curated, leaks.disputed, CURATE)
     write_json(Path("metrics/curate.json"), summary)
     return f"{summary['near_duplicate_pairs']} near-duplicate pairs, {summary['used']} images used"
 

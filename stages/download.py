@@ -18,7 +18,7 @@ from tandem.sources.settings import Source
 def main(name: str) -> str:
     source = section(read_params(), f"sources.{name}", Source)
     receipt = download(name, source, folder=Path("data/download"))
-    return f"{receipt.num_files} files, {receipt.num_bytes / 1e6:.1f} MB"
+    return receipt.in_words
 
 
 if __name__ == "__main__":

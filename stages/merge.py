@@ -6,7 +6,7 @@ Reads data/download/files; writes data/merge and metrics/merge.json.
 from pathlib import Path
 
 from tandem.datasets.labels import label_map
-from tandem.datasets.merge import merge, merge_summary, read_sources, save_merged
+from tandem.datasets.merge import merge, merge_summary, merged_in_words, read_sources, save_merged
 from tandem.datasets.settings import LabelSettings, MergeSettings
 from tandem.files import atomic_dir, write_json
 from tandem.pipeline.params import read_params, section, sections
@@ -29,9 +29,8 @@ def main() -> str:
         merged = merge(sources, labels, settings, images_dir=images_dir, workers=workers)
         save_merged(merged, folder)
 
-    summary = merge_summary(merged)
-    write_json(Path("metrics/merge.json"), summary)
-    return f"{summary['files']} files, {summary['images']} different images"
+    write_json(Path("metrics/merge.json"), merge_summary(merged))
+    return merged_in_words(merged)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
 
 from factories import curate_settings
 from tandem.curation.curate import Curated, CurateInputs, curate
+from tandem.curation.disputed import Disputed
 from tandem.curation.duplicates.alignment import Keypoints, describe
+from tandem.curation.leak_check import LeakReport, check_leakage
 from tandem.curation.settings import CandidateSettings, CurateSettings, SimilarityThresholds, SplitFractions
 from tandem.curation.summary import curate_summary
 from tandem.tables.decisions import Decision, Decisions
@@ -24,6 +27,8 @@ SETTINGS = curate_settings(
     same_stem=SimilarityThresholds(min_similarity=0.9, max_hash_distance=60),
     fractions=SplitFractions(train=0.6, val=0.2, test=0.2),
 )
+NONE = np.zeros((0, 2), dtype=np.int64)
+NO_LEAKS = LeakReport(np.zeros(0), Disputed(NONE, np.zeros(0), np.zeros(0, dtype=np.int64), np.zeros(0), 0))
 
 
 def some_features(seed: int) -> np.ndarray:
@@ -41,6 +46,11 @@ def similar_to(features: np.ndarray, similarity: float, seed: int = 999) -> np.n
     away = some_features(seed)
     away -= (away @ unit) * unit
     return similarity * unit + np.sqrt(1 - similarity**2) * away / np.linalg.norm(away)
+
+
+def some_thumbnail(seed: int) -> np.ndarray:
+    """(16, 16) grays of its own."""
+    return np.random.default_rng(seed).uniform(0, 255, (16, 16)).astype(np.float32)
 
 
 def smooth_image(seed: int) -> Image.Image:
@@ -67,6 +77,7 @@ class Planted:
     features: dict[str, np.ndarray] = field(default_factory=dict)
     hashes: dict[str, np.ndarray] = field(default_factory=dict)
     keypoints: dict[str, Keypoints] = field(default_factory=dict)
+    thumbnails: dict[str, int] = field(default_factory=dict)  # seeds; others have one of their own
 
     def add(
         self,
@@ -96,10 +107,24 @@ class Planted:
         ids = inputs.index.ids
         return curate(inputs, settings, keypoints_of=lambda row: self.keypoints.get(ids[row], BLANK))
 
+    def check(self, curated: Curated, settings: CurateSettings = SETTINGS, **changes: Any) -> LeakReport:
+        """What the leakage check says of these; changes: other arguments of check_leakage."""
+        inputs = self.inputs()
+        given = {
+            "features": inputs.features,
+            "hashes": inputs.hashes,
+            "linked": curated.links.rows,
+            "rejected": curated.rejected.pairs.rows,
+            "decisions": inputs.decisions,
+            "thumbnail_of": lambda row: some_thumbnail(self.thumbnails.get(inputs.index.ids[row], row)),
+            "settings": settings,
+        }
+        return check_leakage(inputs.index, curated.samples.rows_by_split(), **(given | changes))
+
     def summary(self, settings: CurateSettings = SETTINGS, decisions: Sequence[Decision] = ()) -> dict:
         """What the metrics say, as of images without a similar one in another split and an idle Brain."""
         curated = self.curate(settings, decisions)
-        return curate_summary(self.inputs(decisions), curated, settings, similarities=np.zeros(0), brain={})
+        return curate_summary(self.inputs(decisions), curated, settings, leaks=NO_LEAKS, brain={})
 
 
 def strangers() -> Planted:

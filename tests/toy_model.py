@@ -21,6 +21,30 @@ CARD = ModelCard(
 )
 
 
+def pooled_model(filters: dict[str, np.ndarray], head: Linear, *, num_views: int) -> onnx.ModelProto:
+    """Backbones by name, each the mean over a map of 4 x 4 cells, and a linear head on their features side by side.
+
+    filters: (channels, 3, 4, 4) of a convolution by steps of 4 px, with the sign of its result cut off below 0.
+    """
+    graph = Graph()
+    values = [
+        graph.add("Reshape", graph.include(_pooled(each), name=name), np.array([-1, num_views, len(each)]))
+        for name, each in filters.items()
+    ]
+    logits = nodes.mean_over_views(graph, nodes.linear(graph, nodes.side_by_side(graph, values), head))
+    images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
+    return graph.model([images], graph.add("Softmax", logits, axis=-1), name=PROBABILITIES)
+
+
+def _pooled(filters: np.ndarray) -> onnx.ModelProto:
+    graph = Graph()
+    pixels = graph.add("Transpose", graph.add("Cast", PIXELS, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
+    cells = graph.add("Relu", graph.add("Conv", pixels, filters, strides=[4, 4]))
+    features = graph.add("Flatten", graph.add("GlobalAveragePool", cells))
+    images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["n", 16, 16, 3])
+    return graph.model([images], features, name="features")
+
+
 def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.ModelProto:
     """Which color an image has most of, by the mean of each color from 0 to 1. seen: (16, 16) 0 where it is blind."""
     graph = Graph()

@@ -99,6 +99,11 @@ def dir_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
     return digest.hexdigest()
 
 
+def is_lfs_pointer(data: bytes) -> bool:
+    """Whether a file that begins so is what Git LFS leaves in place of a file that was not pulled."""
+    return data.startswith(b"version https://git-lfs.github.com/spec/")
+
+
 def list_files(folder: Path) -> list[Path]:
     """All files below a folder, sorted by POSIX path. Links to files count: DVC may link files to its cache."""
     return sorted(

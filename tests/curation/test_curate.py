@@ -23,6 +23,7 @@ from planted_images import (
     textured_image,
 )
 from tandem.curation.curate import CurateInputs, curate, save_curated
+from tandem.curation.disputed import Disputed
 from tandem.curation.duplicates.alignment import describe
 from tandem.errors import DataError, LeakageError
 from tandem.files import read_csv
@@ -134,7 +135,17 @@ def test_curated_tables_are_written_with_ids_and_cosines(planted: Planted, tmp_p
     planted.add("a2", features=similar_to(features, 0.995))
     planted.add("b1", hashes=some_hashes(600), features=features + 0)
     planted.add("b2", hashes=some_hashes(600), features=-features)
-    save_curated(curated := planted.curate(), tmp_path / "curate")
+    disputed = Disputed(np.array([[0, 2]]), np.array([0.95]), np.array([30]), np.array([0.25]), num_judged=7)
+    save_curated(curated := planted.curate(), disputed, tmp_path / "curate")
+    assert read_csv(tmp_path / "curate/disputed_pairs.csv") == [
+        {
+            "first": "a1",
+            "second": "b1",
+            "thumbnail_correlation": "0.95",
+            "hash_distance": "30",
+            "similarity": "0.25",
+        }
+    ]
     assert load_samples(tmp_path / "curate") == curated.samples
     assert read_csv(tmp_path / "curate/rejected_pairs.csv") == []  # strangers hardly correlate
     pairs = read_csv(tmp_path / "curate/near_duplicates.csv")
@@ -220,6 +231,12 @@ def test_features_of_other_images_are_an_error(planted: Planted) -> None:
     inputs = planted.inputs()
     with pytest.raises(DataError, match="80 images need as many features and hashes; got 79 and 80; run the merge and"):
         replace(inputs, features=inputs.features[1:])
+
+
+@pytest.mark.parametrize("hashes", [np.zeros((80, 32), np.uint8), np.zeros((80, 8, 32))])
+def test_hashes_of_another_shape_or_type_are_an_error(hashes: np.ndarray, planted: Planted) -> None:
+    with pytest.raises(DataError, match=r"hashes need 8 x 32 bytes an image; got .*; run the merge stage again"):
+        replace(planted.inputs(), hashes=hashes)
 
 
 def test_a_decision_on_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:

@@ -2,18 +2,27 @@
 
 import ast
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from tandem.curation import leak_check
+from factories import curate_settings
+from planted_images import NONE, similar_to, some_thumbnail
+from tandem.curation import disputed, leak_check
+from tandem.curation.leak_check import LeakReport, check_leakage
+from tandem.curation.settings import CandidateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
 from tandem.images.hashing import dihedral_phashes
+from tandem.tables.decisions import Decision, Decisions
+from tandem.tables.index import ImageRecord, Index, Origin
 
-IDS = [f"image{row}" for row in range(90)]
 ROWS = {"train": np.arange(60), "val": np.arange(60, 75), "test": np.arange(75, 90)}
-LIMITS = {"min_similarity": 0.99, "max_hash_distance": 40}
+SETTINGS = curate_settings(
+    candidates=CandidateSettings(min_similarity=0.99, max_hash_distance=40, num_neighbors=4),
+    same_stem=SimilarityThresholds(min_similarity=0.8, max_hash_distance=60),
+)
 
 
 @pytest.fixture
@@ -32,17 +41,36 @@ def smooth(seed: int) -> Image.Image:
     return Image.fromarray(colors).resize((80, 80), Image.Resampling.BICUBIC)
 
 
-def test_the_check_shares_no_code_with_what_it_checks() -> None:
-    nodes = list(ast.walk(ast.parse(inspect.getsource(leak_check))))
+def index_of(num_images: int, keys: dict[int, str] | None = None) -> Index:
+    """image00, image01 ...; keys: row -> its provenance key."""
+    origin = Origin("snapshots", "a.jpg", "car")
+    return Index.of(
+        ImageRecord(f"image{row:03}", "car", "a.jpg", 9, 9, tuple(filter(None, [(keys or {}).get(row)])), (origin,))
+        for row in range(num_images)
+    )
+
+
+def check(
+    features: np.ndarray, hashes: np.ndarray, rows=ROWS, *, keys=None, settings=SETTINGS, **changes
+) -> LeakReport:
+    given = {"linked": NONE, "rejected": NONE, "decisions": Decisions(), "thumbnail_of": some_thumbnail, **changes}
+    index = index_of(len(features), keys)
+    return check_leakage(index, rows, features=features, hashes=hashes, settings=settings, **given)
+
+
+@pytest.mark.parametrize("module", [leak_check, disputed])
+def test_the_check_shares_no_code_with_what_it_checks(module) -> None:
+    nodes = list(ast.walk(ast.parse(inspect.getsource(module))))
     imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
-    assert {name for name in imported if name.startswith("tandem")} == {"tandem.errors"}
+    tables = {f"tandem.{name}" for name in ("errors", "files", "curation.settings", "tables.decisions", "tables.index")}
+    assert {name for name in imported if name.startswith("tandem")} <= tables | {"tandem.curation.disputed"}
 
 
 def test_clean_splits_pass_with_the_highest_similarity_across_them(features: np.ndarray, hashes: np.ndarray) -> None:
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     split = np.repeat([0, 1, 2], [60, 15, 15])
-    found = leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+    found = check(features, hashes).similarities
     cosines = np.where(split[:, None] != split[None], unit @ unit.T, -1)
     np.testing.assert_allclose(found, cosines.max(axis=1), atol=1e-5)
 
@@ -50,18 +78,20 @@ def test_clean_splits_pass_with_the_highest_similarity_across_them(features: np.
 @pytest.mark.parametrize(("one", "other"), [(3, 62), (59, 89), (60, 80)])
 def test_a_near_duplicate_by_features_is_a_leak(one: int, other: int, features: np.ndarray, hashes: np.ndarray) -> None:
     features[other] = 2 * features[one] + 0.01
+    side = {3: "train", 59: "train", 60: "val", 62: "val", 80: "test", 89: "test"}
     with pytest.raises(
-        LeakageError, match=rf"1 pairs of near duplicates .* image{one} and image{other} \(cosine (1|0\.99)"
+        LeakageError,
+        match=rf"1 pairs of near .* image0{one:02} in {side[one]} and image0{other} in {side[other]} \(cosine ",
     ):
-        leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+        check(features, hashes)
 
 
 def test_a_near_duplicate_by_hash_is_a_leak(features: np.ndarray, hashes: np.ndarray) -> None:
     hashes[70] = dihedral_phashes(smooth(5).resize((60, 60)))
     with pytest.raises(
-        LeakageError, match=r"both train and val; .*: image5 and image70 \(hash distance \d+ of 256 <= 40"
+        LeakageError, match=r"two splits; .*: image005 in train and image070 in val \(hash distance \d+ of 256 <= 40"
     ):
-        leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+        check(features, hashes)
 
 
 @pytest.mark.parametrize(
@@ -70,50 +100,52 @@ def test_a_near_duplicate_by_hash_is_a_leak(features: np.ndarray, hashes: np.nda
 def test_a_mirrored_or_turned_near_duplicate_is_a_leak(turn, features: np.ndarray, hashes: np.ndarray) -> None:
     hashes[70] = dihedral_phashes(turn(smooth(80)))
     with pytest.raises(
-        LeakageError, match=r"1 pairs of near duplicates lie in both val and test; the first: image70 and image80"
+        LeakageError,
+        match=r"1 pairs of near duplicates lie in two splits; the first: image070 in val and image080 in test",
     ):
-        leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+        check(features, hashes)
 
 
 def test_similar_pairs_that_were_rejected_are_no_leak_and_all_others_are(
     features: np.ndarray, hashes: np.ndarray
 ) -> None:
     features[70], hashes[80] = features[3], hashes[70]
-    rejected = {(3, 70), (70, 80)}
-    leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, rejected=rejected, **LIMITS)
+    rejected = np.array([(3, 70), (70, 80)])
+    check(features, hashes, rejected=rejected)
     features[71] = features[70]  # behind a more similar one that was rejected
     with pytest.raises(
-        LeakageError, match=r"1 pairs of near duplicates lie in both train and val; the first: image3 and image71"
+        LeakageError,
+        match=r"1 pairs of near duplicates lie in two splits; the first: image003 in train and image071 in val",
     ):
-        leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, rejected=rejected, **LIMITS)
+        check(features, hashes, rejected=rejected)
 
 
 def test_near_duplicates_inside_one_split_are_no_leak(features: np.ndarray, hashes: np.ndarray) -> None:
     features[1], hashes[1] = features[0], hashes[0]
-    leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+    check(features, hashes)
 
 
 def test_images_in_no_split_are_not_checked(features: np.ndarray, hashes: np.ndarray) -> None:
     features[89], hashes[89] = features[0], hashes[0]
     rows = {**ROWS, "test": np.arange(75, 89)}
-    leak_check.check_leakage(IDS, rows, features=features, hashes=hashes, **LIMITS)
+    check(features, hashes, rows)
 
 
 def test_a_split_without_images_leaks_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
     rows = {"train": np.arange(90), "val": np.zeros(0, dtype=np.int64), "test": np.zeros(0, dtype=np.int64)}
-    assert leak_check.check_leakage(IDS, rows, features=features, hashes=hashes, **LIMITS).max() == -1
+    assert check(features, hashes, rows).similarities.max() == -1
 
 
 def test_the_hashes_of_flat_images_mean_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
     for row in (0, 61, 76):
         hashes[row] = dihedral_phashes(Image.new("RGB", (80, 80), (row, row, row)))
-    leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, **LIMITS)
+    check(features, hashes)
 
 
 def test_equal_features_are_a_leak_even_where_only_equal_ones_are(features: np.ndarray, hashes: np.ndarray) -> None:
     features[88] = 3 * features[20]
-    with pytest.raises(LeakageError, match="image20 and image88"):
-        leak_check.check_leakage(IDS, ROWS, features=features, hashes=hashes, min_similarity=1.0, max_hash_distance=0)
+    with pytest.raises(LeakageError, match="image020 in train and image088 in test"):
+        check(features, hashes, settings=replace(SETTINGS, candidates=CandidateSettings(1.0, 0, 4)))
 
 
 def test_every_pair_of_hashes_is_counted_once_across_blocks() -> None:
@@ -124,6 +156,72 @@ def test_every_pair_of_hashes_is_counted_once_across_blocks() -> None:
     for train, test in [(0, -1), (leak_check._BLOCK, -2), (2 * leak_check._BLOCK - 1, -3)]:
         hashes[test] = hashes[train, 0]  # every orientation alike: one pair nevertheless
     features = rng.normal(size=(num_rows, 32)).astype(np.float32)
-    ids = [str(row) for row in range(num_rows)]
     with pytest.raises(LeakageError, match=r"^3 pairs of near duplicates"):
-        leak_check.check_leakage(ids, rows, features=features, hashes=hashes, **LIMITS)
+        check(features, hashes, rows)
+
+
+def test_cosines_are_compared_block_by_block_and_in_whichever_order_the_rows_stand(
+    monkeypatch, features, hashes
+) -> None:
+    whole = check(features, hashes).similarities
+    monkeypatch.setattr(leak_check, "_WORKING_MB", 1e-3)  # 131 cosines of float64
+    assert len(list(leak_check._cosines(features[:60], features[60:75]))) > 5
+    np.testing.assert_allclose(check(features, hashes).similarities, whole, rtol=1e-12)
+    features[50] = features[89]
+    rows = {"test": ROWS["test"], "val": ROWS["val"], "train": ROWS["train"]}  # the first row of a pair is the larger
+    for order in (rows, ROWS):
+        with pytest.raises(LeakageError, match=r"1 pairs .*: image050 in train and image089 in test \(cosine 1.0000"):
+            check(features, hashes, order)
+        check(features, hashes, order, rejected=np.array([[50, 89]]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"linked": np.array([[3, 70]])}, r"image003 in train and image070 in val \(curation linked them\)"),
+        ({"linked": np.array([[80, 3]])}, r"image003 in train and image080 in test \(curation linked them\)"),
+        (
+            {"decisions": Decisions((Decision("image003", "duplicate", "image070"),))},
+            r"image003 in train and image070 in val \(a decision joins them\)",
+        ),
+        (
+            {"keys": {3: "video:a", 4: "video:a", 70: "video:a"}},
+            r"1 pairs .* image003 .* image070 .*both are of video:a",
+        ),
+        ({"keys": {3: "image:a", 80: "image:a"}}, r"image003 in train and image080 in test \(both are of image:a\)"),
+    ],
+)
+def test_what_must_stay_together_whatever_it_looks_like_is_a_leak_in_two_splits(
+    changes: dict, message: str, features: np.ndarray, hashes: np.ndarray
+) -> None:
+    with pytest.raises(LeakageError, match=message):
+        check(features, hashes, rejected=np.array([[3, 70]]), **changes)
+
+
+def test_what_is_linked_inside_one_split_or_in_none_is_no_leak(features: np.ndarray, hashes: np.ndarray) -> None:
+    rows = {**ROWS, "test": np.arange(76, 90)}
+    check(features, hashes, rows, linked=np.array([[3, 4], [3, 75]]), keys={3: "video:a", 4: "video:a", 75: "video:a"})
+
+
+def test_images_of_one_stem_are_a_leak_from_the_looser_limits_on(features: np.ndarray, hashes: np.ndarray) -> None:
+    stems = {3: "stem:a", 70: "stem:a", 80: "stem:b"}
+    features[70] = similar_to(features[3], 0.81)
+    features[80] = similar_to(features[4], 0.81)
+    check(features, hashes, keys={**stems, 70: "stem:b"})
+    with pytest.raises(LeakageError, match=r"image003 in train and image070 in val \(both are of stem:a, cosine 0.81"):
+        check(features, hashes, keys=stems, rejected=np.array([[3, 70]]))  # which excuses no image of one stem
+    check(features, hashes, keys=stems, decisions=Decisions((Decision("image003", "not_duplicate", "image070"),)))
+    features[70] = similar_to(features[3], 0.79)
+    check(features, hashes, keys=stems)
+
+
+def test_an_excused_pair_is_judged_by_a_second_measure_unless_a_person_decided(features, hashes) -> None:
+    features[70], hashes[70] = features[3], hashes[3]
+    rejected = np.array([[3, 70], [4, 71], [5, 6]])
+    found = check(features, hashes, rejected=rejected).disputed
+    assert (found.pairs.tolist(), found.num_judged) == ([[3, 70]], 2)  # the last of the pairs lies in one split
+    with pytest.raises(LeakageError, match=r"1 of them like copies of one file.*image003 and image070 \(thumbnails"):
+        check(features, hashes, rejected=rejected, thumbnail_of=lambda row: some_thumbnail(0))
+    decisions = Decisions((Decision("image003", "not_duplicate", "image070"), Decision("gone", "drop")))
+    decided = check(features, hashes, rejected=rejected, decisions=decisions).disputed
+    assert (len(decided), decided.num_judged) == (0, 1)

@@ -9,10 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from planted_images import SETTINGS, Planted, by_id, some_features, strangers
-from tandem.curation.curate import Curated
-from tandem.curation.leak_check import check_leakage
 from tandem.errors import LeakageError
-from tandem.tables.decisions import Decision
+from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.samples import Sample
 
 LINKS = st.lists(
@@ -59,12 +57,6 @@ def groups_by_brute_force(planted: Planted) -> set[frozenset[str]]:
     return {frozenset(group) for group in groups.values()}
 
 
-def require_no_leak(planted: Planted, curated: Curated, **options) -> None:
-    inputs, samples = planted.inputs(), curated.samples
-    data = {"features": inputs.features, "hashes": inputs.hashes}
-    check_leakage(samples.ids, samples.rows_by_split(), **data, min_similarity=0.99, max_hash_distance=40, **options)
-
-
 @settings(max_examples=10)
 @given(LINKS, st.sampled_from(["keep_one", "keep_together"]))
 def test_whatever_is_linked_no_group_lies_in_two_splits_and_nothing_leaks(
@@ -78,7 +70,7 @@ def test_whatever_is_linked_no_group_lies_in_two_splits_and_nothing_leaks(
         groups.setdefault(sample.group, set()).add(sample.id)
     assert {frozenset(group) for group in groups.values()} == groups_by_brute_force(planted)
     assert all(len({found[id_].split for id_ in group} - {""}) <= 1 for group in groups.values())
-    require_no_leak(planted, curated)
+    planted.check(curated)
 
 
 @settings(max_examples=10)
@@ -113,6 +105,6 @@ def test_what_a_person_rejects_is_no_near_duplicate_and_no_leak() -> None:
     found = by_id(curated)
     assert all(found[f"{side}{number}"].group == f"{side}{number}" for side in "xy" for number in range(40))
     assert any(found[f"x{number}"].split != found[f"y{number}"].split for number in range(40))
-    require_no_leak(planted, curated, rejected=curated.rejected.row_pairs)
-    with pytest.raises(LeakageError):
-        require_no_leak(planted, curated)
+    planted.check(curated, decisions=Decisions(tuple(decisions)))
+    with pytest.raises(LeakageError, match="both are of stem:exports/"):
+        planted.check(curated)

@@ -6,7 +6,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from planted_images import CLASSES, SETTINGS, Planted, similar_to, some_features, strangers
+from planted_images import CLASSES, NO_LEAKS, SETTINGS, Planted, similar_to, some_features, strangers
+from tandem.curation.disputed import Disputed
+from tandem.curation.leak_check import LeakReport
 from tandem.curation.summary import curate_summary
 from tandem.tables.decisions import Decision
 from tandem.tables.samples import SPLITS
@@ -101,8 +103,16 @@ def test_similarities_across_splits_are_a_number_and_a_histogram_and_brains_coun
 ) -> None:
     inputs, curated = planted.inputs(), planted.curate()
     brain = {"exact_duplicates": 1, "near_duplicates": 2}
-    counts = curate_summary(inputs, curated, SETTINGS, similarities=np.array([0.2, 0.93, 0.52]), brain=brain)
+    leaks = replace(NO_LEAKS, similarities=np.array([0.2, 0.93, 0.52]))
+    counts = curate_summary(inputs, curated, SETTINGS, leaks=leaks, brain=brain)
     assert counts["max_cross_split_similarity"] == 0.93
     assert {name for name, count in counts["cross_split_similarities"].items() if count} == {"0.50-0.55", "0.93-0.94"}
     assert counts["brain"] == brain
     assert planted.summary()["max_cross_split_similarity"] == -1  # no image has another split to be compared with
+
+
+def test_pairs_that_were_judged_twice_are_counted_and_so_are_those_that_are_disputed(planted: Planted) -> None:
+    disputed = Disputed(np.array([[0, 1]]), np.array([0.95]), np.array([30]), np.array([0.9]), num_judged=7)
+    leaks = LeakReport(np.zeros(0), disputed)
+    counts = curate_summary(planted.inputs(), planted.curate(), SETTINGS, leaks=leaks, brain={})
+    assert (counts["rejected_pairs_across_splits"], counts["disputed_pairs"]) == (7, 1)

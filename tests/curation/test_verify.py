@@ -57,5 +57,6 @@ def test_a_mask_selects_pairs_with_their_correlation(mask: list[bool]) -> None:
     pairs = Pairs(np.array([0, 0, 1]), np.array([1, 2, 2]), np.array([0.25, 0.5, 0.75]))
     scored = ScoredPairs(pairs, np.array([0.5, 0.49, 0.98])).where(np.array(mask))
     assert len(scored) == sum(mask)
-    assert scored.row_pairs == {pair for pair, keep in zip([(0, 1), (0, 2), (1, 2)], mask, strict=True) if keep}
+    kept = [pair for pair, keep in zip([[0, 1], [0, 2], [1, 2]], mask, strict=True) if keep]
+    assert scored.pairs.rows.tolist() == kept
     assert len(scored.correlation) == len(scored)

@@ -12,7 +12,7 @@ from planted_sources import plant, write
 from tandem.datasets.formats import class_folders, coco, registry, yolo
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError, ParamsError
-from tandem.sources.unpack import unpack
+from tandem.sources.unpacking.unpack import unpack
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
 NAMES = "names: [Bus, Car]\n"

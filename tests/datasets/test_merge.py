@@ -291,6 +291,7 @@ def test_a_detection_source_read_whole_keeps_images_of_one_class(tmp_path: Path)
 
 BAD = {
     "car/empty.jpg": b"",
+    "car/pointer.jpg": b"version https://git-lfs.github.com/spec/v1\n",
     "car/page.jpg": b"<html>not found</html>",
     "car/cut.jpg": encoded(image_of(7), "JPEG")[:-100],
     "car/tiny.png": encoded(image_of(8, width=20, height=7)),
@@ -303,6 +304,7 @@ def test_corrupt_files_are_listed_by_reason(tmp_path: Path) -> None:
     merged = merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.9)
     assert {each.path: each.reason for each in merged.excluded} == {
         "car/empty.jpg": "empty",
+        "car/pointer.jpg": "lfs_pointer",
         "car/page.jpg": "not_an_image",
         "car/cut.jpg": "truncated",
         "car/tiny.png": "too_small",
@@ -318,7 +320,7 @@ def test_too_many_corrupt_files_stop_the_merge_with_counts_and_names(tmp_path: P
     with pytest.raises(DataError) as caught:
         merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.5)
     message = str(caught.value)
-    assert "6 of 7 files are corrupt, more than merge.max_corrupt_fraction = 0.5 allows: 2 empty, 1 " in message
+    assert "7 of 8 files are corrupt, more than merge.max_corrupt_fraction = 0.5 allows: 2 empty, 1 " in message
     assert "street: car/empty.jpg: empty (the file is empty)" in message
     assert message.count("street: ") == 5, "the first five are named"
 
@@ -362,16 +364,17 @@ def test_a_merge_that_leaves_nothing_counts_the_reasons(tmp_path: Path) -> None:
     )
     with pytest.raises(DataError, match=r"no image is left \(2 conflict, 1 ignored_label\)"):
         merged_from(tmp_path, {"street": street}, ignore=["bus"])
+    (tmp_path / "yard").mkdir()
     unlabelled = [Annotation("2.png", "", detail="no file of labels at 'labels/2.txt'"), Annotation("3.png", "")]
     message = (
         r"no image is left \(2 unlabelled\)\. The first of each:\n  unlabelled: street: 2\.png \(no file of labels at"
     )
     with pytest.raises(DataError, match=message):
-        merged_from(tmp_path, {"street": SourceAnnotations(tmp_path, unlabelled, None)})
+        merged_from(tmp_path, {"street": SourceAnnotations(tmp_path / "yard", unlabelled, None)})
     with pytest.raises(
         DataError, match=r"no image is left \(none was found\); look at labels and at the sources' folders"
     ):
-        merged_from(tmp_path, {"street": SourceAnnotations(tmp_path, [], None)})
+        merged_from(tmp_path, {"street": SourceAnnotations(tmp_path / "yard", [], None)})
 
 
 def many(tmp_path: Path) -> dict[str, SourceAnnotations]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from scipy import special
 
 from factories import samples_of
-from tandem.evaluation.metrics import METRICS
+from tandem.errors import DataError
+from tandem.evaluation.metrics import METRICS, predict
 from tandem.evaluation.scores import best_on, predictions_on, score
 from tandem.tables.samples import SPLITS, Samples
 
@@ -54,3 +55,18 @@ def test_the_best_model_on_a_split_is_the_first_of_the_lowest_log_loss() -> None
     models = {"bad": logits, "good": good, "the same": good.copy()}
     assert best_on(samples.val, models) == "good"
     assert best_on(samples.test, models) == "bad"  # there all are alike
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_logits_that_are_not_finite_have_no_scores_on_the_split_that_they_are_in(value: float) -> None:
+    samples = samples_of([0, 1, 2], ["train", "val", "test"])
+    logits = np.zeros((3, 3), dtype=np.float32)
+    logits[1, 2] = value
+    predictions_on(samples.test, logits)
+    with np.errstate(invalid="ignore"), pytest.raises(DataError, match="the probs of image 001 are not finite; train"):
+        predictions_on(samples.val, logits)
+
+
+def test_probs_of_another_number_of_images_are_refused() -> None:
+    with pytest.raises(DataError, match=r"probs of shape \(2, 3\) for 3 images"):
+        predict(np.zeros((2, 3)), np.zeros(3, dtype=np.int64))

@@ -1,7 +1,10 @@
 """Decoding by content, compared with what Pillow itself does to the pixels."""
 
+import base64
 import io
 import struct
+import subprocess
+import sys
 import tracemalloc
 import zlib
 from collections.abc import Callable
@@ -10,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image, ImageDraw
+from PIL import Image, ImageCms, ImageDraw
 
 from tandem.errors import CorruptImageError
 from tandem.images.decode import decode, is_plain_jpeg, pixel_id
@@ -64,12 +67,19 @@ def with_orientation(orientation: int) -> Image.Exif:
 
 def png(width: int, height: int, data: bytes) -> bytes:
     """A color PNG made by hand, of any size that it claims to have."""
-
-    def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(data)) + chunk(b"IEND", b"")
+
+
+# 48 x 32 pixels, white with a red and a navy quarter, by libheif
+HEIC = base64.b64decode(
+    "AAAAHGZ0eXBoZWljAAAAAG1pZjFoZWljbWlhZgAAAX1tZXRhAAAAAAAAACFoZGxyAAAAAAAAAABwaWN0AAAAAAAAAAAAAAAAAAAAACJpbG9jAA"
+    "AAAERAAAEAAQAAAAABoQABAAAAAAAAAEQAAAAjaWluZgAAAAAAAQAAABVpbmZlAgAAAAABAABodmMxAAAAAA5waXRtAAAAAAABAAAA/WlwcnAA"
+    "AADdaXBjbwAAAHZodmNDAQNwAAAAkAAAAAAAHvAA/P34+AAADwNgAAEAGEABDAH//wNwAAADAJAAAAMAAAMAHroCQGEAAQAqQgEBA3AAAAMAkA"
+    "AAAwAAAwAeoCCBBZbq5Ka5uAhoMCAAAAMDIAAAAwAhYgABAAZEAcFzwIkAAAATY29scm5jbHgAAQANAAaAAAAAFGlzcGUAAAAAAAAAQAAAAEAA"
+    "AAAoY2xhcAAAADAAAAABAAAAIAAAAAH////wAAAAAv///+AAAAACAAAAEHBpeGkAAAAAAwgICAAAABhpcG1hAAAAAAAAAAEAAQWBAgMFhAAAAE"
+    "xtZGF0AAAAQCgBrxOA5Ta3/6SvX98YAe734xnZfkcB9aLf0wnfwqNp/M+fxeXz+r17fxH/tT+I3tUQ+mC55vEZpI8Ga7spOvQ="
+)
 
 
 UPRIGHT: dict[int, Callable[[Image.Image], Image.Image]] = {
@@ -111,6 +121,66 @@ def test_corrupt_exif_costs_no_image() -> None:
     for exif in (rational_as_text, b"Exif\0\0junkjunkjunk"):
         data = encoded(noise(), "JPEG", exif=exif)
         assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def with_chunk(data: bytes, added: bytes) -> bytes:
+    """A PNG with one more chunk, before its pixels."""
+    at = data.index(b"IDAT") - 4
+    return data[:at] + added + data[at:]
+
+
+def broken(added: bytes) -> bytes:
+    """A chunk with a wrong checksum."""
+    return added[:-1] + bytes([added[-1] ^ 1])
+
+
+WRONG_METADATA = {
+    "a profile of an unknown compression": chunk(b"iCCP", b"name\0\1junk"),
+    "a profile that ends early": chunk(b"iCCP", b"name\0\0x"),
+    "text beyond Pillow's limit": chunk(b"iTXt", b"XML\0\1\0\0\0" + zlib.compress(bytes(2 << 20))),
+    "compressed text that is none": chunk(b"zTXt", b"key\0\7junk"),
+    "a resolution of three bytes": chunk(b"pHYs", b"123"),
+    "a wrong checksum": broken(chunk(b"tEXt", b"key\0words")),
+    "EXIF that is none": chunk(b"eXIf", b"junkjunkjunk"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_METADATA.values(), ids=WRONG_METADATA)
+def test_wrong_metadata_of_a_png_cost_no_image(wrong: bytes) -> None:
+    data = with_chunk(encoded(noise(), "PNG"), wrong)
+    assert same(decoded(data), noise())
+    turned = with_chunk(encoded(noise(), "PNG", exif=with_orientation(3)), chunk(b"iCCP", b"name\0\1junk"))
+    assert same(decoded(turned), noise().rotate(180))
+
+
+def test_a_png_that_pillow_opens_only_without_its_metadata_is_saved_anew() -> None:
+    assert extension(with_chunk(encoded(noise(), "PNG"), WRONG_METADATA["a profile of an unknown compression"])) is None
+    assert extension(with_chunk(encoded(noise(), "PNG"), chunk(b"tEXt", b"key\0words"))) == "png"
+
+
+def test_wrong_transparency_or_pixels_are_no_metadata() -> None:
+    whole = with_chunk(encoded(noise(), "PNG"), chunk(b"iCCP", b"name\0\1junk"))
+    assert reason(whole[: len(whole) // 2]) == "truncated"
+    assert reason(with_chunk(whole, broken(chunk(b"tRNS", bytes(6))))) == "not_an_image"
+
+
+@pytest.mark.parametrize(("format", "begin"), [("JPEG", b"Exif\0\0MM"), ("WEBP", b"EXIF")])
+def test_exif_with_a_wrong_header_costs_no_image(format: str, begin: bytes) -> None:
+    data = encoded(noise(), format, exif=with_orientation(1))
+    start = data.index(begin) + (6 if format == "JPEG" else 8)
+    wrong = data[:start] + b"junkjunk" + data[start + 8 :]
+    assert same(decoded(wrong), decoded(data))
+
+
+def test_the_colors_of_a_lab_tiff_are_converted() -> None:
+    lab = ImageCms.buildTransform(ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB"), "RGB", "LAB")
+    converted = decoded(encoded(ImageCms.applyTransform(shapes(40, 30), lab), "TIFF"))
+    assert np.abs(np.asarray(converted, int) - np.asarray(shapes(40, 30), int)).max() < 40
+    assert np.abs(np.asarray(converted, int) - np.asarray(shapes(40, 30), int)).mean() < 2
 
 
 def test_a_turned_image_carries_nothing_that_would_turn_it_again() -> None:
@@ -216,7 +286,7 @@ def test_of_a_moving_image_the_first_frame_is_taken() -> None:
         assert same(decoded(encoded(color, **options, save_all=True, append_images=[turned])), color)
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF"])
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM", "TGA"])
 def test_an_image_is_known_by_its_content(format: str) -> None:
     data = encoded(noise(), format)
     assert same(decoded(data), Image.open(io.BytesIO(data)).convert("RGB"))
@@ -245,6 +315,9 @@ def test_an_image_is_known_by_its_content(format: str) -> None:
         (partial(encoded, noise(), "GIF"), None),
         (partial(encoded, noise(), "TIFF"), None),
         (partial(encoded, noise(), "AVIF"), None),
+        (partial(encoded, noise(), "JPEG2000"), None),
+        (partial(encoded, noise(), "PPM"), None),
+        (partial(encoded, noise(), "TGA"), None),
     ],
 )
 def test_bytes_are_kept_only_where_any_reader_sees_the_same_pixels(make: Callable[[], bytes], kept: str | None) -> None:
@@ -268,8 +341,9 @@ def test_an_empty_file_is_empty() -> None:
         b'{"error": "no such image"}',
         b"%PDF-1.7\n" + bytes(500),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 100 100\n%%EndComments\n",  # would start Ghostscript
-        b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n",
         bytes(1000),
+        b"P1 is where the race began, and P2 where it ended",
+        b"\x0a\x00\x02 not a TGA" + bytes(100),
         b"\xff\xd8",
     ],
 )
@@ -279,7 +353,43 @@ def test_what_is_no_image_says_so(data: bytes) -> None:
     assert caught.value.reason == "not_an_image"
 
 
-@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF"])
+def test_a_heic_of_a_phone_is_read() -> None:
+    pytest.importorskip("pi_heif")
+    found = decode(HEIC, **LIMITS)
+    assert (found.image.size, found.extension) == ((48, 32), None)
+    corners = np.array([found.image.getpixel(place) for place in ((4, 4), (44, 4), (4, 28), (44, 28))])
+    assert np.abs(corners - [[255, 0, 0], [255, 255, 255], [255, 255, 255], [0, 0, 128]]).max() <= 3
+    for cut in (60, 200, len(HEIC) - 20):
+        assert reason(HEIC[:cut]) == "truncated"
+
+
+def test_a_heic_without_its_reader_says_what_it_is() -> None:
+    """In an interpreter that does not find the reader, as where it was not installed."""
+    code = (
+        "import sys; sys.modules['pi_heif'] = None\n"
+        "from tandem.images.decode import decode\n"
+        "decode(sys.stdin.buffer.read(), min_side_px=8, max_pixels=10**6)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], input=HEIC, capture_output=True, check=False)
+    assert b"CorruptImageError: a HEIC image, which pi-heif reads: `pip install pi-heif`" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "options"), [("RGB", {}), ("L", {}), ("P", {}), ("RGBA", {}), ("RGB", {"compression": "tga_rle"})]
+)
+def test_a_tga_is_known_in_each_of_its_kinds(mode: str, options: dict[str, str]) -> None:
+    image = palette() if mode == "P" else noise().convert(mode)
+    assert same(decoded(encoded(image, "TGA", **options)), image.convert("RGB"))
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_image() -> None:
+    pointer = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n"
+    with pytest.raises(CorruptImageError, match=r"a pointer of Git LFS.*run `git lfs pull`") as caught:
+        decode(pointer, **LIMITS)
+    assert caught.value.reason == "lfs_pointer"
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "JPEG2000", "PPM", "TGA"])
 def test_an_image_cut_off_half_way_is_truncated(format: str) -> None:
     data = encoded(noise(64, 64), format)
     with pytest.raises(CorruptImageError, match=r"ends early or is corrupt \(.+\)") as caught:

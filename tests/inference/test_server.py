@@ -19,7 +19,8 @@ import uvicorn
 from PIL import Image
 
 from tandem.images.transforms import load_transformed
-from tandem.inference.explain import draw_explanation, explanation_map
+from tandem.inference.explanation.drawing import draw_explanation
+from tandem.inference.explanation.explain import explanation_map
 from tandem.inference.exported import load_exported
 from tandem.inference.serving.server import SERVER_LIMITS, create_app
 

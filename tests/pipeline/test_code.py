@@ -14,10 +14,23 @@ FILES = {
     "src/tandem/room/__init__.py": "",
     "src/tandem/room/door.py": "def enter():\n    from tandem.room.inner import cellar\n    return cellar\n",
     "src/tandem/room/window.py": "",
+    "src/tandem/room/blocks.py": """
+class Heavy:
+    def load(self, name):
+        with open(name):
+            match name:
+                case "a":
+                    try:
+                        pass
+                    except OSError:
+                        for _ in name:
+                            from tandem import alone
+""",
     "src/tandem/room/inner/__init__.py": "",
     "src/tandem/room/inner/cellar.py": "import tandem.errors\nfrom tandem.room import door\n",
     "stages/plain.py": "from tandem import alone\n",
     "stages/deep.py": "from tandem.room.door import enter\n",
+    "stages/blocks.py": "if True:\n    pass\nelse:\n    import tandem.room.blocks\n",
 }
 
 
@@ -49,6 +62,10 @@ def test_imports_are_followed_within_functions_and_in_circles_but_not_to_neighbo
     ]
 
 
+def test_imports_are_found_in_every_kind_of_block(root: Path) -> None:
+    assert {"src/tandem/room/blocks.py", "src/tandem/alone.py"} < set(listed(root, "blocks"))
+
+
 def test_a_line_is_one_of_sha256sum(root: Path) -> None:
     digest = hashlib.sha256(FILES["stages/plain.py"].encode()).hexdigest()
     assert f"{digest}  stages/plain.py" in Code(root).listing(root / "stages" / "plain.py").splitlines()
@@ -58,7 +75,7 @@ def test_each_script_has_a_listing_that_changes_with_what_it_runs_alone(root: Pa
     folder = root / "code"
     write_listings(root / "stages", folder, root=root)
     before = {path.name: path.read_text() for path in folder.iterdir()}
-    assert set(before) == {"plain.txt", "deep.txt"}
+    assert set(before) == {"plain.txt", "deep.txt", "blocks.txt"}
     (root / "src/tandem/room/window.py").write_text("# changed")
     write_listings(root / "stages", folder, root=root)
     assert {path.name: path.read_text() for path in folder.iterdir()} == before

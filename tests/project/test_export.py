@@ -16,7 +16,7 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from scratch_project import copied, read_json
-from tandem.inference.explain import explanation_map
+from tandem.inference.explanation.explain import explanation_map
 from tandem.inference.export import write_model
 from tandem.inference.exported import load_exported
 from tandem.inference.predict import predict_files

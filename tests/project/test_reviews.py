@@ -75,12 +75,12 @@ def test_a_killed_review_is_in_nobody_s_way_and_an_open_one_in_that_of_a_second_
     with copied(first[0], work, "killed") as clone:
         with review(clone) as (process, _):
             services = [each for each in processes(clone.root) if "--51-service" in each.cmdline()]
-            databases = [each for each in processes(clone.root) if each.name() == "mongod"]
-            for each in (process, *services):
+            [database] = [each for each in processes(clone.root) if each.name() == "mongod"]
+            for each in (database.parent(), process, *services):  # its keeper first, which would end it
                 each.kill()
-            assert databases[0].is_running()
+            assert database.is_running()
         with review(clone) as (process, _):
-            assert not databases[0].is_running()
+            assert not database.is_running()
             second = clone.run(sys.executable, "-c", "from tandem.cli.main import app; app()", "review", check=False)
             assert second.returncode == 1
             assert "error: another process works in" in second.stdout

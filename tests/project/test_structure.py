@@ -398,7 +398,7 @@ def test_a_heavy_library_has_one_module_that_imports_it(library, owners):
 
 def test_only_modules_that_draw_import_matplotlib():
     drawing = [rel(path) for path in [*LIBRARY, *SCRIPTS] if "matplotlib" in outside(path)]
-    assert [path for path in drawing if "plot" not in path] == ["src/tandem/inference/explain.py"]
+    assert [path for path in drawing if "plot" not in path] == ["src/tandem/inference/explanation/drawing.py"]
 
 
 def test_modules_that_need_no_torch_and_no_fiftyone_do_not_import_them():

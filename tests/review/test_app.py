@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 
@@ -23,6 +24,7 @@ from tandem.review.app import (
     Prediction,
     add_overlays,
     corrupt_files,
+    first_view,
     launch_app,
     predictions_of,
     read_edits,
@@ -82,8 +84,16 @@ def run_child(folder):
             "views": {name: dataset.load_saved_view(name).values("content_id") for name in dataset.list_saved_views()},
             "corrupt_files": dataset.load_saved_view("corrupt").values("filepath"),
             "label_schema": dataset.label_schemas["label"],
+            "shown": dataset.app_config.active_fields.paths,
+            "first_view": (first_view(dataset)[0], first_view(dataset)[1].values("content_id")),
             "edits": {id_: [each.label, *sorted(each.tags)] for id_, each in read_edits(dataset).items()},
         }
+    try:
+        with open_database(folder / "db") as fiftyone:
+            psutil.Process(int((folder / "db" / "mongod.lock").read_text())).kill()
+            fiftyone.load_dataset(DATASET).values("filepath")
+    except ReviewError as error:
+        report["killed"] = str(error)
     sys.stdout.write(f"{json.dumps(report)}\n")
 
 
@@ -175,6 +185,13 @@ def test_a_label_is_edited_by_choosing_one_of_the_classes(report):
 
 
 @pytest.mark.slow
+def test_a_review_begins_with_the_likely_label_errors_and_few_words_on_an_image(report):
+    assert report["first_view"] == ["label_issues", report["views"]["label_issues"]]
+    assert len(report["views"]["label_issues"]) > 0
+    assert report["shown"] == ["label", "issue_kind"]
+
+
+@pytest.mark.slow
 def test_edits_are_read_for_every_image_and_for_no_corrupt_file(report):
     assert report["edits"] == {
         "aa": ["", "duplicates"],
@@ -184,6 +201,14 @@ def test_edits_are_read_for_every_image_and_for_no_corrupt_file(report):
         "ee": ["car", "test"],
         "ff": ["car", "drop", "test"],
     }
+
+
+@pytest.mark.slow
+def test_a_database_that_ends_while_it_is_used_is_named_with_its_log(report):
+    database_dir = report["folder"] / "db"
+    message = report["killed"]
+    assert message.startswith(f"FiftyOne's database in {database_dir} does not answer: ")
+    assert f"See {database_dir}/log/mongo.log; " in message
 
 
 def test_a_port_that_is_taken_is_an_error_that_says_so():

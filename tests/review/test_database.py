@@ -1,6 +1,7 @@
-"""The folder of FiftyOne's database: its lock, and a mongod that was left behind in it.
+"""The folder of FiftyOne's database: its lock, and what is said when the database does not answer.
 
-That FiftyOne itself starts there, in several processes at once, is tested in test_dataset.py.
+That FiftyOne itself starts there, in several processes at once, is tested in test_dataset.py, its mongod in
+test_mongod_process.py.
 """
 
 import os
@@ -8,12 +9,10 @@ import re
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 
 from tandem.errors import ReviewError
-from tandem.review import database, mongod
 from tandem.review.database import open_database
 
 HOLDER = """
@@ -28,7 +27,7 @@ OPENER = """
 import sys
 from pathlib import Path
 from tandem.review.database import open_database
-with open_database(Path(sys.argv[1])):
+with open_database(Path(sys.argv[1])) as fiftyone:
     print("opened")
 """
 
@@ -85,49 +84,3 @@ def test_a_database_that_does_not_answer_is_named(tmp_path):
     assert "127.0.0.1:9" in last
     assert "Connection refused" in last
     assert last.endswith("start it, correct the variable, or unset it to have a database in this project")
-
-
-def start_mongod(database_dir):
-    """A mongod that no FiftyOne has started, once it accepts connections."""
-    database_dir.mkdir()
-    command = [mongod.find(), "--dbpath", database_dir, "--port", "0", "--nounixsocket"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-    next(line for line in process.stdout if "Waiting for connections" in line)
-    return process
-
-
-def test_an_orphaned_mongod_of_the_folder_is_ended(tmp_path):
-    orphan = start_mongod(tmp_path / "db")
-    try:
-        database._end_orphan(tmp_path / "db")
-        assert orphan.wait(10) == 0
-        database._end_orphan(tmp_path / "db")  # where there is none
-    finally:
-        orphan.kill()
-        orphan.communicate(timeout=60)
-
-
-def test_a_mongod_of_another_folder_is_left_alone(tmp_path):
-    other = start_mongod(tmp_path / "other")
-    try:
-        (tmp_path / "db").mkdir()
-        (tmp_path / "db" / "mongod.lock").write_text(f"{other.pid}\n")
-        database._end_orphan(tmp_path / "db")
-        time.sleep(1)
-        assert other.poll() is None
-    finally:
-        other.kill()
-        other.communicate(timeout=60)
-
-
-def test_an_orphan_that_does_not_end_is_named_by_its_pid(tmp_path, monkeypatch):
-    monkeypatch.setattr(database, "_TERMINATE_TIMEOUT_S", 1)
-    orphan = start_mongod(tmp_path / "db")
-    try:
-        os.kill(orphan.pid, signal.SIGSTOP)
-        message = rf"mongod with pid {orphan.pid} .* still runs in {tmp_path / 'db'}, .* by `kill -9 {orphan.pid}`"
-        with pytest.raises(ReviewError, match=message):
-            database._end_orphan(tmp_path / "db")
-    finally:
-        orphan.kill()
-        orphan.communicate(timeout=60)

@@ -66,7 +66,7 @@ def _image(i, path):
 
 
 def run_child(database_dir, folder, report_path):
-    """Build, write a report, and keep the database running until stdin is closed."""
+    """Build, write a report, and end when stdin is closed."""
     images, features = planted(Path(folder))
     with open_database(Path(database_dir)) as fiftyone:
         _, findings = build_dataset(fiftyone, images, features=features, max_distance=MAX_DISTANCE, name=NAME)
@@ -117,7 +117,7 @@ def own_environment():
 
 
 class Child:
-    """A process that builds, reports, and keeps its database until it is ended."""
+    """A process that builds, reports, and lives until it is ended."""
 
     def __init__(self, database_dir, folder, report_path):
         self.report_path = report_path
@@ -136,8 +136,6 @@ class Child:
         return json.loads(self.report_path.read_text())
 
     def end(self):
-        # no reading to the end of stdout: the database service inherits it, and outlives the process that started
-        # it for as long as another one is attached
         self.process.stdin.close()
         self.process.wait(60)
         self.process.stdout.close()
@@ -154,7 +152,7 @@ def built(tmp_path_factory):
     children = [Child(shared, root / folder, root / f"{folder}.json") for folder in ("0", "1")]
     try:
         reports = [children[0].report()]
-        # while the services of the other folder run, which FiftyOne alone would join
+        # while that of the other folder may run, which FiftyOne alone would join
         children.append(Child(elsewhere, root / "0", root / "elsewhere.json"))
         reports += [child.report() for child in children[1:]]
     finally:

@@ -66,7 +66,26 @@ def test_a_folder_is_copied_and_named_by_its_files(tmp_path: Path, folder: Path)
     (folder / ".DS_Store").write_bytes(b"junk that comes and goes")
     fetched = fetch(tmp_path / "out", folder, digest)
     assert contents(tmp_path / "out") == TREE
-    assert fetched == Fetched(what=folder.as_posix(), version="", sha256=digest)
+    assert fetched == Fetched(what=folder.as_posix(), version="", sha256=digest, left_out={".DS_Store": 1})
+
+
+def test_what_git_and_dvc_obey_stays_behind_whole_and_is_counted(tmp_path: Path, folder: Path) -> None:
+    digest = files.dir_sha256(folder)
+    hidden = (".git/objects/ab/1", ".git/HEAD", ".dvc/config", ".dvcignore", "Car/.gitignore")
+    for name in (*hidden, "Car.dvc", "dvc.yaml"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    (folder / ".git" / "link").symlink_to("nowhere")  # no member of ours, so no reason to refuse the folder
+    fetched = fetch(tmp_path / "out", folder, digest)
+    assert contents(tmp_path / "out") == TREE
+    names = (".dvcignore", ".gitignore", "Car.dvc", "dvc.yaml")
+    assert fetched.left_out == {".git/": 3, ".dvc/": 1, **dict.fromkeys(names, 1)}
+
+
+def test_a_folder_of_litter_alone_says_so(tmp_path: Path) -> None:
+    plant(tmp_path / "mine" / ".cache")
+    with pytest.raises(SourceError, match=r"mine holds no files \(2 files are left out as litter \(2 of \.cache/\)\)"):
+        fetch(tmp_path / "out", tmp_path / "mine")
 
 
 def test_a_change_of_what_was_fetched_leaves_the_users_file_alone(tmp_path: Path, folder: Path) -> None:
@@ -82,6 +101,17 @@ def test_a_new_fetch_leaves_no_stale_file(tmp_path: Path, folder: Path) -> None:
     (folder / "Car" / "1.jpg").unlink()
     fetch(tmp_path / "out", folder)
     assert set(contents(tmp_path / "out")) == {"Truck/2.jpg"}
+
+
+def test_a_tilde_is_the_users_home(tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert fetch(tmp_path / "out", Path(f"~/{folder.name}")).what == "~/mine"
+    assert contents(tmp_path / "out") == TREE
+    assert archive.check("yard", ArchiveSource(f"~/{folder.name}")).is_available
+    with pytest.raises(SourceError, match=rf"there is no file or folder {tmp_path}/none\.zip"):
+        fetch(tmp_path / "out", Path("~/none.zip"))
+    with pytest.raises(SourceError, match=r"there is no file or folder .*/~nobody\.of\.this\.name/a\.zip"):
+        fetch(tmp_path / "out", Path("~nobody.of.this.name/a.zip"))
 
 
 def test_a_missing_path_is_named_in_full(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What can go wrong with a download, one row each: the real clients, mock servers, and a fault between them.
 
-After each row the fault is taken away, and the next download into the same folder must be as good as a first one.
+After each row the fault is taken away, and the next download into the same folder must be as good as a first one. It
+is tried wherever a row leaves more in the folder than an empty lock: elsewhere it would be a first one.
 docs/downloads.md shows the rows as a table.
 """
 
@@ -676,11 +677,12 @@ def test_download(scene, capfd):
 
     row.undo(scene)
     scene.plant(())
-    start, clean = len(scene.services.log), row.clean if message else row.asks
-    assert scene.download(clean, {}, {}) == ""
-    assert scene.kinds(start) == row.requests_again()
-    assert_whole(scene, clean)
-    assert_no_secrets(scene, capfd.readouterr())
+    if row.before is not nothing or contents(scene.folder) not in ({}, {f"partial/{NAME}.lock": b""}):
+        start, clean = len(scene.services.log), row.clean if message else row.asks
+        assert scene.download(clean, {}, {}) == ""
+        assert scene.kinds(start) == row.requests_again()
+        assert_whole(scene, clean)
+        assert_no_secrets(scene, capfd.readouterr())
     assert contents(scene.home) == home
     assert scene.services.unexpected == []
 

@@ -72,7 +72,8 @@ def request(*plan, can_resume=False, sha256=None, explain=lambda failure: "", ve
 
 
 def accept(path):
-    """What publishes an archive, and finds nothing wrong with it."""
+    """What publishes an archive, finds nothing wrong with it, and leaves one file of it out."""
+    return {".DS_Store": 1}
 
 
 def fetch(scratch, *plan, publish=accept, limits=QUICK, **options):
@@ -102,11 +103,13 @@ def test_an_archive_is_published_once_and_returned_with_its_digests(scratch):
 
     def publish(path):
         published.append((path.name, path.read_bytes(), digests(path)))
+        return {".DS_Store": 1}
 
     hashes = "crc32c=" + "mnG7TA=="  # as google's storage writes it: that of b"hello"
     download = fetch(scratch, ["hello", archive(num_bytes=5, hashes=hashes), COMPLETED], publish=publish)
     assert download.digests.sha256 == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert published == [("fruit.zip", b"hello", download.digests)]
+    assert download.left_out == {".DS_Store": 1}
     assert (download.completed.result, download.completed.hashes) == ({"client": "planted 1"}, hashes)
     assert not scratch.exists()
 

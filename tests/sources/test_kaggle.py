@@ -198,6 +198,7 @@ def test_a_download_is_returned_with_all_that_the_service_states_of_it(services,
         "client": f"kaggle {version('kaggle')}",
         "licence": "CC0-1.0",
         "volatile": (),
+        "left_out": {},
     }
     root = tmp_path / "files"
     assert {path.relative_to(root).as_posix(): path.read_bytes() for path in root.glob("*/*")} == MEMBERS

@@ -80,12 +80,22 @@ def test_a_receipt_says_what_was_fetched_and_counts_it(tmp_path: Path) -> None:
     [
         FETCHED,
         Fetched(what="mine.zip", version="", sha256="ab" * 32),
+        FETCHED._replace(left_out={".git/": 3, ".dvcignore": 1}),
     ],
 )
 def test_a_receipt_is_read_as_it_was_written(tmp_path, fetched):
     receipt = receipt_of(plant(tmp_path / "data", {"1.jpg": b"1"}), fetched)
     receipts.write_receipt(tmp_path / "receipt.json", receipt)
     assert receipts.read_receipt(tmp_path / "receipt.json") == receipt
+
+
+def test_what_is_left_out_is_in_the_receipt_and_in_words(tmp_path):
+    folder = plant(tmp_path / "data", {"1.jpg": b"12345"})
+    assert receipt_of(folder).in_words == "1 files, 0.0 MB"
+    receipt = receipt_of(folder, FETCHED._replace(left_out={"b.dvc": 1, ".git/": 3}))
+    receipts.write_receipt(tmp_path / "receipt.json", receipt)
+    assert files.read_json(tmp_path / "receipt.json")["left_out"] == {".git/": 3, "b.dvc": 1}
+    assert receipt.in_words == "1 files, 0.0 MB; 4 files are left out as litter (3 of .git/, b.dvc)"
 
 
 def test_the_same_data_fetched_later_has_the_same_receipt(tmp_path):

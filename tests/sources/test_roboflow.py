@@ -153,6 +153,7 @@ def test_a_download_is_returned_with_all_that_the_service_states_of_it(environ, 
         "client": f"roboflow {version('roboflow')}",
         "licence": "",
         "volatile": ("README.roboflow.txt",),
+        "left_out": {},
     }
     root = tmp_path / "files"
     files = {path.relative_to(root).as_posix(): path.read_bytes() for path in root.rglob("*") if path.is_file()}

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tandem.errors import SourceError
-from tandem.sources.unpack import is_junk, unpack
+from tandem.sources.unpacking.unpack import unpack
 
 KINDS = ("zip", "tar", "tar.gz", "tar.bz2", "tar.xz")
 NOISE = random.Random(5).randbytes(3000)
@@ -77,19 +77,17 @@ def refused(archive: Path, message: str, **limits: float) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_content_not_name_decides_the_type_and_junk_stays_behind(tmp_path: Path, kind: str) -> None:
+def test_content_not_name_decides_the_type_and_litter_stays_behind_and_is_counted(tmp_path: Path, kind: str) -> None:
     good = {"train/Car/ä (1).jpg": NOISE, "./train/empty": b"", "a//b.txt": b"b"}
-    junk = ("__MACOSX/train/._1.jpg", "train/.DS_Store", "train/._x.jpg", "Thumbs.db", "._top")
-    archive = make(tmp_path / "served", {**good, **dict.fromkeys(junk, b"x")}, kind)
+    litter = ("__MACOSX/train/._1.jpg", "__MACOSX/._2.jpg", "train/.DS_Store", "train/._x.jpg", "repo/.git/HEAD")
+    of_dvc = ("repo/.dvc/config", "repo/.dvcignore", "repo/a.dvc", "repo/b.dvc", "./dvc.yaml")
+    archive = make(tmp_path / "served", {**good, **dict.fromkeys((*litter, *of_dvc), b"x")}, kind)
     target = tmp_path / "target"
     target.mkdir()
-    unpack(archive, target)
+    left_out = unpack(archive, target)
     assert contents(target) == {"train/Car/ä (1).jpg": NOISE, "train/empty": b"", "a/b.txt": b"b"}
-
-
-def test_junk_is_known_by_folder_or_name() -> None:
-    assert is_junk("__MACOSX/a/1.jpg")
-    assert not is_junk("a/Thumbs.db.jpg")
+    files = dict.fromkeys((".DS_Store", "._x.jpg", ".dvcignore", "a.dvc", "b.dvc", "dvc.yaml"), 1)
+    assert left_out == {"__MACOSX/": 2, ".git/": 1, ".dvc/": 1, **files}
 
 
 def test_old_zip_names_without_the_utf8_flag_are_read_as_zipfile_reads_them(tmp_path: Path) -> None:
@@ -113,6 +111,34 @@ def test_old_zip_names_without_the_utf8_flag_are_read_as_zipfile_reads_them(tmp_
 )
 def test_members_outside_the_folder_are_refused(tmp_path: Path, kind: str, name: str, message: str) -> None:
     refused(make(tmp_path / "a", {name: b"evil"}, kind), message)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a" * 5000 + ".jpg", r"member 'a{100}\.\.\.' has a name of 5004 bytes, above 255"),
+        ("ä" * 128, "has a name of 256 bytes, above 255"),
+        ("/".join(["a" * 200] * 30), r"has a path of 6029 bytes, above 2048"),
+    ],
+)
+def test_names_that_no_disk_takes_are_refused(tmp_path: Path, kind: str, name: str, message: str) -> None:
+    refused(make(tmp_path / "a", {name: b"1"}, kind), message)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_empty_name_is_refused(tmp_path: Path, kind: str) -> None:
+    if kind == "zip":
+        with zipfile.ZipFile(tmp_path / "a", "w") as file:
+            file.writestr(zipfile.ZipInfo(""), b"2")
+    else:
+        make(tmp_path / "a", {"1.jpg": b"1", "": b"2"}, kind)
+    refused(tmp_path / "a", "member '' has no name")
+
+
+def test_a_pointer_of_git_lfs_says_how_to_get_the_archive(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 12\n")
+    refused(tmp_path / "a.zip", r"is a pointer of Git LFS, not the archive itself; run `git lfs pull`")
 
 
 def test_a_file_without_a_name_is_refused(tmp_path: Path) -> None:
@@ -249,6 +275,51 @@ def test_no_truncated_archive_passes(tmp_path: Path, kind: str) -> None:
         refused(folder / "cut", "corrupt or incomplete|is no zip or tar archive")
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_archive_with_a_tail_of_zeros_passes(tmp_path: Path, kind: str) -> None:
+    members = {f"{number}.bin": NOISE[number : number + 1700] for number in range(20)}
+    whole = make(tmp_path / "whole", members, kind).read_bytes()
+    # what is lost in the last record of a tar looks like its padding
+    end = 20 * (512 + 2048) - 10_240 if kind == "tar" else len(whole.rstrip(b"\0"))
+    for number, cut in enumerate([*range(1, end, len(whole) // 40), end - 1]):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        (folder / "cut").write_bytes(whole[:cut] + bytes(len(whole) - cut))
+        refused(folder / "cut", "corrupt or incomplete|is no zip or tar archive|get it again")
+
+
+def test_a_tar_that_ends_too_early_says_where(tmp_path: Path) -> None:
+    members = {f"{number}.bin": NOISE[:512] for number in range(20)}
+    data = make_tar(tmp_path / "a.tar", members).read_bytes()
+    (tmp_path / "a.tar").write_bytes(data[: 11 * 1024] + bytes(len(data) - 11 * 1024))
+    refused(tmp_path / "a.tar", r"\(19456 zeros follow its last member at byte 11264, where others may have been\)")
+
+
+@pytest.mark.parametrize("hole", [512, 1024, 5000])
+def test_a_hole_of_zeros_in_a_tar_does_not_end_it_in_silence(tmp_path: Path, hole: int) -> None:
+    archive = make_tar(tmp_path / "a.tar", {f"{number}.bin": NOISE[:512] for number in range(20)})
+    data = archive.read_bytes()
+    archive.write_bytes(data[:4096] + bytes(hole) + data[4096 + hole :])
+    refused(archive, "more data follows its end at byte 4096|bad checksum")
+
+
+def test_two_tars_in_one_file_are_refused(tmp_path: Path) -> None:
+    data = make_tar(tmp_path / "a.tar", {"1.bin": b"1"}).read_bytes()
+    (tmp_path / "a.tar").write_bytes(data + data)
+    refused(tmp_path / "a.tar", "more data follows its end")
+
+
+@pytest.mark.parametrize("padded_to", [512, 1024, 10_240, 1 << 16, 1 << 20])
+def test_the_padding_of_a_tar_is_no_damage(tmp_path: Path, padded_to: int) -> None:
+    data = make_tar(tmp_path / "a.tar", {"1.bin": NOISE}).read_bytes()[: 512 + 3072]
+    length = len(data) + (padded_to if padded_to <= 1024 else 1024)
+    length += -length % padded_to if padded_to >= 10_240 else 0
+    (tmp_path / "a.tar").write_bytes(data + bytes(length - len(data)))
+    (tmp_path / "target").mkdir()
+    unpack(tmp_path / "a.tar", tmp_path / "target")
+    assert contents(tmp_path / "target") == {"1.bin": NOISE}
+
+
 def test_a_corrupt_header_does_not_end_a_tar_in_silence(tmp_path: Path) -> None:
     archive = make_tar(tmp_path / "a.tar", {"1.bin": b"1", "2.bin": b"2", "3.bin": b"3"})
     data = bytearray(archive.read_bytes())
@@ -307,6 +378,11 @@ def test_an_archive_without_files_is_refused(tmp_path: Path, kind: str, members:
     refused(make(tmp_path / "a", members, kind), "holds no files")
 
 
+def test_an_archive_of_litter_alone_says_so(tmp_path: Path) -> None:
+    archive = make_zip(tmp_path / "a.zip", {".cache/car/1.jpg": b"1", ".cache/car/2.jpg": b"1"})
+    refused(archive, r"holds no files \(2 files are left out as litter \(2 of \.cache/\)\); get it again")
+
+
 def test_a_missing_archive_is_named(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"none\.zip: it cannot be read \(.*No such file"):
         unpack(tmp_path / "none.zip", tmp_path)
@@ -340,7 +416,7 @@ def test_a_limit_on_file_size_is_named(tmp_path: Path) -> None:
     archive = make_zip(tmp_path / "a.zip", {"1.bin": bytes(100_000)})
     (tmp_path / "target").mkdir()
     code = (
-        "import sys; from pathlib import Path; from tandem.sources.unpack import unpack;"
+        "import sys; from pathlib import Path; from tandem.sources.unpacking.unpack import unpack;"
         "unpack(Path(sys.argv[1]), Path(sys.argv[2]))"
     )
     child = subprocess.run(

@@ -119,19 +119,51 @@ def test_a_malformed_decision_is_an_error(fields, message):
         Decisions((Decision(*fields),))
 
 
-def test_an_error_in_a_file_names_the_file(tmp_path):
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("a,burn,,", "line 3: image a: unknown action 'burn'"),
+        ("a,relabel,,", "line 3: image a: relabel: its value must be a class"),
+        ("1.23457E+31,drop,,", "line 3: the id 1.23457E+31 has become a number in a spreadsheet"),
+        ('a,duplicate,"1,2E31",', "line 3: the id 1,2E31 has become a number in a spreadsheet"),
+        ("a,drop", "line 3 has 2 cells, not the 4 of id,action,value,reason"),
+        ("c,drop,,", ": image c: drop contradicts keep"),
+    ],
+)
+def test_an_error_in_a_file_names_the_file_and_the_line(line, message, tmp_path):
     path = tmp_path / "decisions.csv"
-    path.write_text("id,action,value,reason\na,burn,,\n", encoding="utf-8")
-    with pytest.raises(DataError, match=r"decisions.csv: image a: unknown action 'burn'"):
+    path.write_text(f"id,action,value,reason\nc,keep,,\n{line}\n", encoding="utf-8")
+    with pytest.raises(DataError, match=rf"decisions\.csv(, |){re.escape(message)}"):
         load_decisions(path)
 
 
-@pytest.mark.parametrize("text", ["id,action\na,drop\n", "id,action,value,reason\na,drop\n"])
-def test_other_columns_are_an_error_that_names_the_line(text, tmp_path):
+@pytest.mark.parametrize("id_", ["1e9", "12345678901234567890123456789012", "0c1e77"])
+def test_ids_that_look_like_numbers_in_small_letters_are_ids(id_, tmp_path):
     path = tmp_path / "decisions.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataError, match=r"decisions.csv: line 2 has other columns than id,action,value,reason"):
+    path.write_text(f"id,action,value,reason\n{id_},drop,,\n", encoding="utf-8")
+    assert load_decisions(path).drops == {id_: ""}
+
+
+def test_a_table_from_a_spreadsheet_holds_the_same_decisions(tmp_path):
+    path = tmp_path / "decisions.csv"
+    save_decisions(Decisions(ALL), path)
+    text = path.read_text(encoding="utf-8").replace('"logos, and more"', "logos# and more")
+    path.write_bytes(text.replace(",", ";").replace("#", ",").replace("\n", "\r\n").encode("utf-8-sig"))
+    assert load_decisions(path) == Decisions(ALL)
+
+
+@pytest.mark.parametrize("damage", ["folder", "link", "empty"])
+def test_what_stands_in_the_place_of_a_table_is_not_taken_for_no_decisions(damage, tmp_path):
+    path = tmp_path / "decisions.csv"
+    {"folder": path.mkdir, "link": lambda: path.symlink_to("nowhere"), "empty": path.touch}[damage]()
+    with pytest.raises(DataError, match=r"decisions\.csv is (a folder|a link to nothing|empty), where"):
         load_decisions(path)
+
+
+def test_a_reason_of_several_lines_is_written_as_one_and_reads_back(tmp_path):
+    path = tmp_path / "decisions.csv"
+    save_decisions(Decisions((Decision("a", "drop", "", "logos,\nand\r\nmore"),)), path)
+    assert load_decisions(path).drops == {"a": "logos, and more"}
 
 
 def test_an_unknown_class_is_an_error_that_lists_the_known_ones():

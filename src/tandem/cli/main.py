@@ -100,7 +100,7 @@ def predict_images(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
     as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header.")] = False,
     top_k: Annotated[int, typer.Option(min=1, help="Classes to show, the most probable first.")] = 1,
-    explain: Annotated[Path | None, typer.Option(help="A folder for maps of what each prediction rests on.")] = None,
+    explain: Annotated[Path | None, typer.Option(help="A folder for class activation maps.")] = None,
     fast: Annotated[bool, typer.Option("--fast", help="By OpenVINO, in bf16 where the processor has it.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
 ) -> None:

@@ -67,7 +67,8 @@ def print_predictions(
 
 def save_explanation(prediction: FilePrediction, model: ExportedModel, folder: Path) -> Path:
     """Write which parts of its image a prediction rests on; the file, which lies there as the image lies here."""
-    from tandem.inference.explain import draw_explanation, explanation_map  # torch
+    from tandem.inference.explanation.drawing import draw_explanation  # matplotlib
+    from tandem.inference.explanation.explain import explanation_map  # torch
 
     assert prediction.probs is not None and prediction.view is not None
     explanation = explanation_map(model, prediction.view, int(prediction.probs.argmax()))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.curation.disputed import Disputed, save_disputed
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import find_candidates
 from tandem.curation.duplicates.pairs import is_among
@@ -23,9 +24,12 @@ from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sh
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.files import atomic_dir
-from tandem.tables.decisions import Decisions, require_classes
-from tandem.tables.index import Index
-from tandem.tables.samples import Sample, Samples, save_samples
+from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
+from tandem.tables.checks import reading
+from tandem.tables.decisions import Decisions, load_decisions, require_classes
+from tandem.tables.features import load_features
+from tandem.tables.index import Index, load_index
+from tandem.tables.samples import Sample, Samples, load_class_names, save_samples
 from tandem.tables.splits import assign_split, require_every_class
 
 
@@ -49,7 +53,22 @@ class CurateInputs:
                 f"{num_images} images need as many features and hashes; got {num_features} and {num_hashes}; "
                 "run the merge and extract stages again"
             )
+        if self.hashes.shape[1:] != (NUM_ORIENTATIONS, NUM_BITS // 8) or self.hashes.dtype != np.uint8:
+            raise DataError(
+                f"hashes need 8 x 32 bytes an image; got {self.hashes.dtype} of shape {self.hashes.shape}; "
+                "run the merge stage again"
+            )
         require_classes(self.decisions, self.class_names)
+
+
+def load_curate_inputs(merge_dir: Path, features_dir: Path, *, decisions_path: Path) -> CurateInputs:
+    """Read what the stages merge and extract wrote, and what a person decided."""
+    index, merge = load_index(merge_dir / "index.csv"), "the merge stage"
+    with reading(merge_dir / "hashes.npy", stage=merge):
+        hashes = np.load(merge_dir / "hashes.npy")
+    class_names = load_class_names(merge_dir / "classes.json", stage=merge)
+    features = load_features(features_dir, ids=index.ids).without_tta
+    return CurateInputs(index, class_names, features, hashes, load_decisions(decisions_path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,12 +113,13 @@ def curate(inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Call
     return Curated(samples, near_duplicates, rejected, same_stem, links, duplicate_set_of)
 
 
-def save_curated(curated: Curated, folder: Path) -> None:
-    """Write `folder`, whole or not at all: the samples, near_duplicates.csv and rejected_pairs.csv."""
+def save_curated(curated: Curated, disputed: Disputed, folder: Path) -> None:
+    """Write `folder`, whole or not at all: the samples, and near_duplicates, rejected_pairs and disputed_pairs .csv."""
     with atomic_dir(folder) as temporary:
         save_samples(curated.samples, temporary)
         save_pairs(curated.near_duplicates, curated.samples.ids, temporary / "near_duplicates.csv")
         save_pairs(curated.rejected, curated.samples.ids, temporary / "rejected_pairs.csv")
+        save_disputed(disputed, curated.samples.ids, temporary / "disputed_pairs.csv")
 
 
 def _assign(index: Index, group_of: np.ndarray, reasons: Sequence[str], settings: CurateSettings) -> Iterator[Sample]:

@@ -11,6 +11,7 @@ from tandem.curation.curate import Curated, CurateInputs
 from tandem.curation.exclusion import CONFLICT, DUPLICATE
 from tandem.curation.groups import GroupToReview, oversized_or_mixed
 from tandem.curation.histogram import similarity_histogram
+from tandem.curation.leak_check import LeakReport
 from tandem.curation.naive_split import accuracy_by_split, leaked_pairs
 from tandem.curation.settings import CurateSettings
 from tandem.tables.samples import SPLITS, Samples
@@ -24,10 +25,10 @@ def curate_summary(
     curated: Curated,
     settings: CurateSettings,
     *,
-    similarities: np.ndarray,
+    leaks: LeakReport,
     brain: Mapping[str, int],
 ) -> dict[str, object]:
-    """For the metrics. similarities: (n,) each image's highest cosine to another split. brain: FiftyOne's counts."""
+    """For the metrics. leaks: what is similar across splits. brain: FiftyOne's counts."""
     samples = curated.samples
     assign = partial(assign_split, fractions=settings.fractions.by_split(), seed=settings.seed)
     return {
@@ -42,8 +43,10 @@ def curate_summary(
         **leaked_pairs(inputs.index, curated.duplicate_set_of, assign),
         "accuracy": accuracy_by_split(inputs.index, samples, inputs.features, assign),
         "decisions": inputs.decisions.counts(samples.ids),
-        "max_cross_split_similarity": float(similarities.max(initial=-1)),
-        "cross_split_similarities": similarity_histogram(similarities),
+        "max_cross_split_similarity": float(leaks.similarities.max(initial=-1)),
+        "cross_split_similarities": similarity_histogram(leaks.similarities),
+        "rejected_pairs_across_splits": leaks.disputed.num_judged,
+        "disputed_pairs": len(leaks.disputed),
         "brain": dict(brain),
     }
 

@@ -15,12 +15,13 @@ from tandem.datasets.formats.registry import read_annotations
 from tandem.datasets.ingest import StoredImage, ingest
 from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
+from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words, unclaimed_files
 from tandem.errors import CorruptImageError, DataError
 from tandem.files import remove_others, write_json
 from tandem.sources.settings import Source
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 
-CORRUPT_REASONS = ("empty", "not_an_image", "too_large", "too_small", "truncated")
+CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_small", "truncated")
 
 _ExampleImage = tuple[Example, StoredImage]
 
@@ -30,7 +31,8 @@ class Merged:
     """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
-    pixels of an earlier one. joined: labels that are of their class by folding alone.
+    pixels of an earlier one. others: number of files that are neither images nor archives, by suffix. joined: labels
+    that are of their class by folding alone.
     """
 
     class_names: tuple[str, ...]
@@ -40,6 +42,7 @@ class Merged:
     num_files: int
     num_byte_duplicates: int
     num_pixel_duplicates: int
+    others: Counter[str]
     joined: tuple[JoinedLabel, ...] = ()
 
 
@@ -53,6 +56,8 @@ def merge(
 ) -> Merged:
     """Write the images to `images_dir`, conflicting ones too; return the index and all that is excluded.
 
+    Every file of a source is in an origin of the index, in what is excluded, or counted in `others`.
+
     Raises UnknownLabelError for labels without a class, DataError when more than `max_corrupt_fraction` of the files
     are corrupt or no image is left.
     """
@@ -63,7 +68,8 @@ def merge(
     usable, unusable = _split_usable(examples, ingested.images)
     _require_few_corrupt(unusable, num_files=ingested.num_files, max_fraction=settings.max_corrupt_fraction)
     records, conflicts = _collapse(usable)
-    excluded = [*excluded_by_label, *unusable, *conflicts]
+    beside = [unclaimed_files(name, root, _claimed(sources[name])) for name, root in roots.items()]
+    excluded = [*excluded_by_label, *unusable, *conflicts, *(each for part in beside for each in part.excluded)]
     if not records:
         raise DataError(_nothing_left(excluded))
     hashes = {image.id: image.hashes for _, image in usable}
@@ -76,6 +82,7 @@ def merge(
         num_files=ingested.num_files,
         num_byte_duplicates=ingested.num_byte_duplicates,
         num_pixel_duplicates=ingested.num_pixel_duplicates,
+        others=sum((part.others for part in beside), Counter[str]()),
         joined=tuple(labels.joined(count_labels(sources))),
     )
 
@@ -112,6 +119,19 @@ def merge_summary(merged: Merged) -> dict[str, object]:
         "excluded": dict(sorted(Counter(each.reason for each in merged.excluded).items())),
         **({"joined_by_folding": joined} if joined else {}),
     }
+
+
+def merged_in_words(merged: Merged) -> str:
+    """How much was read, and what lies beside it that is not used."""
+    nested = (each.detail.partition(";")[0] for each in merged.excluded if each.reason == NESTED_ARCHIVE)
+    unlisted = Counter(each.reason for each in merged.excluded if each.reason in (UNLISTED, UNREAD_FORMAT))
+    images = (f"{count} {reason.replace('_', ' ')} images" for reason, count in sorted(unlisted.items()))
+    counts = f"{merged.num_files} files, {len(merged.index)} different images"
+    return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested)))
+
+
+def _claimed(source: SourceAnnotations) -> set[str]:
+    return {annotation.path for annotation in source.annotations}
 
 
 def _nothing_left(excluded: Sequence[Excluded]) -> str:

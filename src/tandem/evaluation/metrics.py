@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tandem.errors import DataError
+
 SMALLEST_PROB = 1e-30  # of which a log is taken
 NUM_BINS = 15  # of confidence, as in Guo et al. 2017
 _EPSILON = np.finfo(np.float64).eps  # a prob of 0 costs -log of this
@@ -14,12 +16,18 @@ _EPSILON = np.finfo(np.float64).eps  # a prob of 0 costs -log of this
 class Predictions:
     """What a model says of n images, and what they are.
 
-    targets, predicted: (n,) int64 class indices. probs: (n, C) float64, rows that add up to 1.
+    targets, predicted: (n,) int64 class indices. probs: (n, C) float64, rows that add up to 1. Raises DataError for
+    other shapes.
     """
 
     targets: np.ndarray
     predicted: np.ndarray
     probs: np.ndarray
+
+    def __post_init__(self) -> None:
+        shapes = self.targets.shape, self.predicted.shape, self.probs.shape[:1]
+        if self.probs.ndim != 2 or len(set(shapes)) != 1:
+            raise DataError(f"probs of shape {self.probs.shape} for {len(self.targets)} images; train the model again")
 
     def __len__(self) -> int:
         return len(self.targets)

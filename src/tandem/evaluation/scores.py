@@ -4,13 +4,24 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tandem.errors import DataError
 from tandem.evaluation.metrics import METRICS, Predictions, log_loss, predict
 from tandem.tables.samples import Split
 
 
 def predictions_on(split: Split, logits: np.ndarray) -> Predictions:
-    """The predictions of logits (N, C), those of all images, on the images of a split."""
-    return predict(logits[split.rows], split.targets)
+    """The predictions of logits (N, C), those of all images, on the images of a split.
+
+    Raises DataError for probs that are not finite: a score of them would be a number that means nothing.
+    """
+    predictions = predict(logits[split.rows], split.targets)
+    is_finite = np.isfinite(predictions.probs).all(axis=1)
+    if not is_finite.all():
+        raise DataError(
+            f"the probs of image {split.ids[int(is_finite.argmin())]} are not finite; train the model again, with a "
+            "lower lr"
+        )
+    return predictions
 
 
 def score(predictions: Predictions) -> dict[str, float]:

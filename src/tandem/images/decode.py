@@ -2,21 +2,30 @@
 
 import hashlib
 import io
+import re
 import struct
 import zlib
+from functools import cache
 from typing import Literal, NamedTuple
 
-import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
+from tandem.files import is_lfs_pointer
+from tandem.images.damage import image_damage, png_without_metadata
+from tandem.images.deep import deep_color_to_8_bits, deep_gray_to_rgb, is_deep_color, is_deep_gray
+from tandem.images.signatures import begins_as
 
 Resize = Literal["squash", "crop"]
 
 # decode() checks the size against its own limit before it loads a pixel; Pillow's would only warn.
 Image.MAX_IMAGE_PIXELS = None
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF")  # Pillow knows more, EPS by running Ghostscript
+_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000")  # Pillow knows more, EPS by Ghostscript
+# Pillow takes much for these two, which have no signature or a short one.
+_TGA_HEADER = re.compile(
+    rb".(?:\x01[\x01\x09].{4}[\x0f\x10\x18\x20]|\x00[\x02\x03\x0a\x0b]\x00{5}).{8}[\x01\x08\x10\x18\x20]", re.DOTALL
+)
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second image
 _ORIENTATION_TAG = 0x0112
 _TO_UPRIGHT = {
@@ -51,14 +60,26 @@ class Decoded(NamedTuple):
 def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     """Decode by content, turn by EXIF orientation, convert every mode to RGB (transparency over white).
 
-    Raises CorruptImageError with reason empty, not_an_image, too_large, too_small or truncated.
+    Metadata that cannot be read costs no image. Raises CorruptImageError with reason empty, lfs_pointer, not_an_image,
+    too_large, too_small or truncated.
     """
     if not data:
         raise CorruptImageError("empty", "the file is empty")
+    limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
     try:
-        image = Image.open(io.BytesIO(data), formats=_FORMATS)
+        return _decode(data, **limits)
+    except CorruptImageError as error:
+        if error.reason not in ("not_an_image", "truncated") or begins_as(data) != "PNG":
+            raise
+    # any reader would stumble over these bytes: the pixels are saved anew
+    return Decoded(_decode(png_without_metadata(data), **limits).image, None)
+
+
+def _decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
     except UnidentifiedImageError:
-        raise CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)})") from None
+        raise _no_image(data) from None
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     width, height = image.size
@@ -66,15 +87,27 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
         raise CorruptImageError("too_large", f"{width} x {height} pixels; at most {max_pixels} are allowed")
     if min(width, height) < min_side_px:
         raise CorruptImageError("too_small", f"{width} x {height} pixels; the shorter side needs {min_side_px}")
+    deep_color = is_deep_color(image)
     try:
         image.load()
-        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-        upright = _rgb(image) if turn is None else _rgb(image).transpose(turn)
+        shallow = deep_color_to_8_bits(image, data) if deep_color else image
+        turn = _turn_to_upright(image)
+        upright = _rgb(shallow, data) if turn is None else _rgb(shallow, data).transpose(turn)
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
-    plain = image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
+    if damage := image_damage(data, image.format or ""):
+        raise _truncated(damage)
+    plain = shallow is image and image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
     upright.info = {}  # saved again, it must not be turned or made transparent once more
     return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
+
+
+def _turn_to_upright(image: Image.Image) -> Image.Transpose | None:
+    """What its EXIF data asks for; None where they ask for nothing, or cannot be read."""
+    try:
+        return _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
+    except _DECODE_ERRORS:
+        return None
 
 
 def is_plain_jpeg(data: bytes) -> bool:
@@ -83,10 +116,9 @@ def is_plain_jpeg(data: bytes) -> bool:
         return True
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS[:1])
-        turn = _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
     except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
         return False
-    return image.mode in ("RGB", "L") and turn is None
+    return image.mode in ("RGB", "L") and _turn_to_upright(image) is None
 
 
 def _is_bare_jpeg(data: bytes) -> bool:
@@ -109,22 +141,49 @@ def pixel_id(image: Image.Image) -> str:
     return digest.hexdigest()[:32]
 
 
-def _truncated(error: Exception) -> CorruptImageError:
+def _formats(data: bytes) -> tuple[str, ...]:
+    if begins_as(data) == "PPM":
+        return ("PPM",)
+    if _is_heif(data) and _can_read_heif():
+        return (*_FORMATS, "HEIF")  # the brand mif1 stands for either
+    return ("TGA",) if _TGA_HEADER.match(data) else _FORMATS
+
+
+def _is_heif(data: bytes) -> bool:
+    return begins_as(data) == "HEIF"
+
+
+@cache
+def _can_read_heif() -> bool:
+    """Whether the images of iPhones can be read here; then Pillow knows how."""
+    try:
+        import pi_heif  # for such images alone
+    except ImportError:
+        return False
+    pi_heif.register_heif_opener()
+    return True
+
+
+def _no_image(data: bytes) -> CorruptImageError:
+    if _is_heif(data):
+        if _can_read_heif():
+            return _truncated("its boxes cannot be read")
+        return CorruptImageError("not_an_image", "a HEIC image, which pi-heif reads: `pip install pi-heif`")
+    if is_lfs_pointer(data):
+        pull = "run `git lfs pull` in the clone that it comes from, then get the source again"
+        return CorruptImageError("lfs_pointer", f"a pointer of Git LFS, not the image itself: {pull}")
+    return CorruptImageError("not_an_image", f"not an image in a known format ({', '.join(_FORMATS)}, PPM, TGA, HEIF)")
+
+
+def _truncated(error: Exception | str) -> CorruptImageError:
     return CorruptImageError("truncated", f"the image's data ends early or is corrupt ({error})")
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep(image)
+def _rgb(image: Image.Image, data: bytes) -> Image.Image:
+    if is_deep_gray(image):
+        return deep_gray_to_rgb(image, data)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         transparent = image.convert("RGBA")
         white = Image.new("RGBA", transparent.size, "white")
         return Image.alpha_composite(white, transparent).convert("RGB")
     return image.convert("RGB")
-
-
-def _from_deep(image: Image.Image) -> Image.Image:
-    """Gray of more than 8 bits: Pillow's own conversion would clip at 255 instead of scaling."""
-    gray = np.nan_to_num(np.asarray(image, dtype=np.float32))
-    white = 65535.0 if image.mode.startswith("I") else max(float(gray.max()), 1.0)
-    return Image.fromarray((np.clip(gray / white, 0, 1) * 255).round().astype(np.uint8)).convert("RGB")

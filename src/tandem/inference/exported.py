@@ -8,7 +8,7 @@ import json
 import re
 import sys
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +51,12 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class ExportedModel:
-    """sha256: that the file states. engine: to probs (n, C) float32, of pixels as `probs` takes them."""
+    """sha256: that the file, data, states. engine: to probs (n, C) float32, of pixels as `probs` takes them."""
 
     card: ModelCard
     sha256: str
     engine: Engine
+    data: bytes = field(repr=False)
 
     def probs(self, pixels: np.ndarray) -> np.ndarray:
         """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C) float32."""
@@ -97,7 +98,8 @@ def load_exported(path: Path, *, threads: int = 0, is_fast: bool = False) -> Exp
             f"{path} was changed after it was exported: its sha256 is {found[:12]}..., and it states {stated[:12]}...; "
             "take the file as it was exported, or export it again"
         )
-    return ExportedModel(card, stated, _fast_engine(data, card) if is_fast else _session_engine(session))
+    engine = _fast_engine(data, card) if is_fast else _session_engine(session)
+    return ExportedModel(card, stated, engine, data)
 
 
 def _session_engine(session: Any) -> Engine:

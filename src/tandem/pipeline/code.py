@@ -59,10 +59,18 @@ class Code:
 
 def _names(path: Path) -> Iterator[str]:
     """The full name of each module of this package that a file imports; "from a import b" may name a.b."""
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _statements(ast.parse(path.read_bytes())):
         names = list[str]()
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
             names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
         yield from (name for name in names if name.startswith("tandem."))
+
+
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Those below a node, at any depth. Most nodes are expressions, in which no import can be: they are left out."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield child
+            yield from _statements(child)

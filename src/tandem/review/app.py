@@ -14,6 +14,7 @@ from tandem.tables.logits import Logits
 from tandem.tables.samples import Split
 
 _MAX_RADIO_BUTTONS = 5  # of more classes one is chosen from a list
+_SHOWN = ("label", "issue_kind")  # on each image of the grid; the sidebar turns on others
 _CORRUPT_REASONS = ("empty", "not_an_image", "truncated")
 
 
@@ -71,7 +72,8 @@ def add_overlays(fiftyone: Any, dataset: Any, overlays: Overlays) -> None:
     """Add the overlays to a dataset of tandem.review.dataset as fields and views, and let the App edit labels.
 
     Fields: issue_score, issue_kind, corrupt_reason, and pred_<model> for each model. Views: label_issues,
-    duplicate_groups, cross_source_duplicates, corrupt, and wrong_<model>.
+    duplicate_groups, cross_source_duplicates, corrupt, and wrong_<model>. On the images of the grid stand the label and
+    the kind of label issue, and of the fields nothing else.
     """
     _add_label_issues(fiftyone, dataset, overlays.issues)
     _add_duplicate_views(fiftyone, dataset, overlays.duplicate_groups)
@@ -79,6 +81,14 @@ def add_overlays(fiftyone: Any, dataset: Any, overlays: Overlays) -> None:
     for model, predictions in overlays.predictions.items():
         _add_predictions(fiftyone, dataset, model, predictions)
     _allow_edits(dataset, overlays.class_names)
+    dataset.app_config.active_fields = fiftyone.core.odm.ActiveFields(paths=list(_SHOWN))
+    dataset.save()
+
+
+def first_view(dataset: Any) -> tuple[str, Any]:
+    """The name and the view with which a review begins: the likely label errors, or else all images."""
+    issues = dataset.load_saved_view("label_issues")
+    return ("label_issues", issues) if len(issues) else ("all images", dataset.view())
 
 
 def read_edits(dataset: Any) -> dict[str, SampleEdit]:
@@ -88,8 +98,8 @@ def read_edits(dataset: Any) -> dict[str, SampleEdit]:
 
 
 @contextmanager
-def launch_app(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Iterator[str]:
-    """The App's URL, while the block lasts. Raises ReviewError when the port is taken."""
+def launch_app(fiftyone: Any, view: Any, *, address: str, port: int) -> Iterator[str]:
+    """The App's URL, while the block lasts. view: with which it begins. Raises ReviewError when the port is taken."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -98,7 +108,7 @@ def launch_app(fiftyone: Any, dataset: Any, *, address: str, port: int) -> Itera
             raise ReviewError(
                 f"the App cannot listen at {address}:{port} ({error.strerror}); take another --port"
             ) from error
-    session = fiftyone.launch_app(dataset, remote=True, address=address, port=port, auto=False)
+    session = fiftyone.launch_app(view=view, remote=True, address=address, port=port, auto=False)
     try:
         yield f"http://{address}:{port}/"
     finally:

@@ -6,26 +6,27 @@ deleting its folder loses nothing.
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]
 from filelock import FileLock, Timeout
 
 from tandem.errors import ReviewError
+from tandem.review.mongod import fiftyone_folder
+from tandem.review.mongod_process import LOG, running_mongod
 
+_URI = "FIFTYONE_DATABASE_URI"
 _SETTINGS = {
     "FIFTYONE_DO_NOT_TRACK": "true",
     "FIFTYONE_DATABASE_VALIDATION": "false",  # only silences a notice that mongod 6 will be too old one day
     "FIFTYONE_SHOW_PROGRESS_BARS": "false",
     "FIFTYONE_LOGGING_LEVEL": "ERROR",
 }
+_PATIENCE_MS = 10_000  # with a mongod of this machine that has ended; pymongo's own is 30 s
 # FiftyOne sets it for its child processes: the port of its own database, which may be in another folder, or have ended
 _PORT_OF_PARENT = "FIFTYONE_PRIVATE_DATABASE_PORT"
-_TERMINATE_TIMEOUT_S = 30
 
 
 @contextmanager
@@ -33,11 +34,18 @@ def open_database(database_dir: Path, *, wait: bool = True) -> Iterator[Any]:
     """The fiftyone module, connected to a database in this folder or to the one that FIFTYONE_DATABASE_URI names.
 
     wait: until no other process works in the folder; False: raise ReviewError when one does. A mongod that outlived the
-    FiftyOne which started it is ended. Raises ReviewError when FiftyOne or its database does not start.
+    process which started it is ended. Raises ReviewError when FiftyOne or its database does not start.
     """
     database_dir = database_dir.resolve()
     with _exclusive_use(database_dir, wait=wait):
-        yield _start(database_dir)
+        _require_same_folder(database_dir)
+        if os.environ.get(_URI):
+            fiftyone = _import_fiftyone(database_dir)
+            with _connected(fiftyone, _explain_foreign):
+                yield fiftyone
+        else:
+            with _served_from(database_dir) as fiftyone:
+                yield fiftyone
 
 
 @contextmanager
@@ -57,91 +65,83 @@ def _exclusive_use(database_dir: Path, *, wait: bool) -> Iterator[None]:
         yield
 
 
-def _start(database_dir: Path) -> Any:
-    """The fiftyone module, as open_database yields it."""
-    is_first = "fiftyone" not in sys.modules
-    if is_first:
-        os.environ.update({**_SETTINGS, **os.environ, "FIFTYONE_DATABASE_DIR": str(database_dir)})
-        os.environ.pop(_PORT_OF_PARENT, None)
-    try:
-        # Not at the top: this takes seconds, reads the environment once for all, and the first call after it
-        # starts a database service.
-        import fiftyone
-        import fiftyone.service.util as services
-    except ImportError as error:
-        raise ReviewError(
-            f"FiftyOne in {sys.prefix} cannot be imported: {error}; install this project's requirements again"
-        ) from error
-    if not fiftyone.config.database_uri:
-        _require_same_folder(Path(fiftyone.config.database_dir), database_dir)
-        _end_orphan(database_dir)
-    if is_first:
-        _ignore_services_of_other_folders(database_dir, services)
-    _connect(fiftyone, database_dir)
-    return fiftyone
-
-
-def _require_same_folder(in_use: Path, database_dir: Path) -> None:
+def _require_same_folder(database_dir: Path) -> None:
+    """FiftyOne keeps what it has read of a database for as long as its process lives."""
+    if "fiftyone" not in sys.modules:
+        return
+    in_use = Path(sys.modules["fiftyone"].config.database_dir)
     if in_use.resolve() != database_dir:
         raise ReviewError(f"this process has its FiftyOne database in {in_use}; use another process for {database_dir}")
 
 
-def _end_orphan(database_dir: Path) -> None:
-    """End a mongod that runs in the folder though the FiftyOne service that started it has ended.
+@contextmanager
+def _served_from(database_dir: Path) -> Iterator[Any]:
+    """The fiftyone module, with a mongod of this process in the folder."""
 
-    FiftyOne would start a second mongod, which cannot run in the same folder, and wait a minute for it.
-    """
-    lock = database_dir / "mongod.lock"
-    pid = lock.read_text().strip() if lock.is_file() else ""
-    if not pid:
-        return
+    def explain(problem: str) -> str:
+        return (
+            f"FiftyOne's database in {database_dir} {problem}. See {database_dir / LOG}; "
+            "`tandem setup` says whether there is a mongod that runs; FIFTYONE_DATABASE_URI can name a "
+            "MongoDB of your own instead; the folder can be deleted, nothing is lost with it"
+        )
+
+    with running_mongod(fiftyone_folder() / "mongod", database_dir, explain=explain) as wait_for_port:
+        fiftyone = _import_fiftyone(database_dir)  # which takes longer than the start of mongod
+        uri = f"mongodb://127.0.0.1:{wait_for_port()}/?serverSelectionTimeoutMS={_PATIENCE_MS}"
+        os.environ[_URI] = fiftyone.config.database_uri = uri  # the App's server reads the first
+        try:
+            with _connected(fiftyone, explain):
+                yield fiftyone
+        finally:
+            fiftyone.config.database_uri = None
+            del os.environ[_URI]
+
+
+def _import_fiftyone(database_dir: Path) -> Any:
+    """The module; it reads its settings from the environment when it is imported first."""
+    if "fiftyone" not in sys.modules:
+        os.environ.update({**_SETTINGS, **os.environ, "FIFTYONE_DATABASE_DIR": str(database_dir)})
+        os.environ.pop(_PORT_OF_PARENT, None)
     try:
-        process = psutil.Process(int(pid))
-        parent = process.parent()
-        runs_here = process.name() == "mongod" and Path(_option(process.cmdline(), "--dbpath")) == database_dir
-        if runs_here and "--51-service" not in (parent.cmdline() if parent else []):
-            process.terminate()
-            process.wait(_TERMINATE_TIMEOUT_S)
-    except psutil.TimeoutExpired:
+        import fiftyone  # not at the top: this takes seconds
+    except ImportError as error:
         raise ReviewError(
-            f"mongod with pid {pid} (from mongod.lock) still runs in {database_dir}, though the FiftyOne that started "
-            f"it has ended, and SIGTERM does not end it; end it by `kill -9 {pid}` and run again"
-        ) from None
-    except psutil.Error:
-        return
+            f"FiftyOne in {sys.prefix} cannot be imported: {error}; install this project's requirements again"
+        ) from error
+    return fiftyone
 
 
-def _ignore_services_of_other_folders(database_dir: Path, services: Any) -> None:
-    """Keep FiftyOne from joining whichever database service the user has running, be it in another folder."""
-    find_all = services.find_processes_by_args
-
-    def find_here(args: list[str]) -> list[Any]:
-        return [each for each in find_all(args) if _option(each.info["cmdline"], "--dbpath") == str(database_dir)]
-
-    services.find_processes_by_args = find_here
+def _explain_foreign(problem: str) -> str:
+    return (
+        f"the database that {_URI} names {problem}; "
+        "start it, correct the variable, or unset it to have a database in this project"
+    )
 
 
-def _option(command: Sequence[str], name: str) -> str:
-    return next((value for option, value in pairwise(command) if option == name), "")
+@contextmanager
+def _connected(fiftyone: Any, explain: Callable[[str], str]) -> Iterator[None]:
+    """Connections of FiftyOne, which are closed at the end: it would look for the database when Python ends.
 
-
-def _connect(fiftyone: Any, database_dir: Path) -> None:
+    Raises ReviewError, in the words of explain(problem), when there is no answer, now or later.
+    """
+    import mongoengine  # type: ignore[import-untyped]
     from fiftyone.core.config import FiftyOneConfigError
-    from fiftyone.core.service import ServiceException
+    from fiftyone.core.odm import get_db_conn
     from pymongo.errors import PyMongoError
 
     try:
         fiftyone.list_datasets()
-    except (OSError, RuntimeError, PyMongoError, psutil.Error, FiftyOneConfigError, ServiceException) as error:
-        # the cause says more than FiftyOne's "could not connect", but pymongo's text goes on with the whole topology
-        reason = f"{type(error).__name__}: {error.__cause__ or error}".partition(" (configured timeouts")[0]
-        if fiftyone.config.database_uri:
-            raise ReviewError(
-                f"the database that FIFTYONE_DATABASE_URI names does not answer: {reason}; "
-                "start it, correct the variable, or unset it to have a database in this project"
-            ) from error
-        raise ReviewError(
-            f"FiftyOne's database in {database_dir} did not start: {reason}. See {database_dir}/log/mongo.log; "
-            "`tandem setup` says whether there is a mongod that runs; FIFTYONE_DATABASE_URI can name a "
-            "MongoDB of your own instead; the folder can be deleted, nothing is lost with it"
-        ) from error
+    except (OSError, RuntimeError, PyMongoError, FiftyOneConfigError) as error:
+        raise ReviewError(explain(f"does not answer: {_reason(error)}")) from error
+    try:
+        yield
+    except PyMongoError as error:
+        raise ReviewError(explain(f"does not answer: {_reason(error)}")) from error
+    finally:
+        get_db_conn().client.close()
+        mongoengine.disconnect_all()
+
+
+def _reason(error: BaseException) -> str:
+    """The cause says more than FiftyOne's "could not connect", but pymongo's text goes on with the whole topology."""
+    return f"{type(error).__name__}: {error.__cause__ or error}".partition(" (configured timeouts")[0]

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.errors import DataError, ReviewError
-from tandem.review.app import Overlays, add_overlays, launch_app, read_edits
+from tandem.review.app import Overlays, add_overlays, first_view, launch_app, read_edits
 from tandem.review.database import open_database
 from tandem.review.dataset import build_dataset, review_images, review_order
 from tandem.review.edits import decisions_from_edits, num_changed
@@ -77,7 +77,9 @@ def run_session(
     labels = dict(zip(inputs.index.ids, inputs.index.labels.tolist(), strict=True))
     rows = review_order(inputs.samples)
     images = review_images(inputs.index, inputs.samples, rows, images_dir=inputs.images_dir, decisions=before)
+    _say(f"starting FiftyOne and its database in {database_dir}")
     with open_database(database_dir, wait=False) as fiftyone:
+        _say(f"showing it {len(images)} images; its Brain looks for duplicates")
         features = inputs.features[rows]
         dataset, _ = build_dataset(fiftyone, images, features=features, max_distance=inputs.max_distance)
         add_overlays(fiftyone, dataset, inputs.overlays)
@@ -91,8 +93,9 @@ def run_session(
                 class_names=inputs.samples.class_names,
             )
 
-        with launch_app(fiftyone, dataset, address=address, port=port) as url:
-            _say(f"the App is at {url} - Ctrl-C ends it; decisions go to {decisions_path}")
+        name, view = first_view(dataset)
+        with launch_app(fiftyone, view, address=address, port=port) as url:
+            _say(f"the App is at {url}, with {name} in sight - Ctrl-C ends it; decisions go to {decisions_path}")
             return _write_until_interrupted(
                 DecisionWriter(decisions_path, before, num_images=len(images), ask=ask), read_decisions
             )

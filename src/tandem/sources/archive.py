@@ -3,6 +3,7 @@
 import os
 import shutil
 import stat
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ from tandem.errors import SourceError
 from tandem.sources.receipts import Fetched
 from tandem.sources.settings import ArchiveSource
 from tandem.sources.status import SourceStatus, pin_in_words
-from tandem.sources.unpack import is_junk, name_problem, unpack
+from tandem.sources.unpacking.litter import is_litter_folder, litter, litter_in_words
+from tandem.sources.unpacking.unpack import name_problem, unpack
 
 IS_REMOTE = False
 
@@ -22,25 +24,33 @@ def fetch(target: Path, source: ArchiveSource, **_: Any) -> Fetched:
     """Write what `source.path` holds to the folder `target`, which is replaced only when all went well.
 
     source.sha256: expected digest, None to take any: of an archive's bytes, or files.dir_sha256 of a folder without
-    its junk files (unpack.is_junk). Raises SourceError when the path is missing, empty, unsafe, of another digest, or
+    its litter (unpacking.litter). Raises SourceError when the path is missing, empty, unsafe, of another digest, or
     when one of the two folders would lie in the other.
     """
-    path = Path(source.path)
+    path = _path(source)
     if not path.exists():
         raise SourceError(f"there is no file or folder {path.absolute()}; put it there, or correct the source's path")
     _require_apart(path, target)
     if path.is_file():
-        return _fetch_archive(target, path, source.sha256)
+        return _fetch_archive(target, path, source.sha256)._replace(what=Path(source.path).as_posix())
     if path.is_dir():
-        return _fetch_folder(target, path, source.sha256)
+        return _fetch_folder(target, path, source.sha256)._replace(what=Path(source.path).as_posix())
     raise SourceError(f"{path} is neither a file nor a folder; name a zip, a tar or a folder")
 
 
 def check(name: str, source: ArchiveSource, **_: Any) -> SourceStatus:
     """Whether the file or folder exists."""
-    exists = Path(source.path).exists()
+    exists = _path(source).exists()
     facts = {"pin": pin_in_words(source), "disk": "it is there" if exists else "it is not there; put it there"}
     return SourceStatus(name, f"archive {source.path}", facts, exists)
+
+
+def _path(source: ArchiveSource) -> Path:
+    """Where the source lies; `~` is the user's home, as in a shell."""
+    try:
+        return Path(source.path).expanduser()
+    except RuntimeError:  # of a user that is not known here
+        return Path(source.path)
 
 
 def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:
@@ -50,34 +60,43 @@ def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:
         raise SourceError(f"{path} cannot be read: {error.strerror}; check its permissions and its disk") from None
     _require_digest(path, expected, digest)
     with files.atomic_dir(target) as folder:
-        unpack(path, folder)
-    return Fetched(what=path.as_posix(), version="", sha256=digest)
+        left_out = unpack(path, folder)
+    return Fetched(what=path.as_posix(), version="", sha256=digest, left_out=left_out)
 
 
 def _fetch_folder(target: Path, path: Path, expected: str | None) -> Fetched:
-    names = _names(path)
+    names, left_out = _names(path)
     if not names:
-        raise SourceError(f"folder {path} holds no files; fill it, or correct the source's path")
+        beside = f" ({litter_in_words(left_out)})" if left_out else ""
+        raise SourceError(f"folder {path} holds no files{beside}; fill it, or correct the source's path")
     with files.atomic_dir(target) as folder:
         for name in tqdm(names, f"copy {path.name}", unit="file", disable=None):
             _copy(name, path, folder)
         digest = files.dir_sha256(folder)
         _require_digest(path, expected, digest)
-    return Fetched(what=path.as_posix(), version="", sha256=digest)
+    return Fetched(what=path.as_posix(), version="", sha256=digest, left_out=left_out)
 
 
-def _names(root: Path) -> list[str]:
-    """Relative POSIX paths of all regular files, sorted. Raises SourceError for links, devices and unusable names."""
+def _names(root: Path) -> tuple[list[str], Counter[str]]:
+    """Relative POSIX paths of all regular files but litter, sorted; the number of files of each kind of litter.
+
+    Raises SourceError for links, devices and unusable names.
+    """
     names = []
+    left_out = Counter[str]()
     for parent, folders, others in os.walk(root, onerror=_raise_unreadable):
+        for hidden in filter(is_litter_folder, folders):
+            left_out[f"{hidden}/"] += sum(len(inside) for _, _, inside in os.walk(Path(parent, hidden)))
+        folders[:] = [name for name in folders if not is_litter_folder(name)]
         for path in (Path(parent, name) for name in (*folders, *others)):
             name, mode = path.relative_to(root).as_posix(), path.lstat().st_mode
-            if is_junk(name):
+            if not stat.S_ISDIR(mode) and (found := litter(path.name)):
+                left_out[found] += 1
                 continue
             if problem := name_problem(name) or _type_problem(mode):
                 raise SourceError(f"folder {root}: {name!r} {problem}; replace, rename or remove it")
             names += [name] if stat.S_ISREG(mode) else []
-    return sorted(names)
+    return sorted(names), +left_out
 
 
 def _type_problem(mode: int) -> str:

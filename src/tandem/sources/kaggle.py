@@ -13,7 +13,7 @@ from tandem.sources.transfer import kaggle_client
 from tandem.sources.transfer.attempt import ClientCall, Limits
 from tandem.sources.transfer.failures import Failure, is_transient
 from tandem.sources.transfer.fetch import Request, ServiceInfo, fetch_with_retries, query
-from tandem.sources.unpack import unpack
+from tandem.sources.unpacking.unpack import unpack
 
 IS_REMOTE = True
 
@@ -32,9 +32,9 @@ def fetch(target: Path, source: KaggleSource, *, scratch: Path, limits: Limits, 
             return _explain_not_found(dataset, version, limits, environ)
         return _explain(failure, credentials, dataset)
 
-    def publish(archive: Path) -> None:
+    def publish(archive: Path) -> Mapping[str, int]:
         with files.atomic_dir(target) as folder:
-            unpack(archive, folder)
+            return unpack(archive, folder)
 
     call = _call(credentials, {"do": "download", "dataset": dataset, "version": version})
     archive = f"{dataset.split('/')[1]}.zip"  # the client's name for any version
@@ -48,6 +48,7 @@ def fetch(target: Path, source: KaggleSource, *, scratch: Path, limits: Limits, 
         served_hash=download.completed.hashes,
         client=download.completed.result["client"],
         licence=_licence(dataset, limits, environ),
+        left_out=download.left_out,
     )
 
 

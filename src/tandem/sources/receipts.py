@@ -3,14 +3,16 @@
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from tandem import files
+from tandem.sources.unpacking.litter import litter_in_words
 
 NOT_STATED = "not stated"
 
@@ -21,7 +23,8 @@ class Fetched(NamedTuple):
     sha256: of the archive as it was served; of the folder's tree (files.dir_sha256) where there is none.
     archive_bytes: its size, 0 where there is none. served_hash: what the service's storage states of it (x-goog-hash).
     client: name and version. licence: as the service states it. volatile: names of files that differ from one export
-    to the next of the same data. "" or empty where nothing is known.
+    to the next of the same data. left_out: litter that is not among the files, its name -> number of files. "" or empty
+    where nothing is known.
     """
 
     what: str
@@ -32,6 +35,7 @@ class Fetched(NamedTuple):
     client: str = ""
     licence: str = ""
     volatile: tuple[str, ...] = ()
+    left_out: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Receipt:
     what, version, sha256, archive_bytes, served_hash, client, volatile: as in Fetched. tree_sha256: of the unpacked
     files but for the volatile ones. num_bytes, num_files: of all unpacked files. licence: as the files or the service
     state it, or "not stated". augmentation: versions of each image that an export states, None where it states none.
+    left_out: as in Fetched; a receipt's file has it only where something was left out.
     The time of the download is that of the receipt's file, so that the same data have the same receipt.
     """
 
@@ -59,6 +64,13 @@ class Receipt:
     num_files: int
     licence: str
     augmentation: int | None
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def in_words(self) -> str:
+        """How much was downloaded, and what was left out of it."""
+        left_out = litter_in_words(self.left_out)
+        return f"{self.num_files} files, {self.num_bytes / 1e6:.1f} MB" + (f"; {left_out}" if left_out else "")
 
 
 def make_receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, asked: Mapping[str, Any]) -> Receipt:
@@ -71,7 +83,7 @@ def make_receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, aske
         source=source,
         kind=kind,
         asked=asked,
-        **fetched._asdict() | {"licence": licence},
+        **fetched._asdict() | {"licence": licence, "left_out": dict(sorted(fetched.left_out.items()))},
         tree_sha256=files.dir_sha256(folder, without=fetched.volatile),
         num_bytes=sum(path.stat().st_size for path in paths),
         num_files=len(paths),
@@ -81,7 +93,8 @@ def make_receipt(folder: Path, fetched: Fetched, *, source: str, kind: str, aske
 
 def write_receipt(path: Path, receipt: Receipt) -> None:
     """Write a receipt as JSON, whole or not at all."""
-    files.write_json(path, asdict(receipt))
+    facts = asdict(receipt)
+    files.write_json(path, facts if receipt.left_out else {key: facts[key] for key in facts if key != "left_out"})
 
 
 def read_receipt(path: Path) -> Receipt | None:

@@ -16,7 +16,7 @@ from tandem.sources.transfer import roboflow_client
 from tandem.sources.transfer.attempt import ClientCall, Limits
 from tandem.sources.transfer.failures import Failure
 from tandem.sources.transfer.fetch import Request, ServiceInfo, fetch_with_retries, query
-from tandem.sources.unpack import unpack
+from tandem.sources.unpacking.unpack import unpack
 
 IS_REMOTE = True
 ARCHIVE = "roboflow.zip"  # the client's name for any export
@@ -38,11 +38,12 @@ def fetch(
             return _explain_not_found(failure, source, limits, environ)
         return _explain(failure, project)
 
-    def publish(archive: Path) -> None:
+    def publish(archive: Path) -> Mapping[str, int]:
         with files.atomic_dir(target) as folder:
-            unpack(archive, folder)
+            left_out = unpack(archive, folder)
             _require_images(folder)
             _require_digest(folder, source.tree_sha256)
+        return left_out
 
     job = {"do": "download", "project": project, "version": version, "format": format}
     call = _call(roboflow_credentials(environ), job)
@@ -56,6 +57,7 @@ def fetch(
         served_hash=download.completed.hashes,
         client=download.completed.result["client"],
         volatile=VOLATILE,
+        left_out=download.left_out,
     )
 
 

@@ -10,6 +10,7 @@
 The order of the lines means nothing: all decisions hold at once, and a table that contradicts itself is an error.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,13 +19,16 @@ from operator import attrgetter
 from pathlib import Path
 
 from tandem.errors import DataError
-from tandem.files import read_csv, write_csv
+from tandem.files import write_csv
+from tandem.tables.edited import read_edited_csv
 
 ACTIONS = ("relabel", "drop", "keep", "duplicate", "not_duplicate")
 _PAIR_ACTIONS = ("duplicate", "not_duplicate")
 _CONTRADICTIONS = ({"drop", "keep"}, {"drop", "relabel"}, {"duplicate", "not_duplicate"})
 _OLD_ACTIONS = {"copy": "duplicate", "not_copy": "not_duplicate"}  # in tables of earlier versions
 _COLUMNS = ("id", "action", "value", "reason")
+_ALIASES = {"content_id": "id"}  # as the App calls it
+_AS_NUMBER = re.compile(r"\d([.,]\d+)?E\+?\d+")  # what a spreadsheet makes of an id of digits
 
 
 @dataclass(frozen=True, order=True)
@@ -107,23 +111,25 @@ class Decisions:
 
 
 def load_decisions(path: Path) -> Decisions:
-    """Read what save_decisions or a person wrote; without a file there are no decisions.
+    """Read what save_decisions or a person wrote (tandem.tables.edited); without a file there are no decisions.
 
     The actions of earlier versions, copy and not_copy, are read as duplicate and not_duplicate. Raises DataError, with
-    the path, for other columns, an unknown action, a wrong value and contradictions.
+    the path, for what is no such table, an unknown action, a wrong value and contradictions.
     """
-    if not path.is_file():
+    if not path.exists() and not path.is_symlink():
         return Decisions()
-    rows = list(enumerate(read_csv(path), start=2))
+    rows = read_edited_csv(path, columns=_COLUMNS, aliases=_ALIASES)
+    read = tuple(_decision(row, f"{path}, line {line}") for line, row in rows)
     try:
-        return Decisions(tuple(_decision(row, line=line) for line, row in rows))
+        return Decisions(read)
     except DataError as error:
         raise DataError(f"{path}: {error}") from error
 
 
 def save_decisions(decisions: Decisions, path: Path) -> None:
-    """Write the table, sorted by image; the header alone where there are no decisions."""
-    write_csv(path, [asdict(each) for each in decisions.decisions], columns=_COLUMNS)
+    """Write the table, sorted by image, each reason on one line; the header alone where there are no decisions."""
+    rows = [{**asdict(each), "reason": " ".join(each.reason.split())} for each in decisions.decisions]
+    write_csv(path, rows, columns=_COLUMNS)
 
 
 def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:
@@ -136,11 +142,19 @@ def require_classes(decisions: Decisions, class_names: Sequence[str]) -> None:
             )
 
 
-def _decision(row: Mapping[str, str], *, line: int) -> Decision:
-    if tuple(row) != _COLUMNS or None in row.values():
-        raise DataError(f"line {line} has other columns than {','.join(_COLUMNS)}; correct it or remove it")
-    id_, action, value, reason = (row[name].strip() for name in _COLUMNS)
-    return Decision(id_, _OLD_ACTIONS.get(action, action), value, reason)
+def _decision(row: Mapping[str, str], where: str) -> Decision:
+    """The decision of one line; where: the file and the line, for errors."""
+    id_, action, value, reason = (row[name] for name in _COLUMNS)
+    for cell in (id_, value):
+        if _AS_NUMBER.fullmatch(cell):
+            raise DataError(
+                f"{where}: the id {cell} has become a number in a spreadsheet, its other digits are lost; restore the "
+                "line from git"
+            )
+    try:
+        return _ordered(Decision(id_, _OLD_ACTIONS.get(action, action), value, reason))
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error
 
 
 def _ordered(decision: Decision) -> Decision:

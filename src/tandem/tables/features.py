@@ -10,6 +10,7 @@ from numpy.lib.format import write_array_header_1_0
 
 from tandem.errors import DataError
 from tandem.files import atomic_dir, read_json, write_json, write_text
+from tandem.tables.checks import reading, require_finite, require_unique
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,12 @@ class Features:
                 f"features need the TTA views of one image per unique id; got {len(self.ids)} ids, {num_unique} of "
                 f"them unique, and shape {self.tta_views.shape}; run the extract stage again"
             )
+        if self.tta_views.dtype != np.float32 or 0 in self.tta_views.shape[1:]:
+            raise DataError(
+                f"features must be float32, of at least one TTA view and column; got {self.tta_views.dtype} of shape "
+                f"{self.tta_views.shape}; run the extract stage again"
+            )
+        require_finite(self.tta_views, self.ids, what="features", stage="the extract stage")
 
     @property
     def without_tta(self) -> np.ndarray:
@@ -53,6 +60,7 @@ def write_features(
     batches: arrays (n, num_tta_views, dim) that add up to one entry an id, in the order of ids. Raises DataError if
     they do not, or hold a value that is not finite.
     """
+    require_unique(ids, what="ids of features", stage="the merge stage")
     with atomic_dir(folder) as temporary:
         # written, not mapped: a full disk is then an OSError, and not a SIGBUS that nobody can catch
         with (temporary / "features.npy").open("wb") as file:
@@ -88,10 +96,18 @@ def _require_batch(batch: np.ndarray, *, ids: Sequence[str], num_written: int, s
 
 
 def load_features(folder: Path, *, ids: Sequence[str]) -> Features:
-    """Read what write_features wrote; it stays on disk until used. DataError unless it is of `ids`."""
-    found = (folder / "ids.txt").read_text(encoding="utf-8").split()
-    features = Features(tuple(found), np.load(folder / "features.npy", mmap_mode="r"), read_json(folder / "meta.json"))
-    features.require_ids(ids)
+    """Read what write_features wrote; it stays on disk until used. DataError unless whole, finite and of `ids`."""
+    with reading(folder / "ids.txt"):
+        found = (folder / "ids.txt").read_text(encoding="utf-8").split()
+    with reading(folder / "meta.json"):
+        meta = dict(read_json(folder / "meta.json"))
+    with reading(folder / "features.npy"):
+        values = np.load(folder / "features.npy", mmap_mode="r")
+    try:
+        features = Features(tuple(found), values, meta)
+        features.require_ids(ids)
+    except DataError as error:
+        raise DataError(f"{folder}: {error}") from error
     return features
 
 

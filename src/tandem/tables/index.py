@@ -11,7 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import read_csv, write_csv
+from tandem.files import write_csv
+from tandem.tables.checks import read_table, reading
+
+_WRITER = "the merge stage"
 
 
 class Origin(NamedTuple):
@@ -85,9 +88,17 @@ class Index:
                 raise DataError(
                     f"an index needs unique ids, sorted; {after} follows {before}; run the merge stage again"
                 )
-        for id_, label, origins in zip(self.ids, self.labels, self.origins, strict=True):
+        columns = (getattr(self, field.name) for field in fields(self))
+        if {len(column) for column in columns} != {len(self.ids)}:
+            raise DataError("the columns of an index are not equally long; run the merge stage again")
+        for id_, label, file, origins in zip(self.ids, self.labels, self.files, self.origins, strict=True):
             if not label or not origins:
                 raise DataError(f"record {id_} needs a class and at least one origin; run the merge stage again")
+            if not id_ or not file:
+                raise DataError(f"record {id_!r} needs an id and a file, not {file!r}; run the merge stage again")
+        if (self.min_sides < 1).any():
+            id_ = self.ids[int(self.min_sides.argmin())]
+            raise DataError(f"record {id_} has no width or height; run the merge stage again")
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -133,8 +144,14 @@ def save_index(index: Index, path: Path) -> None:
 
 
 def load_index(path: Path) -> Index:
-    """Read what save_index wrote."""
-    return Index.of(map(_record, read_csv(path)))
+    """Read what save_index wrote. Raises DataError, with the path, for what is no such table."""
+    rows = read_table(path, columns=ImageRecord._fields, stage=_WRITER)
+    with reading(path, stage=_WRITER):
+        records = list(map(_record, rows))
+    try:
+        return Index.of(records)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
 
 
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:

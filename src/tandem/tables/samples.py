@@ -9,9 +9,11 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.files import read_csv, read_json, write_csv, write_json
+from tandem.files import read_json, write_csv, write_json
+from tandem.tables.checks import read_table, reading, require_unique
 
 SPLITS = ("train", "val", "test")
+_WRITER = "the curate stage"
 
 
 class Sample(NamedTuple):
@@ -80,6 +82,11 @@ class Samples:
         return cls(tuple(class_names), ids, _targets(labels, ids, class_names), sources, groups, splits, reasons)
 
     def __post_init__(self) -> None:
+        columns = (self.targets, self.sources, self.groups, self.splits, self.exclusion_reasons)
+        if {column.shape for column in columns} != {(len(self.ids),)}:
+            raise DataError("the columns of samples are not equally long; run the curate stage again")
+        require_unique(self.ids, what="ids of samples", stage=_WRITER)
+        require_unique(self.class_names, what="class names of samples", stage=_WRITER)
         for id_, split in zip(self.ids, self.splits, strict=True):
             if split not in ("", *SPLITS):
                 raise DataError(
@@ -156,8 +163,24 @@ def save_samples(samples: Samples, folder: Path) -> None:
 
 
 def load_samples(folder: Path) -> Samples:
-    """Read what save_samples wrote."""
-    return Samples.of(read_json(folder / "classes.json"), (Sample(**row) for row in read_csv(folder / "samples.csv")))
+    """Read what save_samples wrote. Raises DataError, with the path, for what is no such table."""
+    path = folder / "samples.csv"
+    class_names = load_class_names(folder / "classes.json", stage=_WRITER)
+    rows = read_table(path, columns=Sample._fields, stage=_WRITER)
+    try:
+        return Samples.of(class_names, (Sample(**row) for row in rows))
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error
+
+
+def load_class_names(path: Path, *, stage: str) -> list[str]:
+    """The class names in order, as JSON. Raises DataError, with the path, for what is no list of different names."""
+    with reading(path, stage=stage):
+        class_names = read_json(path)
+        if not isinstance(class_names, list) or not class_names:
+            raise ValueError("a list of names is expected")
+    require_unique(class_names, what=f"{path}: class names", stage=stage)
+    return class_names
 
 
 def _targets(labels: np.ndarray, ids: Sequence[str], class_names: Sequence[str]) -> np.ndarray:

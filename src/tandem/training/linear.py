@@ -7,6 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tandem.files import atomic_file
+from tandem.tables.checks import reading
 
 _BATCH_SIZE = 4096  # rows; what is held beside the features
 
@@ -42,9 +43,15 @@ class Linear(NamedTuple):
 
 
 def load_linear(path: Path) -> Linear:
-    """Read what Linear.save wrote."""
-    with np.load(path) as arrays:
-        return Linear(**arrays)
+    """Read what Linear.save wrote. Raises DataError, with the path, for what is no such head."""
+    with reading(path), path.open("rb") as file, np.load(file) as arrays:
+        head = Linear(**arrays)
+        (classes, dim) = head.weight.shape
+        if [head.mean.shape, head.std.shape, head.bias.shape] != [(dim,), (dim,), (classes,)]:
+            raise ValueError("its arrays do not fit one another")
+        if not all(np.isfinite(array).all() and array.dtype == np.float32 for array in head):
+            raise ValueError("its arrays are not finite float32")
+        return head
 
 
 def mean_and_std(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -29,11 +29,6 @@ class ScoredPairs:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    @property
-    def row_pairs(self) -> set[tuple[int, int]]:
-        """The pairs as (smaller row, larger row)."""
-        return set(zip(self.pairs.first.tolist(), self.pairs.second.tolist(), strict=True))
-
     def where(self, mask: np.ndarray) -> "ScoredPairs":
         """The pairs that a mask (P,) selects."""
         return ScoredPairs(self.pairs.where(mask), self.correlation[mask])

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation
-from tandem.datasets.formats.image_files import IMAGE_SUFFIXES, is_hidden
+from tandem.datasets.formats.image_files import is_hidden
+from tandem.images.signatures import is_image_file
 
 _SEG_SPLITS = ("seg_train", "seg_test", "seg_pred")  # of the Intel image set of six scenes
 _SPLITS = {"train", "training", "valid", "val", "validation", "dev", "test", "testing", *_SEG_SPLITS}
@@ -21,12 +22,15 @@ _TEXT_FILES = frozenset(("readme", "license", "licence", "copying", "notice", "a
 
 
 class _ImageFile(NamedTuple):
-    """folders: those above the file that are no splits or containers. is_direct: whether the last holds the file."""
+    """folders: those above the file that are no splits or containers. is_direct: whether the last holds the file.
+
+    is_image: whether it is an image by its name or content.
+    """
 
     path: str
     folders: tuple[str, ...]
     is_direct: bool
-    has_suffix: bool
+    is_image: bool
 
     @property
     def label(self) -> str:
@@ -44,16 +48,16 @@ def read(root: Path) -> list[Annotation]:
 
     A folder with class folders below it is not the label of the images in its splits: in `set/train/car/1.jpg` and
     `set/test/2.jpg` the second has no label. A file without extension is taken for an image inside a class folder
-    only. Nothing is opened.
+    only, unless its bytes begin as one. So is a file of any other extension known: `1.jpg.1`, `1.jpg_large`.
     """
-    images = [image for path in files.list_files(root) if (image := _image_file(path.relative_to(root).as_posix()))]
+    images = [image for path in files.list_files(root) if (image := _image_file(root, path))]
     distinct = {image.folders for image in images}
     wrappers = {folders[:depth] for folders in distinct for depth in range(len(folders))}
     labelled = ((image, image.label if image.is_direct or image.folders not in wrappers else "") for image in images)
     return [
         Annotation(image.path, label, detail="" if label else "it lies in no class folder")
         for image, label in labelled
-        if label or image.has_suffix
+        if label or image.is_image
     ]
 
 
@@ -66,14 +70,15 @@ def folders_say_it(root: Path, annotations: Iterable[Annotation]) -> bool:
     )
 
 
-def _image_file(path: str) -> _ImageFile | None:
-    """None for what is no image by its name."""
+def _image_file(root: Path, file: Path) -> _ImageFile | None:
+    """None for what is no image by its name or content."""
+    path = file.relative_to(root).as_posix()
     pure = PurePosixPath(path)
-    suffix = pure.suffix.lower()
     if is_hidden(pure) or pure.name.lower() in _TEXT_FILES:
         return None
-    if suffix and suffix not in IMAGE_SUFFIXES:
+    is_image = is_image_file(file)
+    if pure.suffix and not is_image:
         return None
     parents = pure.parts[:-1]
     folders = tuple(folder for folder in parents if folder.lower() not in NEVER_LABELS)
-    return _ImageFile(path, folders, is_direct=parents[-1:] == folders[-1:], has_suffix=bool(suffix))
+    return _ImageFile(path, folders, is_direct=parents[-1:] == folders[-1:], is_image=is_image)

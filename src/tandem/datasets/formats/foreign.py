@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.image_files import IMAGE_SUFFIXES, ImageFiles, is_hidden
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.label_files import is_label_line
+from tandem.images.signatures import IMAGE_SUFFIXES
 
 _EXPORT = "export it as COCO, YOLO or Pascal VOC"
 _CLASS_FOLDERS = "save its images into a folder for each class"

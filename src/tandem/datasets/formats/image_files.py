@@ -1,4 +1,4 @@
-"""Which files of a source are images by their names, and where an image lies that an annotation names."""
+"""Which files of a source are its images, and where an image lies that an annotation names."""
 
 import unicodedata
 from collections import defaultdict
@@ -6,11 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path, PurePath, PurePosixPath
 
 from tandem import files
-
-IMAGE_SUFFIXES = frozenset((
-    ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif",
-    ".ppm", ".pgm", ".pbm", ".pnm",
-))  # fmt: skip
+from tandem.images.signatures import is_image_file
 
 
 def is_hidden(path: PurePath) -> bool:
@@ -28,7 +24,7 @@ class ImageFiles:
 
     def __init__(self, root: Path) -> None:
         relative = (PurePosixPath(path.relative_to(root).as_posix()) for path in files.list_files(root))
-        images = [path for path in relative if path.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(path)]
+        images = [path for path in relative if not is_hidden(path) and is_image_file(root / path)]
         self.paths = [str(path) for path in images]
         self._by_name: dict[str, list[str]] = defaultdict(list)
         for path in images:

@@ -114,7 +114,7 @@ def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, sc
 
 
 def _explaining(model: ExportedModel, limits: ServerLimits, scale: Scale) -> APIRouter:
-    """The address that explains. One explanation takes a hundred passes, so there is one at a time."""
+    """The address that explains. One explanation asks the model up to a hundred times, so there is one at a time."""
     router, free = APIRouter(), BoundedSemaphore(1)
 
     drawing: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
@@ -213,7 +213,8 @@ def _load(upload: UploadFile, card: ModelCard, limits: ServerLimits, scale: Scal
 
 def _explanation(model: ExportedModel, views: np.ndarray) -> bytes:
     """A PNG of the first view, and of what its most probable class rests on."""
-    from tandem.inference.explain import draw_explanation, explanation_map  # matplotlib and torch, at the first request
+    from tandem.inference.explanation.drawing import draw_explanation  # matplotlib, at the first request
+    from tandem.inference.explanation.explain import explanation_map  # and torch
 
     target = int(model.probs(views)[0].argmax())
     png = io.BytesIO()

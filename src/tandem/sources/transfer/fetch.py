@@ -18,6 +18,8 @@ from tandem.sources.transfer.attempt import ClientCall, Completed, Limits, attem
 from tandem.sources.transfer.checksums import Digests
 from tandem.sources.transfer.failures import Failure, describe_failure, is_resumable, is_transient, remedy
 
+Publish = Callable[[Path], Mapping[str, int]]  # an archive to what is left out of it, name -> number of files
+
 _jitter = random.SystemRandom()
 
 
@@ -36,10 +38,11 @@ class Request(NamedTuple):
 
 
 class Download(NamedTuple):
-    """An archive that was published, and what its service stated of it."""
+    """An archive that was published, what its service stated of it, and what was left out of it (litter)."""
 
     completed: Completed
     digests: Digests
+    left_out: Mapping[str, int]
 
 
 class ServiceInfo(NamedTuple):
@@ -62,7 +65,12 @@ def query(
 
 
 def fetch_with_retries(
-    request: Request, *, scratch: Path, publish: Callable[[Path], None], limits: Limits, environ: Mapping[str, str]
+    request: Request,
+    *,
+    scratch: Path,
+    publish: Publish,
+    limits: Limits,
+    environ: Mapping[str, str],
 ) -> Download:
     """Download until `publish(archive)` accepts the archive; by CorruptArchiveError it has it downloaded again.
 
@@ -91,7 +99,7 @@ def _attempt(
     number: int,
     *,
     scratch: Path,
-    publish: Callable[[Path], None],
+    publish: Publish,
     rejected: set[str],
     limits: Limits,
     environ: Mapping[str, str],
@@ -138,7 +146,11 @@ def _call(request: Request, number: int, folder: Path) -> ClientCall:
 
 
 def _checked(
-    request: Request, archive: Path, completed: Completed, rejected: set[str], publish: Callable[[Path], None]
+    request: Request,
+    archive: Path,
+    completed: Completed,
+    rejected: set[str],
+    publish: Publish,
 ) -> Download | Failure:
     """Verify and publish an archive. rejected: sha256 of archives that came before and were not the expected one."""
     endpoint = completed.endpoint
@@ -156,10 +168,10 @@ def _checked(
         rejected.add(digests.sha256)
         return Failure("corrupt", mismatch, endpoint=endpoint)
     try:
-        publish(archive)
+        left_out = publish(archive)
     except CorruptArchiveError as error:
         return Failure("corrupt", str(error).partition(";")[0], endpoint=endpoint)
-    return Download(completed, digests)
+    return Download(completed, digests, left_out)
 
 
 def _wait(pause_s: float, failure: Failure, title: str) -> None:

@@ -14,6 +14,7 @@ import tarfile
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,11 +25,18 @@ from typing import IO, NamedTuple, Self
 from tqdm import tqdm
 
 from tandem.errors import CorruptArchiveError, SourceError
+from tandem.files import is_lfs_pointer
+from tandem.sources.unpacking.litter import litter, litter_in_words
+from tandem.sources.unpacking.zip_names import member_name
 
 _CHUNK_BYTES = 1 << 20
 _RATIO_COUNTS_FROM_BYTES = 64 << 20
 _MAX_HEADER_BYTES = 1 << 20
 _EXTENDED_HEADERS = b"xgXLK"  # one letter a type: names and attributes that may be of any length
+_END_OF_TAR_BYTES = 1024  # at least; a tar is padded to whole records, of 20 blocks unless its maker said otherwise
+_TAR_RECORDS_BYTES = (10_240, *(1 << power for power in range(16, 21)))
+_MAX_NAME_BYTES, _MAX_PATH_BYTES = 255, 2048  # of a file system; of a path below our folders
+_SHOWN_CHARACTERS = 100  # of a name in a message
 _ZIP_MAGIC = (b"PK\x03\x04", b"PK\x05\x06")
 _ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
 _FORMAT_ERRORS = (zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error)
@@ -94,16 +102,18 @@ class _TarHeader(tarfile.TarInfo):
 
 def unpack(
     archive: Path, target: Path, *, max_files: int = 500_000, max_bytes: int = 200 * 10**9, max_ratio: float = 200.0
-) -> None:
+) -> Counter[str]:
     """Unpack a zip or tar (plain, gz, bz2, xz; recognized by content) into an existing empty folder.
 
-    Only regular files are made; junk files of macOS and Windows are skipped. Raises CorruptArchiveError for an archive
-    that is corrupt or none; SourceError for an empty or encrypted one, for a member that is a link, a device, outside
-    the folder or there twice (in NFC, without case), for more than `max_files` members, `max_bytes` bytes in all or
-    `max_ratio` times the archive's size (checked above 64 MiB), and when the disk is full.
+    Only regular files are made. Returns what is left out as litter (unpacking.litter): its name -> number of files.
+    Raises CorruptArchiveError for an archive that is corrupt or none; SourceError for an empty or encrypted one, for a
+    member that is a link, a device, outside the folder or there twice (in NFC, without case), for more than `max_files`
+    members, `max_bytes` bytes in all or `max_ratio` times the archive's size (checked above 64 MiB), and when the disk
+    is full.
     """
     limits = _ExtractionLimits(archive, max_bytes=max_bytes, max_ratio=max_ratio)
     paths: set[str] = set()
+    left_out = Counter[str]()
     with (
         _opened(archive, limits) as (members, num_bytes),
         tqdm(desc=f"unpack {archive.name}", total=num_bytes, unit="B", unit_scale=True, disable=None) as bar,
@@ -112,18 +122,17 @@ def unpack(
             for number, member in enumerate(members, start=1):
                 if number > max_files:
                     raise _refusal(archive, member.name, f"is one more than the {max_files} allowed")
-                if path := _target_path(archive, member, paths):
+                if found := litter(member.name):
+                    left_out[found] += not member.is_folder
+                elif path := _target_path(archive, member, paths):
                     _write(_chunks(archive, member, limits), target / path, bar)
         except OSError as error:
             raise _disk_error(archive, target, num_bytes, error) from None
+    left_out = +left_out
     if not paths:
-        raise SourceError(f"archive {archive} holds no files; get it again, or name another one")
-
-
-def is_junk(name: str) -> bool:
-    """Whether a POSIX path is a file that macOS or Windows leaves behind, never data."""
-    *folders, last = name.split("/")
-    return "__MACOSX" in (*folders, last) or last.startswith("._") or last in (".DS_Store", "Thumbs.db")
+        beside = f" ({litter_in_words(left_out)})" if left_out else ""
+        raise SourceError(f"archive {archive} holds no files{beside}; get it again, or name another one")
+    return left_out
 
 
 def name_problem(name: str) -> str:
@@ -132,7 +141,10 @@ def name_problem(name: str) -> str:
         name.encode()
     except UnicodeEncodeError:
         return "has a name that is not UTF-8"
+    longest = max(len(part.encode()) for part in name.split("/"))
     problems = {
+        f"has a name of {longest} bytes, above {_MAX_NAME_BYTES}": longest > _MAX_NAME_BYTES,
+        f"has a path of {len(name.encode())} bytes, above {_MAX_PATH_BYTES}": len(name.encode()) > _MAX_PATH_BYTES,
         "has a NUL byte in its name": "\0" in name,
         "has a backslash in its name": "\\" in name,
         "has an absolute path": name.startswith("/") or re.match("[A-Za-z]:", name),
@@ -143,8 +155,6 @@ def name_problem(name: str) -> str:
 
 def _target_path(archive: Path, member: _Member, paths: set[str]) -> str:
     """The member's path below the target, "" for what is not written. paths: those so far; this one is added."""
-    if is_junk(member.name):
-        return ""
     problem = member.problem or name_problem(member.name)
     path = "/".join(part for part in member.name.split("/") if part not in ("", "."))
     if problem or not (path or member.is_folder):
@@ -177,7 +187,10 @@ def _chunks(archive: Path, member: _Member, limits: _ExtractionLimits) -> Iterat
 @contextmanager
 def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
     with _reading(archive, "it"), archive.open("rb") as raw:
-        magic = raw.read(16)
+        magic = raw.read(64)
+    if is_lfs_pointer(magic):
+        found = f"{archive} is a pointer of Git LFS, not the archive itself"
+        raise SourceError(f"{found}; run `git lfs pull` in the clone that it lies in")
     if magic.startswith(_ZIP_MAGIC):
         with _reading(archive, "its list of members"):
             zipped = zipfile.ZipFile(archive)
@@ -187,7 +200,7 @@ def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
     try:
         tarred = tarfile.open(archive, tarinfo=_TarHeader)  # noqa: SIM115
     except _READ_ERRORS:
-        found = f"{archive} is no zip or tar archive (it begins with {magic!r})"
+        found = f"{archive} is no zip or tar archive (it begins with {magic[:16]!r})"
         raise CorruptArchiveError(f"{found}; get it again, or name another file") from None
     with tarred:
         yield _OpenArchive(_tar_members(archive, tarred, limits), None)
@@ -195,10 +208,9 @@ def _opened(archive: Path, limits: _ExtractionLimits) -> Iterator[_OpenArchive]:
 
 def _zip_members(file: zipfile.ZipFile) -> Iterator[_Member]:
     for info in file.infolist():
-        kind = stat.S_IFMT(info.external_attr >> 16)
-        is_folder = info.is_dir() or kind == stat.S_IFDIR
-        # `filename` is cut at the first NUL; only `orig_filename` shows it.
-        yield _Member(info.orig_filename, is_folder, _zip_problem(info, kind), partial(file.open, info))
+        kind, name = stat.S_IFMT(info.external_attr >> 16), member_name(info)
+        is_folder = name.endswith("/") or kind == stat.S_IFDIR
+        yield _Member(name, is_folder, _zip_problem(info, kind), partial(file.open, info))
 
 
 def _zip_problem(info: zipfile.ZipInfo, kind: int) -> str:
@@ -217,9 +229,24 @@ def _tar_members(archive: Path, file: tarfile.TarFile, limits: _ExtractionLimits
     with _reading(archive, "its list of members"):
         for info in file:
             yield _Member(info.name, info.isdir(), _tar_problem(info), partial(file.extractfile, info))
-        # Only at its end does a compressed stream check its sum, and tarfile stops before.
-        while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
-            limits.count("(after the last member)", len(chunk))
+        _read_tail(file, limits)
+
+
+def _read_tail(file: tarfile.TarFile, limits: _ExtractionLimits) -> None:
+    """Read what follows the block of zeros that ends a tar, by which a compressed stream checks its sum at last.
+
+    It may be zeros up to the end of a record. More of them stand where members were lost: a download that was cut and
+    padded reads as a whole but shorter tar.
+    """
+    end, num_bytes = file.offset, 512
+    while chunk := file.fileobj.read(_CHUNK_BYTES) if file.fileobj else b"":
+        limits.count("(after the last member)", len(chunk))
+        if chunk.strip(b"\0"):
+            raise tarfile.ReadError(f"more data follows its end at byte {end}")
+        num_bytes += len(chunk)
+    length, most = end + num_bytes, num_bytes - _END_OF_TAR_BYTES
+    if most > 0 and not any(length % record == 0 and most < record for record in _TAR_RECORDS_BYTES):
+        raise tarfile.ReadError(f"{num_bytes} zeros follow its last member at byte {end}, where others may have been")
 
 
 def _tar_problem(info: tarfile.TarInfo) -> str:
@@ -238,7 +265,8 @@ def _reading(archive: Path, what: str) -> Iterator[None]:
 
 
 def _refusal(archive: Path, name: str, problem: str) -> SourceError:
-    return SourceError(f"archive {archive}: member {name!r} {problem}; nothing is unpacked: {_BY_HAND}")
+    shown = name if len(name) <= _SHOWN_CHARACTERS else f"{name[:_SHOWN_CHARACTERS]}..."
+    return SourceError(f"archive {archive}: member {shown!r} {problem}; nothing is unpacked: {_BY_HAND}")
 
 
 def _disk_error(archive: Path, target: Path, num_bytes: int | None, error: OSError) -> SourceError:

@@ -1,0 +1,170 @@
+"""The second measure finds near what is, and stops where too much is or where one pair is as near as copies."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image, ImageOps
+
+from planted_images import NONE, similar_to, smooth_image, some_features, some_hashes, some_thumbnail, textured_image
+from tandem.curation import disputed as second
+from tandem.curation.disputed import (
+    Disputed,
+    find_disputed,
+    require_undisputed,
+    save_disputed,
+    thumbnail_reader,
+)
+from tandem.errors import LeakageError
+from tandem.files import read_csv
+from tandem.images.hashing import dihedral_phashes
+
+IDS = [f"image{row}" for row in range(40)]
+FEATURES = np.stack([some_features(row) for row in range(40)])
+HASHES = np.stack([some_hashes(row) for row in range(40)])
+
+
+def find(pairs, features=FEATURES, hashes=HASHES, thumbnail_of=some_thumbnail, min_similarity=0.9) -> Disputed:
+    given = {"features": features, "hashes": hashes, "thumbnail_of": thumbnail_of, "min_similarity": min_similarity}
+    return find_disputed(np.array(pairs, dtype=np.int64).reshape(-1, 2), **given)
+
+
+def with_bits_changed(row: int, num_bits: int) -> np.ndarray:
+    bits = np.unpackbits(HASHES[row], axis=1)
+    bits[:, :num_bits] ^= 1
+    return np.packbits(bits, axis=1)
+
+
+def near(row: int, other: int, *, correlation: float, bits: int, cosine: float) -> Disputed:
+    """What is found of rows 0 and 1 where they agree by so much."""
+    features, hashes = FEATURES.copy(), HASHES.copy()
+    features[1] = similar_to(FEATURES[0], cosine)
+    hashes[1] = with_bits_changed(0, bits)
+    one, away = (some_thumbnail(seed) - some_thumbnail(seed).mean() for seed in (0, 1))
+    one /= np.linalg.norm(one)
+    away -= (away * one).sum() * one
+    mixed = correlation * one + np.sqrt(1 - correlation**2) * away / np.linalg.norm(away)
+    images = {0: 128 + 900 * one, 1: 100 + 400 * mixed}
+    return find([(row, other)], features, hashes, images.__getitem__)
+
+
+# of each: near, and just not; the middle between a min_similarity of 0.9 and 1 is 0.95
+PIXELS, BITS, COSINES = (0.901, 0.899), (40, 41), (0.951, 0.949)
+
+
+@pytest.mark.parametrize("pixels", [0, 1])
+@pytest.mark.parametrize("bits", [0, 1])
+@pytest.mark.parametrize("cosine", [0, 1])
+def test_a_pair_is_disputed_where_two_of_three_measures_find_it_near(pixels: int, bits: int, cosine: int) -> None:
+    found = near(0, 1, correlation=PIXELS[pixels], bits=BITS[bits], cosine=COSINES[cosine])
+    assert len(found) == (pixels + bits + cosine <= 1)
+    assert found.num_judged == 1
+
+
+@pytest.mark.parametrize(("row", "other"), [(0, 1), (1, 0)])
+def test_the_measures_are_told_and_do_not_hang_on_which_row_is_first(row: int, other: int) -> None:
+    found = near(row, other, correlation=0.95, bits=20, cosine=0.97)
+    assert found.correlation.tolist() == pytest.approx([0.95], abs=1e-5)
+    assert found.hash_distance.tolist() == [20]
+    assert found.similarity.tolist() == pytest.approx([0.97], abs=1e-5)
+    assert not found.is_copy.any()
+
+
+@pytest.mark.parametrize(
+    ("correlation", "bits", "is_copy"), [(0.991, 16, True), (0.991, 17, False), (0.989, 16, False)]
+)
+def test_pairs_are_like_copies_by_thumbnail_and_hash_both(correlation: float, bits: int, is_copy: bool) -> None:
+    assert near(0, 1, correlation=correlation, bits=bits, cosine=0.5).is_copy.tolist() == [is_copy]
+
+
+@pytest.mark.parametrize("turn", [None, *Image.Transpose], ids=str)
+def test_a_copy_is_found_in_every_orientation(turn, tmp_path: Path) -> None:
+    image = textured_image(1)
+    copy = image if turn is None else image.transpose(turn)
+    image.save(tmp_path / "0.jpg")
+    ImageOps.autocontrast(copy).resize((90, 70)).save(tmp_path / "1.png")
+    hashes = np.stack([dihedral_phashes(each) for each in (image, copy)])
+    paths = [tmp_path / "0.jpg", tmp_path / "1.png"]
+    for pair in ((0, 1), (1, 0)):
+        found = find([pair], hashes=hashes, thumbnail_of=thumbnail_reader(paths))
+        assert found.is_copy.tolist() == [True]
+
+
+def test_images_of_different_things_are_not_near() -> None:
+    images = [smooth_image(seed) for seed in range(40)]
+    hashes = np.stack([dihedral_phashes(image) for image in images])
+    small = [np.asarray(image.convert("L").resize((16, 16)), dtype=np.float32) for image in images]
+    pairs = [(i, j) for i in range(40) for j in range(i)]
+    assert len(find(pairs, hashes=hashes, thumbnail_of=small.__getitem__)) == 0
+
+
+def test_flat_images_correlate_with_flat_ones_alone_and_their_hashes_mean_nothing() -> None:
+    thumbnails = [np.full((16, 16), 7.0), np.full((16, 16), 200.0), some_thumbnail(2)]
+    flat = dihedral_phashes(Image.new("L", (64, 64)))
+    hashes = np.stack([flat, flat, HASHES[2]])
+    features = np.ones((3, 8), dtype=np.float32)
+    found = find([(0, 1), (0, 2), (1, 2)], features, hashes, thumbnails.__getitem__)
+    assert found.pairs.tolist() == [[0, 1]]  # by thumbnails and features
+    assert (found.correlation.tolist(), found.hash_distance.tolist()) == ([1.0], [256])
+    assert not found.is_copy.any()
+
+
+def test_pairs_are_measured_chunk_by_chunk(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = [(0, 1), (2, 3), (5, 4), (6, 7), (0, 7)]
+    features, hashes = FEATURES.copy(), HASHES.copy()
+    features[[1, 4, 7]], hashes[[1, 4, 7]] = features[[0, 5, 0]], hashes[[0, 5, 0]]
+    whole = find(pairs, features, hashes)
+    monkeypatch.setattr(second, "_CHUNK", 2)
+    parts = find(pairs, features, hashes)
+    assert whole.pairs.tolist() == parts.pairs.tolist() == [[0, 1], [5, 4], [0, 7]]
+    assert whole.correlation.tolist() == parts.correlation.tolist()
+    assert whole.similarity.tolist() == parts.similarity.tolist() == pytest.approx([1, 1, 1])
+
+
+def test_no_pair_at_all_is_no_dispute(tmp_path: Path) -> None:
+    found = find(NONE)
+    require_undisputed(found, IDS)
+    save_disputed(found, IDS, tmp_path / "pairs.csv")
+    header = "first,second,thumbnail_correlation,hash_distance,similarity\n"
+    assert (tmp_path / "pairs.csv").read_text() == header
+
+
+def disputed(num_pairs: int, *, num_judged: int = 100, correlation: float = 0.95, distance: int = 30) -> Disputed:
+    pairs = np.arange(2 * num_pairs).reshape(-1, 2)
+    column = np.ones(num_pairs)
+    return Disputed(pairs, correlation * column, np.full(num_pairs, distance), 0.9 * column, num_judged)
+
+
+@pytest.mark.parametrize(("allowed", "num_judged"), [(3, 100), (3, 3999), (4, 4000), (9, 9999)])
+def test_more_than_three_pairs_or_one_in_a_thousand_are_an_error(allowed: int, num_judged: int) -> None:
+    require_undisputed(disputed(allowed, num_judged=num_judged), IDS)
+    message = rf"^{allowed + 1} pairs in two splits were verified as different.*0 of them like .*; {allowed} may be so"
+    with pytest.raises(LeakageError, match=message):
+        require_undisputed(disputed(allowed + 1, num_judged=num_judged), IDS)
+
+
+def test_one_pair_as_near_as_copies_is_an_error_that_names_it_and_says_what_to_do() -> None:
+    require_undisputed(disputed(2), IDS)
+    found = disputed(2)
+    found = replace(found, correlation=np.array([0.992, 0.995]), hash_distance=np.array([40, 8]))
+    with pytest.raises(LeakageError) as error:
+        require_undisputed(found, IDS)
+    assert "image2 and image3 (thumbnails correlate by 0.995, hash distance 8 of 256); image0 and image1" in str(
+        error.value
+    )
+    assert "duplicate or not_duplicate" in str(error.value)
+    assert "lower curate.min_correlation" in str(error.value)
+
+
+def test_pairs_are_written_with_ids_and_the_three_measures(tmp_path: Path) -> None:
+    save_disputed(disputed(1), IDS, tmp_path / "pairs.csv")
+    assert read_csv(tmp_path / "pairs.csv") == [
+        {
+            "first": "image0",
+            "second": "image1",
+            "thumbnail_correlation": "0.95",
+            "hash_distance": "30",
+            "similarity": "0.9",
+        }
+    ]

@@ -1,0 +1,117 @@
+"""Whatever part of curation is at fault, the stage stops: each part is broken in turn and the real script is run.
+
+Tested with planted images on disk, in a folder as the stages before it leave it; see planted_project.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from planted_project import plant_images, stage
+from tandem.curation import curate as parts
+from tandem.curation.disputed import thumbnail_reader
+from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.duplicates.candidates import Candidates
+from tandem.curation.duplicates.verify import ScoredPairs
+from tandem.curation.leak_check import check_leakage
+from tandem.curation.links import Links
+from tandem.curation.settings import CurateSettings
+from tandem.errors import DataError
+from tandem.pipeline.params import read_params, section
+from tandem.tables.samples import SPLITS
+
+TURNS = cycle(SPLITS)
+NONE = np.zeros((0, 2), dtype=np.int64)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    plant_images(folder := tmp_path_factory.mktemp("project"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def script() -> ModuleType:
+    return stage("curate")
+
+
+def no_candidates(found: Candidates) -> Candidates:
+    return Candidates(found.pairs.where(np.zeros(len(found.pairs), dtype=bool)), found.is_similar[:0], NONE)
+
+
+def without_stems(found: Candidates) -> Candidates:
+    return replace(found, same_stem=NONE)
+
+
+def all_different(scored: ScoredPairs) -> ScoredPairs:
+    return ScoredPairs(scored.pairs, np.zeros(len(scored)))
+
+
+def copies_different(scored: ScoredPairs) -> ScoredPairs:
+    """Of what is verified, crops alone are still found."""
+    return ScoredPairs(scored.pairs, np.where(scored.pairs.similarity > 0.9, 0, scored.correlation))
+
+
+def no_groups(components: np.ndarray) -> np.ndarray:
+    return np.arange(len(components))
+
+
+def no_links(links: Links) -> Links:
+    return Links(NONE, links.correlation[:0])
+
+
+SABOTAGE = [
+    ("find_candidates", no_candidates, r"hash distance 0 of 256 <= 64|cosine (0.99|1)"),
+    ("find_candidates", without_stems, r"both are of stem:snapshots/\w+, cosine 0\.85"),
+    ("verify_candidates", all_different, r"pairs in two splits were verified as different.*like copies of one file"),
+    ("verify_candidates", copies_different, r"pairs in two splits were verified as different.*like copies of one file"),
+    ("connected_components", no_groups, r"curation linked them"),
+    ("merge_components", no_groups, r"both are of video:snapshots/"),
+    ("duplicate_links", no_links, r"a decision joins them"),
+    ("rows_of_pairs", lambda _: NONE, r"a decision joins them"),
+    ("assign_split", lambda _: next(TURNS), r"group \w+ is in two splits"),
+    ("same_scene_pairs", lambda _: NONE, r"both are of video:snapshots/"),
+]
+
+
+def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disputed(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    settings, merge = section(read_params(), "curate", CurateSettings), Path("data/merge")
+    features, decisions = Path("data/extract/mobilenet_v2"), Path("data/review/decisions.csv")
+    inputs = parts.load_curate_inputs(merge, features, decisions_path=decisions)
+    paths = inputs.index.paths(merge / "images")
+    curated = parts.curate(inputs, settings, keypoints_of=keypoints_reader(paths))
+    leaks = check_leakage(
+        inputs.index,
+        curated.samples.rows_by_split(),
+        features=inputs.features,
+        hashes=inputs.hashes,
+        linked=curated.links.rows,
+        rejected=curated.rejected.pairs.rows,
+        decisions=inputs.decisions,
+        thumbnail_of=thumbnail_reader(paths),
+        settings=settings,
+    )
+    assert (len(curated.near_duplicates), len(curated.same_stem)) == (12, 6)  # copies and crops
+    assert len(curated.links.rows) == 12 + 6 + 6  # and what a person decided
+    assert (len(leaks.disputed), leaks.disputed.num_judged > 20) == (0, True)
+
+
+@pytest.mark.parametrize(("part", "spoil", "message"), SABOTAGE)
+def test_the_stage_stops_when_a_part_of_curation_is_at_fault(
+    part: str, spoil: Callable, message: str, project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    right: Callable[..., Any] = getattr(parts, part)
+    monkeypatch.setattr(parts, part, lambda *args, **options: spoil(right(*args, **options)))
+    with pytest.raises(DataError, match=message):
+        script.main()
+    assert not (project / "data/curate").exists()

@@ -1,0 +1,74 @@
+"""An image is known by its suffix or by its bytes, whatever else its name says."""
+
+import io
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from tandem.images.signatures import is_image_file, unread_format
+
+READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
+
+
+def encoded(format: str) -> bytes:
+    buffer = io.BytesIO()
+    Image.new("RGB", (16, 16), "navy").save(buffer, format)
+    return buffer.getvalue()
+
+
+def planted(folder: Path, name: str, data: bytes) -> Path:
+    (folder / name).write_bytes(data)
+    return folder / name
+
+
+@pytest.mark.parametrize("format", READ)
+@pytest.mark.parametrize("name", ["1.jpg.1", "1.jpg_large", "1.bin", "1.jpg~", "1", "photo of a car", "1.jpg?raw=true"])
+def test_an_image_is_known_by_its_bytes_whatever_its_name(tmp_path: Path, format: str, name: str) -> None:
+    assert is_image_file(planted(tmp_path, name, encoded(format)))
+
+
+@pytest.mark.parametrize("name", ["1.jpg", "1.JPG", "1.Ppm", "1.tga", "1.jp2", "1.heic", "1.jfif"])
+def test_a_file_of_an_images_name_means_to_be_one(tmp_path: Path, name: str) -> None:
+    assert is_image_file(planted(tmp_path, name, b""))
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("1.txt", b"0 0.5 0.5 1 1"),
+        ("README", b"P1 is where the race began"),
+        ("BMW", b"BMW cars, all of them, in one list of many lines"),
+        ("1.zip", b"PK\3\4"),
+        ("1.cr2", b"II*\0 a raw of a camera"),
+        ("1.wav", b"RIFF1234WAVE"),
+        ("1.mp4", b"\0\0\0\x20ftypisom"),
+        ("empty", b""),
+        ("1.jpg.txt", b"beside an image"),
+    ],
+)
+def test_what_is_no_image_is_none(tmp_path: Path, name: str, data: bytes) -> None:
+    assert not is_image_file(planted(tmp_path, name, data))
+
+
+@pytest.mark.parametrize("format", ["ICO", "DDS"])
+def test_a_format_that_is_not_read_is_named(tmp_path: Path, format: str) -> None:
+    path = planted(tmp_path, "1.bin", encoded(format))
+    assert not is_image_file(path)
+    assert unread_format(path) == {"ICO": "icon"}.get(format, format)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "format"),
+    [
+        ("1.psd", b"8BPS\0\1", "PSD"),
+        ("1.svg", b'<?xml version="1.0"?>\n<svg xmlns="x"/>', "SVG"),
+        ("1.dcm", bytes(128) + b"DICM", "DICOM"),
+        ("1.jxl", b"\xff\x0a\xfa", "JPEG XL"),
+        ("1.NEF", b"MM\0*", "raw of a camera"),
+        ("1.txt", b"0 0.5 0.5 1 1", ""),
+        ("1.xml", b'<?xml version="1.0"?><annotation/>', ""),
+    ],
+)
+def test_other_formats_are_named_and_texts_are_not(tmp_path: Path, name: str, data: bytes, format: str) -> None:
+    assert unread_format(planted(tmp_path, name, data)) == format
