@@ -61,6 +61,11 @@ def test_an_image_with_two_files_of_labels_that_differ_is_refused(tmp_path):
         yolo.read(root)
 
 
+def test_an_image_whose_name_ends_in_txt_is_no_file_of_labels(tmp_path):
+    root = write(plant(tmp_path, "images/a.jpg", "images/a.txt"), {"data.yaml": NAMES, "labels/a.txt": BOX})
+    assert labels(yolo.read(root)) == {"images/a.jpg": "Car", "images/a.txt": "Car"}
+
+
 def test_an_image_without_labels_says_whether_a_file_is_missing_or_empty(tmp_path):
     root = plant(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
     write(root, {"data.yaml": NAMES, "labels/a.txt": BOX, "labels/b.txt": "\n"})

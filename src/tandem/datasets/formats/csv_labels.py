@@ -11,9 +11,10 @@ from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
-from tandem.datasets.formats.image_files import IMAGE_SUFFIXES, ImageFiles, is_hidden
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.text import first_names, load_text, shorten
 from tandem.errors import DataError
+from tandem.images.signatures import IMAGE_SUFFIXES
 
 _IMAGE_COLUMNS = frozenset((
     "id", "image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname", "imgpath", "file",

@@ -9,6 +9,7 @@ from tandem import files
 from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.image_files import is_hidden, same_text
 from tandem.errors import DataError
+from tandem.images.signatures import is_image_file
 
 _IMAGE_FOLDERS = frozenset(("images", "jpegimages", "image", "imgs", "img"))
 _NO_LABELS = frozenset(("classes", "predefined_classes"))
@@ -20,7 +21,8 @@ class LabelFiles:
 
     def __init__(self, root: Path) -> None:
         relative = (PurePosixPath(path.relative_to(root).as_posix()) for path in files.list_files(root))
-        self._files = [path for path in relative if path.suffix.lower() == ".txt" and _may_hold_labels(path)]
+        texts = (path for path in relative if path.suffix.lower() == ".txt" and _may_hold_labels(path))
+        self._files = [path for path in texts if not is_image_file(root / path)]
         self._root = root
         self._by_key: dict[str, list[str]] = defaultdict(list)
         self._by_folded_key: dict[str, list[str]] = defaultdict(list)
