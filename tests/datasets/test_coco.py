@@ -216,6 +216,12 @@ def test_marked_encodings_are_read(tmp_path, encoding):
     assert len(coco.read(root)) == 2
 
 
+def test_many_json_files_in_one_folder_are_a_file_for_each_image_and_not_searched(tmp_path):
+    root = source(tmp_path)
+    write(root, {f"labelme/{number}.json": coco_json(images=[]) for number in range(101)})
+    assert [(each.path, each.label) for each in coco.read(root)] == [("a.jpg", "Bus"), ("b.jpg", "")]
+
+
 def test_a_deeply_nested_file_is_refused(tmp_path):
     text = '{"images": [], "categories": [], "annotations": ' + "[" * 100_000
     with pytest.raises(DataError, match=r"x\.json is nested too deeply"):
