@@ -33,7 +33,7 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
         ({"data.mdb": b"\0"}, "LMDB"),
         ({"annotations/a.txt": "0 0.5 0.5 0.25 0.25\n"}, "YOLO's labels .* but the names of the classes are missing"),
         (
-            {"x/a.txt": "0 0.5 0.5 0.2 0.2", "classes.txt": "car"},
+            {"x/c.txt": "0 0.5 0.5 0.2 0.2", "classes.txt": "car"},
             "YOLO's labels .* but their images are not found by name",
         ),
         (
