@@ -74,6 +74,13 @@ def test_an_image_with_two_labels_is_refused_with_both_lines(tmp_path):
         csv_labels.read(root)
 
 
+def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path):
+    rows = "".join(f"{number},Bus\n" for number in range(100))
+    root = write(plant(tmp_path, "a.jpg"), {"train.csv": f'id,label\na,"Car\n{rows}'})
+    with pytest.raises(DataError, match=r"'a\.jpg' has a label of \d+ letters, 'Car\\n0,Bus.*a quote may be open"):
+        csv_labels.read(root)
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path):
     root = write(plant(tmp_path, "a.jpg"), {"train.csv": "id,label,label\na,Car,Bus\n"})
     with pytest.raises(DataError, match=r"train\.csv has two columns 'label'; give each its own name"):
