@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from tandem.errors import DataError
 
-
 _MAX_LABEL = 500  # letters
 
 
@@ -44,8 +43,8 @@ class Annotation:
             raise DataError(f"the path {self.path!r} of an image must lie inside its source's folder; correct it there")
         if len(self.label) > _MAX_LABEL:
             raise DataError(
-                f"the image {self.path!r} has a label of {len(self.label)} letters, {self.label[:40]!r} ...; a quote may be "
-                f"open; at most {_MAX_LABEL} are allowed"
+                f"the image {self.path!r} has a label of {len(self.label)} letters, {self.label[:40]!r} ...; a "
+                f"quote may be open; at most {_MAX_LABEL} are allowed"
             )
 
 
