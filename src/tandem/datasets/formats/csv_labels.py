@@ -92,8 +92,8 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
     if unclear:
         others = first_names([name for name in unclear.rows[0][1] if name != unclear.image], most=8)
         raise DataError(
-            f"{unclear.path}: the column {shorten(unclear.image)} names images, but which of {others} holds their labels? "
-            "Call it `label`"
+            f"{unclear.path}: the column {shorten(unclear.image)} names images, but which of {others} holds their "
+            "labels? Call it `label`"
         )
 
 
