@@ -12,16 +12,6 @@ from pathlib import Path
 
 from tandem.errors import PipelineError
 
-_FULL = ("the disk is full", "free some space")
-_NO_ACCESS = ("access is denied", "change the permissions or the owner there")
-_OF_THE_DISK = {
-    errno.ENOSPC: _FULL,
-    errno.EDQUOT: _FULL,
-    errno.EACCES: _NO_ACCESS,
-    errno.EPERM: _NO_ACCESS,
-    errno.EROFS: ("the disk is read-only", "mount it writable, or move the project,"),
-}
-
 
 def run(main: Callable[..., str | None], *arguments: object) -> None:
     """Call `main(*arguments)`; an error meant for people is printed without a traceback.
@@ -38,11 +28,10 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     except PipelineError as error:
         sys.exit(f"error: {error}")
     except OSError as error:
-        if error.errno not in _OF_THE_DISK:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        found, remedy = _OF_THE_DISK[error.errno]
         where = f" at {error.filename}" if error.filename else ""
-        sys.exit(f"error: {found}{where} ({error.strerror}); {remedy} and run again")
+        sys.exit(f"error: the disk is full{where} ({error.strerror}); free some space and run again")
 
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:
