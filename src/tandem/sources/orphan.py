@@ -42,7 +42,7 @@ def _dvc() -> psutil.Process | None:
 def _watch(dvc: psutil.Process, done: threading.Event) -> None:
     while not done.wait(_POLL_S):
         if not _is_alive(dvc):
-            sys.stderr.write("dvc is gone, so this download ends; what has come of it is kept for the next run\n")
+            sys.stderr.write("dvc is gone, so this download ends\n")
             os.kill(os.getpid(), signal.SIGINT)
             if not done.wait(_GRACE_S):
                 os._exit(130)
