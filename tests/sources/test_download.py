@@ -5,6 +5,7 @@ Covers sources.download, sources.kinds, sources.sample and sources.settings.
 
 import subprocess
 import sys
+import threading
 from dataclasses import fields
 
 import pytest
@@ -16,6 +17,7 @@ from tandem.files import dir_sha256, read_json, sha256
 from tandem.sources.download import download
 from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.settings import Source
+from tandem.sources.transfer.attempt import Limits
 
 
 @pytest.fixture
@@ -102,8 +104,39 @@ def another_run(tmp_path):
 def test_a_run_beside_another_one_touches_nothing(tmp_path, mine, another_run):
     before = names(tmp_path / "out")
     with pytest.raises(SourceError, match=r"another run downloads it right now \(it holds .*mine\.lock\)"):
-        download("mine", mine, folder=tmp_path / "out")
+        download("mine", mine, folder=tmp_path / "out", limits=Limits(lock_s=0.1))
     assert names(tmp_path / "out") == before
+
+
+def test_a_run_waits_for_another_one_that_is_about_to_end(tmp_path, mine, another_run):
+    threading.Timer(0.3, another_run.kill).start()
+    assert download("mine", mine, folder=tmp_path / "out", limits=Limits(lock_s=20)).num_files == 1
+
+
+def test_a_download_removes_what_killed_ones_of_any_source_have_left(tmp_path, mine):
+    partial = tmp_path / "out" / "partial"
+    litter = (
+        "mine/.mine.x.partial/1.jpg",
+        "old/.old.x.partial/1.jpg",
+        "old/archive/files/a.zip",
+        "old/archive/home-1/a",
+    )
+    part = ("other/archive/request.json", "other/archive/files/a.zip", "third/receipt.json")
+    for name in (*litter, *part, "other/archive/home-1/.kaggle"):
+        (partial / name).parent.mkdir(parents=True, exist_ok=True)
+        (partial / name).write_bytes(b"1")
+    download("mine", mine, folder=tmp_path / "out")
+    left = {path.relative_to(partial).as_posix() for path in partial.rglob("*") if path.is_file()}
+    assert {name for name in left if not name.endswith(".lock")} == set(part)
+    assert not (partial / "old").exists()
+
+
+def test_what_another_run_downloads_right_now_is_no_litter(tmp_path, mine, another_run):
+    leftover = tmp_path / "out" / "partial" / "mine" / ".mine.x.partial" / "1.jpg"
+    leftover.parent.mkdir(parents=True)
+    leftover.write_bytes(b"1")
+    download("yours", mine, folder=tmp_path / "out")
+    assert leftover.is_file()
 
 
 def test_a_run_that_was_killed_is_not_waited_for(tmp_path, mine, another_run):

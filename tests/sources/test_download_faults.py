@@ -71,7 +71,7 @@ SECRETS = (
 NOBODY = "http://127.0.0.1:1"  # a port on which nobody listens
 REFUSED = {"http_proxy": NOBODY, "HTTP_PROXY": NOBODY, "API_URL": f"{NOBODY}/rf"}
 NO_FOLDER = "/proc/no/such/folder"  # cannot be made, not even by root
-LIMITS = Limits(silence_s=10, grace_s=20, wait_s=0.02, attempts=3)
+LIMITS = Limits(silence_s=10, grace_s=20, wait_s=0.02, attempts=3, lock_s=0)
 TWICE = {"attempts": 2}
 SHORT = {"silence_s": 0.8, "attempts": 2}
 SUCCEEDS = ""

@@ -4,7 +4,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,9 +16,13 @@ from tandem.errors import SourceError
 from tandem.files import atomic_dir, dir_sha256
 from tandem.sources import receipts
 from tandem.sources.kinds import SOURCE_KINDS
+from tandem.sources.orphan import ended_with_dvc
 from tandem.sources.receipts import Receipt
 from tandem.sources.settings import PINS, Source
 from tandem.sources.transfer.attempt import DEFAULT_LIMITS, Limits
+from tandem.sources.transfer.fetch import REQUEST_TAG
+
+_SCRATCH = "archive"  # what is under way of an archive
 
 
 class DownloadPaths(NamedTuple):
@@ -52,7 +56,8 @@ def download(
     """
     paths = DownloadPaths.of(folder, name)
     try:
-        with _lock(paths):
+        with ended_with_dvc(environ), _lock(paths, limits.lock_s):
+            _remove_litter(folder / "partial", name)
             existing = _existing_receipt(paths)
             if existing and SOURCE_KINDS[source.kind].IS_REMOTE and _fits(existing, source):
                 return existing
@@ -69,7 +74,7 @@ def _fetch(name: str, source: Source, paths: DownloadPaths, limits: Limits, envi
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
     kind, description = SOURCE_KINDS[source.kind], source.description
     with atomic_dir(paths.files, within=paths.partial) as folder:
-        scratch = paths.partial / "archive"
+        scratch = paths.partial / _SCRATCH
         fetched = kind.fetch(folder, description, scratch=scratch, limits=limits, environ=environ)
         receipt = receipts.make_receipt(folder, fetched, source=name, kind=source.kind, asked=asdict(description))
         receipts.write_receipt(paths.pending, receipt)
@@ -100,14 +105,12 @@ def _existing_receipt(paths: DownloadPaths) -> Receipt | None:
 
 
 @contextmanager
-def _lock(paths: DownloadPaths) -> Iterator[None]:
-    """One download of a source at a time: two would write into the same part. Removes what a killed one has left."""
-    lock = paths.partial.with_name(f"{paths.partial.name}.lock")
+def _lock(paths: DownloadPaths, wait_s: float) -> Iterator[None]:
+    """One download of a source at a time: two would write into the same part."""
+    lock = _lock_path(paths.partial)
     lock.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with FileLock(lock, timeout=0):
-            for leftover in paths.partial.glob(".*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+        with FileLock(lock, timeout=wait_s):
             try:
                 yield
             finally:
@@ -116,6 +119,28 @@ def _lock(paths: DownloadPaths) -> Iterator[None]:
     except Timeout:
         found = f"another run downloads it right now (it holds {lock})"
         raise SourceError(f"{found}; wait for its end, then run again") from None
+
+
+def _lock_path(partial: Path) -> Path:
+    return partial.with_name(f"{partial.name}.lock")
+
+
+def _remove_litter(folder: Path, name: str) -> None:
+    """Remove what killed downloads of any source have left, but for parts that can be resumed. folder: of all parts.
+
+    name: of the source whose lock is held; a source that another run downloads is left alone.
+    """
+    for partial in (path for path in folder.iterdir() if path.is_dir()):
+        lock = FileLock(_lock_path(partial), timeout=0)
+        with suppress(Timeout), nullcontext() if partial.name == name else lock:
+            scratch = partial / _SCRATCH
+            for leftover in (*partial.glob(".*"), *scratch.glob("home-*")):
+                shutil.rmtree(leftover, ignore_errors=True)
+            if not (scratch / REQUEST_TAG).is_file():
+                shutil.rmtree(scratch, ignore_errors=True)
+            with suppress(OSError):  # of another source, something is kept
+                if partial.name != name:
+                    partial.rmdir()
 
 
 def _fits(receipt: Receipt, source: Source) -> bool:

@@ -29,7 +29,7 @@ class Limits:
 
     total_s: longest attempt. max_bytes: largest archive. attempts: how many at most. wait_s: pause before the second
     attempt; it doubles each time up to max_wait_s, with jitter. max_retry_after_s: longest pause that the service may
-    ask for.
+    ask for. lock_s: longest wait for another run that downloads the same source, which may be about to end.
     """
 
     connect_s: float = 10
@@ -41,6 +41,7 @@ class Limits:
     wait_s: float = 2
     max_wait_s: float = 60
     max_retry_after_s: float = 600
+    lock_s: float = 15
 
 
 DEFAULT_LIMITS = Limits()

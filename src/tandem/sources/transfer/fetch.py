@@ -18,6 +18,7 @@ from tandem.sources.transfer.attempt import ClientCall, Completed, Limits, attem
 from tandem.sources.transfer.checksums import Digests
 from tandem.sources.transfer.failures import Failure, describe_failure, is_resumable, is_transient, remedy
 
+REQUEST_TAG = "request.json"  # in a folder whose part of an archive can be resumed: by what request
 Publish = Callable[[Path], Mapping[str, int]]  # an archive to what is left out of it, name -> number of files
 
 _jitter = random.SystemRandom()
@@ -124,10 +125,12 @@ def _attempt(
 
 def _client_folder(request: Request, scratch: Path) -> Path:
     """Where the client writes: it holds a part of the same archive if that can be resumed, else it does not exist."""
-    tag, job = scratch / "request.json", dict(request.call.job)
+    tag, job = scratch / REQUEST_TAG, dict(request.call.job)
     if not (request.can_resume and _read(tag) == job):
         shutil.rmtree(scratch, ignore_errors=True)
-        write_json(tag, job)
+        scratch.mkdir(parents=True)
+        if request.can_resume:
+            write_json(tag, job)
     return scratch / "files"
 
 
