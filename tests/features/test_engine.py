@@ -51,3 +51,13 @@ class Untraceable(nn.Module):
 def test_a_network_that_no_faster_engine_can_convert_runs_by_torch() -> None:
     found = embed(Backbone("means", Untraceable(), 3, ""), PIXELS)
     assert np.allclose(found, PIXELS.mean((1, 2)), rtol=1e-4)
+
+
+def test_an_engine_is_judged_by_the_image_that_it_is_worst_at() -> None:
+    one = np.eye(4, dtype=np.float32)
+    other = one.copy()
+    other[2] = one[3]
+    assert engines._min_cosine([one[:2], one[2:]], [other]) == 0
+    assert engines._min_cosine([one], [2 * one]) == pytest.approx(1)
+    other[2] = np.nan
+    assert engines._min_cosine([one], [other]) == 0
