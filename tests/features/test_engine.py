@@ -61,3 +61,16 @@ def test_an_engine_is_judged_by_the_image_that_it_is_worst_at() -> None:
     assert engines._min_cosine([one], [2 * one]) == pytest.approx(1)
     other[2] = np.nan
     assert engines._min_cosine([one], [other]) == 0
+
+
+def test_on_another_number_of_cores_features_differ_in_their_last_bits_at_most(backbone: Backbone) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for num_threads in (1, 2, 1):
+            torch.set_num_threads(num_threads)
+            found.append(embed(backbone, PIXELS, engine="reference"))
+    finally:
+        torch.set_num_threads(before)
+    one, two, again = found
+    assert one.tobytes() == again.tobytes()
+    assert torch.cosine_similarity(torch.from_numpy(one), torch.from_numpy(two)).min() > 0.99999
