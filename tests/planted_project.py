@@ -29,7 +29,7 @@ SMALL = {  # of the parameters, for seconds less
     "folds: 10": "folds: 3",
     "workers: 2": "workers: 1",
 }
-NUM_STRANGERS = 20  # images of a class that have nothing in common
+NUM_STRANGERS = 11  # images of a class that have nothing in common
 
 
 def stage(name: str) -> ModuleType:
@@ -41,7 +41,7 @@ def stage(name: str) -> ModuleType:
 
 
 def plant_images(folder: Path) -> None:
-    """params.yaml and data/ of 60 strangers of three classes, and of each of the first ten of a class something near.
+    """params.yaml and data/ of 33 strangers of three classes, and of each of the first ten of a class something near.
 
     By turns: the same image at another size, a crop (the features of both are far apart), one of the same video, one
     of the same stem, one that a person called a duplicate.
@@ -108,7 +108,8 @@ def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: li
     meta = {"backbone": "mobilenet_v2"}
     write_features(folder / "data/extract/mobilenet_v2", ids=ids, dim=DIM, batches=[batch], meta=meta)
     save_decisions(Decisions(tuple(decisions)), folder / "data/review/decisions.csv")
-    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}"})
+    fractions = {"{train: 0.7, val: 0.15, test: 0.15}": "{train: 0.5, val: 0.25, test: 0.25}"}
+    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **fractions})
 
 
 def _record(id_: str, image: Image.Image, keys: tuple[str, ...]) -> ImageRecord:

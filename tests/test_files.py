@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ def test_a_file_appears_when_the_block_ends_well(tmp_path: Path) -> None:
         assert temporary.parent == path.parent, "a rename must not cross a file system"
     assert path.read_text() == "new"
     assert leftovers(path.parent) == []
+
+
+def test_a_files_bytes_are_on_the_disk_before_it_takes_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut could leave a name without its content: a rename may reach the disk before the bytes do."""
+    synced = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append((os.pread(descriptor, 99, 0), (tmp_path / "a.txt").exists()))
+        os.fdatasync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    files.write_text(tmp_path / "a.txt", "whole")
+    assert synced == [(b"whole", False)]
 
 
 def test_a_file_keeps_its_old_content_when_the_block_fails(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from planted_images import SETTINGS, similar_to, some_features, some_hashes
 from tandem.curation.duplicates.candidates import Candidates, find_candidates
@@ -37,6 +38,18 @@ def test_a_pair_has_the_cosine_of_its_features_whatever_proposed_it() -> None:
     found = find_candidates(features, hashes, stems=[], settings=ALONE)
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     np.testing.assert_allclose(found.pairs.similarity, [0.995, unit[2] @ unit[3]], atol=1e-5)
+
+
+def test_the_candidates_are_the_same_bytes_on_any_number_of_cores() -> None:
+    rng = np.random.default_rng(0)  # few directions: many images are nearly equally near
+    features = (rng.normal(size=(300, 8)) @ rng.normal(size=(8, 200)) + 1e-4 * rng.normal(size=(300, 200))).astype("f4")
+    hashes = np.stack([some_hashes(seed % 100) for seed in range(300)])
+    found = []
+    for num_cores in (1, 2):
+        with threadpool_limits(limits=num_cores):
+            found.append(find_candidates(features, hashes, stems=[np.arange(0, 300, 9)], settings=SETTINGS))
+    for part in (lambda each: each.pairs.rows, lambda each: each.pairs.similarity, lambda each: each.same_stem):
+        assert len({part(each).tobytes() for each in found}) == 1
 
 
 def test_each_image_with_its_nearest_is_a_candidate_and_not_similar_for_that() -> None:

@@ -211,6 +211,25 @@ def test_what_a_person_calls_near_duplicates_are_near_duplicates(planted: Plante
     assert [found[id_].exclusion_reason for id_ in ("a1", "a2")] == ["", "duplicate of a1"]
 
 
+def test_a_pair_at_the_threshold_of_correlation_is_a_near_duplicate(planted: Planted) -> None:
+    features = some_features(500)
+    planted.add("a1", features=features)
+    planted.add("a2", features=features)
+    curated = planted.curate(replace(SETTINGS, min_correlation=1.0))
+    assert curated.near_duplicates.correlation.tolist() == [1.0]
+    assert by_id(curated)["a1"].exclusion_reason == "duplicate of a2"
+
+
+def test_a_class_that_a_person_decided_on_does_not_hold_for_other_frames_of_the_video(planted: Planted) -> None:
+    for id_ in ("a1", "a2"):
+        planted.add(id_, "car", provenance_keys=["video:exports/one"])
+    found = by_id(planted.curate(decisions=[Decision("a1", "relabel", "truck")]))
+    assert [(found[id_].label, found[id_].group, found[id_].exclusion_reason) for id_ in ("a1", "a2")] == [
+        ("truck", "a1", ""),
+        ("car", "a1", ""),
+    ]
+
+
 def test_a_class_that_is_missing_from_a_split_is_an_error() -> None:
     planted = Planted()
     for number in range(40):

@@ -13,8 +13,10 @@ from tandem.curation.label_errors import (
     label_error_summary,
     list_issues,
 )
+from tandem.curation.probe import probe
 from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import Sample, Samples
+from tandem.tables.splits import stratified_group_folds
 
 SETTINGS = label_error_settings()
 SWAPPED = {3: "truck", 70: "car", 101: "motorcycle"}  # row -> the label that it was given
@@ -125,6 +127,19 @@ def test_the_same_features_give_the_same_scores(issues: LabelIssues) -> None:
     again = find_label_issues(by_backbone(blobs()), labelled(), settings=SETTINGS)
     names = ("probs", "mislabeled", "outlier", "rank")
     assert all(np.array_equal(getattr(issues, name), getattr(again, name)) for name in names)
+
+
+def test_probs_are_means_over_three_divisions_into_folds_each_of_its_own_seed() -> None:
+    features, samples = blobs(), labelled()
+    rows = np.flatnonzero(samples.splits != "")
+    targets, total = samples.targets[rows], np.zeros((len(rows), 3))
+    for seed in (7, 8, 9):
+        fold_of = stratified_group_folds(targets, np.arange(len(rows)), num_folds=SETTINGS.folds, seed=seed)
+        for fold in range(SETTINGS.folds):
+            out = fold_of == fold
+            total[out] += probe(features[rows][~out], targets[~out], features[rows][out], num_classes=3)
+    found = find_label_issues(by_backbone(features), samples, settings=replace(SETTINGS, seed=7))
+    np.testing.assert_allclose(found.probs, total / 3, atol=1e-9)
 
 
 def test_backbones_are_averaged(issues: LabelIssues) -> None:

@@ -14,7 +14,7 @@ from tandem.curation import disputed, leak_check
 from tandem.curation.leak_check import LeakReport, check_leakage
 from tandem.curation.settings import CandidateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
-from tandem.images.hashing import dihedral_phashes
+from tandem.images.hashing import as_signs, dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.index import ImageRecord, Index, Origin
 
@@ -225,3 +225,37 @@ def test_an_excused_pair_is_judged_by_a_second_measure_unless_a_person_decided(f
     decisions = Decisions((Decision("image003", "not_duplicate", "image070"), Decision("gone", "drop")))
     decided = check(features, hashes, rejected=rejected, decisions=decisions).disputed
     assert (len(decided), decided.num_judged) == (0, 1)
+
+
+def with_bits(num_bits: int) -> np.ndarray:
+    """(8, 32) hashes of which so many bits are set, in every orientation the same."""
+    bits = np.zeros((8, 256), dtype=np.uint8)
+    bits[:, :num_bits] = 1
+    return np.packbits(bits, axis=1)
+
+
+@pytest.mark.parametrize(("num_bits", "means_something"), [(95, False), (96, True)])
+def test_search_and_check_take_the_same_hashes_for_those_of_flat_images(
+    num_bits: int, means_something: bool, features: np.ndarray, hashes: np.ndarray
+) -> None:
+    hashes[3] = hashes[70] = with_bits(num_bits)
+    assert bool(as_signs(hashes[:, 0])[3].any()) == means_something
+    assert disputed._hash_distance(hashes, np.array([[3, 70]])).tolist() == [0 if means_something else 256]
+    assert leak_check._similar_hashes(hashes, np.array([3]), np.array([70]), 40) == [(3, 70, 0)] * (8 * means_something)
+
+
+def test_a_hash_distance_at_the_limit_is_similar_and_one_beyond_is_not(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    for distance in (40, 41):
+        bits = np.unpackbits(with_bits(128), axis=1)
+        bits[:, 108 : 108 + distance] ^= 1
+        hashes[3], hashes[70] = with_bits(128), np.packbits(bits, axis=1)
+        found = leak_check._similar_hashes(hashes, np.array([3]), np.array([70]), 40)
+        assert [each[2] for each in found] == [40] * 8 * (distance == 40)
+
+
+def test_an_images_highest_cosine_is_over_all_other_splits(features: np.ndarray, hashes: np.ndarray) -> None:
+    features[61] = similar_to(features[3], 0.9)  # of val and train; its highest to test, which comes later, is lower
+    found = check(features, hashes).similarities
+    assert found[[3, 61]] == pytest.approx([0.9, 0.9], abs=1e-5)

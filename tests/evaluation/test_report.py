@@ -1,6 +1,7 @@
 """The report on test against scikit-learn and the functions that it is made of; nothing but test is in it."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -167,6 +168,57 @@ def test_the_selected_model_is_compared_with_the_single_one_that_is_best_on_vali
         assert found[name]["low"] <= found[name]["value"] <= found[name]["high"]
     assert found["mcnemar"]["only_first_right"] == (both.is_right & ~best.is_right).sum()
     assert found["mcnemar"]["only_second_right"] == (best.is_right & ~both.is_right).sum()
+
+
+def test_the_seed_decides_every_interval_and_no_score() -> None:
+    (one, samples), (other, _) = generated(0), generated(1)
+    found = [
+        report(
+            {"one": one, "other": other},
+            samples,
+            selected="one",
+            singles=["other"],
+            exported=other[samples.test.rows],
+            min_sides=np.full(60, 100),
+            settings=evaluate_settings(seed=seed),
+        )
+        for seed in (0, 0, 1)
+    ]
+    first, again, another = (
+        (
+            each["models"]["one"]["interval"],
+            each["exported"]["interval"],
+            each["selected"]["ece_expected_if_calibrated"],
+            each["selected_minus_best_single"]["log_loss"],
+        )
+        for each in found
+    )
+    assert first == again
+    assert all(one != other for one, other in zip(first, another, strict=True))
+    assert score(predictions_on(samples.test, one)).items() <= found[2]["models"]["one"].items()
+
+
+def test_images_of_one_group_do_not_make_an_interval_any_surer() -> None:
+    (one, samples), (other, _) = generated(0), generated(1)
+    in_pairs = replace(samples, groups=np.array([f"{row // 2:02}" for row in range(60)]), splits=np.repeat("test", 60))
+    alone = replace(in_pairs, groups=samples.groups)
+    wider, narrower = (
+        report(
+            {"one": one.repeat(2, axis=0)[:60], "other": other.repeat(2, axis=0)[:60]},
+            replace(each, targets=samples.targets.repeat(2)[:60]),  # the two of a group are alike
+            selected="one",
+            singles=["other"],
+            exported=one.repeat(2, axis=0)[:60],
+            min_sides=np.full(60, 100),
+            settings=evaluate_settings(num_resamples=400),
+        )
+        for each in (in_pairs, alone)
+    )
+    for name in ("selected", "exported"):
+        wide, narrow = (each[name]["interval"]["top1_accuracy"] for each in (wider, narrower))
+        assert wide["high"] - wide["low"] > 1.2 * (narrow["high"] - narrow["low"])
+    wide, narrow = (each["selected_minus_best_single"]["log_loss"] for each in (wider, narrower))
+    assert wide["high"] - wide["low"] > 1.2 * (narrow["high"] - narrow["low"])
 
 
 def test_the_threshold_is_chosen_on_validation_and_scored_on_test() -> None:

@@ -51,3 +51,26 @@ class Untraceable(nn.Module):
 def test_a_network_that_no_faster_engine_can_convert_runs_by_torch() -> None:
     found = embed(Backbone("means", Untraceable(), 3, ""), PIXELS)
     assert np.allclose(found, PIXELS.mean((1, 2)), rtol=1e-4)
+
+
+def test_an_engine_is_judged_by_the_image_that_it_is_worst_at() -> None:
+    one = np.eye(4, dtype=np.float32)
+    other = one.copy()
+    other[2] = one[3]
+    assert engines._min_cosine([one[:2], one[2:]], [other]) == 0
+    assert engines._min_cosine([one], [2 * one]) == pytest.approx(1)
+    other[2] = np.nan
+    assert engines._min_cosine([one], [other]) == 0
+
+
+def test_on_another_number_of_cores_features_differ_in_their_last_bits_at_most(backbone: Backbone) -> None:
+    before, found = torch.get_num_threads(), []
+    try:
+        for num_threads in (1, 2, 1):
+            torch.set_num_threads(num_threads)
+            found.append(embed(backbone, PIXELS, engine="reference"))
+    finally:
+        torch.set_num_threads(before)
+    one, two, again = found
+    assert one.tobytes() == again.tobytes()
+    assert torch.cosine_similarity(torch.from_numpy(one), torch.from_numpy(two)).min() > 0.99999

@@ -53,3 +53,24 @@ def test_mixed_batches_have_soft_targets(mix: str) -> None:
     targets = torch.cat([soft for _, soft in batches])
     assert torch.allclose(targets.sum(1), torch.ones(40))
     assert ((targets > 0.01) & (targets < 0.99)).any()
+
+
+def test_the_seed_decides_the_order_of_the_batches_and_how_images_are_varied() -> None:
+    targets = torch.arange(24) % 3
+    orders = [
+        torch.cat(sample_epoch(targets, finetune_settings(seed=seed), balance="none", epoch=epoch)).tolist()
+        for seed, epoch in ((0, 1), (0, 1), (1, 1), (0, 2))
+    ]
+    assert orders[0] == orders[1]
+    assert orders[0] != orders[2] != orders[3] != orders[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 40, 40, 3), dtype=np.uint8)
+    varied = [
+        next(
+            augmented_batches(
+                ImageSet(pixels, targets[:8]), [torch.arange(8)], finetune_settings(seed=seed), epoch=1, device=CPU
+            )
+        )[0]
+        for seed in (0, 0, 1)
+    ]
+    assert torch.equal(varied[0], varied[1])
+    assert not torch.equal(varied[0], varied[2])

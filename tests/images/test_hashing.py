@@ -89,3 +89,10 @@ def test_a_flat_image_is_like_nothing_not_even_itself(color: str) -> None:
     signs = as_signs(np.concatenate([flat, flat, dihedral_phashes(ellipses(1))[:1]]))
     assert not signs[:2].any()
     assert (np.abs(signs[2]) == 1).all()
+
+
+@pytest.mark.parametrize(("num_bits", "is_usable"), [(95, False), (96, True), (128, True)])
+def test_a_hash_means_something_from_96_bits_on(num_bits: int, is_usable: bool) -> None:
+    bits = np.zeros((1, NUM_BITS), dtype=np.uint8)
+    bits[0, :num_bits] = 1
+    assert bool(as_signs(np.packbits(bits, axis=1)).any()) == is_usable

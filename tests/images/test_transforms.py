@@ -120,6 +120,15 @@ def test_the_first_view_is_the_image_the_second_its_mirror_image_and_others_are_
     assert len({each.tobytes() for each in views}) == 10
 
 
+@pytest.mark.parametrize(
+    ("value", "darker", "brighter"), [(250, 188, 255), (204, 153, 255), (203, 152, 254), (2, 2, 2)]
+)
+def test_a_brighter_view_ends_at_white_and_every_view_is_rounded(value: int, darker: int, brighter: int) -> None:
+    flat = encoded(Image.new("RGB", (40, 40), (value, value, value)), "PNG")
+    views = load_transformed(flat, size_px=32, resize="squash", tta_views=10)
+    assert [set(view.ravel().tolist()) for view in views] == [{value}] * 8 + [{darker}, {brighter}]
+
+
 def test_an_image_of_one_pixel_has_all_views() -> None:
     one = encoded(Image.new("RGB", (1, 1), "navy"), "PNG")
     assert load_transformed(one, size_px=32, resize="squash", tta_views=10).shape == (10, 32, 32, 3)

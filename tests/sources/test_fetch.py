@@ -13,7 +13,8 @@ import pytest
 from tandem.errors import CorruptArchiveError, SourceError
 from tandem.sources.transfer.attempt import ClientCall, Limits
 from tandem.sources.transfer.checksums import digests
-from tandem.sources.transfer.fetch import Request, fetch_with_retries, query
+from tandem.sources.transfer.failures import Failure
+from tandem.sources.transfer.fetch import Request, _pause_s, fetch_with_retries, query
 
 # job["plan"]: for each attempt the text that is added to the archive and the reports that follow.
 CLIENT = """
@@ -157,6 +158,15 @@ def test_each_pause_is_twice_the_one_before_but_for_jitter(scratch):
 def test_no_pause_is_longer_than_the_longest(scratch):
     fetch(scratch, [None, CUT], WHOLE, limits=Limits(wait_s=20, max_wait_s=0.1))
     assert pauses()[0] < 10
+
+
+def test_pauses_lie_within_a_quarter_of_what_doubles_up_to_the_longest_from_below_and_from_above():
+    limits, failure = Limits(wait_s=2, max_wait_s=30), Failure("connection")
+    for number, expected in enumerate([2, 4, 8, 16, 30, 30], start=1):
+        found = [_pause_s(number, failure, limits) for _ in range(200)]
+        assert 0.75 * expected <= min(found) < 0.85 * expected < 1.15 * expected < max(found) <= 1.25 * expected
+    assert _pause_s(1, failure._replace(retry_after_s=7.0), limits) == 7
+    assert _pause_s(5, failure._replace(retry_after_s=7.0), limits) >= 0.75 * 30
 
 
 def test_a_pause_is_as_long_as_the_service_asks_for(scratch):

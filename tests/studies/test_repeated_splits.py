@@ -18,6 +18,7 @@ from tandem.studies.repeated_splits import (
     repeat_splits,
     repeated_splits,
     repeated_splits_summary,
+    run_split,
     save_scores,
     split_scores,
 )
@@ -93,6 +94,20 @@ def test_each_split_is_trained_as_the_pipeline_trains_its_own(features: Features
         assert list(result.logits) == ["one", "other", *KINDS]
         alone = train_head(head_task(features["one"], result.samples, TRAIN, "one"))
         assert result.logits["one"].tobytes() == alone.logits.tobytes()
+
+
+def test_the_best_of_one_backbone_is_that_of_validation_and_not_of_test() -> None:
+    splits = (["train"] * 6 + ["val"] * 3 + ["test"] * 3) * 10
+    samples = samples_of([row // 12 % 2 for row in range(120)], splits, class_names=CLASSES)
+    rng = np.random.default_rng(0)
+    features = {name: 0.5 * rng.normal(size=(120, 2)).astype(np.float32) for name in ("other", "one")}
+    for name, split in (("other", samples.test), ("one", samples.val)):  # each tells the classes apart but there alone
+        for rows in (samples.train.rows, split.rows):
+            features[name][rows, 0] += 2 * samples.targets[rows]
+    found = run_split(features, samples, seed=4, train=TRAIN, ensemble=ENSEMBLE)
+    on_test = {name: found.logits[name][samples.test.rows].argmax(axis=1) == samples.test.targets for name in features}
+    assert on_test["other"].mean() > 0.9 > 0.7 > on_test["one"].mean()
+    assert found.single == "one"
 
 
 def test_the_table_has_the_scores_of_scikit_learn_on_the_test_images_of_each_split(results: list[SplitResult]) -> None:

@@ -1,5 +1,6 @@
 """A group's split is a function of its name, the fractions and the seed; every class is in each split and fold."""
 
+import hashlib
 from collections import Counter
 from math import sqrt
 from random import Random
@@ -29,6 +30,36 @@ def test_the_fractions_hold_in_every_class_and_source(prefix: str, seed: int) ->
     for split, fraction in FRACTIONS.items():
         four_sigma = 4 * sqrt(num_groups * fraction * (1 - fraction))
         assert abs(counts[split] - num_groups * fraction) < four_sigma
+
+
+def test_the_split_of_a_name_and_a_seed_is_the_same_in_every_version() -> None:
+    """Another rule would deal the images of every user anew, and put what was trained on into test."""
+    assert assign_split("x", fractions=FRACTIONS, seed=0) == "train"
+    found = {seed: splits_of([f"{number:032x}" for number in range(12)], seed=seed) for seed in (0, 7)}
+    assert ["".join(split[1] for split in splits) for splits in found.values()] == ["rrrrrrrrrrrr", "aarerrrrrrrr"]
+
+
+def test_the_position_of_a_group_is_the_first_eight_bytes_of_its_digest() -> None:
+    """Exactly at a limit the next split begins: fractions are half-open intervals in the order train, val, test."""
+    for number in range(50):
+        digest = hashlib.sha256(f"5/g{number}".encode()).hexdigest()
+        position = int(digest[:16], 16) / 2**64
+        below, above = position, np.nextafter(position, 1)
+        at = assign_split(f"g{number}", fractions={"train": below, "val": 1 - below, "test": 0.0}, seed=5)
+        beyond = assign_split(f"g{number}", fractions={"train": above, "val": 1 - above, "test": 0.0}, seed=5)
+        assert (at, beyond) == ("val", "train")
+
+
+def test_fractions_that_rounding_leaves_short_of_one_put_the_last_groups_into_test() -> None:
+    short = {"train": 0.0, "val": 0.0, "test": 0.5}
+    assert {assign_split(str(number), fractions=short, seed=0) for number in range(50)} == {"test"}
+
+
+def test_the_folds_of_a_seed_are_the_same_in_every_version_and_those_of_another_seed_are_others() -> None:
+    targets, groups = np.arange(40) % 3, np.arange(40) // 2
+    folds = {seed: stratified_group_folds(targets, groups, num_folds=4, seed=seed) for seed in (0, 1, 2)}
+    assert "".join(map(str, folds[0])) == "2233331111220022111111003333002200330022"
+    assert len({fold_of.tobytes() for fold_of in folds.values()}) == 3
 
 
 def test_another_seed_assigns_anew() -> None:

@@ -166,6 +166,11 @@ def test_weights_that_only_suit_the_images_that_they_were_fitted_to_do_not_look_
 def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() -> None:
     _, samples = planted()
     rng = np.random.default_rng(2)
+    groups = samples.groups.astype("<U20")
+    for name in SPLITS:  # of three images: fold by image, they would be fitted to their own groups
+        rows = samples.split(name).rows
+        groups[rows] = [f"{name}{number // 3}" for number in range(len(rows))]
+    samples = replace(samples, groups=groups)
     models = {kind: rng.normal(size=(100, 3)).astype(np.float32) for kind in "abcdef"}
     ensembles = {kind: weighted_mean({kind: one}, samples.val, lambda _: np.ones(1)) for kind, one in models.items()}
     rows, targets = samples.val.rows, samples.val.targets
@@ -183,7 +188,28 @@ def test_the_held_out_log_loss_is_that_of_folds_by_temperatures_of_the_others() 
     assert found == pytest.approx(losses, abs=1e-4)
 
 
+def test_the_seed_of_training_decides_the_bags_of_greedy_selection() -> None:
+    _, samples = planted()
+    rng = np.random.default_rng(3)
+    library = {name: (rng.normal(size=(100, 3)) + np.eye(3)[samples.targets]).astype(np.float32) for name in "abcdefgh"}
+    for seed in (0, 5):
+        inputs = inputs_of(samples, {}, features=library, library=library, train=replace(SETTINGS, seed=seed))
+        direct = weighted_mean(library, samples.val, partial(greedy_weights, seed=seed))
+        assert KINDS["greedy"](inputs).logits.tobytes() == direct.logits.tobytes()
+    assert direct.weights != weighted_mean(library, samples.val, partial(greedy_weights, seed=0)).weights
+
+
 # --- what is trained on the base models
+
+
+def test_the_seed_of_training_decides_how_the_feature_ensemble_begins() -> None:
+    features, samples = planted()
+    still = [  # a lr that moves no weight
+        fit_feature(inputs_of(samples, features, train=replace(SETTINGS, epochs=1, lr=1e-30, seed=seed)))
+        for seed in (0, 0, 1)
+    ]
+    one, again, other = map(state_bytes, still)
+    assert one == again != other
 
 
 def test_the_feature_ensemble_has_the_layers_of_the_seed_recipe_and_the_logit_ensemble_one() -> None:

@@ -19,8 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
 from factories import CLASSES, blobs, split_samples, train_settings
+from tandem.evaluation.calibration import fit_temperature
 from tandem.tables.logits import load_logits
-from tandem.tables.samples import Samples
+from tandem.tables.samples import SPLITS, Samples, Split
 from tandem.training import networks
 from tandem.training.fitting.network_fit import NetworkHead, network_logits
 from tandem.training.heads import HEADS, Trained, head_summary, save_head, train_all, train_head
@@ -189,6 +190,24 @@ def test_the_temperature_never_raises_the_log_loss_on_validation() -> None:
     before = functional.cross_entropy(uncalibrated, torch.from_numpy(samples.val.targets)).item()
     assert head_summary(trained, samples)["val_loss"] <= before + 1e-6
     assert trained.choices["temperature"] > 1  # such a lr makes a head too sure
+
+
+@pytest.mark.parametrize("head", ["linear", "logistic"])
+def test_the_temperature_is_that_of_validation_and_of_no_other_split(head: str) -> None:
+    features, samples = blobs()
+    targets = samples.targets.copy()
+    targets[samples.val.rows] = np.random.default_rng(0).permutation(targets[samples.val.rows])  # nobody can know them
+    samples = replace(samples, targets=targets)
+    trained = trained_on(features, samples, replace(SETTINGS, head=head, lr=0.1))
+    temperature = trained.choices["temperature"]
+    raw = trained.logits.astype(np.float64) * temperature
+    of_split = {name: fit_temperature(raw[split.rows], split.targets) for name, split in splits_of(samples).items()}
+    assert temperature == pytest.approx(of_split["val"], rel=1e-3)
+    assert of_split["val"] > 2 * max(of_split["train"], of_split["test"])
+
+
+def splits_of(samples: Samples) -> dict[str, Split]:
+    return {name: samples.split(name) for name in SPLITS}
 
 
 def test_a_logistic_head_is_the_logistic_regression_of_scikit_learn() -> None:

@@ -173,3 +173,25 @@ def test_a_loss_that_is_not_finite_is_an_error_that_names_the_lr() -> None:
     head = networks.linear_head(rows.features, 3, dropout=0.0, seed=0)
     with pytest.raises(DataError, match=r"blobs: the loss is not finite in epoch \d+ \(lr 1e\+38\); take a lower"):
         fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, lr=1e38), name="blobs")
+
+
+def fitted_from_one_start(*, seed: int, dropout: float, batch_size: int, targets: list[int]) -> bytes:
+    """The weights of one and the same head after training by this seed."""
+    rows = some_rows(targets)
+    head = networks.linear_head(rows.features, 3, dropout=dropout, seed=0)
+    settings = replace(SETTINGS, seed=seed, batch_size=batch_size, epochs=1, lr=0.1)
+    fit_network_head(head, train=rows, val=some_rows([0, 1, 2], seed=1), settings=settings, name="")
+    return head[-1].weight.detach().numpy().tobytes()
+
+
+def test_the_seed_decides_the_order_of_the_batches() -> None:
+    one, again, other = (
+        fitted_from_one_start(seed=seed, dropout=0.0, batch_size=2, targets=[0, 1, 2] * 5) for seed in (0, 0, 1)
+    )
+    assert one == again != other
+
+
+def test_the_seed_decides_what_dropout_leaves_out() -> None:
+    # of two rows in one batch there are but two orders
+    found = {seed: fitted_from_one_start(seed=seed, dropout=0.5, batch_size=2, targets=[2, 2]) for seed in range(8)}
+    assert len(set(found.values())) > 2
