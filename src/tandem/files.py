@@ -29,7 +29,7 @@ _DAMAGE = (
     SyntaxError, NotADirectoryError, IsADirectoryError, BadZipFile, csv.Error, pickle.UnpicklingError, zlib.error,
     struct.error,
 )  # fmt: skip
-_NPY = b"\x93NUMPY"
+_NPY, _NPZ = b"\x93NUMPY", b"PK"
 _MAX_SHOWN = 200  # letters of an error
 _MAX_DEPTH, _MAX_VALUES = 100, 100_000  # of a YAML document
 
@@ -122,8 +122,12 @@ def load_arrays(path: Path, names: Sequence[str]) -> "tuple[np.ndarray, ...]":
     """The arrays of an .npz file by their names. Raises DamagedFileError."""
     import numpy as np
 
-    with reading(path), path.open("rb") as file, np.load(file) as arrays:
-        return tuple(arrays[name] for name in names)
+    with reading(path), path.open("rb") as file:
+        if file.read(len(_NPZ)) != _NPZ:
+            raise ValueError("it is no .npz file")
+        file.seek(0)
+        with np.load(file) as arrays:
+            return tuple(arrays[name] for name in names)
 
 
 def load_array(path: Path, *, ndim: int, is_mapped: bool = False) -> "np.ndarray":
