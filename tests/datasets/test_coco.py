@@ -50,9 +50,7 @@ def test_images_are_found_where_exporters_put_them(tmp_path, json_path, folder):
 def test_a_file_name_may_hold_folders(tmp_path, name):
     root = write(plant(tmp_path, "set/images/a.jpg", "other/a.jpg"), {})
     write(root, {"set/x.json": coco_json(images=[{**IMAGES[0], "file_name": name}])})
-    found, unlisted = sorted(coco.read(root), key=lambda each: each.label, reverse=True)
-    assert (found.path, found.label) == ("set/images/a.jpg", "Bus")
-    assert (unlisted.path, unlisted.detail) == ("other/a.jpg", "no COCO file lists it")
+    assert [each.path for each in coco.read(root)] == ["set/images/a.jpg"]
 
 
 def test_equal_names_in_the_folders_of_two_splits_are_told_apart(tmp_path):
@@ -216,6 +214,12 @@ def test_marked_encodings_are_read(tmp_path, encoding):
     root = write(plant(tmp_path, *NAMES), {"instances.json": coco_json().encode(encoding)})
     assert registry.detect_format(root) == "coco"
     assert len(coco.read(root)) == 2
+
+
+def test_many_json_files_in_one_folder_are_a_file_for_each_image_and_not_searched(tmp_path):
+    root = source(tmp_path)
+    write(root, {f"labelme/{number}.json": coco_json(images=[]) for number in range(101)})
+    assert [(each.path, each.label) for each in coco.read(root)] == [("a.jpg", "Bus"), ("b.jpg", "")]
 
 
 def test_a_deeply_nested_file_is_refused(tmp_path):

@@ -74,6 +74,13 @@ def test_an_image_with_two_labels_is_refused_with_both_lines(tmp_path):
         csv_labels.read(root)
 
 
+def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path):
+    rows = "".join(f"{number},Bus\n" for number in range(100))
+    root = write(plant(tmp_path, "a.jpg"), {"train.csv": f'id,label\na,"Car\n{rows}'})
+    with pytest.raises(DataError, match=r"'a\.jpg' has a label of \d+ letters, 'Car\\n0,Bus.*a quote may be open"):
+        csv_labels.read(root)
+
+
 def test_two_columns_of_one_name_are_refused(tmp_path):
     root = write(plant(tmp_path, "a.jpg"), {"train.csv": "id,label,label\na,Car,Bus\n"})
     with pytest.raises(DataError, match=r"train\.csv has two columns 'label'; give each its own name"):
@@ -129,6 +136,10 @@ def test_a_table_says_more_than_folders_that_are_parts(tmp_path):
         (
             "id,age,place\na,3,here\n",
             r"the column 'id' names images, but which of 'age', 'place' holds their labels\? Call",
+        ),
+        (
+            "a.jpg,Car\na.jpg,Bus\n",
+            r"train\.csv begins with a row, not with the names of its columns; add a line such as",
         ),
         ("id\na\n", "no CSV file has a column with the names"),
         ("id,label\na,Ônibus\n".encode("latin-1"), r"train\.csv, line 2: the byte 0xd4 is not of utf-8 text; save"),

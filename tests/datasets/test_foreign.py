@@ -33,9 +33,14 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
         ({"data.mdb": b"\0"}, "LMDB"),
         ({"annotations/a.txt": "0 0.5 0.5 0.25 0.25\n"}, "YOLO's labels .* but the names of the classes are missing"),
         (
-            {"x/a.txt": "0 0.5 0.5 0.2 0.2", "classes.txt": "car"},
+            {"x/c.txt": "0 0.5 0.5 0.2 0.2", "classes.txt": "car"},
             "YOLO's labels .* but their images are not found by name",
         ),
+        (
+            {"label_2/a.txt": "Car 0.00 0 -1.58 1 2 3 4 1.5 1.6 3.7 0.1 1.5 20.1 -1.5"},
+            r"KITTI's labels \(label_2/a\.txt\)",
+        ),
+        ({"labelTxt/a.txt": "1.0 1 9 1 9 9 1 9 small-vehicle 0\n"}, "DOTA's labels"),
         ({"masks/a.png": b""}, "masks of a segmentation"),
         ({"clip.MP4": b"\0"}, "video"),
     ],

@@ -18,7 +18,15 @@ from factories import label_settings, merge_settings, source
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import label_map
-from tandem.datasets.merge import CORRUPT_REASONS, Merged, merge, merge_summary, read_sources, save_merged
+from tandem.datasets.merge import (
+    CORRUPT_REASONS,
+    Merged,
+    merge,
+    merge_summary,
+    merged_in_words,
+    read_sources,
+    save_merged,
+)
 from tandem.errors import DataError, UnknownLabelError
 from tandem.files import read_csv, read_json
 from tandem.images.decode import decode, pixel_id
@@ -515,11 +523,14 @@ def test_annotations_are_read_from_the_sources_folders_by_their_format(tmp_path:
 
 def test_the_summary_lists_labels_that_are_joined_by_folding_alone(tmp_path: Path) -> None:
     images = {"cár/1.png": image_of(1), "car/2.png": image_of(2), "truck/3.png": image_of(3)}
-    summary = merge_summary(merged_from(tmp_path, {"street": plant(tmp_path / "street", images)}))
+    merged = merged_from(tmp_path, {"street": plant(tmp_path / "street", images)})
+    summary = merge_summary(merged)
     assert summary["joined_by_folding"] == [
         {"source": "street", "label": "car", "class_name": "car", "num_annotations": 1},
         {"source": "street", "label": "cár", "class_name": "car", "num_annotations": 1},
     ]
+    words = merged_in_words(merged)
+    assert words.endswith("labels joined without case and accents: 'car' of street as car, 'cár' of street as car")
 
 
 def test_what_an_annotation_says_against_its_use_is_listed(tmp_path: Path) -> None:

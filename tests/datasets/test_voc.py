@@ -106,7 +106,8 @@ BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
         (xml(CAR, thing(" ", 0, 0, 1, 9)), "object 2 has no name"),
         ("<annotation><object>", r"a\.xml is not an XML file of Pascal VOC \(no element found"),
         (BOMB + f"]>{xml(thing('&i;', 0, 0, 1, 9))}", "it has a document type"),
-        ("<annotation>" + "<a>" * 100_000, "is not an XML file of Pascal VOC"),
+        ("<annotation>" + "<a>" * 10_000, r"is not an XML file of Pascal VOC \(nested more than 20 deep\)"),
+        ("<annotation>" + " " * 10_000_000, r"is not an XML file of Pascal VOC \(more than 10000000 bytes\)"),
     ],
 )
 def test_xml_that_leads_nowhere_is_refused(tmp_path, text, message):

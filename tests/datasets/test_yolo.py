@@ -61,6 +61,32 @@ def test_an_image_with_two_files_of_labels_that_differ_is_refused(tmp_path):
         yolo.read(root)
 
 
+@pytest.mark.parametrize("folder", ["annotations", "b/labels_yolo", "x/y/z"])
+def test_labels_in_a_folder_of_any_name_are_found_if_no_other_image_could_have_them(tmp_path, folder):
+    root = plant(tmp_path, "a/images/a.jpg", "b/images/b.jpg")
+    write(root, {"data.yaml": NAMES, "a/labels/a.txt": BOX, f"{folder}/b.txt": BOX, "captions/b.txt": "a red car"})
+    assert labels(yolo.read(root)) == {"a/images/a.jpg": "Car", "b/images/b.jpg": "Car"}
+
+
+def test_folders_tell_equal_names_apart(tmp_path):
+    root = plant(tmp_path, "train/1.jpg", "val/1.jpg", "test/1.jpg")
+    write(root, {"data.yaml": NAMES, "text/train/1.txt": BOX, "text/val/1.txt": "0 0.5 0.5 1 1"})
+    assert labels(yolo.read(root)) == {"train/1.jpg": "Car", "val/1.jpg": "Bus", "test/1.jpg": ""}
+
+
+def test_labels_that_could_be_of_two_images_are_refused(tmp_path):
+    root = write(plant(tmp_path, "train/1.jpg", "val/1.jpg"), {"data.yaml": NAMES, "labels/1.txt": BOX})
+    with pytest.raises(
+        DataError, match=r"the labels 'labels/1.txt' could be of 'train/1.jpg', 'val/1.jpg'; put them into"
+    ):
+        registry.read_annotations(root, format="auto")
+
+
+def test_an_image_whose_name_ends_in_txt_is_no_file_of_labels(tmp_path):
+    root = write(plant(tmp_path, "images/a.jpg", "images/a.txt"), {"data.yaml": NAMES, "labels/a.txt": BOX})
+    assert labels(yolo.read(root)) == {"images/a.jpg": "Car", "images/a.txt": "Car"}
+
+
 def test_an_image_without_labels_says_whether_a_file_is_missing_or_empty(tmp_path):
     root = plant(tmp_path, "images/a.jpg", "images/b.jpg", "images/c.jpg")
     write(root, {"data.yaml": NAMES, "labels/a.txt": BOX, "labels/b.txt": "\n"})
@@ -70,11 +96,17 @@ def test_an_image_without_labels_says_whether_a_file_is_missing_or_empty(tmp_pat
 
 
 def test_images_of_which_none_has_labels_are_refused(tmp_path):
-    root = write(plant(tmp_path, "images/a.jpg", "images/b.jpg"), {"data.yaml": NAMES, "annotations/a.txt": BOX})
+    root = write(plant(tmp_path, "images/a.jpg", "images/b.jpg"), {"data.yaml": NAMES, "annotations/c.txt": BOX})
     with pytest.raises(
         DataError, match=r"none of the 2 images has a file of labels; looked for that of 'images/a.jpg'"
     ):
         yolo.read(root)
+
+
+def test_captions_beside_images_in_class_folders_are_no_labels(tmp_path):
+    root = plant(tmp_path, "Bus/a.jpg", "Car/b.jpg")
+    write(root, {"classes.txt": "Bus\nCar\n", "Bus/a.txt": "a red bus", "Car/b.txt": "12 cars\n"})
+    assert registry.detect_format(root) == "class_folders"
 
 
 def test_class_folders_beside_a_data_yaml_are_class_folders(tmp_path):

@@ -127,7 +127,10 @@ def merged_in_words(merged: Merged) -> str:
     unlisted = Counter(each.reason for each in merged.excluded if each.reason in (UNLISTED, UNREAD_FORMAT))
     images = (f"{count} {reason.replace('_', ' ')} images" for reason, count in sorted(unlisted.items()))
     counts = f"{merged.num_files} files, {len(merged.index)} different images"
-    return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested)))
+    joined = [f"{each.label!r} of {each.source} as {each.class_name or 'ignored'}" for each in merged.joined]
+    more = f" and {len(joined) - 5} more" if len(joined) > 5 else ""
+    folded = f"labels joined without case and accents: {', '.join(joined[:5])}{more}" if joined else ""
+    return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested, folded)))
 
 
 def _claimed(source: SourceAnnotations) -> set[str]:

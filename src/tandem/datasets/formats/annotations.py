@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from tandem.errors import DataError
 
+_MAX_LABEL = 500  # letters
+
 
 class Box(NamedTuple):
     """A rectangle in fractions of the image's width and height, origin at the top left.
@@ -39,6 +41,11 @@ class Annotation:
     def __post_init__(self) -> None:
         if self.path.startswith("/") or ".." in self.path.split("/"):
             raise DataError(f"the path {self.path!r} of an image must lie inside its source's folder; correct it there")
+        if len(self.label) > _MAX_LABEL:
+            raise DataError(
+                f"the image {self.path!r} has a label of {len(self.label)} letters, {self.label[:40]!r} ...; a "
+                f"quote may be open; at most {_MAX_LABEL} are allowed"
+            )
 
 
 def clip_box(*, left: float, top: float, right: float, bottom: float) -> Box | None:

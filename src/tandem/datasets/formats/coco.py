@@ -3,7 +3,7 @@
 With boxes, or without (camera traps): then the category is that of the whole image.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,6 +19,8 @@ _REQUIRED = {
     "annotations": ("image_id", "category_id"),
     "categories": ("id", "name"),
 }
+
+_MOST_FILES = 100  # of JSON in one folder: more are a file for each image, as of LabelMe, with the image inside
 
 _Entry = dict[str, Any]
 
@@ -49,15 +51,15 @@ def read(root: Path) -> list[Annotation]:
     for path in _annotation_files(root):
         for image, notes_in_file in _read_file(root, path, images).items():
             notes[image] += notes_in_file
-    found = [each for image, of_image in notes.items() for each in _annotations_of(image, of_image)]
-    rest = [Annotation(path, "", detail="no COCO file lists it") for path in images.paths if path not in notes]
-    return in_order([*found, *rest])
+    return in_order(each for image, found in notes.items() for each in _annotations_of(image, found))
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
-    for path in files.list_files(root):
+    jsons = [path for path in files.list_files(root) if path.suffix.lower() == ".json"]
+    num_beside = Counter(path.parent for path in jsons)
+    for path in jsons:
         # The keys are searched as text, so that a file of hundreds of MB is parsed once only.
-        if path.suffix.lower() == ".json" and _has_keys(path.read_bytes()):
+        if num_beside[path.parent] <= _MOST_FILES and _has_keys(path.read_bytes()):
             yield path
 
 

@@ -4,9 +4,10 @@ Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each cl
 """
 
 import csv
+import io
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
@@ -14,6 +15,7 @@ from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.text import first_names, load_text, shorten
 from tandem.errors import DataError
+from tandem.images.signatures import IMAGE_SUFFIXES
 
 _IMAGE_COLUMNS = frozenset((
     "id", "image", "imageid", "imagename", "imagefile", "imagepath", "img", "imgid", "imgname", "imgpath", "file",
@@ -90,27 +92,31 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
     if unclear:
         others = first_names([name for name in unclear.rows[0][1] if name != unclear.image], most=8)
         raise DataError(
-            f"{unclear.path}: the column {unclear.image!r} names images, but which of {others} holds their labels? "
-            "Call it `label`"
+            f"{unclear.path}: the column {shorten(unclear.image)} names images, but which of {others} holds their "
+            "labels? Call it `label`"
         )
 
 
 def _table(path: Path, images: ImageFiles) -> _Table | None:
     """None for a table of other things."""
-    lines = load_text(path).splitlines()
-    head = next(iter(lines), "")
+    text = load_text(path)
+    head = text.partition("\n")[0]
     delimiter = max(",;\t", key=head.count)
     try:
-        reader = csv.reader(lines, delimiter=delimiter)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         header = [cell.strip() for cell in next(reader, [])]
         rows = [(reader.line_num, dict(zip(header, map(str.strip, row), strict=False))) for row in reader if any(row)]
     except csv.Error as error:
         raise DataError(f"{path} is not a CSV file ({error}); correct it") from None
+    if any(PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES and images.named(cell) for cell in header):
+        raise DataError(
+            f"{path} begins with a row, not with the names of its columns; add a line such as filename,label"
+        )
     image = _image_column(header, rows, images)
     if image is None:
         return None
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-        raise DataError(f"{path} has two columns {twice[0]!r}; give each its own name")
+        raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
     others = [name for name in header if name and name != image]
     label = next((name for wanted in _LABEL_COLUMNS for name in others if _plain(name) == wanted), None)
     flags = [name for name in others if all(row.get(name) in _FLAGS for _, row in rows)]

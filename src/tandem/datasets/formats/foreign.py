@@ -1,5 +1,6 @@
 """Layouts that are not read, named as what they are, with what to do instead."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -59,6 +60,11 @@ _SIGNS = (
 )  # fmt: skip
 _NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
 _NO_NAMES = "the names of the classes are missing: put them into classes.txt beside the folders, a name a line"
+# How the first line of a text file of labels begins.
+_TEXT_SIGNS = (
+    ("KITTI's labels", re.compile(rb"\s*[A-Za-z_]+([ \t]+-?\d+(\.\d+)?){14}")),
+    ("DOTA's labels", re.compile(rb"\s*(\d+(\.\d+)?[ \t]+){8}[A-Za-z][\w-]*[ \t]+\d")),
+)
 _MASKS = ("mask", "masks", "labelids", "segmentationclass", "segmentationobject", "ground_truth")
 
 
@@ -69,6 +75,9 @@ def foreign_layout(root: Path) -> str:
         shown = [path for path in paths if path.name.lower().endswith(sign.suffixes)]
         if found := _first_with(shown, sign.words):
             return f"this is {sign.name} ({found.relative_to(root)}), which is not read: {sign.remedy}"
+    for name, line in _TEXT_SIGNS:
+        if found := next((path for path in _texts(paths) if line.match(_head(path))), None):
+            return f"these are {name} ({found.relative_to(root)}), which are not read: {_EXPORT}"
     if found := next((path for path in _texts(paths) if is_label_line(path)), None):
         names = (
             "their images are not found by name" if any(path.name.lower() in _NAMES for path in paths) else _NO_NAMES
@@ -106,8 +115,12 @@ def flat_layout(root: Path) -> str:
 
 def _first_with(paths: Sequence[Path], words: Sequence[bytes]) -> Path | None:
     for path in paths[:_NUM_PEEKED]:
-        with path.open("rb") as file:
-            data = file.read(_PEEKED)
+        data = _head(path)
         if all(word in data for word in words):
             return path
     return None
+
+
+def _head(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(_PEEKED)

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from PIL import Image
@@ -15,11 +16,26 @@ from tandem.errors import DataError
 
 _ROOT = re.compile(rb"<annotation[\s>]")
 _HEAD = 4096  # bytes in which the root element begins
+_MAX_DEPTH, _MAX_BYTES = 20, 10_000_000  # of an XML file
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "data", "")
 
 
-class _WithoutDoctype(ElementTree.TreeBuilder):
-    """A document type could define entities that grow without bound, and VOC has none."""
+class _Bounded(ElementTree.TreeBuilder):
+    """A document type could define entities that grow without bound, and VOC has none, nor deep nesting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._depth = 0
+
+    def start(self, tag: Any, attrs: dict[Any, Any], /) -> ElementTree.Element:
+        self._depth += 1
+        if self._depth > _MAX_DEPTH:
+            raise ValueError(f"nested more than {_MAX_DEPTH} deep")
+        return super().start(tag, attrs)
+
+    def end(self, tag: str, /) -> ElementTree.Element:
+        self._depth -= 1
+        return super().end(tag)
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise ValueError("it has a document type")
@@ -84,7 +100,9 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
 
 def _parse(path: Path) -> ElementTree.Element:
     try:
-        parser = ElementTree.XMLParser(target=_WithoutDoctype())  # noqa: S314  # without entities it cannot grow
+        parser = ElementTree.XMLParser(target=_Bounded())  # noqa: S314  # without entities it cannot grow
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"more than {_MAX_BYTES} bytes")
         return ElementTree.fromstring(path.read_bytes(), parser)  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
         raise DataError(f"{path} is not an XML file of Pascal VOC ({error}); correct or remove it") from None

@@ -45,8 +45,10 @@ def matches(root: Path) -> bool:
     """Whether names of classes lie in the folder, and at least one image has a file of labels."""
     if not any(_candidates(root)):
         return False
-    labels = LabelFiles(root)
-    return any(labels.of(path) for path in ImageFiles(root).paths)
+    try:
+        return LabelFiles(root, ImageFiles(root).paths).are_labels()
+    except DataError:  # which read says again
+        return True
 
 
 def read(root: Path) -> list[Annotation]:
@@ -58,8 +60,8 @@ def read(root: Path) -> list[Annotation]:
     the image or of an unknown class, and for a name that two classes in use share.
     """
     names = _read_names(root)
-    labels = LabelFiles(root)
     images = ImageFiles(root).paths
+    labels = LabelFiles(root, images)
     lines_of = {path: _lines(root / file, names) if (file := labels.of(path)) else None for path in images}
     if images and all(lines is None for lines in lines_of.values()):
         raise DataError(
