@@ -77,7 +77,7 @@ def test_a_review_of_other_images_than_were_merged_is_refused(tmp_path):
     (tmp_path / "data/curate/samples.csv").write_text(
         "id,label,source,group,split,exclusion_reason\n", encoding="utf-8"
     )
-    (tmp_path / "data/curate/classes.json").write_text("[]", encoding="utf-8")
+    (tmp_path / "data/curate/classes.json").write_text('["car"]', encoding="utf-8")
     (tmp_path / "data/extract/mobilenet_v2").mkdir(parents=True)
     done = tandem(tmp_path, "review")
     assert done.returncode == 1

@@ -177,6 +177,7 @@ def test_a_class_that_no_folder_of_any_source_is_named_after_is_told(tmp_path: P
     [
         (["car/a.jpg", "moto/b.jpg", "Caminhão/c.jpg"], "auto"),
         (["car/a.jpg", "labels.csv"], "auto"),
+        (["all/a.jpg", "labels.tsv"], "csv"),
         (["images/a.jpg", "labels/a.txt"], "yolo"),
         (["train/_annotations.coco.json"], "auto"),
         (["more.zip", "car/a.jpg"], "auto"),

@@ -13,7 +13,7 @@ from tandem.sources.transfer.attempt import Limits
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _FOLDERS = ("class_folders", "roboflow_folder")
-_ANNOTATIONS = (".json", ".jsonl", ".yaml", ".yml", ".xml", ".csv", ".txt", ".zip", ".tar", ".gz", ".parquet")
+_ANNOTATIONS = (".json", ".jsonl", ".yaml", ".yml", ".xml", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".parquet")
 _MAX_HASHED_BYTES = 2 * 10**9  # a few seconds
 _LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a download may take longer
 
