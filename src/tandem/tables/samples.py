@@ -177,7 +177,7 @@ def load_class_names(path: Path, *, stage: str) -> list[str]:
     """The class names in order, as JSON. Raises DataError, with the path, for what is no list of different names."""
     with reading(path, stage=stage):
         class_names = read_json(path)
-        if not isinstance(class_names, list) or not class_names:
+        if not isinstance(class_names, list):
             raise ValueError("a list of names is expected")
     require_unique(class_names, what=f"{path}: class names", stage=stage)
     return class_names
