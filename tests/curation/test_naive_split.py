@@ -57,6 +57,16 @@ def test_every_place_where_an_image_was_found_is_a_file() -> None:
     assert both > once
 
 
+def test_the_images_that_count_are_those_of_test_and_of_no_other_split() -> None:
+    index, samples, features = scenes(60, 1)
+    splits = np.array([SPLITS[(0, 0, 0, 0, 0, 0, 1, 2, 2, 2)[row % 10]] for row in range(len(samples))])
+    found = accuracy_by_split(index, samples.with_splits(splits), features, assign)
+    names = [name for files in index.found_in for name in files]
+    assert found["group_aware_split"]["test_images"] == (splits == "test").sum() != (splits == "val").sum()
+    expected = {split: sum(assign(name) == split for name in names) for split in ("val", "test")}
+    assert found["random_split"]["test_images"] == expected["test"] != expected["val"]
+
+
 def test_without_a_test_image_there_is_no_accuracy() -> None:
     index, samples, features = scenes(10, 1)
     train = samples.with_splits(np.full(10, "train"))

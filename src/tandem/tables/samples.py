@@ -171,7 +171,7 @@ def load_class_names(path: Path) -> list[str]:
     """The class names in order, as JSON. Raises DamagedFileError for what is no list of different names."""
     with reading(path):
         class_names = read_json(path)
-        if not isinstance(class_names, list) or not class_names:
+        if not isinstance(class_names, list):
             raise ValueError("a list of names is expected")
         require_unique(class_names, what="class names")
         return class_names
