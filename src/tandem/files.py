@@ -9,6 +9,7 @@ import pickle
 import shutil
 import struct
 import tempfile
+import tokenize
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ csv.field_size_limit(2**31 - 1)  # one blank image can have thousands of origins
 _DAMAGE = (
     ValueError, TypeError, LookupError, AttributeError, EOFError, ArithmeticError, RuntimeError, MemoryError,
     SyntaxError, NotADirectoryError, IsADirectoryError, BadZipFile, csv.Error, pickle.UnpicklingError, zlib.error,
-    struct.error,
+    struct.error, tokenize.TokenError,
 )  # fmt: skip
 _NPY, _NPZ = b"\x93NUMPY", b"PK"
 _MAX_SHOWN = 200  # letters of an error

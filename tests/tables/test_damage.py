@@ -115,6 +115,7 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "nested": lambda path: path.write_text("[" * 100_000),
     "arrays": _other_array,
     "array": lambda path: _array(path, np.zeros((2, 2), np.int8)),
+    "header": lambda path: path.write_bytes(b"\x93NUMPY\x01\x00\x14\x00{'descr': (\x14\x14\x14     \n"),
     "objects": lambda path: _array(path, np.array([{"a": 1}])),
     "folder": _folder,
 }
