@@ -1,6 +1,7 @@
 # make run    set up, run the whole pipeline, whose last stage prints the results
 # make test   set up, run the tests; TESTS=tests/cli runs some of them
 # make check  set up, format, lint, types, import rules
+# make faults set up, damage inputs and kill runs; INPUTS=1000 KILLS=4 tries fewer
 # make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
 
@@ -8,12 +9,14 @@ PYTHON ?= python3
 VENV := .venv
 # the archives of photographs, see docs/benchmarks.md
 ARCHIVES ?=
+INPUTS ?= 100000
+KILLS ?= 100
 BENCHMARKS := growth rerun exact_search predict
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check bench setup lock
+.PHONY: run test check faults bench setup lock
 
 run: setup
 	@dvc repro
@@ -29,6 +32,10 @@ check: setup
 	ruff check .
 	mypy
 	lint-imports
+
+faults: setup
+	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
+	python benchmarks/kills.py --kills $(KILLS)
 
 # Goes on after a benchmark that falls short, and fails at the end.
 bench: setup
