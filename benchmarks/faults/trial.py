@@ -1,6 +1,7 @@
 """One damaged input after another, each read in a child process that is watched."""
 
 import multiprocessing
+import os
 import resource
 import shutil
 import traceback
@@ -73,6 +74,7 @@ class Trials:
 
 
 def _serve(pipe: Connection, readers: Mapping[str, Reader], folder: Path) -> None:
+    os.chdir(folder.parent)  # where no project is: a traceback would be explained by a file of it that was changed
     while True:
         name, files = pipe.recv()
         shutil.rmtree(folder, ignore_errors=True)
