@@ -58,9 +58,7 @@ def main() -> None:
                 tqdm.write(f"{kill.stage}, {kill.target} killed after {kill.after_s:.2f} s: {problem}")
             else:
                 survived[kill.target] += 1
-    figures = [
-        exactly(f"{target} killed: survived of {tried[target]}", tried[target], survived[target]) for target in TARGETS
-    ]
+    figures = [exactly(f"{target} killed, survived", tried[target], survived[target]) for target in TARGETS]
     conclude([*figures, at_least("kills", arguments.kills, tried.total(), ".0f")], arguments)
 
 

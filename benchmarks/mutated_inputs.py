@@ -35,7 +35,7 @@ def main() -> None:
         tried = sum(counts[name].values())
         survived = sum(counts[name][kind] for kind in SURVIVED)
         faults = ", ".join(f"{number} {kind}" for kind, number in counts[name].items() if kind not in SURVIVED)
-        figures.append(exactly(f"{name}: survived of {tried}{f' ({faults})' if faults else ''}", tried, survived))
+        figures.append(exactly(f"{name}, survived{f' ({faults})' if faults else ''}", tried, survived))
     total = sum(sum(each.values()) for each in counts.values())
     conclude([*figures, at_least("inputs", arguments.inputs, total, ".0f")], arguments)
 

@@ -8,6 +8,7 @@ metrics/ and benchmarks/results/. A table whose files are missing, or cannot be 
 
 import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from statistics import fmean
 
@@ -16,7 +17,7 @@ from tandem.evaluation import summary
 from tandem.files import read_csv, read_json
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md")
+PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/reliability.md")
 METRICS_DIR = ROOT / "metrics"
 RESULTS_DIR = ROOT / "benchmarks/results"
 
@@ -212,6 +213,15 @@ def exported_models() -> str:
     return "\n".join(lines)
 
 
+def survived(record: str) -> str:
+    """One row a figure of benchmarks/mutated_inputs.py or kills.py: how many were tried, and how many survived."""
+    figures = read_json(RESULTS_DIR / f"{record}.json")["figures"]
+    rows = [(figure["what"].partition(", survived"), figure) for figure in figures if ", survived" in figure["what"]]
+    lines = ["| | tried | survived |", "| --- | --- | --- |"]
+    lines += [f"| {name}{faults} | {figure['required']} | {figure['reached']} |" for (name, _, faults), figure in rows]
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -220,6 +230,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "near duplicates": near_duplicates,
     "real photographs": real_photographs,
     "exported models": exported_models,
+    "mutated inputs": partial(survived, "mutated_inputs"),
+    "kills": partial(survived, "kills"),
 }
 
 if __name__ == "__main__":

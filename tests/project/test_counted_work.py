@@ -40,9 +40,9 @@ HEAVY = (
 )
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
-    "check": [],
+    "check": ["PIL"],
     "finetune": [],
-    "download": ["PIL"],
+    "download": [],
     "merge": ["scipy"],
     "evaluate": [],
     "train": [],

@@ -15,7 +15,6 @@ from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
 from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section, sections
-from tandem.pipeline.preflight import check_project
 from tandem.pipeline.schema import check_params
 from tandem.review import mongod
 from tandem.sources.settings import Source
@@ -44,6 +43,8 @@ def check_parameters(
     """Say what is wrong in params.yaml and with the files that it names, or that nothing is."""
 
     def main() -> None:
+        from tandem.pipeline.preflight import check_project  # which a served model lives without
+
         _, warnings = check_project()
         warn(warnings)
         if outputs:

@@ -5,6 +5,7 @@ Without torch, and in a second or two.
 
 import os
 from collections.abc import Iterator, Mapping
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,11 @@ def check_project(root: Path = Path()) -> tuple[dict[str, Any], list[str]]:
     except ParamsError:
         check_params(params, key_lines(path))  # the same, with the lines, which take a second reading
         raise
-    stages = read_lock(root / "dvc.lock")
-    problems = list(_backbone_problems(valid.backbones, params, stages))
+    last_run = _LastRun(root)
+    problems = list(_backbone_problems(valid.backbones, params, last_run))
     for name, source in valid.sources.items():
-        may_be_gone = _ran_with(stages, f"download@{name}", f"sources.{name}.archive", source_of(params, name))
-        if text := archive_problem(name, source, may_be_gone=may_be_gone):
+        had_it = partial(last_run.had, f"download@{name}", f"sources.{name}.archive", source_of(params, name))
+        if text := archive_problem(name, source, may_be_gone=had_it):
             problems.append(Mistake(("sources", name, "archive", "path"), text))
     problems += _unnamed_classes(valid)
     if problems:
@@ -51,16 +52,16 @@ def source_of(params: Mapping[str, Any], name: str) -> Any:
 
 
 def _backbone_problems(
-    backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], stages: Mapping[str, Any]
+    backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], last_run: "_LastRun"
 ) -> Iterator[Mistake]:
     known = torchvision_weights()
     for name, backbone in backbones.items():
         path = Path(backbone.weights).expanduser()
-        may_be_gone = _ran_with(stages, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
+        had_it = partial(last_run.had, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
         try:
             if known:
                 require_architecture(name, backbone.architecture or name, known)
-            if backbone.sha256 is not None and not (may_be_gone and not path.exists()):
+            if backbone.sha256 is not None and (path.exists() or not had_it()):
                 require_weights_file(path, digest=backbone.sha256)
             elif backbone.sha256 is None and backbone.weights != RANDOM and known:
                 require_weights_name(
@@ -85,17 +86,28 @@ def _unnamed_classes(params: Params) -> Iterator[Mistake]:
             yield Mistake(("labels", "classes", name), f"{text}; correct it, add an alias, or remove the class")
 
 
-def _ran_with(stages: Mapping[str, Any], stage: str, key: str, value: Any) -> bool:
-    """Whether a stage of the last run had this value of a parameter."""
-    ran_with = stages.get(stage, {}).get("params", {}).get(str(PARAMS_PATH), {})
-    return key in ran_with and ran_with[key] == value
+class _LastRun:
+    """What dvc.lock says of a project's last run. It is read when it is asked for: that takes as long as the rest."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    @cached_property
+    def stages(self) -> dict[str, Any]:
+        return read_lock(self.root / "dvc.lock")
+
+    def had(self, stage: str, key: str, value: Any) -> bool:
+        """Whether a stage had this value of a parameter."""
+        ran_with = self.stages.get(stage, {}).get("params", {}).get(str(PARAMS_PATH), {})
+        return key in ran_with and ran_with[key] == value
 
 
 def _warnings(params: Mapping[str, Any], root: Path) -> Iterator[str]:
-    lines = key_lines(root / PARAMS_PATH)
-    presets = [read_params(path) for path in sorted((root / "presets").glob("*.yaml"))]
-    for problem in without_effect(params, presets):
-        yield with_line(problem, lines)
+    if any(without_effect(params, ())):  # presets and lines take a while to read
+        lines = key_lines(root / PARAMS_PATH)
+        presets = [read_params(path) for path in sorted((root / "presets").glob("*.yaml"))]
+        for problem in without_effect(params, presets):
+            yield with_line(problem, lines)
     folder = os.fsdecode(os.fsencode(root.absolute()))
     if not folder.isascii():
         yield (

@@ -1,15 +1,17 @@
 """What is known of sources before anything is downloaded: files, credentials, pin, and what the service has."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from tandem.files import list_files, sha256
-from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.settings import Source
-from tandem.sources.status import SourceStatus
 from tandem.sources.synthetic.plan import labels_of
 from tandem.sources.transfer.attempt import Limits
+
+if TYPE_CHECKING:
+    from tandem.sources.status import SourceStatus
 
 _LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 _FOLDERS = ("class_folders", "roboflow_folder")
@@ -20,13 +22,15 @@ _LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a down
 
 def check_source(
     name: str, source: Source, *, environ: Mapping[str, str], is_online: bool, limits: Limits = _LIMITS
-) -> SourceStatus:
+) -> "SourceStatus":
     """The status of `sources.<name>`. is_online: whether its service is asked; nothing is downloaded."""
+    from tandem.sources.kinds import SOURCE_KINDS  # and requests, which files need not wait for
+
     kind = SOURCE_KINDS[source.kind]
     return kind.check(name, source.description, limits=limits, environ=environ, is_online=is_online)
 
 
-def archive_problem(name: str, source: Source, *, may_be_gone: bool) -> str:
+def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool]) -> str:
     """What is wrong with the file or folder of an archive, "" where nothing is known to be.
 
     may_be_gone: whether it was downloaded already, so that it is no longer needed. The digest of a large file is left
@@ -39,7 +43,7 @@ def archive_problem(name: str, source: Source, *, may_be_gone: bool) -> str:
     try:
         if not path.exists():
             gone = f"{where}: there is no file or folder {path.absolute()}; put it there, or correct the path"
-            return "" if may_be_gone else gone
+            return "" if may_be_gone() else gone
         if path.is_dir():
             return "" if any(path.iterdir()) else f"{where}: the folder {path} is empty; fill it, or correct the path"
         if not path.is_file():
@@ -95,7 +99,7 @@ def _may_hold_labels(name: str) -> bool:
     return path.suffix.lower() in _ANNOTATIONS and not path.stem.lower().startswith(("readme", "licen"))
 
 
-def format_statuses(statuses: Sequence[SourceStatus]) -> str:
+def format_statuses(statuses: "Sequence[SourceStatus]") -> str:
     """Statuses as text: a paragraph for each source."""
     return "\n\n".join(
         "\n".join(
