@@ -11,6 +11,7 @@ from tandem.files import read_json
 
 RESULTS_DIR, METRICS_DIR = ROOT / "benchmarks" / "results", ROOT / "metrics"
 RESULTS, PAGE = ROOT / "docs/results.md", text_of(README)
+TABLES = script("docs/tables.py")
 # in this order, each once; the issue of a newcomer: what is it, does it work, is it for me, how do I begin
 ORDER = (
     "# Tandem",
@@ -173,14 +174,13 @@ def test_the_readme_shows_ten_lines_of_output():
     assert 8 <= len(shown.splitlines()) <= 12
 
 
-@pytest.mark.parametrize("page", [README, RESULTS], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", TABLES.PAGES, ids=lambda page: page.name)
 def test_the_tables_of_the_sample_are_those_of_the_committed_metrics(page):
     """`python docs/tables.py` writes them. A run on another kind of processor differs in its last digits."""
-    tables = script("docs/tables.py")
     number = re.compile(r"[-+]?\d+\.\d+")
-    stated, made = text_of(page), tables.filled(text_of(page))
+    stated, made = text_of(page), TABLES.filled(text_of(page))
     assert number.sub("#", stated) == number.sub("#", made)
     for one, other in zip(number.findall(stated), number.findall(made), strict=True):
         assert abs(float(one) - float(other)) < 0.1
-    for name in tables.TABLES:
-        assert len(re.findall(f"<!-- (?:begin|end) {name} -->", text_of(README) + text_of(RESULTS))) == 2
+    for name in TABLES.TABLES:
+        assert len(re.findall(f"<!-- (?:begin|end) {name} -->", "".join(map(text_of, TABLES.PAGES)))) == 2
