@@ -281,7 +281,9 @@ def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clon
     lost = before - tree(clone)
     assert tree(clone) <= before
     assert {
-        path for path in lost if not path.startswith(("data/merge/", "data/download/", "metrics/merge.json"))
+        path
+        for path in lost
+        if not path.startswith(("data/check/", "data/merge/", "data/download/", "metrics/merge.json"))
     } == set()
     clone.git("checkout", "params.yaml")
     assert clone.repro().ran == {"check"}
