@@ -4,12 +4,15 @@ Covers sources.check, sources.status and the checks of archive, sample, kaggle a
 """
 
 import os
+import struct
+import zlib
+from zipfile import ZipFile, ZipInfo
 
 import pytest
 
 from factories import source, source_of
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Fault, Services, zipped
-from tandem.sources.check import check_source, format_statuses
+from tandem.sources.check import check_source, folder_names, format_statuses
 from tandem.sources.settings import RoboflowSource
 from tandem.sources.transfer.attempt import Limits
 
@@ -131,3 +134,14 @@ def test_the_text_has_a_paragraph_for_each_source(tmp_path):
     assert format_statuses(statuses) == (
         "fruit: synthetic sample\n  pin          seed 7\n\nfruit: synthetic sample\n  pin          seed 8"
     )
+
+
+def test_the_folders_of_a_zip_have_the_names_under_which_they_are_unpacked(tmp_path):
+    info, name = ZipInfo("caminh-o/1.jpg"), "caminhão/1.jpg".encode()
+    field = b"\x01" + struct.pack("<L", zlib.crc32(b"caminh-o/1.jpg")) + name
+    info.extra = struct.pack("<HH", 0x7075, len(field)) + field  # Unicode Path, of Info-ZIP and WinRAR
+    with ZipFile(tmp_path / "a.zip", "w") as archive:
+        archive.writestr(info, b"1")
+        archive.writestr("car\\2.jpg", b"1")
+    found = folder_names(source("archive", path=str(tmp_path / "a.zip"), sha256=None))
+    assert found == {"caminhão", "car"}

@@ -9,6 +9,7 @@ from tandem.files import list_files, sha256
 from tandem.sources.settings import Source
 from tandem.sources.synthetic.plan import labels_of
 from tandem.sources.transfer.attempt import Limits
+from tandem.sources.unpacking.zip_names import member_name
 
 if TYPE_CHECKING:
     from tandem.sources.status import SourceStatus
@@ -91,7 +92,8 @@ def _names_in(path: Path) -> list[str] | None:
     if not is_zipfile(path):
         return None
     with ZipFile(path) as archive:
-        return [name.replace("\\", "/") for name in archive.namelist() if not name.endswith("/")]
+        names = (member_name(info).replace("\\", "/") for info in archive.infolist())
+        return [name for name in names if not name.endswith("/")]
 
 
 def _may_hold_labels(name: str) -> bool:
