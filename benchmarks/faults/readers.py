@@ -45,7 +45,7 @@ def readers() -> dict[str, Reader]:
     return {reader.name: reader for reader in found}
 
 
-def picture(format: str, *, mode: str = "RGB") -> bytes:
+def encoded_image(format: str, *, mode: str = "RGB") -> bytes:
     """A small drawn image, with EXIF where the format has it."""
     pixels = np.kron(np.random.default_rng(0).integers(0, 256, (6, 8, 3)), np.ones((4, 4, 1))).astype(np.uint8)
     image, file = Image.fromarray(pixels).convert(mode), io.BytesIO()
@@ -61,14 +61,14 @@ def _images() -> Iterator[Reader]:
         return decode((folder / "image").read_bytes(), min_side_px=1, max_pixels=10**7)
 
     for format in _IMAGE_FORMATS:
-        yield Reader(f"image {format}", {"image": picture(format)}, ("image",), read, may_miss=False)
-    yield Reader("image PNG, 16 bits", {"image": picture("PNG", mode="I;16")}, ("image",), read, may_miss=False)
-    yield Reader("image PNG, palette", {"image": picture("PNG", mode="P")}, ("image",), read, may_miss=False)
-    yield Reader("image JPEG, CMYK", {"image": picture("JPEG", mode="CMYK")}, ("image",), read, may_miss=False)
+        yield Reader(f"image {format}", {"image": encoded_image(format)}, ("image",), read, may_miss=False)
+    yield Reader("image PNG, 16 bits", {"image": encoded_image("PNG", mode="I;16")}, ("image",), read, may_miss=False)
+    yield Reader("image PNG, palette", {"image": encoded_image("PNG", mode="P")}, ("image",), read, may_miss=False)
+    yield Reader("image JPEG, CMYK", {"image": encoded_image("JPEG", mode="CMYK")}, ("image",), read, may_miss=False)
 
 
 def _archives() -> Iterator[Reader]:
-    members = {f"{label}/{number}.png": picture("PNG") for label in _LABELS for number in range(3)}
+    members = {f"{label}/{number}.png": encoded_image("PNG") for label in _LABELS for number in range(3)}
 
     def read(folder: Path) -> object:
         (folder / "unpacked").mkdir()
@@ -94,7 +94,7 @@ def _formats() -> Iterator[Reader]:
     def read(folder: Path) -> object:
         return read_annotations(folder, format=AUTO)
 
-    images = {f"{place}{number}.jpg": picture("JPEG") for number in range(3) for place in ("images/", "")}
+    images = {f"{place}{number}.jpg": encoded_image("JPEG") for number in range(3) for place in ("images/", "")}
     flat = {path: data for path, data in images.items() if "/" not in path}
     names = [f"{number}.jpg" for number in range(3)]
     lines = b"0 0.5 0.5 0.5 0.25\n1 0.25 0.25 0.5 0.5\n"
@@ -123,8 +123,8 @@ def _formats() -> Iterator[Reader]:
         "Pascal VOC": (flat, {f"{n}.xml": voc.format(n).encode() for n in range(3)}),
         "CSV": (flat, {"labels.csv": table}),
     }
-    for name, (pictures, annotations) in layouts.items():
-        yield Reader(f"format {name}", {**pictures, **annotations}, tuple(annotations), read)
+    for name, (unlabelled, annotations) in layouts.items():
+        yield Reader(f"format {name}", {**unlabelled, **annotations}, tuple(annotations), read)
 
 
 def _own_files() -> Iterator[Reader]:

@@ -169,11 +169,16 @@ def script_with_import(folder: Path, body: str) -> Path:
     return folder / "train.py"
 
 
-def test_ctrl_c_while_a_stage_imports_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
-    script = script_with_import(tmp_path, "import time\ntime.sleep(60)\n")
+def ended_by_ctrl_c(*arguments: str | Path) -> tuple[int, tuple[str, str]]:
+    """Exit code, and what a Python program still says, once it has said that it began and Ctrl-C was sent."""
     plain = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"}
     with subprocess.Popen(
-        [sys.executable, script], env=plain, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [sys.executable, *arguments],
+        env=plain,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
     ) as process:
         try:
             assert process.stdout
@@ -182,8 +187,14 @@ def test_ctrl_c_while_a_stage_imports_says_how_to_go_on_and_nothing_else(tmp_pat
             said = process.communicate(timeout=20)
         finally:
             process.kill()
+    return process.returncode, said
+
+
+def test_ctrl_c_while_a_stage_imports_says_how_to_go_on_and_nothing_else(tmp_path: Path) -> None:
+    script = script_with_import(tmp_path, "import time\ntime.sleep(60)\n")
+    ended = ended_by_ctrl_c(script)
     go_on = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
-    assert (process.returncode, said) == (130, ("", go_on))
+    assert ended == (130, ("", go_on))
 
 
 def test_what_the_system_refuses_while_a_stage_imports_is_one_sentence(tmp_path: Path) -> None:
@@ -228,20 +239,4 @@ run(main)
 
 
 def test_a_real_ctrl_c_lets_a_stage_clean_up_and_ends_it_in_silence() -> None:
-    plain = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"}
-    with subprocess.Popen(
-        [sys.executable, "-c", START + CLEANING_UP],
-        env=plain,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    ) as process:
-        try:
-            assert process.stdout
-            assert process.stdout.readline() == "begun\n"
-            process.send_signal(signal.SIGINT)
-            said = process.communicate(timeout=20)
-        finally:
-            process.kill()
-    assert (process.returncode, said) == (130, ("cleaned up\n", ""))
+    assert ended_by_ctrl_c("-c", START + CLEANING_UP) == (130, ("cleaned up\n", ""))

@@ -9,9 +9,9 @@ from typing import Any
 
 from tandem.features.settings import RANDOM
 from tandem.pipeline.problems import Mistake
+from tandem.sources.check import FOLDER_FORMATS
 
 _OF_EPOCHS = ("lr", "batch_size", "epochs", "patience", "weight_decay", "dropout", "scheduler")
-_FOLDERS = ("class_folders", "roboflow_folder")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any
         path, boxes = ("sources", name, "boxes"), source.get("boxes")
         if any(preset.get("sources", {}).get(name, {}).get("boxes") == boxes for preset in presets):
             continue
-        if boxes and (source["kind"] == "sample" or source["format"] in _FOLDERS):
+        if boxes and (source["kind"] == "sample" or source["format"] in FOLDER_FORMATS):
             yield Mistake(path, f"sources.{name}.boxes has no effect: whole images lie in folders there, without boxes")
         elif boxes and boxes["use"] == "whole" and boxes["margin"]:
             yield Mistake((*path, "margin"), f"sources.{name}.boxes.margin has no effect: boxes.use is whole; write 0")

@@ -103,11 +103,11 @@ class _LastRun:
 
 
 def _warnings(params: Mapping[str, Any], root: Path) -> Iterator[str]:
-    if any(without_effect(params, ())):  # presets and lines take a while to read
-        lines = key_lines(root / PARAMS_PATH)
-        presets = [read_params(path) for path in sorted((root / "presets").glob("*.yaml"))]
-        for problem in without_effect(params, presets):
-            yield with_line(problem, lines)
+    presets, paths = list[dict[str, Any]](), sorted((root / "presets").glob("*.yaml"), reverse=True)
+    while (problems := list(without_effect(params, presets))) and paths:  # to read all of them takes a while
+        presets.append(read_params(paths.pop()))
+    lines = key_lines(root / PARAMS_PATH) if problems else {}
+    yield from (with_line(problem, lines) for problem in problems)
     folder = os.fsdecode(os.fsencode(root.absolute()))
     if not folder.isascii():
         yield (

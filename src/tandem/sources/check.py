@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from tandem.files import list_files, sha256
+from tandem.files import is_lfs_pointer, list_files, sha256
 from tandem.sources.settings import Source
 from tandem.sources.synthetic.plan import labels_of
 from tandem.sources.transfer.attempt import Limits
@@ -14,8 +14,7 @@ from tandem.sources.unpacking.zip_names import member_name
 if TYPE_CHECKING:
     from tandem.sources.status import SourceStatus
 
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
-_FOLDERS = ("class_folders", "roboflow_folder")
+FOLDER_FORMATS = ("class_folders", "roboflow_folder")  # whose labels are names of folders
 _ANNOTATIONS = (".json", ".jsonl", ".yaml", ".yml", ".xml", ".csv", ".tsv", ".txt", ".zip", ".tar", ".gz", ".parquet")
 _MAX_HASHED_BYTES = 2 * 10**9  # a few seconds
 _LIMITS = Limits(silence_s=20, grace_s=20, total_s=120)  # of a question; a download may take longer
@@ -57,7 +56,7 @@ def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool
 def _file_problem(path: Path, expected: str | None, *, where: str) -> str:
     size = path.stat().st_size
     with path.open("rb") as file:
-        if file.read(len(_LFS_POINTER)) == _LFS_POINTER:
+        if is_lfs_pointer(file.read(64)):
             return f"{where}: {path} is a pointer of Git LFS; run `git lfs pull` where it was cloned"
     if not size:
         return f"{where}: {path} is empty; get it again"
@@ -80,7 +79,7 @@ def folder_names(source: Source) -> frozenset[str] | None:
         names = _names_in(path)
     except (OSError, BadZipFile, ValueError):
         return None
-    if names is None or (source.format not in _FOLDERS and any(_may_hold_labels(name) for name in names)):
+    if names is None or (source.format not in FOLDER_FORMATS and any(_may_hold_labels(name) for name in names)):
         return None
     return frozenset(part for name in names for part in PurePosixPath(name).parts[:-1])
 

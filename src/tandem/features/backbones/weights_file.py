@@ -5,9 +5,7 @@ tests/features/test_weights.py.
 from pathlib import Path
 
 from tandem.errors import WeightsError
-from tandem.files import sha256
-
-_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
+from tandem.files import is_lfs_pointer, sha256
 
 
 def require_weights_file(path: Path, *, digest: str) -> None:
@@ -18,7 +16,7 @@ def require_weights_file(path: Path, *, digest: str) -> None:
         raise WeightsError(f"the weights file {path} is missing; correct the path or download the file")
     try:
         with path.open("rb") as file:
-            is_pointer = file.read(len(_LFS_POINTER)) == _LFS_POINTER
+            is_pointer = is_lfs_pointer(file.read(64))
         actual = sha256(path)
     except OSError as error:
         raise WeightsError(
