@@ -11,6 +11,7 @@ from tandem.features.extract import extract
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import sha256
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.types import Encoded
 
 BACKBONE = "mobilenet_v2"
 
@@ -21,7 +22,7 @@ def weights_of(path: Path) -> BackboneSettings:
 
 
 def extract_features(
-    paths: Sequence[Path], weights: BackboneSettings, *, settings: ExtractSettings, runtime: RuntimeSettings
+    paths: Sequence[Encoded], weights: BackboneSettings, *, settings: ExtractSettings, runtime: RuntimeSettings
 ) -> np.ndarray:
     """(N, D) float32 features of MobileNetV2, of the images themselves."""
     net = load_backbone(BACKBONE, weights, seed=settings.seed, size_px=settings.size_px)

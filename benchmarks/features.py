@@ -60,6 +60,7 @@ from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
 from tandem.training.settings import TrainSettings
+from tandem.types import Encoded
 from throughput import images_per_second, num_images, openvino_runner, run_torch
 
 SETTINGS = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
@@ -87,8 +88,8 @@ def main() -> None:
         make_clone(scenes, "scenes", archives, SCENES)
         for clone in (vehicles, scenes):
             figures += agreement(clone)
-        paths = images_of(load_index(vehicles / "data/merge/index.csv"), vehicles)
-        jpegs = [path for path in paths if path.suffix == ".jpg"]
+        files = load_index(vehicles / "data/merge/index.csv").files
+        jpegs = [image for image, file in zip(images_of(vehicles), files, strict=True) if file.endswith(".jpg")]
         for name in REQUIRED:
             weights = weights_of(archives / WEIGHTS) if name == BACKBONE else BackboneSettings(RANDOM)
             figures += speed(name, weights, jpegs[:NUM_TIMED])
@@ -96,15 +97,15 @@ def main() -> None:
     conclude(figures, arguments)
 
 
-def speed(name: str, weights: BackboneSettings, paths: Sequence[Path]) -> list[Figure]:
+def speed(name: str, weights: BackboneSettings, images: Sequence[Encoded]) -> list[Figure]:
     """Images a second by each way, and the medians of ours over theirs."""
     backbone = load_whole_backbone(name, weights)
     engine = start_engine(backbone, engine="auto", size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cpu")
     ways: dict[str, Callable[[], int]] = {
         "ours": lambda: num_images(
-            extract(paths, engine=engine, settings=SETTINGS, batch_size=BATCH_SIZE, workers=WORKERS, name=name)
+            extract(images, engine=engine, settings=SETTINGS, batch_size=BATCH_SIZE, workers=WORKERS, name=name)
         ),
-        "torch": lambda: run_torch(name, paths[:NUM_TORCH], size_px=SIZE_PX, batch_size=BATCH_SIZE),
+        "torch": lambda: run_torch(name, images[:NUM_TORCH], size_px=SIZE_PX, batch_size=BATCH_SIZE),
     }
     for batch_size in (4, BATCH_SIZE):
         ways[f"OpenVINO, batch {batch_size}"] = openvino_runner(
@@ -119,10 +120,10 @@ def speed(name: str, weights: BackboneSettings, paths: Sequence[Path]) -> list[F
     return figures
 
 
-def waiting(name: str, paths: Sequence[Path], cache: Path) -> list[Figure]:
+def waiting(name: str, images: Sequence[Encoded], cache: Path) -> list[Figure]:
     """Of a fine-tune that frozen layers make short, and of one of all layers."""
     backbone = load_whole_backbone(name, BackboneSettings(RANDOM))
-    train, figures = cache_images(paths, cache, batch_size=BATCH_SIZE, workers=WORKERS), []
+    train, figures = cache_images(images, cache, batch_size=BATCH_SIZE, workers=WORKERS), []
     for num_layers in NUM_LAYERS:
         waited = fit_images(
             start_training(backbone, num_layers),

@@ -16,6 +16,7 @@ from tandem.finetune.settings import AugmentSettings, FinetuneSettings
 from tandem.finetune.trainer import Trainer
 from tandem.images.loader import cache_pixels, iter_batches
 from tandem.seeding import seeded
+from tandem.types import Encoded
 
 SIZE_PX = 224  # that backbones are loaded for
 NUM_CLASSES = 4
@@ -49,7 +50,7 @@ def load_whole_backbone(name: str, weights: BackboneSettings) -> Backbone:
     return load_backbone(name, weights, seed=0, size_px=SIZE_PX, early_exit=False)
 
 
-def cache_images(paths: Sequence[Path], path: Path, *, batch_size: int, workers: int) -> ImageSet:
+def cache_images(paths: Sequence[Encoded], path: Path, *, batch_size: int, workers: int) -> ImageSet:
     """The images as a fine-tune reads them, cached in the file `path`; classes by turns."""
     batches = iter_batches(paths, size_px=CACHED_PX, resize="squash", batch_size=batch_size, workers=workers)
     pixels = cache_pixels(path, batches, count=len(paths), size_px=CACHED_PX)

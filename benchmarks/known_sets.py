@@ -37,9 +37,10 @@ from tandem.curation.curate import Curated, CurateInputs, curate
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.exclusion import CONFLICT
 from tandem.curation.settings import CurateSettings
+from tandem.datasets.ingest import ingest, read_source
 from tandem.datasets.labels import label_map, normalize_label
-from tandem.datasets.merge import Merged, merge, read_sources
-from tandem.datasets.settings import LabelSettings, MergeSettings
+from tandem.datasets.merge import Merged, merge
+from tandem.datasets.settings import IngestSettings, LabelSettings, MergeSettings
 from tandem.errors import LeakageError
 from tandem.features.settings import ExtractSettings
 from tandem.pipeline.params import section
@@ -50,6 +51,7 @@ from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import Origin
 from tandem.tables.splits import assign_split
+from tandem.types import Encoded
 
 ARCHIVES = (
     "kaggle/vehicle-type-recognition.zip",
@@ -63,7 +65,7 @@ NUM_TRIED = 20  # split seeds until one puts every class in every split
 WHOLE_IMAGES = BoxPolicy(use="whole", margin=0.0, min_side_px=1)
 SPLIT_FOLDER = re.compile(r"(?:^|[/_])(train|valid|val|test)(?:ing|idation)?/", re.IGNORECASE)
 
-Extract = Callable[[Sequence[Path]], np.ndarray]  # files to features (N, D)
+Extract = Callable[[Sequence[Encoded]], np.ndarray]  # files to features (N, D)
 
 
 @dataclass(frozen=True)
@@ -109,12 +111,12 @@ def main() -> None:
 def examine(archive: Path, work: Path, extract: Extract, params: Mapping[str, Any], *, num_splits: int) -> Row:
     """The line of one archive, read and merged below `work`. params: of a preset."""
     merged = read_set(archive, work, params)
-    paths = merged.index.paths(work / "images")
-    features = extract(paths)
+    images = merged.stored.packed(work)
+    features = extract(images)
     num_copies = merged.num_byte_duplicates + merged.num_pixel_duplicates
     row = Row(archive.stem, len(merged.class_names), merged.num_files, num_copies)
     settings = section(params, "curate", CurateSettings)
-    curated = curate_by_some_seed(merged, features, paths, settings)
+    curated = curate_by_some_seed(merged, features, images, settings)
     if curated is None:
         return row
     random, group_aware = accuracies(merged, curated, features, settings, num_splits=num_splits)
@@ -134,27 +136,24 @@ def read_set(archive: Path, work: Path, params: Mapping[str, Any]) -> Merged:
     """The archive's images, by the classes that it names itself."""
     source = Source(kind="archive", format="auto", archive=ArchiveSource(str(archive)), boxes=WHOLE_IMAGES)
     download("set", source, folder=work)
-    annotations = read_sources({"set": source}, downloads=work / "files")
-    found = {each.label for each in annotations["set"].annotations if each.label}
+    read = read_source(source, files=work / "files/set")
+    found = {each.label for each in read.annotations if each.label}
     names = {normalize_label(label): label for label in sorted(found, reverse=True)}
     labels = LabelSettings(classes=dict.fromkeys(sorted(names.values()), ()), ignore=(), by_source={})
-    return merge(
-        annotations,
-        label_map(labels),
-        section(params, "merge", MergeSettings),
-        images_dir=work / "images",
-        workers=section(params, "runtime", RuntimeSettings).workers,
-    )
+    folder, workers = work / "set", section(params, "runtime", RuntimeSettings).workers
+    folder.mkdir()
+    ingested = ingest("set", read, section(params, "ingest", IngestSettings), folder=folder, workers=workers)
+    return merge({"set": ingested}, label_map(labels), section(params, "merge", MergeSettings))
 
 
 def curate_by_some_seed(
-    merged: Merged, features: np.ndarray, paths: Sequence[Path], settings: CurateSettings
+    merged: Merged, features: np.ndarray, images: Sequence[Encoded], settings: CurateSettings
 ) -> Curated | None:
     """By the first seed that puts every class in every split; None where there is none."""
     inputs = CurateInputs(merged.index, merged.class_names, features, merged.hashes, Decisions())
     for seed in range(NUM_TRIED):
         try:
-            return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_reader(paths))
+            return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_reader(images))
         except LeakageError:
             continue
     return None

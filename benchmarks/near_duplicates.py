@@ -51,6 +51,7 @@ from tandem.curation.settings import CurateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.pipeline.params import section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.types import Encoded
 
 MIN_RECALL = 0.95
 
@@ -101,7 +102,7 @@ def compare(
 
 
 def timed_features(
-    paths: Sequence[Path], weights: BackboneSettings, preset: Mapping[str, Any]
+    paths: Sequence[Encoded], weights: BackboneSettings, preset: Mapping[str, Any]
 ) -> tuple[np.ndarray, float]:
     """(N, D) features in float32, and milliseconds an image, decoding included."""
     settings = replace(section(preset, "extract", ExtractSettings), engine="reference")

@@ -47,8 +47,9 @@ from tandem.inference.parity import MAX_DIFFERENCE
 from tandem.inference.predict import FilePrediction, predict_files
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.trained import trained_models
-from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
+from tandem.types import Encoded
 
 FAMILIES = (
     *("alexnet", "convnext_tiny", "densenet121", "efficientnet_b0", "googlenet", "inception_v3"),
@@ -57,7 +58,7 @@ FAMILIES = (
 )
 SIZE_PX, BATCH_SIZE, NUM_STARTS, NUM_ROUNDS, WORKERS = 224, 16, 7, 7, os.cpu_count() or 1
 MAX_START_S, MAX_FEATURE_DIFFERENCE, MIN_SPEED = 2.0, 1e-4, 1.0
-Compute = Callable[[Sequence[Path]], Iterable[Any]]  # of image files
+Compute = Callable[[Sequence[Encoded]], Iterable[Any]]  # of image files
 PREDICT = "from tandem.cli.main import app; app()"
 
 
@@ -70,17 +71,20 @@ def main() -> None:
     if not Path("data/export/model.onnx").is_file():
         sys.exit(f"error: nothing was exported in {arguments.project}; run `dvc repro` there, or name another project")
     params = read_params()
-    images = load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images"))
+    images = load_stored(Path("data/merge/stored.csv")).packed(Path("data/ingest"))
     figures = list(start_figures(images[0]))
     figures += model_figures(params, images)
     conclude(figures + (list(map(family_figure, FAMILIES)) if arguments.families else []), arguments)
 
 
-def start_figures(image: Path) -> Iterator[Figure]:
+def start_figures(image: Encoded) -> Iterator[Figure]:
     """Medians of whole processes, in turn."""
-    predict = [sys.executable, "-c", PREDICT, "predict", "--model", "data/export/model.onnx", str(image)]
     numpy = [sys.executable, "-c", "import numpy"]
-    pairs = [(process_seconds(predict), process_seconds(numpy)) for _ in range(NUM_STARTS)]
+    with tempfile.NamedTemporaryFile() as file:
+        file.write(image.read_bytes())
+        file.flush()
+        predict = [sys.executable, "-c", PREDICT, "predict", "--model", "data/export/model.onnx", file.name]
+        pairs = [(process_seconds(predict), process_seconds(numpy)) for _ in range(NUM_STARTS)]
     seconds, floor = (statistics.median(column) for column in zip(*pairs, strict=True))
     yield at_most("`tandem predict` of one image, s", MAX_START_S, seconds)
     yield reported('`python -c "import numpy"`, s', floor)
@@ -106,18 +110,18 @@ def extractions(params: Mapping[str, Any]) -> dict[str, Compute]:
     return found
 
 
-def seconds_by_turns(computed: Sequence[Compute], images: Sequence[Path]) -> np.ndarray:
+def seconds_by_turns(computed: Sequence[Compute], images: Sequence[Encoded]) -> np.ndarray:
     """(NUM_ROUNDS, number of them)."""
     return np.array([[seconds_of(compute, images) for compute in computed] for _ in range(NUM_ROUNDS)])
 
 
-def seconds_of(compute: Compute, images: Sequence[Path]) -> float:
+def seconds_of(compute: Compute, images: Sequence[Encoded]) -> float:
     started = time.perf_counter()
     deque(compute(images), 0)
     return time.perf_counter() - started
 
 
-def model_figures(params: Mapping[str, Any], images: Sequence[Path]) -> Iterator[Figure]:
+def model_figures(params: Mapping[str, Any], images: Sequence[Encoded]) -> Iterator[Figure]:
     """Of each row of the results: how near it is to torch in fp32, how fast beside extract, how large."""
     extracts = extractions(params)
     samples = load_samples(Path("data/curate"))
@@ -167,7 +171,7 @@ def model_figures(params: Mapping[str, Any], images: Sequence[Path]) -> Iterator
             yield reported(f"{name}: size of the file, MB", path.stat().st_size / 1e6, ".1f")
 
 
-def predictions(model: ExportedModel, images: Sequence[Path]) -> Iterator[FilePrediction]:
+def predictions(model: ExportedModel, images: Sequence[Encoded]) -> Iterator[FilePrediction]:
     """As `tandem predict` makes them of many files."""
     return predict_files(images, model, batch_size=BATCH_SIZE, workers=WORKERS, scale=fastest_scale())
 

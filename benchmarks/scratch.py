@@ -19,6 +19,7 @@ from tandem.pipeline import params
 from tandem.tables.index import Index
 from tandem.tables.samples import Sample
 from tandem.tables.splits import assign_split
+from tandem.tables.stored import PackedImage, load_stored
 
 ROOT = Path(__file__).resolve().parents[1]
 WEIGHTS = "weights/mobilenet_v2-imagenet.pth"
@@ -120,6 +121,6 @@ def random_split(index: Index, fractions: Mapping[str, float], seed: int) -> tup
     return rows, samples
 
 
-def images_of(index: Index, clone: Path) -> Sequence[Path]:
-    """The clone's file of each image."""
-    return index.paths(clone / "data/merge/images")
+def images_of(clone: Path) -> Sequence[PackedImage]:
+    """The clone's images, in the order of its index."""
+    return load_stored(clone / "data/merge/stored.csv").packed(clone / "data/ingest")

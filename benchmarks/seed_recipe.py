@@ -34,6 +34,7 @@ from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.samples import SPLITS, Samples, load_samples
 from tandem.training.settings import TrainSettings
+from tandem.types import Encoded
 
 RAW = "test images not normalized"
 DRIFT = "frozen backbone in train mode"
@@ -68,7 +69,7 @@ def compare(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) ->
     settings = section(params, "train", TrainSettings)
     fractions = section(params, "curate.fractions", SplitFractions).by_split()
     features = load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).without_tta
-    pixels = decode_all(images_of(index, clone))
+    pixels = decode_all(images_of(clone))
     tasks: dict[tuple[int, bool], Task] = {}
     ours = []
     for seed in seeds:
@@ -83,9 +84,9 @@ def compare(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) ->
     return claim_figures(train_all(tasks), ours)
 
 
-def decode_all(paths: Sequence[Path]) -> np.ndarray:
-    """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed. paths: images that the merge wrote."""
-    return np.concatenate([load_transformed(path.read_bytes(), size_px=SIZE_PX, resize="squash") for path in paths])
+def decode_all(images: Sequence[Encoded]) -> np.ndarray:
+    """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed."""
+    return np.concatenate([load_transformed(image.read_bytes(), size_px=SIZE_PX, resize="squash") for image in images])
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:

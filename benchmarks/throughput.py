@@ -4,7 +4,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import models, transforms
 
 from tandem.features.backbones.torchvision import IMAGENET_MEAN, IMAGENET_STD
+from tandem.types import Encoded
 
 NUM_WORKERS = 2
 
@@ -30,7 +31,7 @@ def num_images(batches: Iterable[np.ndarray]) -> int:
 class Photographs(Dataset[torch.Tensor]):
     """As tutorials load them."""
 
-    def __init__(self, paths: Sequence[Path], size_px: int) -> None:
+    def __init__(self, paths: Sequence[Encoded], size_px: int) -> None:
         self.paths = paths
         self.prepare = transforms.Compose(
             [
@@ -44,10 +45,10 @@ class Photographs(Dataset[torch.Tensor]):
         return len(self.paths)
 
     def __getitem__(self, number: int) -> torch.Tensor:
-        return self.prepare(Image.open(self.paths[number]).convert("RGB"))
+        return self.prepare(Image.open(BytesIO(self.paths[number].read_bytes())).convert("RGB"))
 
 
-def run_torch(name: str, paths: Sequence[Path], *, size_px: int, batch_size: int) -> int:
+def run_torch(name: str, paths: Sequence[Encoded], *, size_px: int, batch_size: int) -> int:
     """How many images an eager fp32 network has embedded."""
     net = getattr(models, name)(weights=None).eval()
     with torch.inference_mode():

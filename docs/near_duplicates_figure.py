@@ -2,13 +2,14 @@
 
     python docs/near_duplicates_figure.py [OUTPUT]
 
-Reads params.yaml, data/merge and data/curate of the project's folder, so run the pipeline first; writes a PNG, by
+Reads params.yaml, data/{ingest,merge,curate} of the project's folder, so run the pipeline first; writes a PNG, by
 default docs/images/near_duplicates.png. The random split is that of tandem.curation.naive_split: each file on its own,
 by a hash. Pairs are taken evenly over the range of their correlation, the least similar first, and no image twice.
 """
 
 import sys
 from collections.abc import Iterator, Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,9 +19,9 @@ from tandem.files import read_csv
 from tandem.pipeline.params import read_params
 from tandem.tables.index import Index, load_index
 from tandem.tables.splits import assign_split
+from tandem.tables.stored import PackedImage, load_stored
 
 OUTPUT = Path("docs/images/near_duplicates.png")
-IMAGES_DIR = Path("data/merge/images")
 NUM_COLUMNS, NUM_ROWS = 4, 2
 TILE_PX, GAP_PX, MARGIN_PX, TEXT_PX = 132, 4, 14, 22
 COLORS = {"train": (38, 98, 166), "test": (184, 71, 42)}
@@ -28,10 +29,10 @@ NUM_COLORS = 160  # of the palette: keeps the file small
 
 
 class Pair(NamedTuple):
-    """The files of two near duplicates, the train image first. correlation: of their aligned pixels."""
+    """Two near duplicates, the train image first. correlation: of their aligned pixels."""
 
-    train: str
-    test: str
+    train: PackedImage
+    test: PackedImage
     correlation: float
 
 
@@ -46,11 +47,12 @@ def leaked_pairs() -> Iterator[Pair]:
     """All near duplicates of which a random split would put one into train and the other into test."""
     index = load_index(Path("data/merge/index.csv"))
     split_of = random_split(index)
-    files = dict(zip(index.ids, index.files, strict=True))
+    stored = load_stored(Path("data/merge/stored.csv"))
+    images = dict(zip(stored.ids, stored.packed(Path("data/ingest")), strict=True))
     for row in read_csv(Path("data/curate/near_duplicates.csv")):
         ids = {split_of[row[column]]: row[column] for column in ("first", "second")}
         if ids.keys() == {"train", "test"}:
-            yield Pair(files[ids["train"]], files[ids["test"]], float(row["correlation"]))
+            yield Pair(images[ids["train"]], images[ids["test"]], float(row["correlation"]))
 
 
 def random_split(index: Index) -> Mapping[str, str]:
@@ -65,7 +67,7 @@ def spread(pairs: list[Pair], count: int) -> list[Pair]:
     """`count` pairs evenly over the list, each image once."""
     chosen: list[Pair] = []
     for number in range(count):
-        used = {file for pair in chosen for file in (pair.train, pair.test)}
+        used = {image for pair in chosen for image in (pair.train, pair.test)}
         rest = pairs[number * len(pairs) // count :]
         chosen += [pair for pair in rest if not {pair.train, pair.test} & used][:1]
     return chosen
@@ -84,9 +86,9 @@ def draw(pairs: list[Pair]) -> Image.Image:
 
 def draw_pair(figure: Image.Image, pair: Pair, *, left: int, top: int) -> None:
     pen, font = ImageDraw.Draw(figure), ImageFont.load_default(14)
-    for number, (split, file) in enumerate((("train", pair.train), ("test", pair.test))):
+    for number, (split, packed) in enumerate((("train", pair.train), ("test", pair.test))):
         x = left + number * (TILE_PX + GAP_PX)
-        with Image.open(IMAGES_DIR / file) as image:
+        with Image.open(BytesIO(packed.read_bytes())) as image:
             tile = ImageOps.pad(image.convert("RGB"), (TILE_PX - 4, TILE_PX - 4), color="white")
         pen.rectangle((x, top, x + TILE_PX - 1, top + TILE_PX - 1), fill=COLORS[split])
         figure.paste(tile, (x + 2, top + 2))

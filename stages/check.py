@@ -21,6 +21,7 @@ def main() -> str:
     remove_others(Path("data/download/files"), params["sources"])
     remove_others(Path("data/download/receipts"), params["sources"])
     remove_others(Path("data/download/partial"), params["sources"])
+    remove_others(Path("data/ingest"), params["sources"])
     remove_others(Path("data/extract"), params["backbones"])
     remove_others(Path("data/finetune"), params["backbones"])
     remove_others(Path("metrics/finetune"), params["backbones"])

@@ -1,7 +1,7 @@
 """Each backbone that was trained on, frozen or fine-tuned, as an ONNX graph.
 
-Reads data/finetune/<backbone>, data/merge and data/curate. Writes data/convert/<backbone>: the
-graph, and the features of the test images by it and, to compare, by torch in fp32.
+Reads data/finetune/<backbone>, data/{ingest,merge,curate}. Writes data/convert/<backbone>:
+the graph, and the features of the test images by it and, to compare, by torch in fp32.
 """
 
 import sys
@@ -12,8 +12,8 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.inference.convert import convert, trained_backbone
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
-from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
 
 
 def main(name: str) -> str:
@@ -22,7 +22,7 @@ def main(name: str) -> str:
     settings = section(params, "extract", ExtractSettings)
     runtime = section(params, "runtime", RuntimeSettings)
     test = load_samples(Path("data/curate")).test
-    images = load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images"))
+    images = load_stored(Path("data/merge/stored.csv")).packed(Path("data/ingest"))
     backbone = trained_backbone(name, weights, settings, folder=Path("data/finetune") / name)
 
     difference = convert(

@@ -1,7 +1,7 @@
 """Near duplicates, groups, splits and the leakage check.
 
-Reads data/merge, data/extract/<curate.backbone>, data/review/decisions.csv. Writes data/curate,
-metrics/curate.json and, as scratch that can be rebuilt at any time, FiftyOne's database.
+Reads data/{ingest,merge}, data/extract/<curate.backbone>, data/review/decisions.csv. Writes
+data/curate, metrics/curate.json and, as scratch that can be rebuilt, FiftyOne's database.
 """
 
 from pathlib import Path
@@ -16,6 +16,7 @@ from tandem.curation.summary import curate_summary
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.review.dataset import build_review_dataset
+from tandem.tables.stored import load_stored
 
 MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")
 
@@ -24,9 +25,9 @@ def main() -> str:
     settings = section(read_params(), "curate", CurateSettings)
     decisions_path = Path("data/review/decisions.csv")
     inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions_path)
-    paths = inputs.index.paths(MERGE / "images")
+    images = load_stored(MERGE / "stored.csv").packed(Path("data/ingest"))
 
-    curated = curate(inputs, settings, keypoints_of=keypoints_reader(paths))
+    curated = curate(inputs, settings, keypoints_of=keypoints_reader(images))
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -35,14 +36,14 @@ def main() -> str:
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnail_of=thumbnail_reader(paths),
+        thumbnail_of=thumbnail_reader(images),
         settings=settings,
     )
     brain = build_review_dataset(
         inputs.index,
         curated.samples,
         features=inputs.features,
-        images_dir=MERGE / "images",
+        images_dir=Path(".fiftyone/images"),
         database_dir=Path(".fiftyone/db"),
         max_distance=1 - settings.candidates.min_similarity,
     ).counts()

@@ -1,6 +1,6 @@
 """The selected model as one file, held against what was scored.
 
-Reads data/{merge,curate,convert,train,study,ensemble} and the sources' receipts. Writes
+Reads data/{ingest,merge,curate,convert,train,study,ensemble} and the sources' receipts. Writes
 data/export (model.onnx, the same as model.safetensors and model.json, and its predictions of the
 test images) and metrics/export.json.
 """
@@ -15,8 +15,8 @@ from tandem.inference.tensors import save_tensors
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
-from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
 from tandem.training.ensembles import selected_model
 
 DATA = Path("data")
@@ -35,7 +35,7 @@ def main() -> str:
             trained,
             samples,
             folder / "model.onnx",
-            images=load_index(DATA / "merge/index.csv").paths(DATA / "merge/images"),
+            images=load_stored(DATA / "merge/stored.csv").packed(DATA / "ingest"),
             max_error=section(params, "evaluate", EvaluateSettings).max_error,
             provenance=provenance_of(params, DATA),
             batch_size=runtime.batch_size,

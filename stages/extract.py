@@ -1,6 +1,6 @@
 """The features of every image, by a frozen backbone.
 
-Reads data/merge; writes data/extract/<backbone>.
+Reads data/{ingest,merge}; writes data/extract/<backbone>.
 """
 
 import sys
@@ -14,7 +14,7 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import write_features
-from tandem.tables.index import load_index
+from tandem.tables.stored import load_stored
 
 
 def main(name: str) -> str:
@@ -22,7 +22,7 @@ def main(name: str) -> str:
     weights = section(params, f"backbones.{name}", BackboneSettings)
     settings = section(params, "extract", ExtractSettings)
     runtime = section(params, "runtime", RuntimeSettings)
-    index = load_index(Path("data/merge/index.csv"))
+    stored = load_stored(Path("data/merge/stored.csv"))
 
     backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px)
     engine = start_engine(
@@ -33,7 +33,7 @@ def main(name: str) -> str:
         device=runtime.device,
     )
     features = extract(
-        index.paths(Path("data/merge/images")),
+        stored.packed(Path("data/ingest")),
         engine=engine,
         settings=settings,
         batch_size=runtime.batch_size,
@@ -43,13 +43,13 @@ def main(name: str) -> str:
 
     write_features(
         Path("data/extract") / name,
-        ids=index.ids,
+        ids=stored.ids,
         dim=backbone.dim,
         num_tta_views=settings.tta_views,
         batches=features,
         meta=extraction_meta(backbone, weights, settings, engine=engine),
     )
-    return f"{len(index.ids)} images, {backbone.dim} features each, by {engine.name}"
+    return f"{len(stored.ids)} images, {backbone.dim} features each, by {engine.name}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The features that models are trained on: of the frozen backbone, or of a fine-tuned copy of it.
 
-Reads data/merge, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
+Reads data/{ingest,merge}, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
 metrics/finetune/<backbone>.json.
 A fine-tune that was killed goes on from its last epoch, whose state lies in .tandem/checkpoints.
 """
@@ -16,8 +16,8 @@ from tandem.finetune.job import FinetuneJob
 from tandem.finetune.settings import FinetuneSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
-from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
 from tandem.training.loggers import open_logger
 from tandem.training.settings import TrainSettings
 
@@ -28,7 +28,7 @@ def main(name: str) -> str:
     job = FinetuneJob(
         name=name,
         samples=load_samples(Path("data/curate")),
-        images=load_index(Path("data/merge/index.csv")).paths(Path("data/merge/images")),
+        images=load_stored(Path("data/merge/stored.csv")).packed(Path("data/ingest")),
         extracted=Path("data/extract") / name,
         backbone=section(params, f"backbones.{name}", BackboneSettings),
         extract=section(params, "extract", ExtractSettings),

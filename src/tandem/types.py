@@ -1,4 +1,4 @@
-"""Constrained types of parameters: annotations on the fields of the rooms' settings.
+"""Constrained types of parameters: annotations on the fields of the rooms' settings; what an encoded image is.
 
 At run time they are plain numbers and strings. `pipeline.schema` checks them with pydantic, which no other module
 imports.
@@ -7,7 +7,7 @@ imports.
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Gt, Le, Lt
 
@@ -59,6 +59,14 @@ class Hint:
     """What to do about a wrong or missing value; {key} stands for the value of another key of the same section."""
 
     text: str
+
+
+class Encoded(Protocol):
+    """An encoded image: a file, or a part of one. Its text names it in messages."""
+
+    def read_bytes(self) -> bytes:
+        """All its bytes."""
+        ...
 
 
 def _shortened(value: str) -> str:

@@ -13,8 +13,8 @@ from tandem.pipeline import lock
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
-from tandem.tables.index import load_index
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
 from tandem.training.ensembles import selected_model
 
 _DATA = Path("data")
@@ -36,7 +36,7 @@ def export_to(output: Path, *, model: str | None) -> None:
         trained,
         samples,
         output,
-        images=load_index(_DATA / "merge/index.csv").paths(_DATA / "merge/images"),
+        images=load_stored(_DATA / "merge/stored.csv").packed(_DATA / "ingest"),
         max_error=section(params, "evaluate", EvaluateSettings).max_error,
         provenance=provenance_of(params, _DATA),
         batch_size=runtime.batch_size,

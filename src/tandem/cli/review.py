@@ -16,6 +16,7 @@ from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits
 from tandem.tables.samples import Samples, load_samples
+from tandem.tables.stored import load_stored
 
 _LOCAL_ADDRESSES = ("127.0.0.1", "localhost", "::1")
 _DECISIONS = Path("data/review/decisions.csv")
@@ -66,10 +67,11 @@ def _load_inputs(settings: CurateSettings) -> ReviewInputs:
     return ReviewInputs(
         index=index,
         samples=samples,
+        images=load_stored(_MERGE / "stored.csv").packed(Path("data/ingest")),
         features=load_features(features_dir, ids=index.ids).without_tta,
         duplicates=duplicates_by_id(read_csv(pairs_path), groups),
         overlays=_load_overlays(samples, groups),
-        images_dir=_MERGE / "images",
+        images_dir=Path(".fiftyone/images"),
         max_distance=1 - settings.candidates.min_similarity,
     )
 

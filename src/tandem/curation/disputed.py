@@ -13,6 +13,7 @@ others are crops and the like, of which a whole thumbnail tells nothing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,7 @@ from PIL import Image
 
 from tandem.errors import LeakageError
 from tandem.files import write_csv
+from tandem.types import Encoded
 
 _SIDE_PX = 16
 _NEAR_PIXELS, _NEAR_HASH = 0.9, 40  # correlation, and bits of 256; of cosines: half of what min_similarity leaves to 1
@@ -55,11 +57,11 @@ class Disputed:
         return (self.correlation >= _COPY_PIXELS) & (self.hash_distance <= _COPY_HASH)
 
 
-def thumbnail_reader(paths: Sequence[Path]) -> Callable[[int], np.ndarray]:
-    """Row number -> (16, 16) float32 grays of the image at `paths[row]`, stretched to a square."""
+def thumbnail_reader(images: Sequence[Encoded]) -> Callable[[int], np.ndarray]:
+    """Row number -> (16, 16) float32 grays of the image at `images[row]`, stretched to a square."""
 
     def read(row: int) -> np.ndarray:
-        with Image.open(paths[row]) as image:
+        with Image.open(BytesIO(images[row].read_bytes())) as image:
             image.draft("L", (4 * _SIDE_PX, 4 * _SIDE_PX))  # a JPEG is decoded at a fraction of its size
             small = image.convert("L").resize((_SIDE_PX, _SIDE_PX), Image.Resampling.BOX)
         return np.asarray(small, dtype=np.float32)

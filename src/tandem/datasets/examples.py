@@ -1,4 +1,4 @@
-"""Training examples as sources state them: this image, or this box of it, is of that class. Nothing is opened here."""
+"""Training examples: this image, or this crop of it, is of that class. Nothing is opened here."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ class SourceAnnotations:
 class Example(NamedTuple):
     """One image or crop with its class. box: None for a whole image; else the crop, margin included.
 
-    label: as the source wrote it. min_side_px: a crop with a shorter side is excluded.
+    label: as the source wrote it.
     """
 
     source: str
@@ -34,7 +34,6 @@ class Example(NamedTuple):
     label: str
     class_name: str
     box: Box | None = None
-    min_side_px: int = 0
 
     @property
     def provenance_keys(self) -> tuple[str, ...]:
@@ -46,54 +45,61 @@ class Example(NamedTuple):
         return (*keys, f"image:{self.source}/{self.path}") if self.box else tuple(keys)
 
 
-def count_labels(sources: Mapping[str, SourceAnnotations]) -> Counter[tuple[str, str]]:
-    """(source, label) -> number of annotations that are used."""
-    return Counter(
-        (name, each.label)
-        for name, source in sources.items()
-        for each in source.annotations
-        if each.label and not each.reason
-    )
+def resolve_boxes(name: str, source: SourceAnnotations) -> list[Annotation]:
+    """The annotations of a source, each of the whole image or of a crop, margin included, as its policy wants.
 
-
-def collect_examples(
-    sources: Mapping[str, SourceAnnotations], labels: LabelMap
-) -> tuple[list[Example], list[Excluded]]:
-    """All examples in the order of sources and annotations, and what is excluded by its label or its annotation.
-
-    Raises UnknownLabelError for labels without a class, DataError for boxes without a policy on how to read them.
+    Raises DataError for boxes without a policy on how to read them. name: of the source.
     """
-    labels.require_all(count_labels(sources))
-    results = [result for name, source in sources.items() for result in _of_source(name, source, labels)]
-    examples = [result for result in results if isinstance(result, Example)]
-    return examples, [result for result in results if isinstance(result, Excluded)]
-
-
-def _of_source(name: str, source: SourceAnnotations, labels: LabelMap) -> Iterator[Example | Excluded]:
-    usable = [annotation for annotation in source.annotations if not annotation.reason]
-    has_boxes = any(annotation.box for annotation in usable)
+    has_boxes = any(annotation.box for annotation in source.annotations if not annotation.reason)
     if has_boxes and source.boxes is None:
         raise DataError(
             f"{name} is a detection export; say how to read its boxes: "
             f"sources.{name}.boxes: {{use: whole | crop, margin: 0.1, min_side_px: 32}}"
         )
-    if has_boxes and source.boxes and source.boxes.use == "crop":
+    if source.boxes and source.boxes.use == "crop":
+        return [_with_margin(annotation, source.boxes.margin) for annotation in source.annotations]
+    return [replace(annotation, box=None) for annotation in source.annotations]
+
+
+def count_labels(annotations: Mapping[str, Sequence[Annotation]]) -> Counter[tuple[str, str]]:
+    """(source, label) -> number of annotations that are used."""
+    return Counter(
+        (name, each.label)
+        for name, of_source in annotations.items()
+        for each in of_source
+        if each.label and not each.reason
+    )
+
+
+def collect_examples(
+    annotations: Mapping[str, Sequence[Annotation]], labels: LabelMap
+) -> tuple[list[Example], list[Excluded]]:
+    """All examples in the order of sources and annotations, and what is excluded by its label or its annotation.
+
+    annotations: of each source, as of resolve_boxes. Raises UnknownLabelError for labels without a class.
+    """
+    labels.require_all(count_labels(annotations))
+    results = [result for name, of_source in annotations.items() for result in _of_source(name, of_source, labels)]
+    examples = [result for result in results if isinstance(result, Example)]
+    return examples, [result for result in results if isinstance(result, Excluded)]
+
+
+def _of_source(name: str, annotations: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
+    usable = [annotation for annotation in annotations if not annotation.reason]
+    if any(annotation.box for annotation in usable):
         for annotation in usable:
-            yield _example(name, _with_margin(annotation, source.boxes.margin), labels, source.boxes)
+            yield _example(name, annotation, labels)
     else:
         yield from _whole_images(name, usable, labels)
-    for each in source.annotations:
+    for each in annotations:
         if each.reason:
             yield Excluded(name, each.path, each.label, each.reason, each.detail)
 
 
-def _example(
-    source: str, annotation: Annotation, labels: LabelMap, boxes: BoxPolicy | None = None
-) -> Example | Excluded:
+def _example(source: str, annotation: Annotation, labels: LabelMap) -> Example | Excluded:
     class_name = labels.resolve(annotation.label, source=source) if annotation.label else None
     if class_name:
-        min_side_px = boxes.min_side_px if boxes and annotation.box else 0
-        return Example(source, annotation.path, annotation.label, class_name, annotation.box, min_side_px)
+        return Example(source, annotation.path, annotation.label, class_name, annotation.box)
     reason = "ignored_label" if class_name == IGNORED else "unlabelled"
     detail = annotation.detail if reason == "unlabelled" else ""
     return Excluded(source, annotation.path, annotation.label, reason, detail)
@@ -107,10 +113,9 @@ def _whole_images(source: str, annotations: Sequence[Annotation], labels: LabelM
     for path, names in labels_of.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:
-            what = "boxes" if any(annotation.box for annotation in names.values()) else "labels"
-            yield Excluded(source, path, ", ".join(names), "mixed_labels", f"{what} of several classes in one image")
+            yield Excluded(source, path, ", ".join(names), "mixed_labels", "labels of several classes in one image")
         else:
-            yield _example(source, replace(next(iter(names.values())), box=None), labels)
+            yield _example(source, next(iter(names.values())), labels)
 
 
 def _with_margin(annotation: Annotation, margin: float) -> Annotation:
@@ -119,4 +124,4 @@ def _with_margin(annotation: Annotation, margin: float) -> Annotation:
     left, top, width, height = annotation.box
     right, bottom = min(1.0, left + width * (1 + margin)), min(1.0, top + height * (1 + margin))
     left, top = max(0.0, left - width * margin), max(0.0, top - height * margin)
-    return Annotation(annotation.path, annotation.label, Box(left, top, right - left, bottom - top))
+    return replace(annotation, box=Box(left, top, right - left, bottom - top))

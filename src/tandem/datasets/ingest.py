@@ -1,24 +1,29 @@
-"""Files to stored images: every file's bytes decoded once, every image stored once."""
+"""The files of one source to stored images: each file decoded and checked once, each image stored once.
 
-import io
+No label map is needed for it, so that labels change without an image being read.
+"""
+
+import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
-from PIL import Image
 from tqdm import tqdm
 
-from tandem.datasets.examples import Example
-from tandem.datasets.formats.annotations import Box
-from tandem.datasets.settings import MergeSettings
+from tandem.datasets.examples import SourceAnnotations, resolve_boxes
+from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.formats.registry import read_annotations
+from tandem.datasets.ingested import Found, Ingested, IngestedImage
+from tandem.datasets.settings import IngestSettings
+from tandem.datasets.unclaimed import unclaimed_files
 from tandem.errors import CorruptImageError
-from tandem.files import sha256
-from tandem.images.decode import decode, pixel_id
-from tandem.images.hashing import dihedral_phashes
+from tandem.images.encoding import EncodedImage, encode_images
+from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
+from tandem.images.shards import ShardWriter
+from tandem.sources.settings import Source
 
 _QUEUED = 64  # images that may wait, encoded, to be written
 
@@ -26,81 +31,99 @@ _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
 
-class StoredImage(NamedTuple):
-    """A decoded image or crop and the name of its file. hashes: (8, 32) uint8."""
+class _File(NamedTuple):
+    """A file that was read. images: of those boxes (None: whole) that no file of the same bytes was read for."""
 
-    id: str
-    file: str
-    width: int
-    height: int
-    hashes: np.ndarray
+    sha256: str
+    images: Mapping[Box | None, EncodedImage | CorruptImageError]
 
 
-@dataclass(frozen=True)
-class IngestResult:
-    """images: for each example, in their order, its stored image or why its file is corrupt. num_files: that were read.
+def read_source(source: Source, *, files: Path) -> SourceAnnotations:
+    """The annotations of a source, whose files lie in a folder."""
+    return SourceAnnotations(files, read_annotations(files, format=source.format), source.boxes)
 
-    num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
-    pixels of an earlier one.
+
+def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, folder: Path, workers: int) -> Ingested:
+    """Decode the labelled images of a source, and write them into shards in `folder`, in constant memory.
+
+    name: of the source, in messages. workers: threads. Raises DataError for boxes without a policy on how to read them.
     """
+    annotations = resolve_boxes(name, source)
+    boxes_of = _boxes_by_path(annotations)
+    known, found = dict[tuple[str, Box | None], Found](), dict[tuple[str, Box | None], Found]()
 
-    images: Sequence[StoredImage | CorruptImageError]
-    num_files: int
-    num_byte_duplicates: int
-    num_pixel_duplicates: int
+    def read(path: str) -> _File:
+        data = (source.root / path).read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        return _File(digest, _encode(data, [box for box in boxes_of[path] if (digest, box) not in known], settings))
 
-
-class _Encoded(NamedTuple):
-    image: StoredImage
-    data: bytes
-
-
-_Boxes = dict[Box | None, None]  # an ordered set
-_Decoded = dict[Box | None, _Encoded] | CorruptImageError
-_Stored = dict[Box | None, StoredImage] | CorruptImageError
-
-
-def ingest(
-    examples: Sequence[Example],
-    roots: Mapping[str, Path],
-    *,
-    images_dir: Path,
-    settings: MergeSettings,
-    workers: int,
-) -> IngestResult:
-    """Decode the images of all examples and write them to `images_dir`, in constant memory.
-
-    roots: the folder of each source. workers: threads.
-    """
-    digests = _digests(examples, roots, workers)
-    boxes, path_of = defaultdict[str, _Boxes](dict), dict[str, Path]()
-    for example in examples:
-        digest = digests[example.source, example.path]
-        boxes[digest][example.box] = None
-        path_of.setdefault(digest, roots[example.source] / example.path)
-
-    def work(digest: str) -> _Decoded:
-        return _decode(path_of[digest].read_bytes(), boxes[digest], settings)
-
-    by_pixels: dict[str, StoredImage] = {}
-    by_digest: dict[str, _Stored] = {}
-    decoded = tqdm(_in_order(work, list(boxes), workers), "merge", len(boxes), unit="image", disable=None)
-    for digest, result in zip(boxes, decoded, strict=True):
-        by_digest[digest] = result if isinstance(result, CorruptImageError) else _store(result, by_pixels, images_dir)
-    num_images = sum(len(stored) for stored in by_digest.values() if isinstance(stored, dict))
-    return IngestResult(
-        images=[_image_of(example, by_digest[digests[example.source, example.path]]) for example in examples],
-        num_files=len(digests),
-        num_byte_duplicates=len(digests) - len(by_digest),
-        num_pixel_duplicates=num_images - len(by_pixels),
+    min_side_px = source.boxes.min_side_px if source.boxes else 0
+    with ShardWriter(folder) as shards:
+        store = _Store(shards, min_side_px)
+        files = _in_order(read, list(boxes_of), workers)
+        with_bar = tqdm(files, f"ingest {name}", len(boxes_of), unit="image", disable=None)
+        for path, file in zip(boxes_of, with_bar, strict=True):
+            for box in boxes_of[path]:
+                key = file.sha256, box
+                if key not in known:
+                    known[key] = store.add(file.sha256, file.images[box], is_crop=box is not None)
+                found[path, box] = known[key]
+    return Ingested(
+        annotations=tuple(annotations),
+        found=found,
+        images=tuple(store.images.values()),
+        hashes=np.array(store.hashes, np.uint8).reshape(-1, NUM_ORIENTATIONS, NUM_BITS // 8),
+        unclaimed=unclaimed_files(name, source.root, {annotation.path for annotation in annotations}),
     )
 
 
-def _digests(examples: Sequence[Example], roots: Mapping[str, Path], workers: int) -> dict[tuple[str, str], str]:
-    """(source, path) -> sha256 of each file, in the order of the examples."""
-    keys = list(dict.fromkeys((example.source, example.path) for example in examples))
-    digests = _in_order(sha256, [roots[source] / path for source, path in keys], workers)
-    return dict(zip(keys, digests, strict=True))
+class _Store:
+    """Writes each image whose pixels are new. images: by id, in the order of their first files; hashes: of each."""
+
+    def __init__(self, shards: ShardWriter, min_side_px: int) -> None:
+        self._shards, self._min_side_px = shards, min_side_px
+        self.images = dict[str, IngestedImage]()
+        self.hashes = list[np.ndarray]()
+
+    def add(self, digest: str, image: EncodedImage | CorruptImageError, *, is_crop: bool) -> Found:
+        """What comes of an image of a file with this digest."""
+        if isinstance(image, CorruptImageError):
+            return Found(digest, "", image.reason, str(image))
+        if is_crop and min(image.width, image.height) < self._min_side_px:
+            return Found(digest, "", "small_box", f"the crop's shorter side is below {self._min_side_px} pixels")
+        if image.id not in self.images:
+            file = f"{image.id}.{image.extension}"
+            place = self._shards.add(file, image.data)
+            self.images[image.id] = IngestedImage(image.id, file, image.width, image.height, *place, *image.quality)
+            self.hashes.append(image.hashes)
+        return Found(digest, image.id, "", "")
+
+
+def _boxes_by_path(annotations: Sequence[Annotation]) -> dict[str, dict[Box | None, None]]:
+    """Path -> the boxes of it that are labelled, None for the whole image, as an ordered set."""
+    found = defaultdict[str, dict[Box | None, None]](dict)
+    for annotation in annotations:
+        if annotation.label and not annotation.reason:
+            found[annotation.path][annotation.box] = None
+    return found
+
+
+def _encode(
+    data: bytes, boxes: Sequence[Box | None], settings: IngestSettings
+) -> Mapping[Box | None, EncodedImage | CorruptImageError]:
+    """The image and crops of a file; for each of them the error if the file is corrupt."""
+    if not boxes:
+        return {}
+    try:
+        return encode_images(
+            data,
+            boxes,
+            min_side_px=settings.min_side_px,
+            max_pixels=settings.max_pixels,
+            max_side_px=settings.max_side_px,
+        )
+    except CorruptImageError as error:
+        return dict.fromkeys(boxes, error)
 
 
 def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
@@ -108,41 +131,3 @@ def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(keys), _QUEUED):
             yield from pool.map(work, keys[start : start + _QUEUED])
-
-
-def _decode(data: bytes, boxes: _Boxes, settings: MergeSettings) -> _Decoded:
-    """The image and crops of a file; the error if it is corrupt."""
-    try:
-        image, extension = decode(data, min_side_px=settings.min_side_px, max_pixels=settings.max_pixels)
-    except CorruptImageError as error:
-        return error
-    return {box: _encode(image, box, data, extension) for box in boxes}
-
-
-def _encode(image: Image.Image, box: Box | None, data: bytes, extension: str | None) -> _Encoded:
-    """Keep the file's own bytes where they hold exactly these pixels; else a PNG of them."""
-    if box is not None:
-        left = min(round(box.left * image.width), image.width - 1)
-        top = min(round(box.top * image.height), image.height - 1)
-        right, bottom = round((box.left + box.width) * image.width), round((box.top + box.height) * image.height)
-        image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-    if box is not None or extension is None:
-        buffer = io.BytesIO()
-        image.save(buffer, "PNG", compress_level=1)
-        data, extension = buffer.getvalue(), "png"
-    id_ = pixel_id(image)
-    return _Encoded(StoredImage(id_, f"{id_}.{extension}", image.width, image.height, dihedral_phashes(image)), data)
-
-
-def _store(
-    encoded: Mapping[Box | None, _Encoded], by_pixels: dict[str, StoredImage], images_dir: Path
-) -> dict[Box | None, StoredImage]:
-    """Write each image whose pixels are new; the first file that holds them gives the bytes."""
-    for image, data in encoded.values():
-        if by_pixels.setdefault(image.id, image) is image:
-            (images_dir / image.file).write_bytes(data)
-    return {box: by_pixels[image.id] for box, (image, _) in encoded.items()}
-
-
-def _image_of(example: Example, stored: _Stored) -> StoredImage | CorruptImageError:
-    return stored if isinstance(stored, CorruptImageError) else stored[example.box]

@@ -1,4 +1,4 @@
-"""Annotations of many sources to one index: exact duplicates collapsed, conflicts excluded.
+"""What was found in many sources to one index: exact duplicates collapsed, conflicts excluded. No image is opened.
 
 What is excluded is returned with its reason, never skipped in silence.
 """
@@ -7,28 +7,33 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels
-from tandem.datasets.formats.registry import read_annotations
-from tandem.datasets.ingest import StoredImage, ingest
+from tandem.datasets.examples import Example, collect_examples, count_labels
+from tandem.datasets.ingested import Found, Ingested, IngestedImage
 from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
-from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words, unclaimed_files
-from tandem.errors import CorruptImageError, DataError
-from tandem.files import remove_others, write_json
-from tandem.sources.settings import Source
+from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words
+from tandem.errors import DataError
+from tandem.files import write_json
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
+from tandem.tables.stored import StoredImage, StoredImages, save_stored
 
 CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_small", "truncated")
 
-_ExampleImage = tuple[Example, StoredImage]
+
+class _ExampleImage(NamedTuple):
+    """An example with its image."""
+
+    example: Example
+    image: IngestedImage
 
 
 @dataclass(frozen=True)
 class Merged:
-    """hashes: (N, 8, 32) uint8, in the order of the index. num_files: that were read.
+    """stored: where the images lie. hashes: (N, 8, 32) uint8. Both in the order of the index. num_files: with a class.
 
     num_byte_duplicates: files whose bytes an earlier file has. num_pixel_duplicates: images of other bytes but with the
     pixels of an earlier one. others: number of files that are neither images nor archives, by suffix. joined: labels
@@ -37,6 +42,7 @@ class Merged:
 
     class_names: tuple[str, ...]
     index: Index
+    stored: StoredImages
     hashes: np.ndarray
     excluded: tuple[Excluded, ...]
     num_files: int
@@ -46,60 +52,56 @@ class Merged:
     joined: tuple[JoinedLabel, ...] = ()
 
 
-def merge(
-    sources: Mapping[str, SourceAnnotations],
-    labels: LabelMap,
-    settings: MergeSettings,
-    *,
-    images_dir: Path,
-    workers: int,
-) -> Merged:
-    """Write the images to `images_dir`, conflicting ones too; return the index and all that is excluded.
+def merge(sources: Mapping[str, Ingested], labels: LabelMap, settings: MergeSettings) -> Merged:
+    """The index of all images with a class, and all that is excluded.
 
     Every file of a source is in an origin of the index, in what is excluded, or counted in `others`.
 
     Raises UnknownLabelError for labels without a class, DataError when more than `max_corrupt_fraction` of the files
     are corrupt or no image is left.
     """
-    images_dir.mkdir(parents=True, exist_ok=True)
-    examples, excluded_by_label = collect_examples(sources, labels)
-    roots = {name: source.root for name, source in sources.items()}
-    ingested = ingest(examples, roots, images_dir=images_dir, settings=settings, workers=workers)
-    usable, unusable = _split_usable(examples, ingested.images)
-    _require_few_corrupt(unusable, num_files=ingested.num_files, max_fraction=settings.max_corrupt_fraction)
+    annotations = {name: source.annotations for name, source in sources.items()}
+    examples, excluded_by_label = collect_examples(annotations, labels)
+    found = [sources[each.source].found[each.path, each.box] for each in examples]
+    usable, unusable = _split_usable(examples, found, sources)
+    num_files = len({(each.source, each.path) for each in examples})
+    _require_few_corrupt(unusable, num_files=num_files, max_fraction=settings.max_corrupt_fraction)
     records, conflicts = _collapse(usable)
-    beside = [unclaimed_files(name, root, _claimed(sources[name])) for name, root in roots.items()]
+    beside = [source.unclaimed for source in sources.values()]
     excluded = [*excluded_by_label, *unusable, *conflicts, *(each for part in beside for each in part.excluded)]
     if not records:
         raise DataError(_nothing_left(excluded))
-    hashes = {image.id: image.hashes for _, image in usable}
-    remove_others(images_dir, hashes)  # crops were written before they were found too small
+    index = Index.of(records)
+    stored = _stored(index.ids, sources)
+    num_contents = len({(each.sha256, example.box) for each, example in zip(found, examples, strict=True) if each.id})
     return Merged(
         class_names=labels.class_names,
-        index=Index.of(records),
-        hashes=np.stack([hashes[record.id] for record in records]),
+        index=index,
+        stored=StoredImages.of(image for image, _ in stored),
+        hashes=np.stack([hashes for _, hashes in stored]),
         excluded=tuple(sorted(excluded, key=lambda each: (each.source, each.path, each.label))),
-        num_files=ingested.num_files,
-        num_byte_duplicates=ingested.num_byte_duplicates,
-        num_pixel_duplicates=ingested.num_pixel_duplicates,
+        num_files=num_files,
+        num_byte_duplicates=num_files - len({each.sha256 for each in found}),
+        num_pixel_duplicates=num_contents - len({each.id for each in found if each.id}),
         others=sum((part.others for part in beside), Counter[str]()),
-        joined=tuple(labels.joined(count_labels(sources))),
+        joined=tuple(labels.joined(count_labels(annotations))),
     )
 
 
-def read_sources(sources: Mapping[str, Source], *, downloads: Path) -> dict[str, SourceAnnotations]:
-    """The annotations of each source, from its folder below `downloads`."""
-    return {
-        name: SourceAnnotations(
-            downloads / name, read_annotations(downloads / name, format=source.format), source.boxes
-        )
-        for name, source in sources.items()
-    }
+def _stored(ids: Sequence[str], sources: Mapping[str, Ingested]) -> list[tuple[StoredImage, np.ndarray]]:
+    """Where the image of each id lies, and its hashes; the first source that has it counts."""
+    places = dict[str, tuple[StoredImage, np.ndarray]]()
+    for name, source in sources.items():
+        for image, hashes in zip(source.images, source.hashes, strict=True):
+            place = StoredImage(image.id, f"{name}/{image.shard}", image.offset, image.num_bytes)
+            places.setdefault(image.id, (place, hashes))
+    return [places[id_] for id_ in ids]
 
 
 def save_merged(merged: Merged, folder: Path) -> None:
-    """Write index.csv, excluded.csv, classes.json (the class names in order) and hashes.npy into an existing folder."""
+    """Write index.csv, stored.csv, excluded.csv, classes.json (the class names in order) and hashes.npy to a folder."""
     save_index(merged.index, folder / "index.csv")
+    save_stored(merged.stored, folder / "stored.csv")
     save_excluded(merged.excluded, folder / "excluded.csv")
     write_json(folder / "classes.json", list(merged.class_names))
     np.save(folder / "hashes.npy", merged.hashes)
@@ -133,10 +135,6 @@ def merged_in_words(merged: Merged) -> str:
     return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested, folded)))
 
 
-def _claimed(source: SourceAnnotations) -> set[str]:
-    return {annotation.path for annotation in source.annotations}
-
-
 def _nothing_left(excluded: Sequence[Excluded]) -> str:
     """The message that says why, with the first image of each reason."""
     first = {each.reason: each for each in reversed(excluded)}
@@ -151,19 +149,17 @@ def _nothing_left(excluded: Sequence[Excluded]) -> str:
 
 
 def _split_usable(
-    examples: Iterable[Example], images: Iterable[StoredImage | CorruptImageError]
+    examples: Iterable[Example], found: Iterable[Found], sources: Mapping[str, Ingested]
 ) -> tuple[list[_ExampleImage], list[Excluded]]:
     """The examples with their images, without those whose file is corrupt or whose crop is too small."""
+    images = {name: {image.id: image for image in source.images} for name, source in sources.items()}
     usable: list[_ExampleImage] = []
     excluded: list[Excluded] = []
-    for example, image in zip(examples, images, strict=True):
-        if isinstance(image, CorruptImageError):
-            excluded.append(_excluded(example, image.reason, str(image)))
-        elif min(image.width, image.height) < example.min_side_px:
-            detail = f"the crop's shorter side is below {example.min_side_px} pixels"
-            excluded.append(_excluded(example, "small_box", detail))
+    for example, each in zip(examples, found, strict=True):
+        if each.reason:
+            excluded.append(_excluded(example, each.reason, each.detail))
         else:
-            usable.append((example, image))
+            usable.append(_ExampleImage(example, images[example.source][each.id]))
     return usable, excluded
 
 
@@ -181,8 +177,8 @@ def _require_few_corrupt(excluded: Iterable[Excluded], *, num_files: int, max_fr
 def _collapse(usable: Iterable[_ExampleImage]) -> tuple[list[ImageRecord], list[Excluded]]:
     """One record for all examples of the same pixels; where their classes differ, all are excluded as a conflict."""
     same_pixels: dict[str, list[_ExampleImage]] = defaultdict(list)
-    for example, image in usable:
-        same_pixels[image.id].append((example, image))
+    for each in usable:
+        same_pixels[each.image.id].append(each)
     records: list[ImageRecord] = []
     conflicts: list[Excluded] = []
     for _, group in sorted(same_pixels.items()):

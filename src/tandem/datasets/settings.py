@@ -1,4 +1,4 @@
-"""`labels` and `merge` in params.yaml: what the labels of sources mean, and which images are excluded."""
+"""`ingest`, `labels` and `merge` in params.yaml: which images are read, and what the labels of sources mean."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,12 +33,19 @@ class LabelSettings(Section):
 
 
 @dataclass(frozen=True)
-class MergeSettings(Section):
+class IngestSettings(Section):
     """Images of a shorter side below min_side_px or of more than max_pixels are excluded.
 
-    max_corrupt_fraction: of the files that may be corrupt; with more the stage fails.
+    max_side_px: of the longer side of what is stored; larger images are scaled down to it. None keeps every size.
     """
 
     min_side_px: Count
     max_pixels: Count
+    max_side_px: Count | None
+
+
+@dataclass(frozen=True)
+class MergeSettings(Section):
+    """max_corrupt_fraction: of the files that may be corrupt; with more the stage fails."""
+
     max_corrupt_fraction: Fraction

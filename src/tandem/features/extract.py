@@ -1,7 +1,6 @@
 """Images to features: one pass of an engine, decoding ahead of it, in constant memory."""
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 from tqdm import tqdm
@@ -10,10 +9,11 @@ from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines.base import Engine
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.loader import iter_batches
+from tandem.types import Encoded
 
 
 def extract(
-    paths: Sequence[Path],
+    images: Sequence[Encoded],
     *,
     engine: Engine,
     settings: ExtractSettings,
@@ -21,13 +21,13 @@ def extract(
     workers: int,
     name: str,
 ) -> Iterator[np.ndarray]:
-    """Yield (n, tta_views, dim) float32 features in the order of paths, a few images at a time.
+    """Yield (n, tta_views, dim) float32 features in the order of images, a few images at a time.
 
-    At most a few batches of decoded images are held at once, however many paths there are. name: of the backbone.
+    At most a few batches of decoded images are held at once, however many there are. name: of the backbone.
     """
     tta_views = settings.tta_views
     batches = iter_batches(
-        paths,
+        images,
         size_px=settings.size_px,
         resize=settings.resize,
         tta_views=tta_views,
@@ -35,7 +35,7 @@ def extract(
         workers=workers,
     )
     pending: list[np.ndarray] = []  # features of views, of which those of the last image may not all be there yet
-    with tqdm(total=len(paths), desc=f"extract {name}, {engine.name}", unit="image", disable=None) as bar:
+    with tqdm(total=len(images), desc=f"extract {name}, {engine.name}", unit="image", disable=None) as bar:
         for features in engine.embed(batches):
             pending += list(features)
             num_images = len(pending) // tta_views

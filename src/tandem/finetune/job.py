@@ -8,6 +8,7 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.finetune.settings import FinetuneSettings
 from tandem.tables.samples import Samples
 from tandem.training.settings import TrainSettings
+from tandem.types import Encoded
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class FinetuneJob:
 
     name: str
     samples: Samples
-    images: Sequence[Path]
+    images: Sequence[Encoded]
     extracted: Path
     backbone: BackboneSettings
     extract: ExtractSettings

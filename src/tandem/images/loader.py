@@ -12,6 +12,7 @@ from tandem.errors import CorruptImageError, DataError
 from tandem.files import atomic_file
 from tandem.images.decode import Resize
 from tandem.images.transforms import fill_transformed
+from tandem.types import Encoded
 
 BATCHES_AHEAD = 4
 IMAGES_AHEAD = 16  # of each worker, where that is more
@@ -19,7 +20,7 @@ IMAGES_A_TASK = 8  # one each: handing them over took a fifth of the time of six
 
 
 def iter_batches(
-    paths: Sequence[Path], *, size_px: int, resize: Resize, tta_views: int = 1, batch_size: int, workers: int
+    images: Sequence[Encoded], *, size_px: int, resize: Resize, tta_views: int = 1, batch_size: int, workers: int
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead.
 
@@ -30,8 +31,8 @@ def iter_batches(
     num_ahead = max(BATCHES_AHEAD, -(-IMAGES_AHEAD * workers // batch_size))
     waiting: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
     with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(paths), num_images):
-            batch = paths[start : start + num_images]
+        for start in range(0, len(images), num_images):
+            batch = images[start : start + num_images]
             out = np.empty((len(batch), tta_views, size_px, size_px, 3), np.uint8)
             parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
             waiting.append((out, [pool.submit(_load, batch[part], out[part], resize) for part in parts]))
@@ -54,13 +55,13 @@ def cache_pixels(path: Path, batches: Iterable[np.ndarray], *, count: int, size_
     return np.load(path, mmap_mode="r")
 
 
-def _load(paths: Sequence[Path], out: np.ndarray, resize: Resize) -> None:
-    for path, views in zip(paths, out, strict=True):
+def _load(images: Sequence[Encoded], out: np.ndarray, resize: Resize) -> None:
+    for image, views in zip(images, out, strict=True):
         try:
-            # the merge has refused what is too small or too large; here every image is taken
-            fill_transformed(path.read_bytes(), views, resize=resize)
+            # ingest has refused what is too small or too large; here every image is taken
+            fill_transformed(image.read_bytes(), views, resize=resize)
         except (FileNotFoundError, IsADirectoryError, CorruptImageError) as error:
-            raise DataError(f"{path} cannot be read any more ({error}); run the merge stage again") from None
+            raise DataError(f"{image} cannot be read any more ({error}); run the ingest stage again") from None
 
 
 def _finish(out: np.ndarray, tasks: list[Future[None]]) -> np.ndarray:

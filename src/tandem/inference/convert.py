@@ -21,11 +21,12 @@ from tandem.files import read_json
 from tandem.inference.converted import FEATURES, embed_with, largest_difference, save_converted
 from tandem.inference.exported import PIXELS
 from tandem.inference.graph import OPSET
+from tandem.types import Encoded
 
 
 def convert(
     backbone: Backbone,
-    images: Sequence[Path],
+    images: Sequence[Encoded],
     folder: Path,
     *,
     settings: ExtractSettings,

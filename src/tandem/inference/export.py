@@ -19,6 +19,7 @@ from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
 from tandem.inference.parity import Parity, check_exported
 from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
+from tandem.types import Encoded
 
 _SECTIONS = ("backbones", "extract", "train", "ensemble")  # of the parameters; the others show in images and labels
 
@@ -38,7 +39,7 @@ def export_model(
     samples: Samples,
     path: Path,
     *,
-    images: Sequence[Path],
+    images: Sequence[Encoded],
     max_error: float,
     provenance: Mapping[str, Any],
     batch_size: int,

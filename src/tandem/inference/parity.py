@@ -19,6 +19,7 @@ from tandem.inference.converted import load_test_features
 from tandem.inference.exported import PROBABILITIES, load_exported
 from tandem.inference.predict import predict_files
 from tandem.inference.runtime import start_session
+from tandem.types import Encoded
 
 MAX_DIFFERENCE = 1e-3  # of a prob to that of the fp32 reference
 MAX_FILES = 64  # test images that the file itself reads; its graph's features are known of all
@@ -51,7 +52,7 @@ def check_exported(
     model: str,
     trained: TrainedModels,
     *,
-    images: Sequence[Path],
+    images: Sequence[Encoded],
     scored: np.ndarray,
     batch_size: int,
     workers: int,
@@ -87,8 +88,8 @@ def probs_of_test(model: str, trained: TrainedModels) -> tuple[np.ndarray, np.nd
     return exported, reference
 
 
-def probs_from_files(path: Path, images: Sequence[Path], *, batch_size: int, workers: int) -> np.ndarray:
-    """(n, C) probs of image files, by a copy of an exported file in a folder of its own, as a user would have them.
+def probs_from_files(path: Path, images: Sequence[Encoded], *, batch_size: int, workers: int) -> np.ndarray:
+    """(n, C) probs of images, by a copy of an exported file in a folder of its own, as a user would have them.
 
     Raises DataError for an image that has none.
     """

@@ -15,6 +15,7 @@ from tandem.images.loader import BATCHES_AHEAD, IMAGES_A_TASK
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import fill_transformed
 from tandem.inference.exported import ExportedModel, ModelCard
+from tandem.types import Encoded
 
 STDIN = Path("-")  # stands for an image on standard input
 MAX_PIXELS = 200_000_000  # of an image, which takes 0.6 GB
@@ -40,22 +41,22 @@ class FilePrediction:
         return 0.0 if self.probs is None else float(self.probs.max())
 
 
-_Loaded = tuple[Path, FilePrediction | np.ndarray]  # the views of an image, or why there are none
+_Loaded = tuple[Encoded, FilePrediction | np.ndarray]  # the views of an image, or why there are none
 
 
 def predict_files(
-    paths: Sequence[Path], model: ExportedModel, *, batch_size: int, workers: int, scale: Scale = scale_by_numpy
+    images: Sequence[Encoded], model: ExportedModel, *, batch_size: int, workers: int, scale: Scale = scale_by_numpy
 ) -> Iterator[FilePrediction]:
-    """A prediction for each path, in their order; a file that cannot be read or decoded stops none of the others."""
+    """A prediction for each image, in their order; a file that cannot be read or decoded stops none of the others."""
     with ThreadPoolExecutor(workers) as pool:
         loaded: deque[_Loaded] = deque()
-        batches = _batches(paths, loaded, pool, model.card, scale, batch_size=batch_size)
+        batches = _batches(images, loaded, pool, model.card, scale, batch_size=batch_size)
         for rows in model.engine.embed(batches):
             for probs in rows:
                 yield from _failures(loaded)
-                path, views = loaded.popleft()
+                image, views = loaded.popleft()
                 assert isinstance(views, np.ndarray)
-                yield FilePrediction(str(path), probs=probs, view=views[0])
+                yield FilePrediction(str(image), probs=probs, view=views[0])
         yield from _failures(loaded)
 
 
@@ -74,12 +75,12 @@ def as_row(
     }
 
 
-def _read(path: Path) -> bytes:
-    return sys.stdin.buffer.read() if path == STDIN else path.read_bytes()
+def _read(image: Encoded) -> bytes:
+    return sys.stdin.buffer.read() if image == STDIN else image.read_bytes()
 
 
 def _batches(
-    paths: Sequence[Path],
+    images: Sequence[Encoded],
     loaded: deque[_Loaded],
     pool: ThreadPoolExecutor,
     card: ModelCard,
@@ -89,8 +90,8 @@ def _batches(
 ) -> Iterator[np.ndarray]:
     """The views of batch_size images at a time, while later ones are loaded; all that is loaded is appended."""
     waiting = deque[tuple[np.ndarray, list[Future[list[_Loaded]]]]]()
-    for start in range(0, len(paths) + BATCHES_AHEAD * batch_size, batch_size):
-        batch = paths[start : start + batch_size]
+    for start in range(0, len(images) + BATCHES_AHEAD * batch_size, batch_size):
+        batch = images[start : start + batch_size]
         out = np.empty((len(batch), card.tta_views, card.size_px, card.size_px, 3), np.uint8)
         parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
         waiting.append((out, [pool.submit(_load, batch[part], out[part], card, scale) for part in parts]))
@@ -103,18 +104,18 @@ def _batches(
                 yield (out if all(is_loaded) else out[is_loaded]).reshape(-1, *out.shape[2:])
 
 
-def _load(paths: Sequence[Path], out: np.ndarray, card: ModelCard, scale: Scale) -> list[_Loaded]:
+def _load(images: Sequence[Encoded], out: np.ndarray, card: ModelCard, scale: Scale) -> list[_Loaded]:
     """Write the views of each image to its place in `out`, (n, tta_views, s, s, 3)."""
     found: list[_Loaded] = []
-    for path, views in zip(paths, out, strict=True):
+    for image, views in zip(images, out, strict=True):
         try:
-            fill_transformed(_read(path), views, resize=card.resize, scale=scale, max_pixels=MAX_PIXELS)
-            found.append((path, views))
+            fill_transformed(_read(image), views, resize=card.resize, scale=scale, max_pixels=MAX_PIXELS)
+            found.append((image, views))
         except CorruptImageError as error:
             is_image = error.reason != _NOT_AN_IMAGE
-            found.append((path, FilePrediction(str(path), failure=str(error), is_image=is_image)))
+            found.append((image, FilePrediction(str(image), failure=str(error), is_image=is_image)))
         except OSError as error:
-            found.append((path, FilePrediction(str(path), failure=error.strerror or str(error))))
+            found.append((image, FilePrediction(str(image), failure=error.strerror or str(error))))
     return found
 
 

@@ -29,6 +29,8 @@ KEYS: Mapping[str, str] = {
     "evaluate.seeds": "num_splits",
     "runtime.log": "logger",
 }
+# keys that were moved to another section
+MOVED: Mapping[str, str] = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}
 # path under the new names -> value -> its new name
 VALUES: Mapping[str, Mapping[str, str]] = {
     "curate.duplicates": {"one": "keep_one", "together": "keep_together"},
@@ -111,7 +113,13 @@ def _bare(name: str) -> str:
 def with_new_names(params: Mapping[Any, Any]) -> tuple[dict[Any, Any], dict[tuple[str, ...], str]]:
     """The parameters under their new names; path in the file -> what to rename, where a key or value is called so."""
     lines: dict[tuple[str, ...], str] = {}
-    return _section(params, (), (), lines), lines
+    renamed = _section(params, (), (), lines)
+    for old, new in MOVED.items():
+        (section, key), (new_section, new_key) = old.split("."), new.split(".")
+        if isinstance(renamed.get(section), dict) and key in renamed[section]:
+            lines[section, key] = f"{old} is {new} now; move it to the section {new_section}"
+            renamed[new_section] = {new_key: renamed[section].pop(key), **(renamed.get(new_section) or {})}
+    return renamed, lines
 
 
 def _section(

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.datasets.formats.registry import require_format
 from tandem.datasets.labels import label_map
-from tandem.datasets.settings import LabelSettings, MergeSettings
+from tandem.datasets.settings import IngestSettings, LabelSettings, MergeSettings
 from tandem.errors import DataError, ParamsError, did_you_mean
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
@@ -39,6 +39,7 @@ class Params(Section):
     """The whole file."""
 
     sources: Annotated[Mapping[Name, Source], MinLen(1)]
+    ingest: IngestSettings
     labels: LabelSettings
     merge: MergeSettings
     backbones: Annotated[Mapping[Name, BackboneSettings], MinLen(1)]

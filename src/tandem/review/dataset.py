@@ -98,7 +98,8 @@ def build_dataset(
     Fields: content_id, label, source, group_id, split, origins, features; exact_duplicate_of and near_duplicate_of hold
     the content_id that Brain keeps, also on the kept image itself. Views: TAG_VIEWS, exact_duplicates, near_duplicates.
     Brain keys: features (similarity), pca. Run: near_duplicates, with max_distance.
-    Raises DataError for images without a file, for ids that are not unique, and for other shapes of features.
+    The images' files need not be there before somebody looks at them. Raises DataError for ids that are not unique, and
+    for other shapes of features.
     """
     _require_showable(images, features)
     dataset = _add_dataset(fiftyone, name, images, np.asarray(features, dtype=np.float32))
@@ -133,8 +134,6 @@ def _require_showable(images: Sequence[ReviewImage], features: np.ndarray) -> No
     for image in images:
         if image.id in seen:
             raise DataError(f"a review needs unique ids; {image.id} occurs twice; run the merge stage again")
-        if not image.path.is_file():
-            raise DataError(f"image {image.id} cannot be shown: there is no file {image.path}; run `dvc repro` again")
         seen.add(image.id)
 
 

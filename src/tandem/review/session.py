@@ -13,9 +13,11 @@ from tandem.review.app import Overlays, add_overlays, first_view, launch_app, re
 from tandem.review.database import open_database
 from tandem.review.dataset import build_dataset, review_images, review_order
 from tandem.review.edits import decisions_from_edits, num_changed
+from tandem.review.layout import lay_out
 from tandem.tables.decisions import Decisions, load_decisions, save_decisions
 from tandem.tables.index import Index
 from tandem.tables.samples import Samples
+from tandem.types import Encoded
 
 _POLL_S = 1.0
 # One review may change this many images, or this fraction of all, without a question.
@@ -24,13 +26,15 @@ _MAX_CHANGED, _MAX_CHANGED_FRACTION = 20, 0.1
 
 @dataclass(frozen=True)
 class ReviewInputs:
-    """What a review is of. features: (N, D), in the order of index and samples.
+    """What a review is of. images: N. features: (N, D). Both in the order of index and samples.
 
-    duplicates: id -> ids of its near duplicates. max_distance: see tandem.review.dataset.
+    images_dir: scratch, in which the images are laid out as files. duplicates: id -> ids of its near duplicates.
+    max_distance: see tandem.review.dataset.
     """
 
     index: Index
     samples: Samples
+    images: Sequence[Encoded]
     features: np.ndarray
     duplicates: Mapping[str, Sequence[str]]
     overlays: Overlays
@@ -77,6 +81,7 @@ def run_session(
     labels = dict(zip(inputs.index.ids, inputs.index.labels.tolist(), strict=True))
     rows = review_order(inputs.samples)
     images = review_images(inputs.index, inputs.samples, rows, images_dir=inputs.images_dir, decisions=before)
+    lay_out(inputs.images, inputs.index.files, inputs.images_dir)
     _say(f"starting FiftyOne and its database in {database_dir}")
     with open_database(database_dir, wait=False) as fiftyone:
         _say(f"showing it {len(images)} images; its Brain looks for duplicates")

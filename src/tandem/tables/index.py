@@ -25,9 +25,9 @@ class Origin(NamedTuple):
 class ImageRecord(NamedTuple):
     """One image that is used: what Index.of takes, and a line of the CSV.
 
-    id: hash of its pixels, 32 hex digits. label: its class. file: name below the images folder. width, height: px,
-    upright. provenance_keys: what images share that may belong together ("stem:...", "video:...", "image:...").
-    origins: every place where these pixels were found; the first one gives the image its source.
+    id: hash of its pixels, 32 hex digits. label: its class. file: its name where it is a file of its own. width,
+    height: px, upright. provenance_keys: what images share that may belong together ("stem:...", "video:...",
+    "image:..."). origins: every place where these pixels were found; the first one gives the image its source.
     """
 
     id: str
@@ -119,10 +119,6 @@ class Index:
             tuple(dict.fromkeys(f"{origin.source}/{origin.path}" for origin in origins)) for origins in self.origins
         )
 
-    def paths(self, images_dir: Path) -> list[Path]:
-        """The file of each image, in order."""
-        return [images_dir / file for file in self.files]
-
     @property
     def min_sides(self) -> np.ndarray:
         """(N,) length in px of the shorter side of each image."""
@@ -148,6 +144,11 @@ def load_index(path: Path) -> Index:
 def save_excluded(excluded: Sequence[Excluded], path: Path) -> None:
     """Write what is not used as CSV."""
     write_csv(path, [asdict(item) for item in excluded], columns=[field.name for field in fields(Excluded)])
+
+
+def load_excluded(path: Path) -> list[Excluded]:
+    """Read what save_excluded wrote. Raises DamagedFileError."""
+    return [Excluded(**row) for row in read_csv(path, columns=[field.name for field in fields(Excluded)])]
 
 
 def _row(record: ImageRecord) -> dict[str, object]:

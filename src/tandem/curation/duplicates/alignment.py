@@ -7,12 +7,14 @@ brightness; it tells two photographs of one thing apart. It costs a millisecond 
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from pathlib import Path
+from io import BytesIO
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
+
+from tandem.types import Encoded
 
 SIDE_PX = 128
 NUM_POINTS = 100
@@ -45,12 +47,12 @@ class Keypoints(NamedTuple):
     descriptors: np.ndarray
 
 
-def keypoints_reader(paths: Sequence[Path]) -> Callable[[int], Keypoints]:
-    """Row number -> the keypoints of the image at `paths[row]`; those of the last images stay in memory (260 MB)."""
+def keypoints_reader(images: Sequence[Encoded]) -> Callable[[int], Keypoints]:
+    """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB)."""
 
     @lru_cache(_CACHE_SIZE)
     def read(row: int) -> Keypoints:
-        with Image.open(paths[row]) as image:
+        with Image.open(BytesIO(images[row].read_bytes())) as image:
             image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
             return describe(image)
 

@@ -1,0 +1,42 @@
+"""Every image of one source decoded and checked once, and stored; its labels as they stand there.
+
+Reads data/download/files/<name>; writes data/ingest/<name>.
+"""
+
+import sys
+from pathlib import Path
+
+from tandem.pipeline.run import run
+from tandem.datasets.examples import count_labels
+from tandem.datasets.ingest import ingest, read_source
+from tandem.datasets.ingested import ingested_in_words, save_ingested
+from tandem.datasets.labels import label_map
+from tandem.datasets.settings import IngestSettings, LabelSettings
+from tandem.files import atomic_dir
+from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
+from tandem.sources.settings import Source
+
+
+def main(name: str) -> str:
+    params = read_params()
+    source = section(params, f"sources.{name}", Source)
+    annotations = read_source(source, files=Path("data/download/files") / name)
+    # no label changes what is written here; but a merge that cannot be is known before the work
+    labels = label_map(section(params, "labels", LabelSettings))
+    labels.require_all(count_labels({name: annotations.annotations}))
+
+    with atomic_dir(Path("data/ingest") / name) as folder:
+        ingested = ingest(
+            name,
+            annotations,
+            section(params, "ingest", IngestSettings),
+            folder=folder,
+            workers=section(params, "runtime", RuntimeSettings).workers,
+        )
+        save_ingested(ingested, folder)
+    return ingested_in_words(ingested)
+
+
+if __name__ == "__main__":
+    run(main, *sys.argv[1:])
