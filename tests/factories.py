@@ -13,7 +13,7 @@ from tandem.curation.settings import (
     SimilarityThresholds,
     SplitFractions,
 )
-from tandem.datasets.settings import LabelSettings, LabelsOfSource, MergeSettings
+from tandem.datasets.settings import IngestSettings, LabelSettings, LabelsOfSource, MergeSettings
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.finetune.settings import AugmentSettings, FinetuneSettings
@@ -88,7 +88,7 @@ _CURATE = CurateSettings(
     seed=0,
 )
 _LABEL_ERRORS = LabelErrorSettings(folds=5, num_neighbors=5, fraction=0.1, seed=0)
-_MERGE = MergeSettings(min_side_px=8, max_pixels=1_000_000, max_corrupt_fraction=1.0)
+_INGEST = IngestSettings(min_side_px=8, max_pixels=1_000_000, max_side_px=None)
 
 
 def train_settings(**changes: Any) -> TrainSettings:
@@ -136,9 +136,14 @@ def label_error_settings(**changes: Any) -> LabelErrorSettings:
     return replace(_LABEL_ERRORS, **changes)
 
 
-def merge_settings(**changes: Any) -> MergeSettings:
-    """Small images are taken, and any number of corrupt files."""
-    return replace(_MERGE, **changes)
+def ingest_settings(**changes: Any) -> IngestSettings:
+    """Small images are taken, and stored as large as they are."""
+    return replace(_INGEST, **changes)
+
+
+def merge_settings(*, max_corrupt_fraction: float = 1.0) -> MergeSettings:
+    """Any number of corrupt files is taken."""
+    return MergeSettings(max_corrupt_fraction)
 
 
 def label_settings(

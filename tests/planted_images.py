@@ -1,7 +1,9 @@
 """Images for curation of which a test plants what they have in common: features, hashes, keypoints, provenance keys."""
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,26 @@ from tandem.curation.summary import curate_summary
 from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import Sample
+from tandem.tables.stored import StoredImage, StoredImages, save_stored
+
+
+def write_images(folder: Path, images: Mapping[str, bytes]) -> None:
+    """What ingest and merge leave below `folder` for whoever reads pixels: a file of all images, and where they lie."""
+    rows, offset = [], 0
+    for id_, data in sorted(images.items()):
+        rows.append(StoredImage(id_, "planted/images-00000.tar", offset, len(data)))
+        offset += len(data)
+    shard = folder / "data/ingest/planted/images-00000.tar"
+    shard.parent.mkdir(parents=True)
+    shard.write_bytes(b"".join(data for _, data in sorted(images.items())))
+    save_stored(StoredImages.of(rows), folder / "data/merge/stored.csv")
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
 
 BLANK = describe(Image.new("L", (64, 64)))
 CLASSES = ("car", "truck")

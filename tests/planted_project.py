@@ -8,7 +8,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from planted_images import DIM, similar_to, some_features, textured_image
+from planted_images import DIM, png, similar_to, some_features, textured_image, write_images
 from tandem.files import write_json
 from tandem.images.hashing import dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions, save_decisions
@@ -98,9 +98,7 @@ def _write_params(folder: Path, changes: Mapping[str, str]) -> None:
 
 def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: list[Decision]) -> None:
     merge, ids = folder / "data/merge", sorted(images)
-    (merge / "images").mkdir(parents=True)
-    for id_, image in images.items():
-        image.save(merge / "images" / f"{id_}.png")
+    write_images(folder, {id_: png(image) for id_, image in images.items()})
     save_index(Index.of(_record(id_, images[id_], keys.get(id_, ())) for id_ in ids), merge / "index.csv")
     write_json(merge / "classes.json", list(CLASSES))
     np.save(merge / "hashes.npy", np.stack([dihedral_phashes(images[id_]) for id_ in ids]))

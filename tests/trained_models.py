@@ -1,5 +1,7 @@
 """What a scratch clone has trained: its models as graphs, and what was scored of them."""
 
+import tarfile
+
 import numpy as np
 from scipy.special import softmax
 
@@ -18,10 +20,13 @@ def trained_models(clone):
 
 
 def held_out_files(clone):
-    """Id -> the file of each image in validation or test: a stack is scored by other logits on train."""
+    """Id -> a file of each image in validation or test: a stack is scored by other logits on train."""
     split_of = {row["id"]: row["split"] for row in read_csv(clone.root / "data/curate/samples.csv")}
     index = read_csv(clone.root / "data/merge/index.csv")
-    images = clone.root / "data/merge/images"
+    images = clone.root / "images"
+    for shard in clone.root.glob("data/ingest/*/*.tar"):
+        with tarfile.open(shard) as tar:
+            tar.extractall(images, filter="data")
     return {row["id"]: images / row["file"] for row in index if split_of[row["id"]] in ("val", "test")}
 
 

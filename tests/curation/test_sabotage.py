@@ -24,8 +24,8 @@ from tandem.curation.links import Links
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.pipeline.params import read_params, section
-from tandem.tables.index import load_index
 from tandem.tables.samples import SPLITS
+from tandem.tables.stored import load_stored
 
 TURNS = cycle(SPLITS)
 NONE = np.zeros((0, 2), dtype=np.int64)
@@ -41,8 +41,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def script(project: Path) -> ModuleType:
     """The script of the stage, which reads each image's keypoints once for all runs."""
     module = stage("curate")
-    paths = load_index(project / "data/merge/index.csv").paths(project / "data/merge/images")
-    shared = keypoints_reader(paths)
+    shared = keypoints_reader(load_stored(project / "data/merge/stored.csv").packed(project / "data/ingest"))
     module.keypoints_reader = lambda _: shared
     return module
 
@@ -93,8 +92,8 @@ def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disp
     settings, merge = section(read_params(), "curate", CurateSettings), Path("data/merge")
     features, decisions = Path("data/extract/mobilenet_v2"), Path("data/review/decisions.csv")
     inputs = parts.load_curate_inputs(merge, features, decisions_path=decisions)
-    paths = inputs.index.paths(merge / "images")
-    curated = parts.curate(inputs, settings, keypoints_of=script.keypoints_reader(paths))
+    images = load_stored(merge / "stored.csv").packed(Path("data/ingest"))
+    curated = parts.curate(inputs, settings, keypoints_of=script.keypoints_reader(images))
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -103,7 +102,7 @@ def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disp
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnail_of=thumbnail_reader(paths),
+        thumbnail_of=thumbnail_reader(images),
         settings=settings,
     )
     assert (len(curated.near_duplicates), len(curated.same_stem)) == (12, 6)  # copies and crops

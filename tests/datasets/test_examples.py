@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from factories import label_settings
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels
+from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels, resolve_boxes
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import LabelMap, label_map
 from tandem.errors import DataError, UnknownLabelError
@@ -26,7 +26,8 @@ def labels() -> LabelMap:
 def collect(
     *annotations: Annotation, boxes: BoxPolicy | None = None, source: str = "street"
 ) -> tuple[list[Example], list[Excluded]]:
-    return collect_examples({source: SourceAnnotations(Path("/nowhere"), annotations, boxes)}, labels())
+    resolved = resolve_boxes(source, SourceAnnotations(Path("/nowhere"), annotations, boxes))
+    return collect_examples({source: resolved}, labels())
 
 
 def test_a_labelled_image_is_an_example_of_its_class_and_keeps_the_sources_label() -> None:
@@ -46,8 +47,8 @@ def test_what_is_excluded_by_its_label_says_why() -> None:
 
 def test_examples_are_in_the_order_of_sources_and_annotations() -> None:
     sources = {
-        "yard": SourceAnnotations(Path("/y"), [Annotation("b.jpg", "machine"), Annotation("a.jpg", "car")], None),
-        "street": SourceAnnotations(Path("/s"), [Annotation("c.jpg", "car")], None),
+        "yard": [Annotation("b.jpg", "machine"), Annotation("a.jpg", "car")],
+        "street": [Annotation("c.jpg", "car")],
     }
     examples, _ = collect_examples(sources, labels())
     assert [(example.source, example.path, example.class_name) for example in examples] == [
@@ -59,12 +60,8 @@ def test_examples_are_in_the_order_of_sources_and_annotations() -> None:
 
 def test_unknown_labels_of_all_sources_are_listed_at_once() -> None:
     sources = {
-        "yard": SourceAnnotations(
-            Path("/y"),
-            [Annotation("1.jpg", "lorry"), Annotation("2.jpg", "lorry"), Annotation("3.jpg", "machine")],
-            None,
-        ),
-        "street": SourceAnnotations(Path("/s"), [Annotation("1.jpg", "machine"), Annotation("2.jpg", "")], None),
+        "yard": [Annotation("1.jpg", "lorry"), Annotation("2.jpg", "lorry"), Annotation("3.jpg", "machine")],
+        "street": [Annotation("1.jpg", "machine"), Annotation("2.jpg", "")],
     }
     with pytest.raises(UnknownLabelError) as caught:
         collect_examples(sources, labels())
@@ -122,7 +119,7 @@ def test_every_box_is_a_crop_with_its_own_class() -> None:
         Annotation("2.jpg", ""),
     )
     examples, excluded = collect(*annotations, boxes=CROP)
-    assert [(example.class_name, example.min_side_px) for example in examples] == [("car", 32), ("truck", 32)]
+    assert [example.class_name for example in examples] == ["car", "truck"]
     assert [example.box for example in examples] == [pytest.approx(LEFT), pytest.approx(RIGHT)]
     assert [(each.path, each.reason) for each in excluded] == [("1.jpg", "ignored_label"), ("2.jpg", "unlabelled")]
 
@@ -141,7 +138,7 @@ def test_a_margin_ends_at_the_border() -> None:
     assert examples[1].box == pytest.approx((0.7, 0.725, 0.3, 0.275))
 
 
-def test_the_least_size_of_crops_does_not_bind_images_without_boxes() -> None:
+def test_a_policy_on_boxes_changes_nothing_for_images_without_boxes() -> None:
     examples, _ = collect(Annotation("car/1.jpg", "car"), boxes=CROP)
     assert examples == [Example("street", "car/1.jpg", "car", "car")]
 
@@ -214,6 +211,8 @@ def test_what_is_excluded_by_its_annotation_needs_no_class_and_no_policy_on_boxe
 
 
 def test_labels_are_counted_by_source() -> None:
-    sources = {"yard": SourceAnnotations(Path("/y"), [Annotation("1.jpg", "car"), Annotation("2.jpg", "car")], None)}
-    sources["street"] = SourceAnnotations(Path("/s"), [Annotation("1.jpg", "car", None, "no_box", "")], None)
-    assert count_labels(sources) == {("yard", "car"): 2}
+    yard, street = (
+        [Annotation("1.jpg", "car"), Annotation("2.jpg", "car")],
+        [Annotation("1.jpg", "car", None, "no_box")],
+    )
+    assert count_labels({"yard": yard, "street": street}) == {("yard", "car"): 2}

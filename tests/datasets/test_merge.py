@@ -1,10 +1,11 @@
 """Merging of sources planted as files: small images in class folders, and boxes stated as annotations.
 
-Covers datasets.merge and datasets.ingest.
+Each source is ingested first, and what comes of it goes through its files, as between the stages.
 """
 
-import hashlib
 import io
+import shutil
+import tarfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,21 +15,15 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from factories import label_settings, merge_settings, source
+from factories import ingest_settings, label_settings, merge_settings, source
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.ingest import ingest, read_source
+from tandem.datasets.ingested import Ingested, load_ingested, save_ingested
 from tandem.datasets.labels import label_map
-from tandem.datasets.merge import (
-    CORRUPT_REASONS,
-    Merged,
-    merge,
-    merge_summary,
-    merged_in_words,
-    read_sources,
-    save_merged,
-)
+from tandem.datasets.merge import CORRUPT_REASONS, Merged, merge, merge_summary, merged_in_words, save_merged
 from tandem.errors import DataError, UnknownLabelError
-from tandem.files import read_csv, read_json
+from tandem.files import read_csv, read_json, sha256
 from tandem.images.decode import decode, pixel_id
 from tandem.images.hashing import dihedral_phashes
 from tandem.sources.settings import BoxPolicy
@@ -78,15 +73,28 @@ def merged_from(
 ) -> Merged:
     labels = label_map(label_settings(CLASSES, ignore=ignore))
     settings = merge_settings(max_corrupt_fraction=max_corrupt_fraction)
-    return merge(sources, labels, settings, images_dir=tmp_path / "images", workers=workers)
+    found = {name: ingested_to(tmp_path / "ingest" / name, name, each, workers) for name, each in sources.items()}
+    return merge(found, labels, settings)
+
+
+def ingested_to(folder: Path, name: str, source: SourceAnnotations, workers: int) -> Ingested:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    save_ingested(ingest(name, source, ingest_settings(), folder=folder, workers=workers), folder)
+    return load_ingested(folder)
 
 
 def reasons(merged: Merged) -> dict[str, int]:
     return dict(Counter(each.reason for each in merged.excluded))
 
 
-def stored(tmp_path: Path) -> list[str]:
-    return sorted(path.name for path in (tmp_path / "images").iterdir())
+def stored(tmp_path: Path) -> dict[str, bytes]:
+    """The files in all shards, as tar reads them."""
+    found = {}
+    for shard in sorted(tmp_path.glob("ingest/*/*.tar")):
+        with tarfile.open(shard) as tar:
+            found |= {member.name: tar.extractfile(member).read() for member in tar}  # type: ignore[union-attr]
+    return found
 
 
 def test_every_image_becomes_a_record_that_says_where_it_came_from(tmp_path: Path) -> None:
@@ -105,7 +113,7 @@ def test_every_image_becomes_a_record_that_says_where_it_came_from(tmp_path: Pat
     assert second.id == pixel_id(image_of(2, width=30))
     assert (second.width, second.height, second.provenance_keys) == (30, 36, ())
     assert second.origins == (Origin("street", "carro/2.png", "carro"),)
-    assert (tmp_path / "images" / second.file).read_bytes() == (tmp_path / "street" / "carro/2.png").read_bytes()
+    assert stored(tmp_path)[second.file] == (tmp_path / "street" / "carro/2.png").read_bytes()
     assert (merged.excluded, merged.num_files, merged.num_byte_duplicates, merged.num_pixel_duplicates) == ((), 3, 0, 0)
 
 
@@ -145,7 +153,7 @@ def test_of_pixel_duplicates_the_first_files_bytes_are_kept(tmp_path: Path) -> N
     webp = encoded(image_of(1), "WEBP", lossless=True)
     street = plant(tmp_path / "street", {"car/1.webp": webp, "car/2.png": image_of(1)})
     merged = merged_from(tmp_path, {"street": street})
-    assert [(tmp_path / "images" / name).read_bytes() for name in stored(tmp_path)] == [webp]
+    assert list(stored(tmp_path).values()) == [webp]
     assert merged.index.files[0] == f"{pixel_id(image_of(1))}.webp"
 
 
@@ -188,7 +196,7 @@ def test_two_boxes_of_one_place_and_two_classes_are_a_conflict(tmp_path: Path) -
     assert len(merged.index) == 1
 
 
-def test_ignored_and_unlabelled_images_are_listed_and_not_opened(tmp_path: Path) -> None:
+def test_ignored_and_unlabelled_images_are_listed_whatever_they_are(tmp_path: Path) -> None:
     street = plant(tmp_path / "street", {"car/1.png": image_of(1), "bus/2.png": b"no image"})
     street = SourceAnnotations(street.root, [*street.annotations, Annotation("not there.png", "")], None)
     merged = merged_from(tmp_path, {"street": street}, ignore=["bus"])
@@ -199,14 +207,13 @@ def test_ignored_and_unlabelled_images_are_listed_and_not_opened(tmp_path: Path)
     assert merged.num_files == 1
 
 
-def test_an_unknown_label_stops_the_merge_before_an_image_is_read(tmp_path: Path) -> None:
+def test_an_unknown_label_stops_the_merge(tmp_path: Path) -> None:
     street = plant(tmp_path / "street", {"lorry/1.png": b"no image"})
     with pytest.raises(UnknownLabelError, match=r"street has label 'lorry' \(1 image\)"):
         merged_from(tmp_path, {"street": street})
-    assert stored(tmp_path) == []
 
 
-def test_boxes_without_a_policy_stop_the_merge(tmp_path: Path) -> None:
+def test_boxes_without_a_policy_stop_the_ingest(tmp_path: Path) -> None:
     street = SourceAnnotations(
         plant(tmp_path / "yolo", {"1.png": image_of(1)}).root, [Annotation("1.png", "car", Box(0, 0, 1, 1))], None
     )
@@ -257,7 +264,7 @@ def test_a_crop_below_the_least_side_is_excluded_and_not_stored(tmp_path: Path) 
     assert [(each.path, each.reason, each.detail) for each in merged.excluded] == [
         ("1.png", "small_box", "the crop's shorter side is below 9 pixels")
     ]
-    assert stored(tmp_path) == [f"{pixel_id(image.crop((0, 0, 50, 9)))}.png"]
+    assert list(stored(tmp_path)) == [f"{pixel_id(image.crop((0, 0, 50, 9)))}.png"]
 
 
 def test_a_crop_of_less_than_a_pixel_is_the_pixel_that_it_touches(tmp_path: Path) -> None:
@@ -401,8 +408,8 @@ def test_the_same_inputs_give_the_same_bytes_however_many_workers(tmp_path: Path
     for run, workers in enumerate((1, 4, 4)):
         (tmp_path / f"run{run}").mkdir()
         merged = merged_from(tmp_path / f"run{run}", sources, workers=workers, max_corrupt_fraction=0.5)
-        folder = tmp_path / f"run{run}" / "images"
-        digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in folder.iterdir()}
+        folder = tmp_path / f"run{run}" / "ingest"
+        digests = {path.relative_to(folder).as_posix(): sha256(path) for path in sorted(folder.glob("*/*"))}
         found.append((merged.index, merged.excluded, merged.hashes.tobytes(), merge_summary(merged), digests))
     assert found[0] == found[1] == found[2]
     # 60-69 are cars and trucks of the street, four of them cars of the yard too; six of 70-89 are trucks and cars
@@ -489,7 +496,7 @@ KINDS: dict[str, bytes] = {
 def test_the_stored_file_holds_the_pixels_of_the_records_id(tmp_path: Path, name: str) -> None:
     merged = merged_from(tmp_path, {"street": plant(tmp_path / "street", {f"car/{name}": KINDS[name]})})
     [record] = merged.index
-    data = (tmp_path / "images" / record.file).read_bytes()
+    data = stored(tmp_path)[record.file]
     again = decode(data, min_side_px=1, max_pixels=10_000)
     assert pixel_id(again.image) == record.id == pixel_id(decode(KINDS[name], min_side_px=1, max_pixels=10_000).image)
     assert again.image.size == (record.width, record.height)
@@ -509,7 +516,7 @@ def test_annotations_are_read_from_the_sources_folders_by_their_format(tmp_path:
         "street": source("archive", path="street.zip"),
         "yolo": source("archive", path="yolo.zip", format="yolo", boxes=boxes),
     }
-    sources = read_sources(stated, downloads=tmp_path)
+    sources = {name: read_source(each, files=tmp_path / name) for name, each in stated.items()}
     assert sources == {
         "street": SourceAnnotations(tmp_path / "street", [Annotation("car/1.png", "car")], None),
         "yolo": SourceAnnotations(

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from factories import label_settings, merge_settings
+from factories import ingest_settings, label_settings, merge_settings
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.registry import read_annotations
+from tandem.datasets.ingest import ingest
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import Merged, merge, merged_in_words
 from tandem.datasets.unclaimed import others_in_words, unclaimed_files
@@ -46,10 +47,11 @@ def plant(root: Path, contents: dict[str, bytes]) -> Path:
     return root
 
 
-def merged_from(root: Path, images_dir: Path) -> Merged:
+def merged_from(root: Path, folder: Path) -> Merged:
     source = SourceAnnotations(root, read_annotations(root, format="auto"), BoxPolicy("crop", 0.0, 8))
-    limits = merge_settings(max_corrupt_fraction=1.0)
-    return merge({"yard": source}, LABELS, limits, images_dir=images_dir, workers=1)
+    folder.mkdir(exist_ok=True)
+    ingested = ingest("yard", source, ingest_settings(), folder=folder, workers=1)
+    return merge({"yard": ingested}, LABELS, merge_settings(max_corrupt_fraction=1.0))
 
 
 def accounted(merged: Merged) -> tuple[set[str], int]:

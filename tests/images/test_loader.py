@@ -66,14 +66,14 @@ def test_a_file_that_is_missing_is_an_error_only_when_it_is_reached(tmp_path: Pa
     paths = [*files(tmp_path, 30), tmp_path / "30.png"]
     batches = iter_batches(paths, size_px=SIZE_PX, resize="squash", batch_size=2, workers=2)
     assert len(np.concatenate([next(batches) for _ in range(15)])) == 30
-    with pytest.raises(DataError, match=r"30\.png cannot be read any more \(.*No such file.*\); run the merge stage"):
+    with pytest.raises(DataError, match=r"30\.png cannot be read any more \(.*No such file.*\); run the ingest stage"):
         next(batches)
 
 
 def test_a_file_that_is_damaged_is_an_error_that_names_it(tmp_path: Path) -> None:
     paths = files(tmp_path, 6)
     paths[4].write_bytes(paths[4].read_bytes()[:60])
-    with pytest.raises(DataError, match=r"04\.png cannot be read any more \(.*\); run the merge stage again"):
+    with pytest.raises(DataError, match=r"04\.png cannot be read any more \(.*\); run the ingest stage again"):
         list(iter_batches(paths, size_px=SIZE_PX, resize="squash", batch_size=2, workers=2))
 
 

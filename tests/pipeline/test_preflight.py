@@ -13,7 +13,7 @@ from tandem.pipeline.preflight import check_project
 
 ROOT = Path(__file__).parents[2]
 SAMPLE = (ROOT / "params.yaml").read_text(encoding="utf-8")
-ARCHIVE = "  garage: {kind: archive, archive: {path: PATH}, format: auto}\nlabels:"
+ARCHIVE = "  garage: {kind: archive, archive: {path: PATH}, format: auto}\n\ningest:"
 LOCK = """
 schema: '2.0'
 stages:
@@ -107,7 +107,7 @@ def test_a_key_that_is_missing_is_told_with_the_line_of_its_section(tmp_path: Pa
 
 def with_archive(folder: Path, path: object, *, lock: bool = False) -> Path:
     text = LOCK.replace("PATH", str(path)).replace("DIGEST", "a" * 64)
-    return project(folder, "labels:", ARCHIVE.replace("PATH", str(path)), lock=text if lock else "")
+    return project(folder, "\ningest:", ARCHIVE.replace("PATH", str(path)), lock=text if lock else "")
 
 
 @pytest.mark.parametrize(
@@ -146,7 +146,7 @@ def test_an_archive_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pyt
 
 def test_an_archive_that_was_downloaded_already_may_be_gone(tmp_path: Path) -> None:
     check_project(with_archive(tmp_path, "gone.zip", lock=True))
-    folder = project(tmp_path, "labels:", ARCHIVE.replace("PATH", "other.zip"), lock=LOCK.replace("PATH", "gone.zip"))
+    folder = project(tmp_path, "\ningest:", ARCHIVE.replace("PATH", "other.zip"), lock=LOCK.replace("PATH", "gone.zip"))
     assert "there is no file or folder" in refusal(folder)
 
 
@@ -160,7 +160,7 @@ def with_folders(folder: Path, names: list[str], *, format: str = "auto", zipped
     for name in () if zipped else names:
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_text("x")
-    start, end = SAMPLE.index("  snapshots:"), SAMPLE.index("labels:")
+    start, end = SAMPLE.index("  snapshots:"), SAMPLE.index("ingest:")
     source = f"  garage: {{kind: archive, archive: {{path: {path}}}, format: {format}}}\n"
     return project(folder / "project", SAMPLE[start:end], source)
 

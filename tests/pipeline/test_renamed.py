@@ -108,6 +108,9 @@ runtime:
   device: auto
   log: none
 """
+# keys that are in another section now
+MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}
+ADDED = {"max_side_px": 640}  # to the section ingest since then
 # old path -> new path, of each key and section that has another name
 RENAMED = {
     "sources.snapshots.sample.manner": "sources.snapshots.sample.style",
@@ -160,14 +163,17 @@ def parent(params: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 def test_an_old_file_gets_one_line_for_each_renamed_key_and_none_about_missing_ones() -> None:
     values = {"curate.copies": ", and its value 'one' is called 'keep_one'; rename them"}
     assert lines_about(old_params()) == [
-        f"{old} is called {new} now{values.get(old, '; rename it')}" for old, new in RENAMED.items()
+        *(f"{old} is called {new} now{values.get(old, '; rename it')}" for old, new in RENAMED.items()),
+        *(f"{old} is {new} now; move it to the section ingest" for old, new in MOVED.items()),
+        "ingest.max_side_px is missing; add it (presets/ hold complete files)",
     ]
 
 
 def test_an_old_file_under_its_new_names_is_the_committed_one() -> None:
     renamed, lines = with_new_names(old_params())
+    renamed["ingest"] |= ADDED
     assert renamed == read_params(ROOT / "params.yaml")
-    assert len(lines) == len(RENAMED)
+    assert len(lines) == len(RENAMED) + len(MOVED)
     assert with_new_names(renamed) == (renamed, {})
 
 
@@ -204,13 +210,14 @@ def test_a_value_under_an_old_name_is_checked_as_well() -> None:
     params = old_params()
     params["suspect"]["share"] = 0.7
     lines = lines_about(params)
-    assert len(lines) == len(RENAMED) + 1
+    assert len(lines) == len(RENAMED) + len(MOVED) + 2
     assert lines[-1] == "label_errors.fraction is 0.7; a number of at most 0.5 is needed"
 
 
 def test_what_spans_sections_is_checked_under_old_names_as_well() -> None:
     params = old_params()
     params["curate"]["backbone"] = "vgg16"
+    params["ingest"] = ADDED
     assert "curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2" in lines_about(params)
 
 

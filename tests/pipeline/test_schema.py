@@ -41,7 +41,8 @@ GOOD: dict[str, Any] = {
         "ignore": ["bus"],
         "by_source": {"yard": {"classes": {"truck": ["machine"]}, "ignore": []}},
     },
-    "merge": {"min_side_px": 32, "max_pixels": 100_000_000, "max_corrupt_fraction": 0.03},
+    "ingest": {"min_side_px": 32, "max_pixels": 100_000_000, "max_side_px": 640},
+    "merge": {"max_corrupt_fraction": 0.03},
     "backbones": {
         "resnet50": {"weights": "IMAGENET1K_V1"},
         "mobilenet_v2": {"weights": "random"},
@@ -369,12 +370,12 @@ def test_a_mistake_is_described_by_its_path_with_what_was_found_and_what_is_allo
 
 def test_mistakes_of_several_sections_are_listed_at_once() -> None:
     params = changed("train.lr", -1)
-    params["merge"] = {"min_side_px": "32", "max_pixels": 1}
+    params["ingest"] = {"min_side_px": "32", "max_pixels": 1}
     lines = message_about(params).splitlines()
     assert lines[0] == "params.yaml has 3 mistake(s):"
     assert [line.split(" is ")[0] for line in lines[1:]] == [
-        "  merge.min_side_px",
-        "  merge.max_corrupt_fraction",
+        "  ingest.min_side_px",
+        "  ingest.max_side_px",
         "  train.lr",
     ]
 

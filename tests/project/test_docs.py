@@ -30,6 +30,8 @@ from pages import (
     text_of,
     yaml,
 )
+from planted_images import png, write_images
+from tandem.tables.stored import load_stored
 
 PLACEHOLDERS = {"DIR", "FILE", "FOLDER"}
 # What the shell or another program does: nothing of ours can break it.
@@ -206,7 +208,8 @@ def test_the_figure_is_drawn_of_near_duplicates_that_a_random_split_separates(tm
     pairs = list(figure.leaked_pairs())
     split_of = figure.random_split(figure.load_index(Path("data/merge/index.csv")))
     assert 0 < len(pairs) < 40
-    assert {(split_of[Path(pair.train).stem], split_of[Path(pair.test).stem]) for pair in pairs} == {("train", "test")}
+    ids = {packed: f"{number:032x}" for number, packed in enumerate(load_stored(STORED).packed(Path("data/ingest")))}
+    assert {(split_of[ids[pair.train]], split_of[ids[pair.test]]) for pair in pairs} == {("train", "test")}
     figure.main(tmp_path / "figure.png")
     with Image.open(tmp_path / "figure.png") as drawn:
         assert drawn.width > figure.NUM_COLUMNS * 2 * figure.TILE_PX
@@ -216,16 +219,20 @@ def test_the_figure_in_the_readme_is_small():
     assert (ROOT / "docs/images/near_duplicates.png").stat().st_size < 150_000
 
 
+STORED = Path("data/merge/stored.csv")
+
+
 def write_run(folder):
     """params.yaml, 80 gray images and 40 pairs of them, as a run leaves them."""
     (folder / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
-    images = folder / "data/merge/images"
-    images.mkdir(parents=True)
+    images = {
+        f"{number:032x}": png(Image.fromarray(np.full((40, 60, 3), 3 * number, np.uint8))) for number in range(80)
+    }
+    write_images(folder, images)
     (folder / "data/curate").mkdir()
     rows, pairs = ["id,label,file,width,height,provenance_keys,origins"], ["first,second,similarity,correlation"]
     for number in range(80):
         id_ = f"{number:032x}"
-        Image.fromarray(np.full((40, 60, 3), 3 * number, np.uint8)).save(images / f"{id_}.png")
         rows.append(f'{id_},car,{id_}.png,60,40,[],"[[""web"", ""car/{number}.png"", ""car""]]"')
         if number % 2:
             pairs.append(f"{number - 1:032x},{id_},0.99,0.9{number:02}")

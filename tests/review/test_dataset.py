@@ -11,7 +11,6 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from itertools import takewhile
 from pathlib import Path
 
@@ -349,13 +348,6 @@ def test_an_id_that_occurs_twice_is_refused(tmp_path):
     images, features = planted(tmp_path)
     with pytest.raises(DataError, match=f"{images[0].id} occurs twice"):
         build_in_vain([images[0], images[0], *images[2:]], features)
-
-
-def test_a_missing_file_is_named(tmp_path):
-    images, features = planted(tmp_path)
-    absent = replace(images[0], path=tmp_path / "absent.png")
-    with pytest.raises(DataError, match=r"there is no file .*absent\.png"):
-        build_in_vain([absent, *images[1:]], features)
 
 
 # --- from an index and samples
