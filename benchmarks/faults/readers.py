@@ -19,7 +19,7 @@ from scratch import ROOT
 from tandem.datasets.formats.registry import AUTO, read_annotations
 from tandem.features.backbones.weights import read_weights
 from tandem.files import sha256
-from tandem.images.decode import decode
+from tandem.images.encoding import encode_images
 from tandem.inference.export import write_model
 from tandem.inference.exported import PIXELS, PROBABILITIES, ModelCard, load_exported
 from tandem.inference.graph import Graph
@@ -35,6 +35,8 @@ from tandem.tables.samples import Sample, Samples, load_samples, save_samples
 from tandem.training.linear import Linear, load_linear
 
 _IMAGE_FORMATS = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "TGA", "JPEG2000")
+_STORED_PX = 8  # of images of 32 x 24: small enough that they are scaled while they are decoded
+_CORNER = (0.0, 0.0, 0.5, 0.5)  # a crop, for which they are decoded fully
 _LABELS = ("bus", "car")
 _IDS = tuple(f"{number:064x}" for number in range(1, 5))
 
@@ -58,7 +60,8 @@ def encoded_image(format: str, *, mode: str = "RGB") -> bytes:
 
 def _images() -> Iterator[Reader]:
     def read(folder: Path) -> object:
-        return decode((folder / "image").read_bytes(), min_side_px=1, max_pixels=10**7)
+        data = (folder / "image").read_bytes()
+        return encode_images(data, [None, _CORNER], min_side_px=1, max_pixels=10**7, max_side_px=_STORED_PX)
 
     for format in _IMAGE_FORMATS:
         yield Reader(f"image {format}", {"image": encoded_image(format)}, ("image",), read, may_miss=False)

@@ -1,4 +1,8 @@
-"""Encoded bytes to upright RGB pixels, the same in merge, extraction and prediction (by tandem.images.transforms)."""
+"""Encoded bytes to upright RGB pixels, the same in merge, extraction and prediction (by tandem.images.transforms).
+
+A sound JPEG in RGB or gray is decoded once, by simplejpeg, which raises where libjpeg warns. What it does not take, and
+all else, is read by Pillow and judged by tandem.images.damage.
+"""
 
 import hashlib
 import io
@@ -8,6 +12,7 @@ import zlib
 from functools import cache
 from typing import Literal, NamedTuple
 
+import simplejpeg
 from PIL import Image, UnidentifiedImageError
 
 from tandem.errors import CorruptImageError
@@ -27,7 +32,7 @@ _TGA_HEADER = re.compile(
     rb".(?:\x01[\x01\x09].{4}[\x0f\x10\x18\x20]|\x00[\x02\x03\x0a\x0b]\x00{5}).{8}[\x01\x08\x10\x18\x20]", re.DOTALL
 )
 _EXTENSIONS = {"JPEG": "jpg", "MPO": "jpg", "PNG": "png", "WEBP": "webp"}  # MPO: a phone's JPEG with a second image
-_ORIENTATION_TAG = 0x0112
+UPRIGHT, _ORIENTATION_TAG = 1, 0x0112
 _TO_UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,6 +47,7 @@ _APP1, _SOS, _FILL = (
     0xDA,
     0xFF,
 )  # of a JPEG: EXIF or XMP, which state the orientation; the end of the header; padding
+_MIN_FACTOR = 2  # decoding to 5/8, 6/8 or 7/8 takes longer than decoding fully: libjpeg has no fast steps for it
 _SOF = {*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}  # number of components
 # All that Pillow was seen to raise on corrupt data.
 _DECODE_ERRORS = (
@@ -66,6 +72,11 @@ def decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     if not data:
         raise CorruptImageError("empty", "the file is empty")
     limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
+    orientation = jpeg_orientation(data)
+    if orientation is not None:
+        image = decode_jpeg(data, min_side_px=min_side_px, max_pixels=max_pixels)
+        if image is not None:
+            return Decoded(turn_upright(image, orientation), "jpg" if orientation == UPRIGHT else None)
     try:
         return _decode(data, **limits)
     except CorruptImageError as error:
@@ -91,34 +102,64 @@ def _decode(data: bytes, *, min_side_px: int, max_pixels: int) -> Decoded:
     try:
         image.load()
         shallow = deep_color_to_8_bits(image, data) if deep_color else image
-        turn = _turn_to_upright(image)
-        upright = _rgb(shallow, data) if turn is None else _rgb(shallow, data).transpose(turn)
+        orientation = _orientation(image)
+        upright = turn_upright(_rgb(shallow, data), orientation)
     except _DECODE_ERRORS as error:
         raise _truncated(error) from None
     if damage := image_damage(data, image.format or ""):
         raise _truncated(damage)
-    plain = shallow is image and image.mode in ("RGB", "L") and turn is None and "transparency" not in image.info
+    is_plain = image.mode in ("RGB", "L") and orientation == UPRIGHT and "transparency" not in image.info
     upright.info = {}  # saved again, it must not be turned or made transparent once more
-    return Decoded(upright, _EXTENSIONS.get(image.format or "") if plain else None)
+    return Decoded(upright, _EXTENSIONS.get(image.format or "") if is_plain and shallow is image else None)
 
 
-def _turn_to_upright(image: Image.Image) -> Image.Transpose | None:
-    """What its EXIF data asks for; None where they ask for nothing, or cannot be read."""
+def decode_jpeg(
+    data: bytes, *, min_side_px: int, max_pixels: int, min_size: tuple[int, int] | None = None
+) -> Image.Image | None:
+    """A JPEG in RGB or gray as RGB, not turned; None where decode() must judge: libjpeg warns, or it is out of limits.
+
+    min_size: the least width and height that are wanted; it is scaled down by 2 to 8 while it is decoded where that
+    leaves as much. The limits are those of the full size.
+    """
+    width, height = min_size or (0, 0)
     try:
-        return _TO_UPRIGHT.get(image.getexif().get(_ORIENTATION_TAG, 1))
-    except _DECODE_ERRORS:
+        full_height, full_width, *_ = simplejpeg.decode_jpeg_header(data)
+        if full_width * full_height > max_pixels or min(full_width, full_height) < min_side_px:
+            return None
+        pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=width, min_height=height, min_factor=_MIN_FACTOR)
+    except ValueError:
         return None
+    return Image.fromarray(pixels)
+
+
+def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
+    """The image as it is meant to be seen. orientation: 1 to 8, by EXIF."""
+    return image if orientation == UPRIGHT else image.transpose(_TO_UPRIGHT[orientation])
+
+
+def _orientation(image: Image.Image) -> int:
+    """What its EXIF data states, 1 to 8; 1 where they state nothing, or cannot be read."""
+    try:
+        stated = image.getexif().get(_ORIENTATION_TAG, UPRIGHT)
+        return int(stated) if stated in _TO_UPRIGHT else UPRIGHT
+    except _DECODE_ERRORS:
+        return UPRIGHT
 
 
 def is_plain_jpeg(data: bytes) -> bool:
     """Whether the image is a JPEG in RGB or gray that is upright as it is; False where that is not known."""
+    return jpeg_orientation(data) == UPRIGHT
+
+
+def jpeg_orientation(data: bytes) -> int | None:
+    """The orientation of a JPEG in RGB or gray, 1 to 8 by EXIF; None for all else, and where that is not known."""
     if _is_bare_jpeg(data):
-        return True
+        return UPRIGHT
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS[:1])
     except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
-        return False
-    return image.mode in ("RGB", "L") and _turn_to_upright(image) is None
+        return None
+    return _orientation(image) if image.mode in ("RGB", "L") else None
 
 
 def _is_bare_jpeg(data: bytes) -> bool:

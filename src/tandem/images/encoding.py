@@ -1,28 +1,44 @@
-"""Temporary until the scaled store is in."""
+"""An image file's bytes to what is stored of it: decoded once in its life, at most of a given size.
+
+A file that is small enough keeps its own bytes where they hold exactly its upright RGB pixels; otherwise, and for
+crops, it is a PNG of them. What is larger is scaled and stored as JPEG, which later costs what a JPEG file of that size
+does; PNGs and lossless WebPs of photographs took six to ten times as long to decode.
+
+A JPEG at least twice as large is scaled while it is decoded, and never decoded fully.
+
+Two images have the same id when all of their pixels, before scaling, are known to be the same. Where all are decoded
+they are compared themselves (decode.pixel_id); a JPEG that is scaled while decoding is compared by its bytes without
+metadata (identity.jpeg_id). So a JPEG of at least twice `max_side_px` and a PNG of the same pixels are two images, and
+one image where the limit is higher; nothing else depends on the limit.
+"""
 
 import io
 from collections.abc import Iterable
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 import numpy as np
+import simplejpeg
+from PIL import Image
 
-from tandem.images.decode import decode, pixel_id
+from tandem.images.decode import decode, decode_jpeg, jpeg_orientation, pixel_id, turn_upright
 from tandem.images.hashing import dihedral_phashes
+from tandem.images.identity import jpeg_id
+from tandem.images.quality import Quality, measure_quality
+
+# Nearer to the original at a network's input than quality 95 with halved chroma, which is larger and decoded as fast.
+_JPEG_QUALITY, _JPEG_SUBSAMPLING = 90, "444"
+
+_FIRST_SIDEWAYS = 5  # of EXIF's orientations
 
 _Box = tuple[float, float, float, float]
-BoxKey = TypeVar("BoxKey", bound=_Box | None)
-
-
-class Quality(NamedTuple):
-    """Of an image."""
-
-    blur: float
-    brightness: float
-    entropy: float
 
 
 class EncodedImage(NamedTuple):
-    """An image to be stored. width, height: px of the original. hashes: (8, 32) uint8."""
+    """What is stored of an image or crop. data: the bytes of a file of this extension.
+
+    id: 32 hex digits. width, height: in pixels, upright, before scaling. hashes: (8, 32) uint8, by
+    tandem.images.hashing; these and the quality are of the image as it is stored, before it is encoded.
+    """
 
     id: str
     extension: str
@@ -34,24 +50,84 @@ class EncodedImage(NamedTuple):
 
 
 def encode_images(
-    data: bytes, boxes: Iterable[BoxKey], *, min_side_px: int, max_pixels: int, max_side_px: int | None
-) -> dict[BoxKey, EncodedImage]:
-    """The image and crops of a file. Raises CorruptImageError."""
-    decoded, own_extension = decode(data, min_side_px=min_side_px, max_pixels=max_pixels)
-    found = {}
-    for box in boxes:
-        image, extension, kept = decoded, own_extension, data
-        if box is not None:
-            x, y, width, height = box
-            left = min(round(x * image.width), image.width - 1)
-            top = min(round(y * image.height), image.height - 1)
-            right, bottom = round((x + width) * image.width), round((y + height) * image.height)
-            image = image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
-        if box is not None or extension is None:
-            buffer = io.BytesIO()
-            image.save(buffer, "PNG", compress_level=1)
-            kept, extension = buffer.getvalue(), "png"
-        found[box] = EncodedImage(
-            pixel_id(image), extension, kept, image.width, image.height, dihedral_phashes(image), Quality(0, 0, 0)
-        )
-    return found
+    data: bytes, boxes: Iterable[_Box | None], *, min_side_px: int, max_pixels: int, max_side_px: int | None
+) -> dict[_Box | None, EncodedImage]:
+    """The image that a file holds, or crops of it, each as if it were asked for alone.
+
+    boxes: left, top, width and height of a crop in fractions of the upright image; None for the whole image. The limits
+    min_side_px and max_pixels are for the whole image, before scaling. max_side_px: of what is stored, None for any.
+    Raises CorruptImageError like images.decode.
+    """
+    limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
+    found = dict[_Box | None, EncodedImage | None].fromkeys(boxes)
+    if None in found and max_side_px is not None:
+        found[None] = _scaled_while_decoding(data, max_side_px, **limits)
+    if not all(found.values()):
+        image, extension = decode(data, **limits)
+        for box in (box for box, encoded in found.items() if encoded is None):
+            if box is None:
+                found[box] = _encoded(image, max_side_px, file=(data, extension) if extension else None)
+            else:
+                found[box] = _encoded(_crop(image, box), max_side_px)
+    return {box: encoded for box, encoded in found.items() if encoded}
+
+
+def _scaled_while_decoding(data: bytes, max_side_px: int, **limits: int) -> EncodedImage | None:
+    """Of a JPEG at least twice as large as what is stored; None of all else."""
+    orientation = jpeg_orientation(data)
+    if orientation is None or not (size := _jpeg_size(data)) or max(size) < 2 * max_side_px:
+        return None
+    target = _fit(size, max_side_px)
+    image = decode_jpeg(data, min_size=target, **limits)
+    if image is None:
+        return None
+    upright = turn_upright(image.resize(target, Image.Resampling.BICUBIC), orientation)
+    id_ = jpeg_id(data, orientation=orientation)
+    return _described(upright, id_, _jpeg(upright), "jpg", size if orientation < _FIRST_SIDEWAYS else size[::-1])
+
+
+def _encoded(image: Image.Image, max_side_px: int | None, *, file: tuple[bytes, str] | None = None) -> EncodedImage:
+    """Of an image that was decoded fully. file: the bytes and extension of one that holds exactly these pixels."""
+    id_ = pixel_id(image)
+    if max_side_px is not None and max(image.size) > max_side_px:
+        scaled = image.resize(_fit(image.size, max_side_px), Image.Resampling.BICUBIC)
+        return _described(scaled, id_, _jpeg(scaled), "jpg", image.size)
+    data, extension = file or (_png(image), "png")
+    return _described(image, id_, data, extension, image.size)
+
+
+def _described(stored: Image.Image, id_: str, data: bytes, extension: str, size: tuple[int, int]) -> EncodedImage:
+    gray = stored.convert("L")
+    return EncodedImage(id_, extension, data, *size, dihedral_phashes(gray), measure_quality(gray))
+
+
+def _crop(image: Image.Image, box: _Box) -> Image.Image:
+    """At least a pixel of it."""
+    left, top = min(round(box[0] * image.width), image.width - 1), min(round(box[1] * image.height), image.height - 1)
+    right, bottom = round((box[0] + box[2]) * image.width), round((box[1] + box[3]) * image.height)
+    return image.crop((left, top, max(right, left + 1), max(bottom, top + 1)))
+
+
+def _fit(size: tuple[int, int], max_side_px: int) -> tuple[int, int]:
+    """The size at which the longer side of a larger image is `max_side_px`."""
+    longer = max(size)
+    width, height = (max(1, round(side * max_side_px / longer)) for side in size)
+    return width, height
+
+
+def _jpeg_size(data: bytes) -> tuple[int, int] | None:
+    try:
+        height, width, *_ = simplejpeg.decode_jpeg_header(data)
+    except ValueError:
+        return None
+    return width, height
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    return simplejpeg.encode_jpeg(np.asarray(image), _JPEG_QUALITY, "RGB", _JPEG_SUBSAMPLING)
+
+
+def _png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
