@@ -5,10 +5,10 @@ No label map is needed for it, so that labels change without an image being read
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -25,17 +25,10 @@ from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
 from tandem.images.shards import ShardWriter
 from tandem.sources.settings import Source
 
-_QUEUED = 64  # images that may wait, encoded, to be written
+_MIN_CHUNK, _CHUNK_OF_WORKER = 64, 8  # files that are in memory at once
 
-_Key = TypeVar("_Key")
-_Value = TypeVar("_Value")
-
-
-class _File(NamedTuple):
-    """A file that was read. images: of those boxes (None: whole) that no file of the same bytes was read for."""
-
-    sha256: str
-    images: Mapping[Box | None, EncodedImage | CorruptImageError]
+# by left, top, width and height, as of a Box; None for the whole image
+_Images = Mapping[tuple[float, float, float, float] | None, EncodedImage | CorruptImageError]
 
 
 def read_source(source: Source, *, files: Path) -> SourceAnnotations:
@@ -49,25 +42,20 @@ def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, fo
     name: of the source, in messages. workers: threads. Raises DataError for boxes without a policy on how to read them.
     """
     annotations = resolve_boxes(name, source)
-    boxes_of = _boxes_by_path(annotations)
-    known, found = dict[tuple[str, Box | None], Found](), dict[tuple[str, Box | None], Found]()
-
-    def read(path: str) -> _File:
-        data = (source.root / path).read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        return _File(digest, _encode(data, [box for box in boxes_of[path] if (digest, box) not in known], settings))
-
-    min_side_px = source.boxes.min_side_px if source.boxes else 0
-    with ShardWriter(folder) as shards:
-        store = _Store(shards, min_side_px)
-        files = _in_order(read, list(boxes_of), workers)
-        with_bar = tqdm(files, f"ingest {name}", len(boxes_of), unit="image", disable=None)
-        for path, file in zip(boxes_of, with_bar, strict=True):
-            for box in boxes_of[path]:
-                key = file.sha256, box
-                if key not in known:
-                    known[key] = store.add(file.sha256, file.images[box], is_crop=box is not None)
-                found[path, box] = known[key]
+    boxes_of, found = _boxes_by_path(annotations), dict[tuple[str, Box | None], Found]()
+    bar = tqdm(total=len(boxes_of), desc=f"ingest {name}", unit="image", disable=None)
+    with ThreadPoolExecutor(workers) as pool, ShardWriter(folder) as shards, bar:
+        store = _Store(shards, source.boxes.min_side_px if source.boxes else 0)
+        for paths in _chunks(list(boxes_of), max(_MIN_CHUNK, _CHUNK_OF_WORKER * workers)):
+            files = dict(zip(paths, pool.map(_read, (source.root / path for path in paths)), strict=True))
+            new = _new_boxes(files, boxes_of, store.known)
+            data_of = dict(files.values())
+            encoded = pool.map(partial(_encode, settings=settings), (data_of[digest] for digest in new), new.values())
+            for digest, images in zip(new, encoded, strict=True):
+                store.add(digest, images)
+            for path, (digest, _) in files.items():
+                found |= {(path, box): store.known[digest, box] for box in boxes_of[path]}
+            bar.update(len(paths))
     return Ingested(
         annotations=tuple(annotations),
         found=found,
@@ -78,19 +66,27 @@ def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, fo
 
 
 class _Store:
-    """Writes each image whose pixels are new. images: by id, in the order of their first files; hashes: of each."""
+    """Writes each image whose pixels are new.
 
-    def __init__(self, shards: ShardWriter, min_side_px: int) -> None:
-        self._shards, self._min_side_px = shards, min_side_px
+    known: (digest of a file, box) -> what came of it. images: by id, in the order of their first files. hashes: theirs.
+    """
+
+    def __init__(self, shards: ShardWriter, min_crop_px: int) -> None:
+        self._shards, self._min_crop_px = shards, min_crop_px
+        self.known = dict[tuple[str, Box | None], Found]()
         self.images = dict[str, IngestedImage]()
         self.hashes = list[np.ndarray]()
 
-    def add(self, digest: str, image: EncodedImage | CorruptImageError, *, is_crop: bool) -> Found:
-        """What comes of an image of a file with this digest."""
+    def add(self, digest: str, images: _Images) -> None:
+        """The images of a file with this digest."""
+        for box, image in images.items():
+            self.known[digest, box and Box(*box)] = self._add(digest, image, is_crop=box is not None)
+
+    def _add(self, digest: str, image: EncodedImage | CorruptImageError, *, is_crop: bool) -> Found:
         if isinstance(image, CorruptImageError):
             return Found(digest, "", image.reason, str(image))
-        if is_crop and min(image.width, image.height) < self._min_side_px:
-            return Found(digest, "", "small_box", f"the crop's shorter side is below {self._min_side_px} pixels")
+        if is_crop and min(image.width, image.height) < self._min_crop_px:
+            return Found(digest, "", "small_box", f"the crop's shorter side is below {self._min_crop_px} pixels")
         if image.id not in self.images:
             file = f"{image.id}.{image.extension}"
             place = self._shards.add(file, image.data)
@@ -108,12 +104,28 @@ def _boxes_by_path(annotations: Sequence[Annotation]) -> dict[str, dict[Box | No
     return found
 
 
-def _encode(
-    data: bytes, boxes: Sequence[Box | None], settings: IngestSettings
-) -> Mapping[Box | None, EncodedImage | CorruptImageError]:
+def _new_boxes(
+    files: Mapping[str, tuple[str, bytes]],
+    boxes_of: Mapping[str, Iterable[Box | None]],
+    known: Container[tuple[str, Box | None]],
+) -> dict[str, list[Box | None]]:
+    """Digest -> the boxes of all files that hold its bytes, as far as they are not known. files: by path."""
+    found = dict[str, list[Box | None]]()
+    for path, (digest, _) in files.items():
+        boxes = [box for box in boxes_of[path] if (digest, box) not in known]
+        if boxes:
+            found[digest] = list(dict.fromkeys([*found.get(digest, ()), *boxes]))
+    return found
+
+
+def _read(path: Path) -> tuple[str, bytes]:
+    """Digest and bytes of a file."""
+    data = path.read_bytes()
+    return hashlib.sha256(data).hexdigest(), data
+
+
+def _encode(data: bytes, boxes: Iterable[Box | None], settings: IngestSettings) -> _Images:
     """The image and crops of a file; for each of them the error if the file is corrupt."""
-    if not boxes:
-        return {}
     try:
         return encode_images(
             data,
@@ -123,11 +135,8 @@ def _encode(
             max_side_px=settings.max_side_px,
         )
     except CorruptImageError as error:
-        return dict.fromkeys(boxes, error)
+        return {**dict.fromkeys(boxes, error)}
 
 
-def _in_order(work: Callable[[_Key], _Value], keys: Sequence[_Key], workers: int) -> Iterator[_Value]:
-    """The results in the order of the keys, by `workers` threads that run a bounded way ahead."""
-    with ThreadPoolExecutor(workers) as pool:
-        for start in range(0, len(keys), _QUEUED):
-            yield from pool.map(work, keys[start : start + _QUEUED])
+def _chunks(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    return (paths[start : start + size] for start in range(0, len(paths), size))

@@ -1,0 +1,136 @@
+"""One source ingested: what is decoded how often, what is stored, and what is said of it. See also test_merge.py."""
+
+import io
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tandem.datasets.ingest as module
+from factories import ingest_settings, label_settings, merge_settings
+from tandem.datasets.examples import SourceAnnotations
+from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.ingest import ingest
+from tandem.datasets.ingested import Found, Ingested, ingested_in_words
+from tandem.datasets.labels import label_map
+from tandem.datasets.merge import Merged, merge
+from tandem.errors import UnknownLabelError
+from tandem.images.decode import pixel_id
+from tandem.sources.settings import BoxPolicy
+
+
+def picture(number: int, *, size: tuple[int, int] = (48, 36)) -> Image.Image:
+    rng = np.random.default_rng(number)
+    return Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
+
+
+def png(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def plant(root: Path, contents: dict[str, bytes]) -> list[Annotation]:
+    for path, data in contents.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(data)
+    return [Annotation(path, path.split("/")[0]) for path in contents]
+
+
+def ingested(root: Path, annotations: list[Annotation], boxes: BoxPolicy | None = None, **settings: int) -> Ingested:
+    folder = root / "ingested"
+    folder.mkdir(parents=True, exist_ok=True)
+    source = SourceAnnotations(root, annotations, boxes)
+    return ingest("yard", source, ingest_settings(**settings), folder=folder, workers=1)
+
+
+@pytest.fixture
+def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
+    """How often each file's bytes were decoded."""
+    counts = Counter[bytes]()
+    encode = module.encode_images
+
+    def counted(data: bytes, *arguments: object, **options: object) -> object:
+        counts[data] += 1
+        return encode(data, *arguments, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(module, "encode_images", counted)
+    return counts
+
+
+def test_each_file_is_decoded_once_however_many_boxes_and_labels_and_copies_it_has(
+    tmp_path: Path, decodes: Counter[bytes]
+) -> None:
+    data = {name: png(picture(number)) for number, name in enumerate("abc")}
+    plant(tmp_path, {"1.png": data["a"], "copy of 1.png": data["a"], "2.png": data["b"], "3.png": data["c"]})
+    left, right = Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1)
+    annotations = [
+        Annotation(path, "car", box) for path in ("1.png", "2.png", "copy of 1.png") for box in (left, right)
+    ]
+    annotations += [Annotation("1.png", "truck", right), Annotation("3.png", "")]
+    found = ingested(tmp_path, annotations, BoxPolicy("crop", 0.0, 4))
+    assert decodes == {data["a"]: 1, data["b"]: 1}, "and what has no label is not decoded"
+    assert len(found.images) == 4
+    assert found.found["1.png", left] == found.found["copy of 1.png", left]
+
+
+def merged(found: Ingested, **labels: object) -> Merged:
+    return merge({"yard": found}, label_map(label_settings(**labels)), merge_settings())  # type: ignore[arg-type]
+
+
+def test_no_change_of_labels_decodes_an_image(tmp_path: Path, decodes: Counter[bytes]) -> None:
+    paths = [f"{label}/{number}.png" for label in ("car", "van", "lorry") for number in range(2)]
+    contents = {path: png(picture(seed)) for seed, path in enumerate(paths)}
+    found = ingested(tmp_path, plant(tmp_path, contents))
+    assert decodes.total() == 6
+    decodes.clear()
+    first = merged(found, classes={"car": ["van"], "lorry": []})
+    moved = merged(found, classes={"car": [], "lorry": ["van"]})
+    renamed = merged(found, classes={"automobile": ["car", "van"], "lorry": []})
+    fewer = merged(found, classes={"car": [], "lorry": []}, ignore=["van"])
+    own = {"yard": {"classes": {"lorry": ["van"]}, "ignore": []}}
+    of_source = merged(found, classes={"car": [], "lorry": []}, by_source=own)
+    assert not decodes
+    assert first.stored.ids == moved.stored.ids == renamed.stored.ids == of_source.stored.ids
+    assert [Counter(each.index.labels.tolist()) for each in (first, moved, renamed, fewer, of_source)] == [
+        {"car": 4, "lorry": 2},
+        {"car": 2, "lorry": 4},
+        {"automobile": 4, "lorry": 2},
+        {"car": 2, "lorry": 2},
+        {"car": 2, "lorry": 4},
+    ]
+    with pytest.raises(UnknownLabelError):
+        merged(found, classes={"car": [], "lorry": []})
+
+
+def test_what_is_larger_is_stored_smaller_and_keeps_its_own_size_and_id(tmp_path: Path) -> None:
+    large, small = picture(1, size=(400, 200)), picture(2, size=(90, 100))
+    found = ingested(tmp_path, plant(tmp_path, {"car/1.png": png(large), "car/2.png": png(small)}), max_side_px=100)
+    assert [(each.id, each.width, each.height) for each in found.images] == [
+        (pixel_id(large), 400, 200),
+        (pixel_id(small), 90, 100),
+    ]
+    with tarfile.open(tmp_path / "ingested/images-00000.tar") as tar:
+        stored = [Image.open(tar.extractfile(member)).size for member in tar]  # type: ignore[arg-type]
+    assert stored == [(100, 50), (90, 100)]
+
+
+def test_what_comes_of_each_file_is_said(tmp_path: Path) -> None:
+    contents = {"car/1.png": png(picture(1)), "car/2.png": b"", "car/3.png": png(picture(3))[:-40]}
+    found = ingested(tmp_path, plant(tmp_path, contents))
+    assert {path: (each.id, each.reason) for (path, _), each in found.found.items()} == {
+        "car/1.png": (pixel_id(picture(1)), ""),
+        "car/2.png": ("", "empty"),
+        "car/3.png": ("", "truncated"),
+    }
+    assert all(isinstance(each, Found) and bool(each.detail) == bool(each.reason) for each in found.found.values())
+    assert ingested_in_words(found) == "3 files, 1 different images, 1 empty, 1 truncated"
+
+
+def test_a_source_without_a_label_is_empty_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "1.png").write_bytes(png(picture(1)))
+    found = ingested(tmp_path, [Annotation("1.png", "")])
+    assert (found.images, found.hashes.shape, dict(found.found)) == ((), (0, 8, 32), {})
