@@ -3,6 +3,7 @@
 Reads data/download/files/<name>; writes data/ingest/<name>.
 """
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -15,13 +16,17 @@ from tandem.datasets.settings import IngestSettings, LabelSettings
 from tandem.files import atomic_dir
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.shards import unpack_shards
 from tandem.sources.settings import Source
 
 
 def main(name: str) -> str:
     params = read_params()
     source = section(params, f"sources.{name}", Source)
-    annotations = read_source(source, files=Path("data/download/files") / name)
+    files = Path(".tandem/ingest") / name  # stay after an error, which names them
+    shutil.rmtree(files, ignore_errors=True)
+    unpack_shards(Path("data/download/files") / name, files)
+    annotations = read_source(source, files=files)
     # no label changes what is written here; but a merge that cannot be is known before the work
     labels = label_map(section(params, "labels", LabelSettings))
     labels.require_all(count_labels({name: annotations.annotations}))
@@ -35,6 +40,7 @@ def main(name: str) -> str:
             workers=section(params, "runtime", RuntimeSettings).workers,
         )
         save_ingested(ingested, folder)
+    shutil.rmtree(files)
     return ingested_in_words(ingested)
 
 

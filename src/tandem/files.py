@@ -231,8 +231,13 @@ def dir_sha256(folder: Path, *, without: Collection[str] = ()) -> str:
     """Hex digest of the names and bytes of all files below a folder, in order of name. without: file names to skip."""
     digest = hashlib.sha256()
     for path in (path for path in list_files(folder) if path.name not in without):
-        digest.update(f"{sha256(path)}  {path.relative_to(folder).as_posix()}\n".encode())
+        digest.update(digest_line(sha256(path), path.relative_to(folder).as_posix()))
     return digest.hexdigest()
+
+
+def digest_line(digest: str, name: str) -> bytes:
+    """What sha256sum prints of a file; a name that is no UTF-8 stays as the disk has it."""
+    return f"{digest}  {name}\n".encode(errors="surrogateescape")
 
 
 def is_lfs_pointer(data: bytes) -> bool:

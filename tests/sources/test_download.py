@@ -5,6 +5,7 @@ Covers sources.download, sources.kinds, sources.sample and sources.settings.
 
 import subprocess
 import sys
+import tarfile
 import threading
 from dataclasses import fields
 
@@ -13,7 +14,7 @@ from PIL import Image
 
 from factories import source
 from tandem.errors import SourceError
-from tandem.files import dir_sha256, read_json, sha256
+from tandem.files import dir_sha256, read_json
 from tandem.sources.download import download
 from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.settings import Source
@@ -35,9 +36,11 @@ def test_a_folder_comes_with_a_receipt_of_what_it_holds(tmp_path, mine):
     receipt = download("mine", mine, folder=tmp_path / "out")
     files = tmp_path / "out" / "files" / "mine"
     assert (receipt.source, receipt.kind, receipt.num_files) == ("mine", "archive", 1)
-    assert receipt.sha256 == receipt.tree_sha256 == dir_sha256(files)
-    assert sha256(files / "car" / "1.png") == sha256(tmp_path / "mine" / "car" / "1.png")
-    assert names(tmp_path / "out") == ["files/mine/car/1.png", "partial/mine.lock", "receipts/mine.json"]
+    assert receipt.sha256 == receipt.tree_sha256 == dir_sha256(tmp_path / "mine")
+    with tarfile.open(files / "files-00000.tar") as tar:
+        assert tar.getnames() == ["car/1.png"]
+        assert tar.extractfile("car/1.png").read() == (tmp_path / "mine" / "car" / "1.png").read_bytes()
+    assert names(tmp_path / "out") == ["files/mine/files-00000.tar", "partial/mine.lock", "receipts/mine.json"]
     assert read_json(tmp_path / "out" / "receipts" / "mine.json")["asked"] == {
         "path": str(tmp_path / "mine"),
         "sha256": None,
@@ -57,7 +60,7 @@ def test_a_changed_folder_is_read_again_and_the_replacement_is_said(tmp_path, mi
     assert "source mine: " in capfd.readouterr().err
 
 
-@pytest.mark.parametrize("foreign", ["other.png", "car/1.png"])
+@pytest.mark.parametrize("foreign", ["other.png", "files-00000.tar", "files-00001.tar"])
 def test_files_that_no_receipt_describes_are_not_replaced(tmp_path, mine, foreign):
     download("mine", mine, folder=tmp_path / "out")
     files = tmp_path / "out" / "files" / "mine"
@@ -79,7 +82,7 @@ def test_files_published_by_a_run_that_was_killed_before_it_moved_their_receipt_
     pending.parent.mkdir()
     (tmp_path / "out" / "receipts" / "mine.json").rename(pending)
     assert download("mine", mine, folder=tmp_path / "out").num_files == 1
-    assert names(tmp_path / "out") == ["files/mine/car/1.png", "partial/mine.lock", "receipts/mine.json"]
+    assert names(tmp_path / "out") == ["files/mine/files-00000.tar", "partial/mine.lock", "receipts/mine.json"]
 
 
 HOLDER = """

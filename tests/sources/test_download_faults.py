@@ -16,6 +16,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import time
 import traceback
 import zipfile
@@ -333,7 +334,10 @@ def complete(scene):
 
 def changed(scene):
     complete(scene)
-    (scene.files / "train/apple/1.jpg").write_bytes(b"retouched by hand")
+    shard = scene.files / "files-00000.tar"
+    content = MEMBERS["train/apple/1.jpg"]
+    assert content in shard.read_bytes()
+    shard.write_bytes(shard.read_bytes().replace(content, content[::-1]))
 
 
 def foreign(scene):
@@ -637,6 +641,8 @@ def assert_whole(scene, asks):
         members = {name: archive.read(name) for name in archive.namelist()}
     found = contents(scene.folder)
     found.pop(f"partial/{NAME}.lock", None)
+    with tarfile.open(fileobj=io.BytesIO(found.pop(f"files/{NAME}/files-00000.tar"))) as tar:
+        found |= {f"files/{NAME}/{member.name}": tar.extractfile(member).read() for member in tar}
     receipt = json.loads(found.pop(f"receipts/{NAME}.json"))
     assert found == {f"files/{NAME}/{name}": content for name, content in members.items()}
     lasting = {name: content for name, content in members.items() if name != "README.roboflow.txt"}

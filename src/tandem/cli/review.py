@@ -1,17 +1,21 @@
 """The command `tandem review`: the project's files to the App, and a reviewer's decisions to a file in git."""
 
+import shutil
 import signal
 import sys
+from collections import defaultdict
 from pathlib import Path
 
 import typer
 
 from tandem.curation.settings import CurateSettings
+from tandem.datasets.merge import CORRUPT_REASONS
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params, section
-from tandem.review.app import Overlays, Prediction, corrupt_files, predictions_of
+from tandem.review.app import CorruptFile, Overlays, Prediction, corrupt_files, predictions_of
 from tandem.review.session import ReviewInputs, duplicates_by_id, groups_of_several, run_session
+from tandem.shards import unpack_some
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits
@@ -83,8 +87,21 @@ def _load_overlays(samples: Samples, groups: list[list[str]]) -> Overlays:
         issues={row["id"]: (float(row["issue_score"]), row["kind"]) for row in issues},
         duplicate_groups=groups,
         predictions=_load_predictions(samples),
-        corrupt=corrupt_files(_read_rows(_EXCLUDED), Path("data/download/files")),
+        corrupt=_unpack_corrupt(),
     )
+
+
+def _unpack_corrupt() -> list[CorruptFile]:
+    """The files that could not be read, as far as their downloads are still there, as files of their own."""
+    downloads, folder = Path("data/download/files"), Path(".fiftyone/corrupt")
+    rows, names = _read_rows(_EXCLUDED), defaultdict[str, set[str]](set)
+    for row in (row for row in rows if row["reason"] in CORRUPT_REASONS):
+        names[row["source"]].add(row["path"])
+    shutil.rmtree(folder, ignore_errors=True)
+    for source, paths in names.items():
+        if (downloads / source).is_dir():
+            unpack_some(downloads / source, paths, folder / source)
+    return corrupt_files(rows, folder)
 
 
 def _load_predictions(samples: Samples) -> dict[str, dict[str, Prediction]]:

@@ -22,7 +22,7 @@ from tandem.datasets.unclaimed import unclaimed_files
 from tandem.errors import CorruptImageError
 from tandem.images.encoding import EncodedImage, encode_images
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
-from tandem.images.shards import ShardWriter
+from tandem.shards import ShardWriter
 from tandem.sources.settings import Source
 
 _MIN_CHUNK, _CHUNK_OF_WORKER = 64, 8  # files that are in memory at once
@@ -44,7 +44,7 @@ def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, fo
     annotations = resolve_boxes(name, source)
     boxes_of, found = _boxes_by_path(annotations), dict[tuple[str, Box | None], Found]()
     bar = tqdm(total=len(boxes_of), desc=f"ingest {name}", unit="image", disable=None)
-    with ThreadPoolExecutor(workers) as pool, ShardWriter(folder) as shards, bar:
+    with ThreadPoolExecutor(workers) as pool, ShardWriter(folder, stem="images") as shards, bar:
         store = _Store(shards, source.boxes.min_side_px if source.boxes else 0)
         for paths in _chunks(list(boxes_of), max(_MIN_CHUNK, _CHUNK_OF_WORKER * workers)):
             files = dict(zip(paths, pool.map(_read, (source.root / path for path in paths)), strict=True))

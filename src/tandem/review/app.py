@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tandem.datasets.merge import CORRUPT_REASONS
 from tandem.errors import ReviewError
 from tandem.evaluation.metrics import softmax
 from tandem.review.edits import SampleEdit
@@ -15,7 +16,6 @@ from tandem.tables.samples import Split
 
 _MAX_RADIO_BUTTONS = 5  # of more classes one is chosen from a list
 _SHOWN = ("label", "issue_kind")  # on each image of the grid; the sidebar turns on others
-_CORRUPT_REASONS = ("empty", "not_an_image", "truncated")
 
 
 class Prediction(NamedTuple):
@@ -63,7 +63,7 @@ def corrupt_files(excluded: Sequence[Mapping[str, str]], files_dir: Path) -> lis
     files = [
         CorruptFile((files_dir / row["source"] / row["path"]).absolute(), row["label"], row["reason"])
         for row in excluded
-        if row["reason"] in _CORRUPT_REASONS
+        if row["reason"] in CORRUPT_REASONS
     ]
     return [file for file in files if file.path.is_file()]
 

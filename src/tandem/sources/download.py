@@ -1,4 +1,4 @@
-"""One source of any kind to a folder of its files and a receipt."""
+"""One source of any kind to shards of its files and a receipt."""
 
 import os
 import shutil
@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 from filelock import FileLock, Timeout
 from tqdm import tqdm
 
-from tandem.errors import SourceError
-from tandem.files import atomic_dir, dir_sha256
+from tandem.errors import DamagedFileError, SourceError
+from tandem.files import atomic_dir
+from tandem.shards import pack, shards_sha256
 from tandem.sources import receipts
 from tandem.sources.kinds import SOURCE_KINDS
 from tandem.sources.orphan import ended_with_dvc
@@ -26,7 +27,7 @@ _SCRATCH = "archive"  # what is under way of an archive
 
 
 class DownloadPaths(NamedTuple):
-    """Where the files and the receipt of one source are. partial: what is under way. pending: its receipt."""
+    """Of one source. files: the shards of its files. partial: what is under way. pending: the receipt of that."""
 
     files: Path
     receipt: Path
@@ -74,9 +75,14 @@ def _fetch(name: str, source: Source, paths: DownloadPaths, limits: Limits, envi
     """Fetch and publish. Whenever it is killed, the files are absent or described by one of the two receipts."""
     kind, description = SOURCE_KINDS[source.kind], source.description
     with atomic_dir(paths.files, within=paths.partial) as folder:
-        scratch = paths.partial / _SCRATCH
-        fetched = kind.fetch(folder, description, scratch=scratch, limits=limits, environ=environ)
-        receipt = receipts.make_receipt(folder, fetched, source=name, kind=source.kind, asked=asdict(description))
+        unpacked, scratch = folder.with_name(f"{folder.name}.files"), paths.partial / _SCRATCH
+        try:
+            unpacked.mkdir()
+            fetched = kind.fetch(unpacked, description, scratch=scratch, limits=limits, environ=environ)
+            receipt = receipts.make_receipt(unpacked, fetched, source=name, kind=source.kind, asked=asdict(description))
+            pack(unpacked, folder)
+        finally:
+            shutil.rmtree(unpacked, ignore_errors=True)
         receipts.write_receipt(paths.pending, receipt)
     _publish_receipt(paths)
     shutil.rmtree(paths.partial, ignore_errors=True)
@@ -94,7 +100,7 @@ def _existing_receipt(paths: DownloadPaths) -> Receipt | None:
         return None
     for path in (paths.receipt, paths.pending):
         receipt = receipts.read_receipt(path)
-        if receipt and receipt.tree_sha256 == dir_sha256(paths.files, without=receipt.volatile):
+        if receipt and receipt.tree_sha256 == _tree_sha256(paths.files, receipt):
             if path == paths.pending:
                 _publish_receipt(paths)
             return receipt
@@ -102,6 +108,14 @@ def _existing_receipt(paths: DownloadPaths) -> Receipt | None:
         f"{paths.files} holds files that {paths.receipt} does not describe; they are not replaced: "
         "move them elsewhere, or remove them"
     )
+
+
+def _tree_sha256(shards: Path, receipt: Receipt) -> str:
+    """Of the files that are here; "" for what no download has written."""
+    try:
+        return shards_sha256(shards, without=receipt.volatile)
+    except DamagedFileError:
+        return ""
 
 
 @contextmanager
