@@ -16,9 +16,10 @@ from scratch_project import Clone, Run, copied
 
 pytestmark = pytest.mark.slow
 
-STAGE = "label_errors"  # whose parameter the experiment changes
-EXPERIMENT = ("exp", "run", STAGE, "-S", f"{STAGE}.fraction=0.5")
-WRITTEN = f"metrics/{STAGE}.csv"
+# An experiment with one class more, as far as a stage that is cheap, and what that writes.
+STAGE = "merge"
+EXPERIMENT = ("exp", "run", STAGE, "-S", "labels.ignore=[]", "-S", "+labels.classes.blot=[]")
+WRITTEN = "metrics/merge.json"
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
 # Of this machine no configuration, no credentials, and no proxy.
 ALONE = {
