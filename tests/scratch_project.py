@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 SIDE_PX = 48
 LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
 OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own last run, if it is committed
-FOREIGN_SETTINGS = ("DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
+FOREIGN_SETTINGS = ("AWS_", "DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
 # Stages of its pipeline, by the backbones of tiny_params.
 CURATES = "mobilenet_v2"  # whose features curate reads
 OTHER = "squeezenet1_1"
@@ -164,10 +164,13 @@ class Clone:
             section[name] = value
         self.write_params(params)
 
+    def stages(self):
+        """Stage -> its entry in dvc.lock."""
+        return YAML(typ="safe", pure=True).load((self.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+
     def lock(self):
         """Output path -> digest, of all stages in dvc.lock."""
-        stages = YAML(typ="safe", pure=True).load((self.root / "dvc.lock").read_text(encoding="utf-8"))["stages"]
-        return {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        return {out["path"]: out["md5"] for stage in self.stages().values() for out in stage.get("outs", [])}
 
     def metrics(self):
         """Path -> bytes of all files under metrics/."""
