@@ -180,8 +180,8 @@ def family_figure(name: str) -> Figure:
     """The largest difference of a feature between the graph of a network and torch."""
     backbone = load_backbone(name, BackboneSettings(RANDOM), seed=0, size_px=SIZE_PX, early_exit=False)
     pixels = [np.random.default_rng(0).integers(0, 256, (4, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)]
-    [features] = onnx_engine(to_onnx(backbone, size_px=SIZE_PX), threads=0).embed(pixels)
-    [reference] = reference_engine(backbone.net, select_device("cpu")).embed(pixels)
+    [features] = onnx_engine(to_onnx(backbone, size_px=SIZE_PX), threads=0, batch_size=4).embed(pixels)
+    [reference] = reference_engine(backbone.net, select_device("cpu"), batch_size=4).embed(pixels)
     difference = largest_difference(features, reference)
     return at_most(f"{name}: largest difference of a feature to fp32", MAX_FEATURE_DIFFERENCE, difference, ".1e")
 

@@ -25,16 +25,18 @@ def main(name: str) -> str:
     images = load_stored(Path("data/merge/stored.csv")).packed(Path("data/ingest"))
     backbone = trained_backbone(name, weights, settings, folder=Path("data/finetune") / name)
 
-    difference = convert(
+    converted = convert(
         backbone,
         [images[row] for row in test.rows],
         Path("data/convert") / name,
+        ids=test.ids,
         settings=settings,
         device=runtime.device,
         batch_size=runtime.batch_size,
         workers=runtime.workers,
+        max_gb=runtime.feature_cache_gb,
     )
-    return f"features of {len(test)} images within {difference:.1e} of torch in fp32"
+    return converted.in_words()
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The features of every image, by a frozen backbone.
+"""The features of every image, by a frozen backbone; those computed before come from the store.
 
 Reads data/{ingest,merge}; writes data/extract/<backbone>.
 """
@@ -7,9 +7,8 @@ import sys
 from pathlib import Path
 
 from tandem.pipeline.run import run
-from tandem.features.backbones.backbone import load_backbone
-from tandem.features.engines.engine import start_engine
-from tandem.features.extract import extract, extraction_meta
+from tandem.features.extract import extraction_meta
+from tandem.features.reuse import backbone_extractor, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
@@ -24,32 +23,30 @@ def main(name: str) -> str:
     runtime = section(params, "runtime", RuntimeSettings)
     stored = load_stored(Path("data/merge/stored.csv"))
 
-    backbone = load_backbone(name, weights, seed=settings.seed, size_px=settings.size_px)
-    engine = start_engine(
-        backbone,
-        engine=settings.engine,
-        size_px=settings.size_px,
-        batch_size=runtime.batch_size,
-        device=runtime.device,
-    )
-    features = extract(
+    features = extract_once(
         stored.packed(Path("data/ingest")),
-        engine=engine,
+        ids=stored.ids,
+        extractor=backbone_extractor(
+            name, weights, settings, device=runtime.device, batch_size=runtime.batch_size
+        ),
         settings=settings,
         batch_size=runtime.batch_size,
         workers=runtime.workers,
         name=name,
+        max_gb=runtime.feature_cache_gb,
     )
 
     write_features(
         Path("data/extract") / name,
         ids=stored.ids,
-        dim=backbone.dim,
+        dim=features.dim,
         num_tta_views=settings.tta_views,
-        batches=features,
-        meta=extraction_meta(backbone, weights, settings, engine=engine),
+        batches=features.batches,
+        meta=extraction_meta(
+            name, weights, settings, weights_sha256=features.digest, engine=features.engine
+        ),
     )
-    return f"{len(stored.ids)} images, {backbone.dim} features each, by {engine.name}"
+    return features.in_words()
 
 
 if __name__ == "__main__":

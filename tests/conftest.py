@@ -25,6 +25,14 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_cache(tmp_path_factory):
+    """No test reads or writes what the user's own runs keep in their cache folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TANDEM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 class FilesOrTests(LoadScopeScheduling):
     """Hands files to pytest's workers as they become free, and of those that are shared out single tests."""
 

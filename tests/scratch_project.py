@@ -135,6 +135,7 @@ class Clone:
             "PYTHONPATH": str(self.root / "src"),
             "OMP_NUM_THREADS": "1",
             "DVC_SITE_CACHE_DIR": str(self.root.parent / f"{self.root.name}-site"),
+            "TANDEM_CACHE_DIR": str(self.root.parent / f"{self.root.name}-cache"),
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             **self.settings,

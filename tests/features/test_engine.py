@@ -10,6 +10,7 @@ from networks import SIZE_PX, load
 from tandem.features.backbones.backbone import Backbone
 from tandem.features.backbones.random_init import dead_leaves
 from tandem.features.engines import engine as engines
+from tandem.features.engines.base import reference_engine
 from tandem.features.engines.engine import start_engine
 
 PIXELS = dead_leaves(12, size_px=SIZE_PX, seed=1)
@@ -25,6 +26,21 @@ def test_the_reference_is_a_forward_pass_in_fp32(backbone: Backbone) -> None:
     features = joined(engine.embed(iter(np.split(PIXELS, 4))))
     assert engine.name == "torch float32"
     assert np.allclose(features, forward(backbone.net, PIXELS), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "swin_t"])  # alone they differ in a pass of one
+def test_the_reference_gives_an_image_the_same_bytes_whatever_images_it_is_with(name: str) -> None:
+    net = load(name, early_exit=False).net
+    engine = reference_engine(net, torch.device("cpu"), batch_size=4)
+    together = joined(engine.embed(np.split(PIXELS, 3)))
+    for batches in (
+        [PIXELS[:4], PIXELS[4:7]],
+        [PIXELS[6:10], PIXELS[10:11]],
+        [PIXELS[number : number + 1] for number in range(3)],
+    ):
+        first = int(np.flatnonzero((batches[0][0] == PIXELS).all(axis=(1, 2, 3)))[0])
+        found = joined(engine.embed(batches))
+        assert found.tobytes() == together[first : first + len(found)].tobytes()
 
 
 @pytest.mark.parametrize("engine", ["auto", "reference"])

@@ -129,8 +129,8 @@ def test_extraction_leaves_the_backbone_bit_identical(paths: list[Path], backbon
 
 
 def test_what_is_written_beside_the_features_says_how_they_were_made(backbone: Backbone) -> None:
-    engine = start_engine(backbone, engine="reference", size_px=48, batch_size=1, device="cpu")
-    assert extraction_meta(backbone, RANDOM_WEIGHTS, SETTINGS, engine=engine) == {
+    made = {"weights_sha256": backbone.digest, "engine": "torch float32"}
+    assert extraction_meta(backbone.name, RANDOM_WEIGHTS, SETTINGS, **made) == {
         "backbone": "shufflenet_v2_x0_5",
         "weights": "random",
         "weights_sha256": backbone.digest,

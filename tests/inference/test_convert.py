@@ -26,7 +26,7 @@ PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dty
 
 def features_of_both(backbone):
     data = to_onnx(backbone, size_px=SIZE_PX)
-    [features] = onnx_engine(data, threads=1).embed([PIXELS])
+    [features] = onnx_engine(data, threads=1, batch_size=3).embed([PIXELS])
     with torch.inference_mode():
         return data, features, backbone.net(torch.from_numpy(PIXELS)).numpy()
 

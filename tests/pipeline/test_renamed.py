@@ -13,7 +13,7 @@ from tandem.pipeline.renamed import KEYS, VALUES, with_new_names
 from tandem.pipeline.schema import check_params
 
 ROOT = Path(__file__).parents[2]
-# The sample's file as the last version had it that knew the old names.
+# The sample's file as the last version had it that knew the old names, and the keys that came later.
 OLD = """
 sources:
   snapshots:
@@ -107,6 +107,7 @@ runtime:
   batch_size: 16
   device: auto
   log: none
+  feature_cache_gb: 10
 """
 # keys that are in another section now
 MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}

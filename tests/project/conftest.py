@@ -22,13 +22,18 @@ def first(tmp_path_factory, worker_id):
             make_first(root)
     run, status = json.loads((root / "run.json").read_text(encoding="utf-8"))
     run |= {"ran": set(run["ran"]), "restored": set(run["restored"])}
-    return Clone(root / "clone"), Run(**run), status
+    return Clone(root / "clone", features_in(root)), Run(**run), status
+
+
+def features_in(root):
+    """Features that were computed once, for the clone and all its copies."""
+    return {"TANDEM_CACHE_DIR": str(root / "cache")}
 
 
 def make_first(root):
     root.mkdir()
     generate_sources(root / "sources", per_label=8)
-    clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
+    clone = make_clone(root / "clone", params=tiny_params(root / "sources"), **features_in(root))
     run = asdict(clone.repro())
     status = clone.git("status", "--porcelain").splitlines()
     clone.commit("results")

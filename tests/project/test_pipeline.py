@@ -127,7 +127,9 @@ def test_scores_on_other_splits_are_asked_for_without_any_other_work(clone):
 
 def test_a_knob_that_changes_no_result_reruns_no_work(clone):
     before = clone.lock()
-    clone.change("runtime", {"workers": 2, "batch_size": 5, "device": "cpu", "logger": "dvclive"})
+    clone.change(
+        "runtime", {"workers": 2, "batch_size": 5, "device": "cpu", "logger": "dvclive", "feature_cache_gb": 0}
+    )
     assert clone.repro().ran == {"check"}
     assert clone.lock() == before
 
@@ -162,7 +164,9 @@ def test_a_backbone_is_added_and_removed_by_the_parameters_alone(clone):
 def test_a_source_is_added_by_the_parameters_alone(first, clone):
     more = {"kind": "archive", "archive": {"path": str(first[0].root.with_name("sources") / "more")}, "format": "auto"}
     clone.change("sources.more", more)
-    assert clone.repro("curate").ran == {"check", "download@more", "merge", f"extract@{CURATES}", "curate"}
+    again = clone.repro("curate")
+    assert again.ran == {"check", "download@more", "merge", f"extract@{CURATES}", "curate"}
+    assert f"extract@{CURATES}: 53 images, 6 of them new, " in again.text
     assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
     assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from tqdm import tqdm
 
-from tandem.features.backbones.backbone import Backbone
 from tandem.features.engines.base import Engine
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.loader import iter_batches
@@ -46,14 +45,14 @@ def extract(
 
 
 def extraction_meta(
-    backbone: Backbone, weights: BackboneSettings, settings: ExtractSettings, *, engine: Engine
+    name: str, weights: BackboneSettings, settings: ExtractSettings, *, weights_sha256: str, engine: str
 ) -> dict[str, object]:
-    """How features were made, to be written beside them."""
+    """How features of the backbone `name` were made, to be written beside them. engine: its name."""
     return {
-        "backbone": backbone.name,
+        "backbone": name,
         "weights": weights.weights,
-        "weights_sha256": backbone.digest,
-        "engine": engine.name,
+        "weights_sha256": weights_sha256,
+        "engine": engine,
         "size_px": settings.size_px,
         "resize": settings.resize,
         "tta_views": settings.tta_views,

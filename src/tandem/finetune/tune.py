@@ -145,7 +145,7 @@ def _write_features(job: FinetuneJob, tuned: Backbone, folder: Path) -> None:
     features = extract(
         job.images, engine=engine, settings=job.extract, batch_size=job.batch_size, workers=job.workers, name=job.name
     )
-    meta = extraction_meta(tuned, job.backbone, job.extract, engine=engine)
+    meta = extraction_meta(job.name, job.backbone, job.extract, weights_sha256=tuned.digest, engine=engine.name)
     write_features(
         folder,
         ids=job.samples.ids,

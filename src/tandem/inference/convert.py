@@ -1,10 +1,12 @@
 """A backbone that was trained on, frozen or fine-tuned, to an ONNX graph. Imports torch."""
 
+import hashlib
 import io
 import logging
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,8 @@ from tandem.features.backbones.backbone import Backbone, load_backbone, state_di
 from tandem.features.backbones.weights import restore
 from tandem.features.device import select_device
 from tandem.features.engines.base import Engine, reference_engine
-from tandem.features.extract import extract
+from tandem.features.recipe import code_digest, common_recipe
+from tandem.features.reuse import Extractor, Loaded, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import read_json
 from tandem.inference.converted import FEATURES, embed_with, largest_difference, save_converted
@@ -23,38 +26,66 @@ from tandem.inference.exported import PIXELS
 from tandem.inference.graph import OPSET
 from tandem.types import Encoded
 
+_GRAPH_CODE = ("inference/converted.py", "inference/runtime.py")  # that runs a graph, of this package
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """difference: the largest of the graph's features to those of torch in fp32. num_new: images that were computed."""
+
+    num_images: int
+    num_new: int
+    difference: float
+
+    def in_words(self) -> str:
+        """How many images, how many of them new, and how well both agree."""
+        counts = f"features of {self.num_images:,} images, {self.num_new:,} of them new,"
+        return f"{counts} within {self.difference:.1e} of torch in fp32"
+
 
 def convert(
     backbone: Backbone,
     images: Sequence[Encoded],
     folder: Path,
     *,
+    ids: Sequence[str],
     settings: ExtractSettings,
     device: str,
     batch_size: int,
     workers: int,
-) -> float:
-    """Write `folder`, see converted.py; the largest difference of the two features. images: those of test."""
+    max_gb: float,
+) -> Conversion:
+    """Write `folder`, see converted.py. images, ids: those of test. max_gb: see extract_once."""
     data = to_onnx(backbone, size_px=settings.size_px)
-    engines = onnx_engine(data, threads=workers), reference_engine(backbone.net, select_device(device))
-    features, reference = (
-        np.concatenate(
-            list(
-                extract(
-                    images,
-                    engine=engine,
-                    settings=settings,
-                    batch_size=batch_size,
-                    workers=workers,
-                    name=backbone.name,
-                )
-            )
-        )
-        for engine in engines
+    engines = (
+        onnx_engine(data, threads=workers, batch_size=batch_size),
+        reference_engine(backbone.net, select_device(device), batch_size=batch_size),
     )
+    recipe = common_recipe(settings, device=device, batch_size=batch_size)
+    recipe |= {"threads": workers, "graph code": code_digest(_GRAPH_CODE)}
+    both = [
+        extract_once(
+            images,
+            ids=ids,
+            extractor=_extractor(backbone, engine, digest, recipe),
+            settings=settings,
+            batch_size=batch_size,
+            workers=workers,
+            name=backbone.name,
+            max_gb=max_gb,
+        )
+        for engine, digest in zip(engines, (hashlib.sha256(data).hexdigest(), backbone.digest), strict=True)
+    ]
+    features, reference = (np.concatenate(list(each.batches)) for each in both)
     meta = {"backbone": backbone.name, "weights_sha256": backbone.digest}
     save_converted(data, folder, features=features, reference=reference, meta=meta)
-    return largest_difference(features, reference)
+    return Conversion(len(images), both[0].num_new, largest_difference(features, reference))
+
+
+def _extractor(backbone: Backbone, engine: Engine, digest: str, recipe: Mapping[str, object]) -> Extractor:
+    """digest: of what the engine runs, the network or its graph."""
+    of_engine = {**recipe, "backbone": backbone.name, "engine": engine.name, "network": digest}
+    return Extractor(of_engine, lambda: Loaded(engine, backbone.dim, digest))
 
 
 def trained_backbone(name: str, weights: BackboneSettings, settings: ExtractSettings, *, folder: Path) -> Backbone:
@@ -99,6 +130,6 @@ def to_onnx(backbone: Backbone, *, size_px: int) -> bytes:
     return model.SerializeToString(deterministic=True)
 
 
-def onnx_engine(data: bytes, *, threads: int) -> Engine:
-    """A backbone's graph as an engine. threads: that compute; 0 is one a core."""
-    return Engine("ONNX Runtime", lambda batches: embed_with(data, batches, threads=threads))
+def onnx_engine(data: bytes, *, threads: int, batch_size: int) -> Engine:
+    """A backbone's graph as an engine. threads: that compute; 0 is one a core. batch_size: see embed_with."""
+    return Engine("ONNX Runtime", lambda batches: embed_with(data, batches, threads=threads, batch_size=batch_size))

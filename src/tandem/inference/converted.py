@@ -9,6 +9,7 @@ import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 
+from tandem.features.engines.base import padded
 from tandem.files import atomic_dir, load_array, read_json, reading, write_json
 from tandem.inference.exported import PIXELS
 from tandem.inference.runtime import start_session
@@ -62,8 +63,8 @@ def largest_difference(features: np.ndarray, reference: np.ndarray) -> float:
     return float(np.abs(features - reference).max(initial=0) / max(np.abs(reference).max(initial=0), 1e-30))
 
 
-def embed_with(data: bytes, batches: Iterable[np.ndarray], *, threads: int) -> Iterator[np.ndarray]:
-    """Batches (n, s, s, 3) uint8 to features (n, D), by ONNX Runtime."""
+def embed_with(data: bytes, batches: Iterable[np.ndarray], *, threads: int, batch_size: int) -> Iterator[np.ndarray]:
+    """Batches (n, s, s, 3) uint8 to features (n, D), by ONNX Runtime. batch_size: smaller ones are padded."""
     session = start_session(data, threads=threads)
     for pixels in batches:
-        yield session.run([FEATURES], {PIXELS: pixels})[0]
+        yield session.run([FEATURES], {PIXELS: padded(pixels, batch_size)})[0][: len(pixels)]

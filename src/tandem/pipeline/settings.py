@@ -10,9 +10,13 @@ from tandem.types import BatchSize, LoggerName, Section
 
 @dataclass(frozen=True)
 class RuntimeSettings(Section):
-    """workers: threads or processes. batch_size: of a forward pass. logger: where training curves go as they grow."""
+    """workers: threads or processes. batch_size: of a forward pass. logger: where training curves go as they grow.
+
+    feature_cache_gb: of the features that are kept in the user's cache folder, of all projects together; 0 keeps none.
+    """
 
     workers: Annotated[int, Ge(1), Le(1024)]
     batch_size: BatchSize
     device: Literal["auto", "cpu", "cuda", "mps"]
     logger: LoggerName
+    feature_cache_gb: Annotated[float, Ge(0), Le(1_000_000)]

@@ -24,15 +24,28 @@ class Engine:
     embed: Embed
 
 
-def reference_engine(net: "nn.Module", device: "torch.device") -> Engine:
-    """Plain torch in fp32; convolutions on CUDA would else take TF32, which has a mantissa of ten bits."""
+def padded(pixels: np.ndarray, num_images: int) -> np.ndarray:
+    """A batch, with black images after it if it is a smaller one.
+
+    The sums of a network may be taken in another order in batches of another size, and features differ in their last
+    bits then: passes that are all alike give an image the same bytes, whatever images it is with.
+    """
+    missing = max(num_images - len(pixels), 0)
+    return np.pad(pixels, ((0, missing), (0, 0), (0, 0), (0, 0))) if missing else pixels
+
+
+def reference_engine(net: "nn.Module", device: "torch.device", *, batch_size: int) -> Engine:
+    """Plain torch in fp32; convolutions on CUDA would else take TF32, which has a mantissa of ten bits.
+
+    batch_size: of a pass; smaller batches are padded.
+    """
     import torch
 
     def embed(batches: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         net.to(device)
         for pixels in batches:
             with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-                features = net(torch.from_numpy(pixels).to(device)).float().cpu().numpy()
-            yield features
+                features = net(torch.from_numpy(padded(pixels, batch_size)).to(device)).float().cpu().numpy()
+            yield features[: len(pixels)]
 
     return Engine("torch float32", embed)

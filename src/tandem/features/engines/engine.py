@@ -28,7 +28,7 @@ def start_engine(backbone: Backbone, *, engine: EngineChoice, size_px: int, batc
     synthetic images have a cosine of at least MIN_COSINE to the reference's. batch_size: the largest that will come.
     """
     target = select_device(device)
-    reference = reference_engine(backbone.net, target)
+    reference = reference_engine(backbone.net, target, batch_size=batch_size)
     if engine == "reference" or not _has_faster(target):
         return reference
     try:

@@ -1,0 +1,102 @@
+"""That whatever changes the bytes of features changes their recipe, and that a recipe loads no library."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from factories import extract_settings
+from tandem.features import recipe as recipes
+from tandem.features.recipe import backbone_recipe, code_digest
+from tandem.features.settings import BackboneSettings
+
+RANDOM = BackboneSettings("random")
+FILE = BackboneSettings("weights/a.pth", sha256="1" * 64)
+
+
+def recipe(name="resnet18", weights=RANDOM, *, device="cpu", batch_size=16, **changes):
+    return backbone_recipe(name, weights, extract_settings(**changes), device=device, batch_size=batch_size)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "resnet34"},
+        {"weights": BackboneSettings("IMAGENET1K_V1")},
+        {"weights": FILE},
+        {"device": "cuda"},
+        {"batch_size": 8},
+        {"size_px": 64},
+        {"resize": "crop"},
+        {"tta_views": 2},
+        {"engine": "auto"},
+        {"seed": 1},
+    ],
+)
+def test_another_setting_is_another_recipe(other):
+    assert recipe() == recipe()
+    assert recipe(**other) != recipe()
+
+
+def test_a_name_and_a_path_are_no_part_of_it_and_the_seed_is_that_of_random_weights():
+    elsewhere = BackboneSettings("elsewhere.pth", sha256="1" * 64, architecture="resnet18")
+    assert recipe(weights=FILE) == recipe("mine", elsewhere, seed=5)
+    assert recipe(weights=FILE) != recipe(weights=BackboneSettings("weights/a.pth", sha256="2" * 64))
+
+
+@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES"])
+def test_variables_that_choose_how_libraries_compute_are_part_of_it(variable, monkeypatch):
+    before = recipe()
+    monkeypatch.setenv("SOMETHING_ELSE", "7")
+    assert recipe() == before
+    monkeypatch.setenv(variable, "7")
+    assert recipe() != before
+
+
+def test_another_processor_or_library_is_another_recipe(tmp_path, monkeypatch):
+    before = recipe()
+    assert before["libraries"]["torch"] is not None
+    text = "model name: one\nflags: avx2\ncpu MHz: 2000\n"
+    (tmp_path / "cpuinfo").write_text(text)
+    one = recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR)
+    (tmp_path / "cpuinfo").write_text(text.replace("2000", "3000"))
+    assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) == one
+    (tmp_path / "cpuinfo").write_text(text.replace("avx2", "avx2 avx512_bf16"))
+    assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) != one
+    assert recipes._digest_of_lines(tmp_path / "nothing") is None
+    monkeypatch.setattr(recipes, "version", lambda _library: "0.1")
+    assert recipe() != before
+
+
+def test_the_code_that_computes_is_part_of_it(tmp_path, monkeypatch):
+    for name in ("features/extract.py", "images/decode.py", "seeding.py", "datasets/merge.py"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x = 1\n")
+    monkeypatch.setattr(recipes, "_PACKAGE", tmp_path)
+    digests = []
+    for name in ("datasets/merge.py", "features/extract.py", "images/decode.py", "seeding.py"):
+        code_digest.cache_clear()
+        digests.append(code_digest())
+        (tmp_path / name).write_text("x = 2\n")
+    code_digest.cache_clear()
+    digests.append(code_digest())
+    assert digests[0] == digests[1]
+    assert len(set(digests)) == 4
+    code_digest.cache_clear()
+
+
+def test_a_recipe_is_plain_and_loads_neither_torch_nor_an_engine():
+    code = """
+import json, sys
+from tandem.features.reuse import backbone_extractor
+from tandem.features.settings import BackboneSettings, ExtractSettings
+settings = ExtractSettings(size_px=32, resize="squash", tta_views=1, engine="auto", seed=0)
+extractor = backbone_extractor("resnet18", BackboneSettings("random"), settings, device="auto", batch_size=16)
+loaded = [name for name in ("torch", "torchvision", "openvino") if name in sys.modules]
+print(json.dumps([extractor.recipe, loaded]))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    found, loaded = json.loads(done.stdout)
+    assert loaded == []
+    assert found == recipe(engine="auto", device="auto")
