@@ -6,7 +6,6 @@ What comes is the same bytes as from an empty store. Where all is stored, no net
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +16,7 @@ from tandem.features.extract import extract
 from tandem.features.recipe import backbone_recipe
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.features.store import FeatureStore, cache_dir
+from tandem.types import Encoded
 
 _IMAGES_A_STEP = 256  # that are read from the store, or written to it, at once
 _GB = 10**9
@@ -77,7 +77,7 @@ def backbone_extractor(
 
 
 def extract_once(
-    images: Sequence[Path],
+    images: Sequence[Encoded],
     *,
     ids: Sequence[str],
     extractor: Extractor,
@@ -108,7 +108,7 @@ def extract_once(
 
 @dataclass(frozen=True)
 class _Run:
-    images: Sequence[Path]
+    images: Sequence[Encoded]
     ids: Sequence[str]
     settings: ExtractSettings
     batch_size: int
