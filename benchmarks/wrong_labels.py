@@ -8,7 +8,9 @@ are found as the stage does it, among photographs by MobileNetV2 alone, since DI
 Prints required beside reached and exits 1 when a figure falls short.
 """
 
+import json
 import math
+import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -17,7 +19,7 @@ from figures import Figure, at_least, conclude, make_parser, reported
 from scratch import VEHICLES, WEIGHTS, make_clone, read_params, repro, require_files
 from tandem.curation.label_errors import find_label_issues
 from tandem.curation.settings import LabelErrorSettings
-from tandem.files import read_csv, read_json
+from tandem.files import read_csv
 from tandem.pipeline.params import section
 from tandem.tables.features import load_features
 from tandem.tables.index import load_index
@@ -88,7 +90,8 @@ def sample(clone: Path) -> list[Figure]:
     repro(clone, "label_errors")
     planted = set()
     for source, style in STYLES.items():
-        truth = read_json(clone / f"data/download/files/{source}/truth.json")["mislabelled"]
+        with tarfile.open(clone / f"data/download/files/{source}/files-00000.tar") as tar:
+            truth = json.load(tar.extractfile("truth.json"))["mislabelled"]  # type: ignore[arg-type]
         planted |= {path.replace(f"{style}/", f"{source}/", 1) for path in truth}
     samples, index = load_samples(clone / "data/curate"), load_index(clone / "data/merge/index.csv")
     used = {

@@ -29,13 +29,14 @@ FOREIGN_SETTINGS = ("AWS_", "DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "R
 CURATES = "mobilenet_v2"  # whose features curate reads
 OTHER = "squeezenet1_1"
 DOWNLOADS = {"download@web", "download@exports"}
+INGESTS = {"ingest@web", "ingest@exports"}
 EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
 FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
 CONVERTS = {f"convert@{CURATES}", f"convert@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
 AFTER_TRAINING = {"ensemble", "export", "evaluate", "repeated_splits"}
 AFTER_CURATION = FINETUNES | CONVERTS | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
-ALL = {"check", "merge", "curate"} | DOWNLOADS | EXTRACTS | AFTER_CURATION
+ALL = {"check", "merge", "curate"} | DOWNLOADS | INGESTS | EXTRACTS | AFTER_CURATION
 
 
 def image(label, number):

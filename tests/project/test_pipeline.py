@@ -21,6 +21,7 @@ from scratch_project import (
     DOWNLOADS,
     EXTRACTS,
     FINETUNES,
+    INGESTS,
     OTHER,
     TRAINS,
     Clone,
@@ -102,6 +103,21 @@ def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
     assert clone.repro().ran == {"check", "merge"}
 
 
+def test_an_alias_that_moves_images_to_another_class_decodes_none_and_passes_none_through_a_frozen_backbone(clone):
+    clone.change("labels.classes", {"disc": ["disco", "barras"], "bars": [], "corner": ["canto"]})
+    again = clone.repro("curate", f"convert@{CURATES}")
+    assert again.ran == {"check", "merge", "curate", f"finetune@{CURATES}", f"convert@{CURATES}"}
+    assert f"convert@{CURATES}: features of " in again.text
+
+
+def test_one_ignored_label_more_passes_no_image_through_a_backbone(clone):
+    clone.change("labels", {**clone.params()["labels"], "ignore": ["blot", "canto"]})
+    clone.change("labels.classes.corner", [])
+    again = clone.repro(*EXTRACTS)
+    assert again.ran == {"check", "merge", *EXTRACTS}
+    assert again.text.count(" images, 0 of them new, ") == 2
+
+
 def test_an_unfrozen_backbone_is_fine_tuned_and_the_other_one_is_not(first):
     summary = {name: read_json(first[0].root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
     assert summary[CURATES] == {"trainable_backbone_layers": 0}
@@ -138,7 +154,7 @@ def test_a_change_of_code_reruns_the_stages_that_run_it(clone):
     for module in ("evaluation/selective.py", "datasets/formats/yolo.py", "cli/main.py"):
         path = clone.root / "src" / "tandem" / module
         path.write_text(path.read_text() + "\n# another comment\n")
-    assert clone.repro().ran == {"check", "merge", "repeated_splits", "export", "evaluate"}
+    assert clone.repro().ran == {"check", *INGESTS, "repeated_splits", "export", "evaluate"}
 
 
 # --- a change of params.yaml alone is enough
@@ -165,7 +181,7 @@ def test_a_source_is_added_by_the_parameters_alone(first, clone):
     more = {"kind": "archive", "archive": {"path": str(first[0].root.with_name("sources") / "more")}, "format": "auto"}
     clone.change("sources.more", more)
     again = clone.repro("curate")
-    assert again.ran == {"check", "download@more", "merge", f"extract@{CURATES}", "curate"}
+    assert again.ran == {"check", "download@more", "ingest@more", "merge", f"extract@{CURATES}", "curate"}
     assert f"extract@{CURATES}: 53 images, 6 of them new, " in again.text
     assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
     assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
@@ -278,7 +294,7 @@ def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clon
     clone.change(key, value)
     run = clone.repro(check=False)
     assert run.code != 0
-    assert stage in run.ran <= {"check", *DOWNLOADS, "merge"}
+    assert stage in run.ran <= {"check", *DOWNLOADS, *INGESTS, "merge"}
     assert run.text.count("\nerror: ") == 1
     assert message in run.text
     assert_clean_failure(clone, run)
@@ -287,7 +303,7 @@ def test_a_stage_that_cannot_go_on_says_why_and_leaves_nothing_half_written(clon
     assert {
         path
         for path in lost
-        if not path.startswith(("data/check/", "data/merge/", "data/download/", "metrics/merge.json"))
+        if not path.startswith(("data/check/", "data/merge/", "data/ingest/", "data/download/", "metrics/merge.json"))
     } == set()
     clone.git("checkout", "params.yaml")
     assert clone.repro().ran == {"check"}

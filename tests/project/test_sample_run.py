@@ -1,5 +1,7 @@
 """The last run on the embedded sample, held against the truth about its images. Runs after `make run`."""
 
+import json
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -19,10 +21,15 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+def truth_of(source):
+    """What the sample's generator planted."""
+    with tarfile.open(ROOT / "data/download/files" / source / "files-00000.tar") as tar:
+        return json.load(tar.extractfile("truth.json"))
+
+
 def scenes_and_splits():
     """(scene, split) of every image in the index, by its first origin."""
-    folders = [ROOT / "data" / "download" / "files" / source for source in SOURCES]
-    scenes = {path: scene for folder in folders for path, scene in read_json(folder / "truth.json")["scenes"].items()}
+    scenes = {path: scene for source in SOURCES for path, scene in truth_of(source)["scenes"].items()}
     index = load_index(ROOT / "data" / "merge" / "index.csv")
     splits = load_samples(ROOT / "data" / "curate").splits.tolist()
     names = [f"{SOURCES[origins[0].source]}/{origins[0].path}" for origins in index.origins]
@@ -38,7 +45,7 @@ def test_no_planted_near_duplicate_lies_across_splits():
 
 
 def test_corrupt_files_conflicts_and_ignored_labels_are_counted_as_planted():
-    truths = [read_json(ROOT / "data" / "download" / "files" / source / "truth.json") for source in SOURCES]
+    truths = list(map(truth_of, SOURCES))
     excluded = read_json(ROOT / "metrics" / "merge.json")["excluded"]
     broken = [reason for truth in truths for reason in truth["broken"].values()]
     assert {reason: excluded[reason] for reason in set(broken)} == {reason: broken.count(reason) for reason in broken}
@@ -53,7 +60,7 @@ def test_the_selected_ensemble_reaches_what_the_sample_allows():
 
 
 def test_planted_wrong_labels_are_among_the_first_label_issues():
-    truths = {source: read_json(ROOT / "data/download/files" / source / "truth.json") for source in SOURCES}
+    truths = {source: truth_of(source) for source in SOURCES}
     planted = {
         path.replace(SOURCES[source], source, 1) for source, truth in truths.items() for path in truth["mislabelled"]
     }
