@@ -7,7 +7,6 @@ of its odd coefficients and transposing it transposes them, so one transform giv
 
 import numpy as np
 from PIL import Image
-from scipy.fft import dct
 
 NUM_BITS = 256
 NUM_ORIENTATIONS = 8
@@ -18,6 +17,8 @@ _MIN_SET_BITS = 96  # half of the bits lie above the median unless most coeffici
 
 def dihedral_phashes(image: Image.Image) -> np.ndarray:
     """(8, 32) uint8: the packed hash of the image as it is (row 0), and mirrored and turned in all seven ways."""
+    from scipy.fft import dct  # which those who read hashes do without
+
     gray = image.convert("L").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
     pixels = np.asarray(gray, dtype=np.float64)
     low = dct(dct(pixels, axis=0), axis=1)[:_SIDE, :_SIDE]
