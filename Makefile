@@ -11,7 +11,7 @@ VENV := .venv
 ARCHIVES ?=
 INPUTS ?= 100000
 KILLS ?= 100
-BENCHMARKS := growth rerun exact_search predict
+BENCHMARKS := growth rerun camera exact_search predict
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from tandem.errors import CorruptImageError
-from tandem.images.decode import decode, is_plain_jpeg, pixel_id
+from tandem.images.decode import decode, is_plain_jpeg, jpeg_orientation, pixel_id
 
 LIMITS = {"min_side_px": 8, "max_pixels": 1_000_000}
 GRAY_RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
@@ -484,3 +484,18 @@ def test_what_is_turned_or_of_other_colors_or_no_jpeg_is_not_plain() -> None:
     image = shapes(40, 30)
     others = [encoded(image, "JPEG", exif=turned), encoded(image.convert("CMYK"), "JPEG"), encoded(image, "PNG")]
     assert [is_plain_jpeg(data) for data in (*others, b"", b"\xff\xd8\xff")] == [False] * 5
+
+
+@pytest.mark.parametrize(("stated", "found"), [(1, 1), (6, 6), (8, 8), (0, 1), (9, 1)])
+def test_an_orientation_that_is_none_is_upright(stated: int, found: int) -> None:
+    assert jpeg_orientation(encoded(noise(), "JPEG", exif=with_orientation(stated))) == found
+
+
+def test_only_a_jpeg_of_plain_colors_has_an_orientation_to_turn_it_by() -> None:
+    others = [
+        encoded(noise().convert("CMYK"), "JPEG"),
+        encoded(noise(), "PNG", exif=with_orientation(6)),
+        b"",
+        b"\xff\xd8",
+    ]
+    assert [jpeg_orientation(data) for data in others] == [None] * 4

@@ -161,6 +161,12 @@ def test_a_jpeg_without_its_metadata_is_the_same_image(max_side_px: int) -> None
     assert (bare.id, bare.data) == (other.id, other.data)
 
 
+def test_a_second_image_in_a_phones_file_makes_no_other_image() -> None:
+    files = [encoded(photo(), "MPO", save_all=True, append_images=[photo(detail=extra)]) for extra in (2, 3)]
+    found = [whole(data, 160) for data in (encoded(photo(), "JPEG"), *files)]
+    assert len({image.id for image in found}) == len({image.data for image in found}) == 1
+
+
 def test_two_photos_that_look_the_same_once_scaled_are_two_images() -> None:
     gray = np.full((64, 64), 120, np.uint8)
     fine = gray + 9 * (np.indices(gray.shape).sum(axis=0) % 2).astype(np.uint8) - 4
