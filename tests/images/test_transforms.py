@@ -12,6 +12,7 @@ from torchvision import transforms
 
 from tandem.errors import CorruptImageError
 from tandem.images.decode import Resize, decode
+from tandem.images.encoding import encode_images
 from tandem.images.transforms import decode_pixels, load_transformed, resize_image
 
 SIZES = [(400, 20), (20, 400), (256, 256), (300, 200), (641, 427), (33, 1999), (259, 256), (1, 1)]
@@ -142,3 +143,33 @@ def test_the_layout_in_which_torch_resizes_changes_no_pixel(side: int) -> None:
     found = resize_image(image, size_px=side, resize="squash")
     assert np.array_equal(found, expected.numpy())
     assert found.flags.c_contiguous
+
+
+LARGE = {
+    "jpeg of twice the size": encoded(shapes(400, 300), quality=90),
+    "jpeg a little larger": encoded(shapes(130, 90), quality=90),
+    "turned jpeg": encoded(shapes(400, 300), exif=turned(6)),
+    "gray jpeg": encoded(shapes(400, 300).convert("L")),
+    "cmyk jpeg": encoded(shapes(400, 300).convert("CMYK")),
+    "png": encoded(shapes(400, 300), "PNG"),
+    "small jpeg": encoded(shapes(90, 50)),
+    "small turned jpeg": encoded(shapes(90, 50), exif=turned(6)),
+    "small png": encoded(shapes(90, 50), "PNG"),
+}
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_what_is_predicted_of_a_file_is_what_was_stored_of_it_to_be_scored(name: str) -> None:
+    data = LARGE[name]
+    [stored] = encode_images(data, [None], min_side_px=1, max_pixels=10**6, max_side_px=100).values()
+    expected = load_transformed(stored.data, size_px=32, resize="squash", tta_views=3)
+    of_original = load_transformed(data, size_px=32, resize="squash", tta_views=3, max_side_px=100)
+    assert np.array_equal(of_original, expected)
+    assert max(decode_pixels(data, max_side_px=100).shape) <= 100
+    without = load_transformed(data, size_px=32, resize="squash", tta_views=3)
+    assert np.array_equal(without, expected) == name.startswith("small")
+
+
+def test_a_larger_image_than_is_allowed_is_refused_before_it_is_scaled() -> None:
+    with pytest.raises(CorruptImageError, match="400 x 300 pixels; at most 1000 are allowed"):
+        decode_pixels(LARGE["jpeg of twice the size"], max_pixels=1000, max_side_px=100)

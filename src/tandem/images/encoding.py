@@ -61,7 +61,8 @@ def encode_images(
     limits = {"min_side_px": min_side_px, "max_pixels": max_pixels}
     found = dict[_Box | None, EncodedImage | None].fromkeys(boxes)
     if None in found and max_side_px is not None:
-        found[None] = _scaled_while_decoding(data, max_side_px, **limits)
+        scaled = _scaled_while_decoding(data, max_side_px, **limits)
+        found[None] = scaled and _encoded_scaled(data, scaled)
     if not all(found.values()):
         image, extension = decode(data, **limits)
         for box in (box for box, encoded in found.items() if encoded is None):
@@ -72,25 +73,40 @@ def encode_images(
     return {box: encoded for box, encoded in found.items() if encoded}
 
 
-def _scaled_while_decoding(data: bytes, max_side_px: int, **limits: int) -> EncodedImage | None:
-    """Of a JPEG at least twice as large as what is stored; None of all else."""
+def stored_pixels(data: bytes, *, max_pixels: int, max_side_px: int | None) -> np.ndarray:
+    """(H, W, 3) uint8: what any reader sees of a whole image after encode_images has stored it.
+
+    So a prediction sees what was trained and scored on. Raises CorruptImageError like images.decode.
+    """
+    scaled = max_side_px and _scaled_while_decoding(data, max_side_px, min_side_px=1, max_pixels=max_pixels)
+    image = scaled or decode(data, min_side_px=1, max_pixels=max_pixels).image
+    if max_side_px is None or (not scaled and max(image.size) <= max_side_px):
+        return np.array(image)
+    return simplejpeg.decode_jpeg(_jpeg(scaled or _scaled_down(image, max_side_px)), "RGB")
+
+
+def _scaled_while_decoding(data: bytes, max_side_px: int, **limits: int) -> Image.Image | None:
+    """Upright, of a JPEG at least twice as large as what is stored; None of all else."""
     orientation = jpeg_orientation(data)
     if orientation is None or not (size := _jpeg_size(data)) or max(size) < 2 * max_side_px:
         return None
     target = _fit(size, max_side_px)
     image = decode_jpeg(data, min_size=target, **limits)
-    if image is None:
-        return None
-    upright = turn_upright(image.resize(target, Image.Resampling.BICUBIC), orientation)
+    return image and turn_upright(image.resize(target, Image.Resampling.BICUBIC), orientation)
+
+
+def _encoded_scaled(data: bytes, scaled: Image.Image) -> EncodedImage:
+    """Of a JPEG that was scaled while it was decoded."""
+    orientation, size = jpeg_orientation(data) or 1, _jpeg_size(data) or scaled.size
     id_ = jpeg_id(data, orientation=orientation)
-    return _described(upright, id_, _jpeg(upright), "jpg", size if orientation < _FIRST_SIDEWAYS else size[::-1])
+    return _described(scaled, id_, _jpeg(scaled), "jpg", size if orientation < _FIRST_SIDEWAYS else size[::-1])
 
 
 def _encoded(image: Image.Image, max_side_px: int | None, *, file: tuple[bytes, str] | None = None) -> EncodedImage:
     """Of an image that was decoded fully. file: the bytes and extension of one that holds exactly these pixels."""
     id_ = pixel_id(image)
     if max_side_px is not None and max(image.size) > max_side_px:
-        scaled = image.resize(_fit(image.size, max_side_px), Image.Resampling.BICUBIC)
+        scaled = _scaled_down(image, max_side_px)
         return _described(scaled, id_, _jpeg(scaled), "jpg", image.size)
     data, extension = file or (_png(image), "png")
     return _described(image, id_, data, extension, image.size)
@@ -121,6 +137,10 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
     except ValueError:
         return None
     return width, height
+
+
+def _scaled_down(image: Image.Image, max_side_px: int) -> Image.Image:
+    return image.resize(_fit(image.size, max_side_px), Image.Resampling.BICUBIC)
 
 
 def _jpeg(image: Image.Image) -> bytes:

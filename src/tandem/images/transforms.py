@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg
 
-from tandem.images.decode import Resize, decode, is_plain_jpeg
+from tandem.images.decode import Resize, is_plain_jpeg
+from tandem.images.encoding import stored_pixels
 from tandem.images.scaling import Scale, scale_by_torch
 
 ANY_SIZE = 2**63  # pixels of an image
@@ -48,33 +49,44 @@ def load_transformed(
     tta_views: int = 1,
     scale: Scale = scale_by_torch,
     max_pixels: int = ANY_SIZE,
+    max_side_px: int | None = None,
 ) -> np.ndarray:
     """(tta_views, size_px, size_px, 3) uint8 of an image. Raises CorruptImageError like images.decode.
 
-    scale: with torch or without, which gives the same bytes.
+    scale: with torch or without, which gives the same bytes. max_side_px: a larger image is first made what ingest
+    stores of it; None for an image that is stored.
     """
     out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
-    fill_transformed(data, out, resize=resize, scale=scale, max_pixels=max_pixels)
+    fill_transformed(data, out, resize=resize, scale=scale, max_pixels=max_pixels, max_side_px=max_side_px)
     return out
 
 
 def fill_transformed(
-    data: bytes, out: np.ndarray, *, resize: Resize, scale: Scale = scale_by_torch, max_pixels: int = ANY_SIZE
+    data: bytes,
+    out: np.ndarray,
+    *,
+    resize: Resize,
+    scale: Scale = scale_by_torch,
+    max_pixels: int = ANY_SIZE,
+    max_side_px: int | None = None,
 ) -> None:
     """Write the same to `out`: as many views, and of that size, as it has room for."""
-    image = decode_pixels(data, max_pixels=max_pixels)
+    image = decode_pixels(data, max_pixels=max_pixels, max_side_px=max_side_px)
     for pixels, view in zip(out, TTA_VIEWS, strict=False):
         pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize, scale=scale)
 
 
-def decode_pixels(data: bytes, *, max_pixels: int = ANY_SIZE) -> np.ndarray:
-    """(H, W, 3) uint8, upright RGB, the same as images.decode gives. Raises CorruptImageError like it."""
+def decode_pixels(data: bytes, *, max_pixels: int = ANY_SIZE, max_side_px: int | None = None) -> np.ndarray:
+    """(H, W, 3) uint8, upright RGB, the same as images.encoding.stored_pixels gives.
+
+    Raises CorruptImageError like images.decode.
+    """
     if is_plain_jpeg(data):
         with suppress(ValueError):  # what it cannot read, Pillow reads, or says why not
             height, width, *_ = simplejpeg.decode_jpeg_header(data)
-            if height * width <= max_pixels:
+            if height * width <= max_pixels and max(height, width) <= (max_side_px or ANY_SIZE):
                 return simplejpeg.decode_jpeg(data, "RGB")
-    return np.array(decode(data, min_side_px=1, max_pixels=max_pixels).image)
+    return stored_pixels(data, max_pixels=max_pixels, max_side_px=max_side_px)
 
 
 def resize_image(image: np.ndarray, *, size_px: int, resize: Resize, scale: Scale = scale_by_torch) -> np.ndarray:

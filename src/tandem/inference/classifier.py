@@ -22,11 +22,15 @@ from tandem.training.linear import load_linear
 
 @dataclass(frozen=True)
 class TrainedModels:
-    """What the stages trained and wrote below data_dir. backbones: their names. width: of the feature ensemble."""
+    """What the stages trained and wrote below data_dir. backbones: their names. width: of the feature ensemble.
+
+    max_side_px: see IngestSettings.
+    """
 
     backbones: Sequence[str]
     extract: ExtractSettings
     width: int
+    max_side_px: int | None
     class_names: Sequence[str]
     data_dir: Path
 

@@ -21,7 +21,7 @@ from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
 from tandem.types import Encoded
 
-_SECTIONS = ("backbones", "extract", "train", "ensemble")  # of the parameters; the others show in images and labels
+_SECTIONS = ("ingest", "backbones", "extract", "train", "ensemble")  # the others show in images and labels
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +61,7 @@ def export_model(
         temperature=temperature_of(model, trained),
         reject_threshold=threshold_for(val, max_error=max_error),
         provenance={**provenance, "val": score(val)},
+        max_side_px=trained.max_side_px,
     )
     with atomic_file(path) as temporary:
         digest = write_model(classifier_model(model, trained), card, temporary)

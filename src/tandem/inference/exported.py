@@ -30,9 +30,9 @@ BLANK = "0" * 64  # in the place of the digest while it is computed
 class ModelCard:
     """What an exported file says of itself.
 
-    model: its row in the results table. size_px, resize, tta_views: the transform of its input. temperature: by which
-    its logits were divided. reject_threshold: a prediction of a lower confidence is left to a person. provenance: data,
-    parameters, licences, code and scores.
+    model: its row in the results table. size_px, resize, tta_views, max_side_px: the transform of its input.
+    temperature: by which its logits were divided. reject_threshold: a prediction of a lower confidence is left to a
+    person. provenance: data, parameters, licences, code and scores.
     """
 
     model: str
@@ -43,6 +43,7 @@ class ModelCard:
     temperature: float
     reject_threshold: float
     provenance: Mapping[str, Any]
+    max_side_px: int | None = None
 
     def to_json(self) -> str:
         """As read_card reads it."""

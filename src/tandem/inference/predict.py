@@ -109,7 +109,14 @@ def _load(images: Sequence[Encoded], out: np.ndarray, card: ModelCard, scale: Sc
     found: list[_Loaded] = []
     for image, views in zip(images, out, strict=True):
         try:
-            fill_transformed(_read(image), views, resize=card.resize, scale=scale, max_pixels=MAX_PIXELS)
+            fill_transformed(
+                _read(image),
+                views,
+                resize=card.resize,
+                scale=scale,
+                max_pixels=MAX_PIXELS,
+                max_side_px=card.max_side_px,
+            )
             found.append((image, views))
         except CorruptImageError as error:
             is_image = error.reason != _NOT_AN_IMAGE

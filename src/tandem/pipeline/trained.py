@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.datasets.settings import IngestSettings
 from tandem.features.settings import ExtractSettings
 from tandem.inference.classifier import TrainedModels
 from tandem.pipeline.params import section
@@ -16,6 +17,7 @@ def trained_models(params: Mapping[str, Any], class_names: Sequence[str], data_d
         backbones=list(params["backbones"]),
         extract=section(params, "extract", ExtractSettings),
         width=section(params, "ensemble", EnsembleSettings).width,
+        max_side_px=section(params, "ingest", IngestSettings).max_side_px,
         class_names=class_names,
         data_dir=data_dir,
     )

@@ -205,6 +205,7 @@ def _load(upload: UploadFile, card: ModelCard, limits: ServerLimits, scale: Scal
             tta_views=card.tta_views,
             scale=scale,
             max_pixels=limits.max_pixels,
+            max_side_px=card.max_side_px,
         )
     except CorruptImageError as error:
         code = 413 if error.reason == "too_large" else 400
