@@ -22,14 +22,15 @@ def main(name: str) -> str:
     settings = section(params, "extract", ExtractSettings)
     runtime = section(params, "runtime", RuntimeSettings)
     test = load_samples(Path("data/curate")).test
-    images = load_stored(Path("data/merge/stored.csv")).packed(Path("data/ingest"))
+    stored = load_stored(Path("data/merge/stored.csv"))
+    images = stored.packed(Path("data/ingest"))
     backbone = trained_backbone(name, weights, settings, folder=Path("data/finetune") / name)
 
     converted = convert(
         backbone,
         [images[row] for row in test.rows],
         Path("data/convert") / name,
-        ids=test.ids,
+        ids=[stored.sha256[row] for row in test.rows],
         settings=settings,
         device=runtime.device,
         batch_size=runtime.batch_size,

@@ -25,7 +25,7 @@ def main(name: str) -> str:
 
     features = extract_once(
         stored.packed(Path("data/ingest")),
-        ids=stored.ids,
+        ids=stored.sha256,
         extractor=backbone_extractor(
             name, weights, settings, device=runtime.device, batch_size=runtime.batch_size
         ),

@@ -1,5 +1,6 @@
 """Images for curation of which a test plants what they have in common: features, hashes, keypoints, provenance keys."""
 
+import hashlib
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ def write_images(folder: Path, images: Mapping[str, bytes]) -> None:
     """What ingest and merge leave below `folder` for whoever reads pixels: a file of all images, and where they lie."""
     rows, offset = [], 0
     for id_, data in sorted(images.items()):
-        rows.append(StoredImage(id_, "planted/images-00000.tar", offset, len(data)))
+        rows.append(StoredImage(id_, "planted/images-00000.tar", offset, len(data), hashlib.sha256(data).hexdigest()))
         offset += len(data)
     shard = folder / "data/ingest/planted/images-00000.tar"
     shard.parent.mkdir(parents=True)

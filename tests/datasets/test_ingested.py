@@ -14,7 +14,7 @@ from tandem.errors import DamagedFileError, DataError
 from tandem.tables.index import Excluded
 
 BOX = Box(1 / 3, 0.1, 0.2, 2 / 7)  # in more digits than a table of floats keeps
-IMAGE = IngestedImage("a" * 32, f"{'a' * 32}.jpg", 4000, 3000, "images-00000.tar", 512, 900, 0.25, 0.5, 7.125)
+IMAGE = IngestedImage("a" * 32, f"{'a' * 32}.jpg", 4000, 3000, "images-00000.tar", 512, 900, "3" * 64, 0.25, 0.5, 7.125)
 WHOLE = Ingested(
     annotations=(
         Annotation("x, y.png", 'the "car"', BOX),

@@ -4,6 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from factories import extract_settings
@@ -11,7 +12,7 @@ from tandem.errors import DataError
 from tandem.features.backbones.backbone import Backbone, load_backbone
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import write_json
-from tandem.inference.convert import onnx_engine, to_onnx, trained_backbone
+from tandem.inference.convert import convert, onnx_engine, to_onnx, trained_backbone
 from tandem.inference.converted import (
     feature_dim,
     largest_difference,
@@ -19,6 +20,8 @@ from tandem.inference.converted import (
     load_test_features,
     save_converted,
 )
+from tandem.inference.exported import PIXELS as PIXELS_IN
+from tandem.inference.graph import Graph
 
 SIZE_PX = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -63,6 +66,57 @@ def test_the_features_of_several_families_are_those_of_torch():
     both = zip(np.split(features, ends, axis=1), np.split(reference, ends, axis=1), strict=True)
     differences = dict(zip(FAMILIES, (largest_difference(one, other) for one, other in both), strict=True))
     assert max(differences.values()) < 1e-5, differences
+
+
+def test_passes_of_a_graph_are_of_one_size_whatever_the_batches():
+    graph = Graph()
+    means = graph.add(
+        "ReduceMean", graph.add("Cast", PIXELS_IN, to=onnx.TensorProto.FLOAT), np.array([1, 2]), keepdims=0
+    )
+    num_images = graph.add(
+        "Cast", graph.add("Gather", graph.add("Shape", PIXELS_IN), np.array(0)), to=onnx.TensorProto.FLOAT
+    )
+    images = onnx.helper.make_tensor_value_info(PIXELS_IN, onnx.TensorProto.UINT8, ["n", SIZE_PX, SIZE_PX, 3])
+    model = graph.model([images], graph.add("Add", means, num_images), name="features")
+    engine = onnx_engine(model.SerializeToString(), threads=1, batch_size=8)
+    parts = list(engine.embed([PIXELS, PIXELS[:1]]))
+    assert [len(part) for part in parts] == [3, 1]
+    assert np.allclose(np.concatenate(parts), 8 + np.concatenate([PIXELS, PIXELS[:1]]).mean((1, 2)), rtol=1e-5)
+
+
+class Means(nn.Module):
+    """A network that is quick to convert."""
+
+    def forward(self, pixels):
+        return pixels.float().mean((1, 2))
+
+
+def test_test_images_that_went_through_both_networks_before_do_not_again(tmp_path, monkeypatch):
+    monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path))
+    backbone = Backbone("means", Means(), 3, "")
+    images = [tmp_path / f"{number}.png" for number in range(5)]
+    for number, path in enumerate(images):
+        Image.fromarray(PIXELS[number % 3, number:]).save(path)
+
+    def converted(folder, rows):
+        done = convert(
+            backbone,
+            [images[row] for row in rows],
+            tmp_path / folder,
+            ids=[str(row) for row in rows],
+            settings=extract_settings(),
+            device="cpu",
+            batch_size=4,
+            workers=1,
+            max_gb=0 if folder == "from nothing" else 1,
+        )
+        return done, {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+
+    assert converted("first", [0, 1, 2, 3])[0].num_new == 4
+    again, files = converted("again", [4, 1, 3])
+    assert files == converted("from nothing", [4, 1, 3])[1]
+    assert again.num_new == 1
+    assert again.in_words().startswith("features of 3 images, 1 of them new, within ")
 
 
 def test_a_graph_has_the_same_bytes_each_time_and_says_nothing_of_this_machine(capfd):

@@ -182,7 +182,7 @@ def test_a_source_is_added_by_the_parameters_alone(first, clone):
     clone.change("sources.more", more)
     again = clone.repro("curate")
     assert again.ran == {"check", "download@more", "ingest@more", "merge", f"extract@{CURATES}", "curate"}
-    assert f"extract@{CURATES}: 53 images, 6 of them new, " in again.text
+    assert f"extract@{CURATES}: 55 images, 6 of them new, " in again.text
     assert read_json(clone.root / "metrics" / "merge.json")["sources"]["more"] == 6
     assert read_json(clone.root / "data" / "download" / "receipts" / "more.json")["source"] == "more"
 

@@ -7,7 +7,10 @@ import pytest
 from tandem.errors import DamagedFileError, DataError
 from tandem.tables.stored import StoredImage, StoredImages, load_stored, save_stored
 
-ROWS = (StoredImage("a" * 32, "yard/images-00000.tar", 512, 3), StoredImage("b" * 32, "yard/images-00001.tar", 0, 2))
+ROWS = (
+    StoredImage("a" * 32, "yard/images-00000.tar", 512, 3, "1" * 64),
+    StoredImage("b" * 32, "yard/images-00001.tar", 0, 2, "2" * 64),
+)
 
 
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
@@ -15,6 +18,7 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     again = load_stored(tmp_path / "stored.csv")
     assert (again.ids, again.shards) == (("a" * 32, "b" * 32), ("yard/images-00000.tar", "yard/images-00001.tar"))
     assert (again.offsets.tolist(), again.num_bytes.tolist(), len(again)) == ([512, 0], [3, 2], 2)
+    assert again.sha256 == ("1" * 64, "2" * 64)
 
 
 def test_an_image_is_a_part_of_its_shard(tmp_path: Path) -> None:
@@ -37,6 +41,7 @@ def test_an_image_is_a_part_of_its_shard(tmp_path: Path) -> None:
         ((ROWS[0]._replace(shard="yard/../../x"),), "a shard below the images' folder"),
         ((ROWS[0]._replace(offset=-1),), "begins at a byte of its shard"),
         ((ROWS[0]._replace(num_bytes=0),), "has at least one"),
+        ((ROWS[0]._replace(sha256=""),), "needs the sha256"),
     ],
 )
 def test_places_that_cannot_be_are_refused_when_made_and_when_read(
@@ -45,7 +50,7 @@ def test_places_that_cannot_be_are_refused_when_made_and_when_read(
     with pytest.raises(DataError, match=message):
         StoredImages.of(rows)
     lines = [",".join(map(str, row)) for row in rows]
-    (tmp_path / "stored.csv").write_text("\n".join(["id,shard,offset,num_bytes", *lines, ""]))
+    (tmp_path / "stored.csv").write_text("\n".join(["id,shard,offset,num_bytes,sha256", *lines, ""]))
     with pytest.raises(DamagedFileError, match=message):
         load_stored(tmp_path / "stored.csv")
 
@@ -53,4 +58,4 @@ def test_places_that_cannot_be_are_refused_when_made_and_when_read(
 def test_columns_of_other_lengths_are_refused() -> None:
     whole = StoredImages.of(ROWS)
     with pytest.raises(DataError, match="not equally long"):
-        StoredImages(whole.ids, whole.shards, whole.offsets[:1], whole.num_bytes)
+        StoredImages(whole.ids, whole.shards, whole.offsets[:1], whole.num_bytes, whole.sha256)

@@ -90,7 +90,15 @@ class _Store:
         if image.id not in self.images:
             file = f"{image.id}.{image.extension}"
             place = self._shards.add(file, image.data)
-            self.images[image.id] = IngestedImage(image.id, file, image.width, image.height, *place, *image.quality)
+            self.images[image.id] = IngestedImage(
+                id=image.id,
+                file=file,
+                width=image.width,
+                height=image.height,
+                **place._asdict(),
+                sha256=hashlib.sha256(image.data).hexdigest(),
+                **image.quality._asdict(),
+            )
             self.hashes.append(image.hashes)
         return Found(digest, image.id, "", "")
 

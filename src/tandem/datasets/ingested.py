@@ -33,7 +33,8 @@ class IngestedImage(NamedTuple):
     """One stored image, a line of images.csv.
 
     id: see tandem.images.encoding. file: its name. width, height: px of the original, upright. shard, offset,
-    num_bytes: where its bytes lie in the source's folder. blur, brightness, entropy: see tandem.images.quality.
+    num_bytes: where its bytes lie in the source's folder. sha256: of these. blur, brightness, entropy: see
+    tandem.images.quality.
     """
 
     id: str
@@ -43,6 +44,7 @@ class IngestedImage(NamedTuple):
     shard: str
     offset: int
     num_bytes: int
+    sha256: str
     blur: float
     brightness: float
     entropy: float
@@ -135,6 +137,7 @@ def _image(row: Mapping[str, str]) -> IngestedImage:
         shard=row["shard"],
         offset=int(row["offset"]),
         num_bytes=int(row["num_bytes"]),
+        sha256=row["sha256"],
         blur=float(row["blur"]),
         brightness=float(row["brightness"]),
         entropy=float(row["entropy"]),

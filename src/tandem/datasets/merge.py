@@ -93,7 +93,7 @@ def _stored(ids: Sequence[str], sources: Mapping[str, Ingested]) -> list[tuple[S
     places = dict[str, tuple[StoredImage, np.ndarray]]()
     for name, source in sources.items():
         for image, hashes in zip(source.images, source.hashes, strict=True):
-            place = StoredImage(image.id, f"{name}/{image.shard}", image.offset, image.num_bytes)
+            place = StoredImage(image.id, f"{name}/{image.shard}", image.offset, image.num_bytes, image.sha256)
             places.setdefault(image.id, (place, hashes))
     return [places[id_] for id_ in ids]
 

@@ -87,7 +87,7 @@ def extract_once(
     name: str,
     max_gb: float,
 ) -> Extraction:
-    """The features of images; ids: of what their pixels are, one each. name: of the backbone.
+    """The features of images; ids: digests of their bytes, by which they are stored. name: of the backbone.
 
     max_gb: of all stores together; 0 uses none. Memory is that of a few hundred images, however many there are.
     """

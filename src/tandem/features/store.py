@@ -35,7 +35,7 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) 
 def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of all stores."""
     found = (os.environ if environ is None else environ).get(CACHE_DIR)
-    return (Path(found) if found else platformdirs.user_cache_path("tandem")) / "features"
+    return (Path(found).expanduser() if found else platformdirs.user_cache_path("tandem")) / "features"
 
 
 class FeatureStore:

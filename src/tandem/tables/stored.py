@@ -15,14 +15,15 @@ from tandem.files import read_csv, reading, write_csv
 class StoredImage(NamedTuple):
     """One stored image, a line of the CSV.
 
-    id: hash of its pixels, 32 hex digits. shard: POSIX path below the folder of all sources' images. offset,
-    num_bytes: of its encoded bytes in that.
+    id: of its pixels before it was stored. shard: POSIX path below the folder of all sources' images. offset,
+    num_bytes: of its encoded bytes in that. sha256: of these bytes.
     """
 
     id: str
     shard: str
     offset: int
     num_bytes: int
+    sha256: str
 
 
 class PackedImage(NamedTuple):
@@ -46,13 +47,14 @@ class PackedImage(NamedTuple):
 class StoredImages:
     """Columns, one entry an image, sorted by id. What they hold: StoredImage.
 
-    ids, shards: N each. offsets, num_bytes: (N,) int64.
+    ids, shards, sha256: N each. offsets, num_bytes: (N,) int64.
     """
 
     ids: tuple[str, ...]
     shards: tuple[str, ...]
     offsets: np.ndarray
     num_bytes: np.ndarray
+    sha256: tuple[str, ...]
 
     @classmethod
     def of(cls, images: Iterable[StoredImage]) -> "StoredImages":
@@ -63,6 +65,7 @@ class StoredImages:
             shards=tuple(row.shard for row in rows),
             offsets=np.array([row.offset for row in rows], dtype=np.int64),
             num_bytes=np.array([row.num_bytes for row in rows], dtype=np.int64),
+            sha256=tuple(row.sha256 for row in rows),
         )
 
     def __post_init__(self) -> None:
@@ -74,6 +77,8 @@ class StoredImages:
         for id_, shard in zip(self.ids, self.shards, strict=True):
             if not id_ or not shard or shard.startswith("/") or ".." in shard.split("/"):
                 raise DataError(f"image {id_!r} needs an id and a shard below the images' folder, not {shard!r}")
+        if not all(self.sha256):
+            raise DataError("a stored image needs the sha256 of its bytes")
         if len(self.ids) and (self.offsets.min() < 0 or self.num_bytes.min() < 1):
             raise DataError("a stored image begins at a byte of its shard and has at least one")
 
@@ -88,8 +93,9 @@ class StoredImages:
 
 def save_stored(images: StoredImages, path: Path) -> None:
     """Write the table as CSV."""
-    rows = zip(images.ids, images.shards, images.offsets.tolist(), images.num_bytes.tolist(), strict=True)
-    write_csv(path, [StoredImage(*row)._asdict() for row in rows], columns=StoredImage._fields)
+    places = images.shards, images.offsets.tolist(), images.num_bytes.tolist()
+    rows = map(StoredImage, images.ids, *places, images.sha256)
+    write_csv(path, [row._asdict() for row in rows], columns=StoredImage._fields)
 
 
 def load_stored(path: Path) -> StoredImages:
@@ -97,5 +103,6 @@ def load_stored(path: Path) -> StoredImages:
     rows = read_csv(path, columns=StoredImage._fields)
     with reading(path):
         return StoredImages.of(
-            StoredImage(row["id"], row["shard"], int(row["offset"]), int(row["num_bytes"])) for row in rows
+            StoredImage(row["id"], row["shard"], int(row["offset"]), int(row["num_bytes"]), row["sha256"])
+            for row in rows
         )
