@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tandem.datasets.formats.annotations import Annotation, Box
-from tandem.datasets.ingested import Found, Ingested, IngestedImage, load_ingested, save_ingested
+from tandem.datasets.ingested import Found, Ingested, IngestedImage, load_ingested, quality_by_id, save_ingested
 from tandem.datasets.unclaimed import Unclaimed
 from tandem.errors import DamagedFileError, DataError
 from tandem.tables.index import Excluded
@@ -70,3 +70,14 @@ def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
     (tmp_path / name).unlink()
     with pytest.raises(DamagedFileError, match=name):
         load_ingested(tmp_path)
+
+
+def test_quality_is_known_by_id_the_first_source_s_where_several_have_an_image() -> None:
+    other = replace(WHOLE, images=(IMAGE._replace(width=90, height=300, blur=0.5),))
+    assert quality_by_id([WHOLE, other]) == {
+        "blur": {IMAGE.id: 0.25},
+        "brightness": {IMAGE.id: 0.5},
+        "entropy": {IMAGE.id: 7.125},
+        "aspect_ratio": {IMAGE.id: 4 / 3},
+    }
+    assert quality_by_id([other])["aspect_ratio"] == {IMAGE.id: 300 / 90}

@@ -65,6 +65,7 @@ def overlays(folder):
             }
         },
         corrupt=[CorruptFile(folder / "half.png", "truck", "truncated")],
+        quality={"blur": {"aa": 0.25, "ff": 0.5}},
     )
 
 
@@ -81,6 +82,7 @@ def run_child(folder):
             "counts": findings.counts(),
             "fields": {name: dataset.values(name) for name in ("issue_score", "issue_kind", "corrupt_reason")},
             "confidence": dataset.values("pred_net.confidence"),
+            "blur": dict(zip(*dataset.values(["content_id", "blur"]), strict=True)),
             "views": {name: dataset.load_saved_view(name).values("content_id") for name in dataset.list_saved_views()},
             "corrupt_files": dataset.load_saved_view("corrupt").values("filepath"),
             "label_schema": dataset.label_schemas["label"],
@@ -168,6 +170,10 @@ def test_duplicates_are_listed_group_by_group_and_those_of_several_sources_once_
 
 
 @pytest.mark.slow
+def test_measures_of_quality_are_fields_by_which_images_can_be_sorted(report):
+    assert {id_: value for id_, value in report["blur"].items() if value is not None} == {"aa": 0.25, "ff": 0.5}
+
+
 def test_corrupt_files_are_listed_with_the_reason(report):
     assert report["corrupt_files"] == [str(report["folder"] / "half.png")]
     assert report["fields"]["corrupt_reason"] == [None] * 6 + ["truncated"]

@@ -9,6 +9,7 @@ from pathlib import Path
 import typer
 
 from tandem.curation.settings import CurateSettings
+from tandem.datasets.ingested import load_ingested, quality_by_id
 from tandem.datasets.merge import CORRUPT_REASONS
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
@@ -88,6 +89,7 @@ def _load_overlays(samples: Samples, groups: list[list[str]]) -> Overlays:
         duplicate_groups=groups,
         predictions=_load_predictions(samples),
         corrupt=_unpack_corrupt(),
+        quality=quality_by_id(load_ingested(path) for path in sorted(Path("data/ingest").iterdir())),
     )
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -122,6 +122,17 @@ def ingested_in_words(ingested: Ingested) -> str:
     reasons = Counter(each.reason for each in ingested.found.values() if each.reason)
     unusable = [f"{count} {reason.replace('_', ' ')}" for reason, count in sorted(reasons.items())]
     return ", ".join([f"{num_files} files, {len(ingested.images)} different images", *unusable])
+
+
+def quality_by_id(sources: Iterable[Ingested]) -> dict[str, dict[str, float]]:
+    """Name of a measure -> id of an image -> its value. The measures of images.quality, and of its sides."""
+    measures = dict[str, dict[str, float]]((name, {}) for name in ("blur", "brightness", "entropy", "aspect_ratio"))
+    for image in (image for source in sources for image in source.images):
+        aspect_ratio = max(image.width, image.height) / min(image.width, image.height)
+        values = image.blur, image.brightness, image.entropy, aspect_ratio
+        for of_measure, value in zip(measures.values(), values, strict=True):
+            of_measure.setdefault(image.id, value)
+    return measures
 
 
 def _annotation(row: Mapping[str, str]) -> Annotation:

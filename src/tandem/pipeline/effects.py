@@ -64,6 +64,7 @@ def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any
     for rule in _RULES:
         if rule.holds(params) and not any(_is_shipped(rule, params, preset) for preset in presets):
             yield Mistake((rule.section, *rule.keys[:1]), rule.text)
+    yield from _enlarged(params)
     for name, source in params["sources"].items():
         path, boxes = ("sources", name, "boxes"), source.get("boxes")
         if any(preset.get("sources", {}).get(name, {}).get("boxes") == boxes for preset in presets):
@@ -72,6 +73,18 @@ def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any
             yield Mistake(path, f"sources.{name}.boxes has no effect: whole images lie in folders there, without boxes")
         elif boxes and boxes["use"] == "whole" and boxes["margin"]:
             yield Mistake((*path, "margin"), f"sources.{name}.boxes.margin has no effect: boxes.use is whole; write 0")
+
+
+def _enlarged(params: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Inputs of networks that are larger than what is stored of an image, which shows no more than a smaller one."""
+    stored_px = params["ingest"]["max_side_px"]
+    for section in ("extract",) if _is_frozen(params) else ("extract", "finetune"):
+        size_px = params[section]["size_px"]
+        if stored_px is not None and size_px > stored_px:
+            text = (
+                f"{section}.size_px is {size_px}, and images are stored at most ingest.max_side_px = {stored_px} large"
+            )
+            yield Mistake((section, "size_px"), f"{text}: they are enlarged again; raise ingest.max_side_px")
 
 
 def _is_shipped(rule: _Rule, params: Mapping[str, Any], preset: Mapping[str, Any]) -> bool:

@@ -38,7 +38,7 @@ class Overlays:
     """What is shown beside the images; ids are content hashes.
 
     issues: id -> label issue as (score in [0, 1], kind). duplicate_groups: each of two ids or more. predictions: model
-    -> id -> its prediction.
+    -> id -> its prediction. quality: name of a measure -> id -> its value.
     """
 
     class_names: Sequence[str]
@@ -46,6 +46,7 @@ class Overlays:
     duplicate_groups: Sequence[Sequence[str]] = ()
     predictions: Mapping[str, Mapping[str, Prediction]] = field(default_factory=dict)
     corrupt: Sequence[CorruptFile] = ()
+    quality: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def predictions_of(table: Logits, splits: Sequence[Split]) -> dict[str, Prediction]:
@@ -71,10 +72,13 @@ def corrupt_files(excluded: Sequence[Mapping[str, str]], files_dir: Path) -> lis
 def add_overlays(fiftyone: Any, dataset: Any, overlays: Overlays) -> None:
     """Add the overlays to a dataset of tandem.review.dataset as fields and views, and let the App edit labels.
 
-    Fields: issue_score, issue_kind, corrupt_reason, and pred_<model> for each model. Views: label_issues,
-    duplicate_groups, cross_source_duplicates, corrupt, and wrong_<model>. On the images of the grid stand the label and
-    the kind of label issue, and of the fields nothing else.
+    Fields: issue_score, issue_kind, corrupt_reason, each measure of quality, and pred_<model> for each model. Views:
+    label_issues, duplicate_groups, cross_source_duplicates, corrupt, and wrong_<model>. On the images of the grid stand
+    the label and the kind of label issue, and of the fields nothing else.
     """
+    for name, values in overlays.quality.items():
+        dataset.add_sample_field(name, fiftyone.FloatField)
+        dataset.set_values(name, [values.get(id_) for id_ in dataset.values("content_id")])
     _add_label_issues(fiftyone, dataset, overlays.issues)
     _add_duplicate_views(fiftyone, dataset, overlays.duplicate_groups)
     _add_corrupt_files(fiftyone, dataset, overlays.corrupt)
