@@ -83,7 +83,7 @@ def test_a_box_policy_where_there_are_no_boxes_is_told() -> None:
 def test_inputs_larger_than_what_is_stored_are_told(size_px: int, stored_px: int | None, is_told: bool) -> None:
     lines = told(extract__size_px=size_px, ingest__max_side_px=stored_px)
     assert len(lines) == is_told
-    assert all("extract.size_px is 97, and images are stored at most ingest.max_side_px = 96 la" in x for x in lines)
+    assert all("extract.size_px is 97, and images are stored at most ingest.max_side_px = 96" in x for x in lines)
     layers, sizes = {"train__trainable_backbone_layers": 5}, {"finetune__size_px": size_px, "extract__size_px": 64}
     unfrozen = told(ingest__max_side_px=stored_px, **layers, **sizes)
     assert ["finetune.size_px is 97" in line for line in unfrozen] == [True] * is_told

@@ -81,9 +81,7 @@ def _enlarged(params: Mapping[str, Any]) -> Iterator[Mistake]:
     for section in ("extract",) if _is_frozen(params) else ("extract", "finetune"):
         size_px = params[section]["size_px"]
         if stored_px is not None and size_px > stored_px:
-            text = (
-                f"{section}.size_px is {size_px}, and images are stored at most ingest.max_side_px = {stored_px} large"
-            )
+            text = f"{section}.size_px is {size_px}, and images are stored at most ingest.max_side_px = {stored_px}"
             yield Mistake((section, "size_px"), f"{text}: they are enlarged again; raise ingest.max_side_px")
 
 
