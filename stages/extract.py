@@ -6,7 +6,7 @@ Reads data/merge; writes data/extract/<backbone>.
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract, extraction_meta

@@ -5,7 +5,7 @@ Reads data/download/files; writes data/merge and metrics/merge.json.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import merge, merge_summary, merged_in_words, read_sources, save_merged
 from tandem.datasets.settings import LabelSettings, MergeSettings

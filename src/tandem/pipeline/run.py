@@ -26,6 +26,7 @@ _REMEDIES = {
     errno.EIO: "the disk fails{where} ({what}); look at its health, and run again",
     errno.ENOMEM: "there is not enough memory{where} ({what}); lower runtime.workers or runtime.batch_size",
 }
+_INSTALL = "`make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them"
 _OTHER = "a file cannot be used{where} ({what}); look at what is there, and run again"
 
 
@@ -59,6 +60,8 @@ def said_of(error: Exception, *, stage: str = "") -> str | None:
         return str(error)
     if type(error).__name__ == "BrokenProcessPool":  # whose import would load multiprocessing
         return "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
+    if isinstance(error, ImportError):
+        return _said_of_import(error)
     if isinstance(error, MemoryError):
         return "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
     if isinstance(error, FileNotFoundError) and error.filename and (hint := _rerun(Path(os.fsdecode(error.filename)))):
@@ -88,6 +91,17 @@ def _said_of_changed_file(stage: str) -> str | None:
         f"{path} is not as the stage {writer} wrote it; write it again by `dvc repro -f -s {writer}`, or restore it by "
         f"`dvc checkout -f {path}`"
     )
+
+
+def _said_of_import(error: ImportError | OSError) -> str | None:
+    """Of a package that is missing, or is there in part: ctypes raises an OSError without a number for a library."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return said_of(error)
+    module = (getattr(error, "name", None) or "a package").partition(".")[0]
+    if module == "tandem":
+        return None
+    what = str(error).strip().partition("\n")[0]
+    return f"{module} cannot be imported in {sys.prefix} ({what}); {_INSTALL}"
 
 
 def _rerun(path: Path) -> str:
@@ -133,8 +147,9 @@ def _end_import(kind: type[BaseException], error: BaseException, trace: Tracebac
         sys.stderr.write(_GO_ON if _stage(()) else "")
         sys.stderr.flush()
         os._exit(130)
-    if isinstance(error, OSError) and not _shows_traceback():
-        sys.stderr.write(f"error: {said_of(error)}\n")
+    text = _said_of_import(error) if isinstance(error, ImportError | OSError) and not _shows_traceback() else None
+    if text:
+        sys.stderr.write(f"error: {text}\n")
     else:
         sys.__excepthook__(kind, error, trace)
 
