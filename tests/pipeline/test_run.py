@@ -15,6 +15,7 @@ from tandem.pipeline.run import said_of
 from tandem.errors import DamagedFileError
 
 STAGES = sorted((Path(__file__).parents[2] / "stages").glob("[!_]*.py"))
+INSTALL = "`make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them"
 START = "from tandem.pipeline.run import run\nfrom tandem.errors import DataError\nimport errno\n"
 
 
@@ -225,7 +226,9 @@ def test_a_package_that_is_missing_or_broken_is_one_sentence(tmp_path: Path, bod
     ended = subprocess.run([sys.executable, script_with_import(tmp_path, body)], capture_output=True, text=True)
     assert ended.returncode == 1
     assert ended.stderr.startswith(f"error: {said.format(sys.prefix)}")
-    assert ended.stderr.endswith("; `make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them\n")
+    assert ended.stderr.endswith(
+        "; `make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them\n"
+    )
     assert ended.stderr.count("\n") == 1
 
 
