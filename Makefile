@@ -11,7 +11,7 @@ VENV := .venv
 ARCHIVES ?=
 INPUTS ?= 100000
 KILLS ?= 100
-DISKS ?= 1000
+DISKS ?=
 BENCHMARKS := growth rerun exact_search predict
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -38,7 +38,7 @@ check: setup
 faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
 	python benchmarks/kills.py --kills $(KILLS)
-	python benchmarks/disks.py --trials $(DISKS)
+	python benchmarks/disks.py $(if $(DISKS),--trials $(DISKS))
 
 # Goes on after a benchmark that falls short, and fails at the end.
 bench: setup

@@ -4,11 +4,11 @@
 
 A small project of drawn images runs once, on small disks of its own. Then a stage is run by force while a disk that it
 writes to is full after a random number of bytes, is read-only, or belongs to somebody else. A stage survives when it
-ends well with the bytes that it had, or with one sentence and no traceback; where DVC fails instead, DVC must say so, or
-`tandem check --outputs` after it. With the disk as it was, `dvc repro` must then end well (lock files of DVC that were
-cut are mended as in kills.py), with every output as it was and no file of ours besides. Prints required beside reached
-and exits 1 when a stage does not survive. All trials, the default, take about an hour. It needs Linux, whose `unshare`
-gives a program mounts that no other one sees.
+ends well with the bytes that it had, or with one sentence and no traceback; where DVC fails instead, DVC must say so,
+or `tandem check --outputs` after it. With the disk as it was, `dvc repro` must then end well (lock files of DVC that
+were cut are mended as in kills.py), with every output as it was and no file of ours besides. Prints required beside
+reached and exits 1 when a stage does not survive. All trials, the default, take about an hour. It needs Linux, whose
+`unshare` gives a program mounts that no other one sees.
 """
 
 import json
