@@ -39,7 +39,7 @@ def test_weights_that_were_exchanged_are_refused_by_the_digest(exported, tmp_pat
 @pytest.mark.parametrize(
     ("op", "kind", "damage", "said"),
     [
-        ("Relu", onnx.TensorProto.FLOAT, (b"first", b"f\xffrst"), "'utf-8' codec can't decode byte 0xff"),
+        ("Relu", onnx.TensorProto.FLOAT, (b"Relu", b"R\xfflu"), "'utf-8' codec can't decode byte 0xff"),
         ("Relu", onnx.TensorProto.FLOAT, (b"Relu", b"Rilu"), "INVALID_GRAPH"),
         ("Acos", onnx.TensorProto.DOUBLE, (b"", b""), "NOT_IMPLEMENTED : Could not find an implementation for Acos"),
     ],
