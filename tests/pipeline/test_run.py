@@ -276,5 +276,22 @@ run(main)
 """
 
 
+BAD_EXIF = """
+import io
+from PIL import Image
+def main():
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", exif=b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\x05\\0")
+    print(dict(Image.open(file).getexif()))
+"""
+
+
+def test_nothing_is_told_of_metadata_that_pillow_cannot_read() -> None:
+    ended = end_of(f"{BAD_EXIF}run(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "{}\n", "")
+    alone = subprocess.run([sys.executable, "-c", f"{BAD_EXIF}main()"], capture_output=True, text=True, timeout=60)
+    assert "UserWarning: Corrupt EXIF data" in alone.stderr
+
+
 def test_a_real_ctrl_c_lets_a_stage_clean_up_and_ends_it_in_silence() -> None:
     assert ended_by_ctrl_c("-c", START + CLEANING_UP) == (130, ("cleaned up\n", ""))

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -155,3 +156,4 @@ def _end_import(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 sys.excepthook = _end_import
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata, which cost no image; other damage it raises
