@@ -276,6 +276,31 @@ run(main)
 """
 
 
+# as dvc: a stage is run by a shell, which waits for it
+DVC = "import subprocess, sys; subprocess.run(['/bin/sh', '-c', '\"$0\" \"$1\"; true', *sys.argv[1:]])"
+WAITING = """
+import time
+def main():
+    print("begun", flush=True)
+    time.sleep(60)
+run(main)
+"""
+
+
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(START + WAITING)
+    command = [sys.executable, "-c", DVC, sys.executable, str(tmp_path / "train.py")]
+    environ = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"} | {"DVC_STAGE": "train"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dvc:
+        assert dvc.stdout
+        assert dvc.stderr
+        assert dvc.stdout.readline() == "begun\n"
+        dvc.kill()
+        said = dvc.stderr.read()  # which ends with the last process that writes there
+    go_on = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
+    assert said == f"dvc is gone, so this stage ends\n{go_on}"
+
+
 BAD_EXIF = """
 import io
 from PIL import Image

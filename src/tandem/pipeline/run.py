@@ -118,7 +118,13 @@ def _rerun(path: Path) -> str:
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:
     start = time.monotonic()
-    done = main(*arguments)
+    if "DVC_STAGE" in os.environ:
+        from tandem.sources.orphan import ended_with_dvc  # which a command need not wait for
+
+        with ended_with_dvc(os.environ):
+            done = main(*arguments)
+    else:
+        done = main(*arguments)
     if done:
         sys.stderr.write(f"{_name(arguments)}: {done}, {time.monotonic() - start:.1f} s\n")
 
