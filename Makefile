@@ -1,7 +1,7 @@
 # make run    set up, run the whole pipeline, whose last stage prints the results
 # make test   set up, run the tests; TESTS=tests/cli runs some of them
 # make check  set up, format, lint, types, import rules
-# make faults set up, damage inputs and kill runs; INPUTS=1000 KILLS=4 tries fewer
+# make faults set up, damage inputs, kill runs and fill disks; INPUTS=1000 KILLS=4 DISKS=8 tries fewer
 # make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
 
@@ -11,6 +11,7 @@ VENV := .venv
 ARCHIVES ?=
 INPUTS ?= 100000
 KILLS ?= 100
+DISKS ?=
 BENCHMARKS := growth rerun camera exact_search predict
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
@@ -19,6 +20,7 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 .PHONY: run test check faults bench setup lock
 
 run: setup
+	@find .dvc -path .dvc/tmp/rwlock -empty -delete # what a kill can leave of it, and no dvc reads
 	@dvc repro
 	@tandem check --outputs >/dev/null # DVC can end well though its cache was full, and an output is empty
 	@echo 'after `source $(VENV)/bin/activate`: `tandem results` shows the scores, and where to look next'
@@ -36,6 +38,7 @@ check: setup
 faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
 	python benchmarks/kills.py --kills $(KILLS)
+	python benchmarks/disks.py $(if $(DISKS),--trials $(DISKS))
 
 # Goes on after a benchmark that falls short, and fails at the end.
 bench: setup

@@ -4,12 +4,14 @@
 
 A small project of drawn images runs once. Then one stage after another is run by force, without DVC's run cache, and at
 a random moment SIGKILL ends the whole group of processes, dvc alone, the stage alone, or mongod alone. A run survives
-when nothing of it is left after 20 s, `dvc repro` then ends well, and every output has the digest that it had. Prints
-required beside reached and exits 1 when a run does not survive. 100 kills, the default, take about half an hour.
+when nothing of it is left after 20 s, `dvc repro` then ends well, and every output has the digest that it had. Where a
+kill has cut a lock file of DVC, which no dvc then reads, `tandem check` must say how to mend that. Prints required
+beside reached and exits 1 when a run does not survive. 100 kills, the default, take about half an hour.
 """
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -17,12 +19,12 @@ import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import psutil  # type: ignore[import-untyped]
 from tqdm import tqdm
 
-from figures import at_least, conclude, exactly, make_parser
+from figures import at_least, conclude, exactly, make_parser, reported
 from scratch import ROOT
 
 sys.path.insert(0, str(ROOT / "tests"))
@@ -30,6 +32,7 @@ from scratch_project import Clone, generate_sources, make_clone, processes, tiny
 
 TARGETS = ("group", "dvc", "stage", "mongod")
 PATIENCE_S = 20
+REMEDY = re.compile(r"^error: .*`((?:rm|git checkout) \S+)`$", re.MULTILINE)
 
 
 class Kill(NamedTuple):
@@ -45,20 +48,24 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=100)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
-    tried, survived = Counter[str](), Counter[str]()
+    tried, survived, num_mended = Counter[str](), Counter[str](), 0
     with tempfile.TemporaryDirectory(prefix="kills-") as folder:
         root = Path(folder)
         generate_sources(root / "sources", per_label=8)
         clone = make_clone(root / "clone", params=tiny_params(root / "sources"))
         clone.repro()
+        clone.commit("the run")
         reference, seconds = clone.lock(), seconds_of_stages(clone)
         for kill in tqdm(kills(seconds, arguments.kills, random.Random(arguments.seed)), "kills", disable=None):
             tried[kill.target] += 1
-            if problem := what_went_wrong(clone, kill, reference):
+            problem, was_mended = what_went_wrong(clone, kill, reference)
+            num_mended += was_mended
+            if problem:
                 tqdm.write(f"{kill.stage}, {kill.target} killed after {kill.after_s:.2f} s: {problem}")
             else:
                 survived[kill.target] += 1
     figures = [exactly(f"{target} killed, survived", tried[target], survived[target]) for target in TARGETS]
+    figures.append(reported("lock files of DVC that were cut, and mended as tandem check says", num_mended, ".0f"))
     conclude([*figures, at_least("kills", arguments.kills, tried.total(), ".0f")], arguments)
 
 
@@ -83,8 +90,8 @@ def kills(seconds: dict[str, float], number: int, rng: random.Random) -> list[Ki
     return found
 
 
-def what_went_wrong(clone: Clone, kill: Kill, reference: dict[str, str]) -> str:
-    """ "" where the run survived."""
+def what_went_wrong(clone: Clone, kill: Kill, reference: dict[str, str]) -> tuple[str, bool]:
+    """ "" where the run survived, and whether a lock file of DVC had to be mended."""
     command = [sys.executable, "-m", "dvc", "repro", "-f", "-s", "--no-run-cache", kill.stage]
     process = subprocess.Popen(
         command,
@@ -100,12 +107,28 @@ def what_went_wrong(clone: Clone, kill: Kill, reference: dict[str, str]) -> str:
     if left := left_running(clone):
         for each in left:
             each.kill()
-        return f"{len(left)} processes are left after {PATIENCE_S} s: {left}"
-    done = clone.run(sys.executable, "-m", "dvc", "repro", "--no-run-cache", check=False)
+        return f"{len(left)} processes are left after {PATIENCE_S} s: {left}", False
+    done, was_mended = go_on(clone)
     if done.returncode:
-        return f"dvc repro ended with {done.returncode}: {done.stdout[-500:]}"
+        return f"dvc repro ended with {done.returncode}: {done.stdout[-500:]}", was_mended
     changed = [path for path, digest in clone.lock().items() if reference.get(path) != digest]
-    return f"other bytes in {', '.join(changed)}" if changed else ""
+    return f"other bytes in {', '.join(changed)}" if changed else "", was_mended
+
+
+def go_on(clone: Clone, *as_whom: str) -> tuple[Any, bool]:
+    """The finished `dvc repro`, and whether a lock file of DVC had to be mended first, as `tandem check` says.
+
+    as_whom: the command that runs the others.
+    """
+    repro = [*as_whom, sys.executable, "-m", "dvc", "repro", "--no-run-cache"]
+    done = clone.run(*repro, check=False)
+    if not done.returncode:
+        return done, False
+    said = REMEDY.search(clone.run(*as_whom, "tandem", "check", check=False).stdout)
+    if said is None:
+        return done, False
+    clone.run(*as_whom, *said[1].split(), check=False)
+    return clone.run(*repro, check=False), True
 
 
 def end(process: "subprocess.Popen[bytes]", clone: Clone, target: str) -> None:

@@ -27,7 +27,7 @@ from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require
 MAX_RERUN_S = 15
 MAX_OVER_STATUS = 1.3  # times dvc status
 NUM_ROUNDS = 5
-IMPORTS = "import runpy, sys; runpy.run_path(sys.argv[1], run_name='imported')"
+IMPORTS = "import runpy, sys; sys.path.insert(0, 'stages'); runpy.run_path(sys.argv[1], run_name='imported')"
 
 
 def main() -> None:

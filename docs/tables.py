@@ -214,7 +214,7 @@ def exported_models() -> str:
 
 
 def survived(record: str) -> str:
-    """One row a figure of benchmarks/mutated_inputs.py or kills.py: how many were tried, and how many survived."""
+    """One row a figure of a record of benchmarks/: how many faults were tried, and how many survived."""
     figures = read_json(RESULTS_DIR / f"{record}.json")["figures"]
     rows = [(figure["what"].partition(", survived"), figure) for figure in figures if ", survived" in figure["what"]]
     lines = ["| | tried | survived |", "| --- | --- | --- |"]
@@ -232,6 +232,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "exported models": exported_models,
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
+    "disks": partial(survived, "disks"),
 }
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ named again.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run, warn  # not found? First `source .venv/bin/activate`
+from _start import run, warn
 from tandem.files import remove_others
 from tandem.pipeline.code import write_listings
 from tandem.pipeline.preflight import check_project

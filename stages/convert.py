@@ -7,7 +7,7 @@ the graph, and the features of the test images by it and, to compare, by torch i
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.inference.convert import convert, trained_backbone
 from tandem.pipeline.params import read_params, section

@@ -6,7 +6,7 @@ data/curate, metrics/curate.json and, as scratch that can be rebuilt, FiftyOne's
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.curation.curate import curate, load_curate_inputs, save_curated
 from tandem.curation.disputed import thumbnail_reader
 from tandem.curation.duplicates.alignment import keypoints_reader

@@ -9,7 +9,7 @@ data/download/partial/<name>.
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.pipeline.params import read_params, section
 from tandem.sources.download import download
 from tandem.sources.settings import Source

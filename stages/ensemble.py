@@ -6,7 +6,7 @@ Writes data/ensemble and metrics/ensemble.json.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings

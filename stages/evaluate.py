@@ -7,7 +7,7 @@ metrics/{models,curves}.csv; of the selected one metrics/{confusion,reliability,
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.evaluation.report import model_folders, report, save_tables, training_curves
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings

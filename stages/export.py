@@ -7,7 +7,7 @@ test images) and metrics/export.json.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import atomic_dir, write_json
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits

@@ -6,7 +6,7 @@ Reads data/{ingest,merge}; writes data/extract/<backbone>.
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.features.extract import extraction_meta
 from tandem.features.reuse import backbone_extractor, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings

@@ -8,7 +8,7 @@ A fine-tune that was killed goes on from its last epoch, whose state lies in .ta
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import write_json
 from tandem.finetune.finetune import finetune

@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.datasets.examples import count_labels
 from tandem.datasets.ingest import ingest, read_source
 from tandem.datasets.ingested import ingested_in_words, save_ingested

@@ -6,7 +6,7 @@ metrics/label_errors.csv.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.curation.label_errors import (
     ISSUE_COLUMNS,
     find_label_issues,

@@ -5,7 +5,7 @@ No image is opened. Reads data/ingest; writes data/merge and metrics/merge.json.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.datasets.ingested import load_ingested
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import merge, merge_summary, merged_in_words, save_merged

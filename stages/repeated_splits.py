@@ -6,7 +6,7 @@ backbones alone: a fine-tuned one has seen labels of images that are test images
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.curation.settings import CurateSettings
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_json

@@ -6,7 +6,7 @@ metrics/study.json and, for ensembles, data/study.
 
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings

@@ -7,7 +7,7 @@ Writes data/train/<backbone> and metrics/train/<backbone>.json. Seconds for a th
 import sys
 from pathlib import Path
 
-from tandem.pipeline.run import run
+from _start import run
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings

@@ -1,6 +1,7 @@
 """A project folder with what the stages before curate wrote, planted, and the stage scripts as modules to call."""
 
 import importlib.util
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -29,6 +30,7 @@ SMALL = {  # of the parameters, for seconds less
     "folds: 10": "folds: 3",
     "workers: 2": "workers: 1",
 }
+sys.path.append(str(ROOT / "stages"))  # where a script finds what it imports first
 NUM_STRANGERS = 11  # images of a class that have nothing in common
 
 

@@ -37,6 +37,16 @@ def test_outputs_that_are_missing_are_listed_with_their_stages(tmp_path):
     assert "  data/train/resnet50, of stage train@resnet50\n" in done.stderr
 
 
+def test_a_lock_file_that_dvc_left_cut_is_told_with_the_command_that_mends_it(tmp_path):
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    (tmp_path / ".dvc/tmp").mkdir(parents=True)
+    (tmp_path / ".dvc/tmp/rwlock").write_text("")
+    done = tandem(tmp_path, "check")
+    assert (done.returncode, done.stdout) == (1, "")
+    said = "error: .dvc/tmp/rwlock was cut short when dvc was killed; remove it: `rm .dvc/tmp/rwlock`\n"
+    assert done.stderr.endswith(said)
+
+
 def test_a_warning_is_told_beside_valid_parameters(tmp_path):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (tmp_path / "params.yaml").write_text(text.replace("  lr: 0.0003", "  lr: 0.3", 1), encoding="utf-8")

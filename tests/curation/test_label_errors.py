@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from factories import CLASSES, label_error_settings
+from tandem.curation import label_errors
 from tandem.curation.label_errors import (
     ISSUE_COLUMNS,
     LabelIssues,
@@ -127,6 +129,15 @@ def test_the_same_features_give_the_same_scores(issues: LabelIssues) -> None:
     again = find_label_issues(by_backbone(blobs()), labelled(), settings=SETTINGS)
     names = ("probs", "mislabeled", "outlier", "rank")
     assert all(np.array_equal(getattr(issues, name), getattr(again, name)) for name in names)
+
+
+def test_similarities_are_the_same_bytes_on_any_number_of_cores() -> None:
+    features, numbers = np.random.default_rng(0).normal(size=(1037, 517)).astype(np.float32), np.arange(1037)
+    found = []
+    for num_cores in (1, 2):  # which share out the products of the last, small block
+        with threadpool_limits(limits=num_cores):
+            found.append(label_errors._class_similarities(features, numbers % 3, numbers, 5))
+    assert np.stack(found[0]).tobytes() == np.stack(found[1]).tobytes()
 
 
 def test_probs_are_means_over_three_divisions_into_folds_each_of_its_own_seed() -> None:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import threadpool_limits
 
 from tandem.curation.duplicates import search
 from tandem.curation.duplicates.index import BLOCK, UnitRows
@@ -95,6 +96,21 @@ def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not
     x = np.array([[1, 0], [3, 4], [-5, 0]], dtype=np.float32)  # cosines 0.6, -1 and -0.6
     assert as_dict(radius_pairs(x, min_similarity=0.6)).keys() == {(0, 1)}
     assert len(radius_pairs(x, min_similarity=0.6001)) == 0
+
+
+def test_a_pair_at_the_limit_counts_or_not_whatever_the_number_of_cores() -> None:
+    rows = np.random.default_rng(0).normal(size=(BLOCK + 13, 517)).astype(np.float32)
+    unit, products = UnitRows(rows), []
+    for num_cores in (1, 2):  # which share out the product of a whole block and a small one
+        with threadpool_limits(limits=num_cores):
+            products.append(unit[:BLOCK] @ unit[BLOCK:].T)
+    limits = np.maximum(*products)[products[0] != products[1]]
+    for limit in np.sort(limits)[-3:].tolist():  # which the last bits of a pair decide; there is none on some machines
+        found = []
+        for num_cores in (1, 2):
+            with threadpool_limits(limits=num_cores):
+                found.append(as_dict(radius_pairs(rows, min_similarity=limit + search._ROUNDING)).keys())
+        assert found[0] == found[1]
 
 
 def test_equal_rows_are_similar_even_where_only_equal_rows_are() -> None:

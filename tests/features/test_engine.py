@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch import nn
 
+from cores import on_cores
 from embeddings import embed, forward, joined
 from networks import SIZE_PX, load
 from tandem.features.backbones.backbone import Backbone
@@ -80,13 +81,10 @@ def test_an_engine_is_judged_by_the_image_that_it_is_worst_at() -> None:
 
 
 def test_on_another_number_of_cores_features_differ_in_their_last_bits_at_most(backbone: Backbone) -> None:
-    before, found = torch.get_num_threads(), []
-    try:
-        for num_threads in (1, 2, 1):
-            torch.set_num_threads(num_threads)
+    found = []
+    for num_cores in (1, 2, 1):
+        with on_cores(num_cores):
             found.append(embed(backbone, PIXELS, engine="reference"))
-    finally:
-        torch.set_num_threads(before)
     one, two, again = found
     assert one.tobytes() == again.tobytes()
     assert torch.cosine_similarity(torch.from_numpy(one), torch.from_numpy(two)).min() > 0.99999

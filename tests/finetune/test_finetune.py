@@ -4,10 +4,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import torch
+
+from cores import on_cores
 from finetune_jobs import finetune_job
 from tandem.features.settings import BackboneSettings
 from tandem.files import list_files
 from tandem.finetune.finetune import finetune
+from tandem.tables.features import load_features
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -40,3 +44,18 @@ def test_a_tuned_backbone_says_how_many_layers_were_unfrozen_and_how_it_scores(
     assert sorted(contents(tmp_path / "out")) == [
         "backbone.pt", "curves.csv", "features.npy", "head.pt", "ids.txt", "meta.json",
     ]  # fmt: skip
+
+
+def test_unfrozen_layers_are_the_same_bytes_on_as_many_cores_and_as_near_as_is_stated_on_another_number(
+    images: list[Path], tmp_path: Path
+) -> None:
+    """Stated in docs/design.md: an epoch from random weights by the learning rate of params.yaml."""
+    tuned = finetune_job(images, tmp_path, layers=5, lr=0.0003, epochs=1, keep="last")
+    one, two, again = (tmp_path / name for name in ("one", "two", "again"))
+    for num_cores, folder in ((1, one), (2, two), (2, again)):
+        with on_cores(num_cores):
+            finetune(tuned, folder, checkpoints_dir=tmp_path / f"{folder.name}-checkpoints")
+    assert contents(two) == contents(again)
+    found = [load_features(folder, ids=tuned.samples.ids).without_tta for folder in (one, two)]
+    cosines = torch.cosine_similarity(*(torch.from_numpy(features.copy()) for features in found))
+    assert 0.99 < cosines.min() < 1

@@ -11,6 +11,7 @@ import pytest
 from tandem.errors import DataError
 from tandem.inference import exported as exporting
 from tandem.inference.exported import DIGEST, load_exported
+from tandem.inference.runtime import start_session
 
 
 def test_the_card_comes_back(exported, card):
@@ -33,6 +34,25 @@ def test_weights_that_were_exchanged_are_refused_by_the_digest(exported, tmp_pat
     onnx.save(model, tmp_path / "other.onnx")
     with pytest.raises(DataError, match="was changed after it was exported: its sha256 is"):
         load_exported(tmp_path / "other.onnx")
+
+
+@pytest.mark.parametrize(
+    ("op", "kind", "damage", "said"),
+    [
+        ("Relu", onnx.TensorProto.FLOAT, (b"Relu", b"R\xfflu"), "'utf-8' codec can't decode byte 0xff"),
+        ("Relu", onnx.TensorProto.FLOAT, (b"Relu", b"Rilu"), "INVALID_GRAPH"),
+        ("Acos", onnx.TensorProto.DOUBLE, (b"", b""), "NOT_IMPLEMENTED : Could not find an implementation for Acos"),
+    ],
+)
+def test_a_graph_that_does_not_run_is_one_line_and_nothing_is_printed(op, kind, damage, said, capfd):
+    one, other = (onnx.helper.make_tensor_value_info(name, kind, [1]) for name in ("first", "last"))
+    graph = onnx.helper.make_graph([onnx.helper.make_node(op, ["first"], ["last"])], "graph", [one], [other])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    data = onnx.helper.make_model(graph, opset_imports=opset, ir_version=10).SerializeToString()
+    with pytest.raises(ValueError, match=said) as raised:
+        start_session(data.replace(*damage) if damage[0] else data)
+    assert "\n" not in str(raised.value)
+    assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_of_another_program_is_refused(tmp_path):

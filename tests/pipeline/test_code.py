@@ -30,6 +30,8 @@ class Heavy:
     "src/tandem/room/inner/cellar.py": "import tandem.errors\nfrom tandem.room import door\n",
     "stages/plain.py": "from tandem import alone\n",
     "stages/deep.py": "from tandem.room.door import enter\n",
+    "stages/_beside.py": "from tandem import alone\n",
+    "stages/beside.py": "import json\nfrom _beside import alone\n",
     "stages/blocks.py": "if True:\n    pass\nelse:\n    import tandem.room.blocks\n",
 }
 
@@ -66,6 +68,13 @@ def test_imports_are_found_in_every_kind_of_block(root: Path) -> None:
     assert {"src/tandem/room/blocks.py", "src/tandem/alone.py"} < set(listed(root, "blocks"))
 
 
+def test_a_module_beside_a_script_counts_with_what_it_imports_and_is_no_script_itself(root: Path) -> None:
+    names = ["src/tandem/__init__.py", "src/tandem/alone.py"]
+    assert listed(root, "beside") == [*names, "stages/_beside.py", "stages/beside.py"]
+    (root / "src/tandem/json.py").write_text("")  # beside a module of the package, where Python does not look
+    assert listed(root, "plain") == ["src/tandem/__init__.py", "src/tandem/alone.py", "stages/plain.py"]
+
+
 def test_a_line_is_one_of_sha256sum(root: Path) -> None:
     digest = hashlib.sha256(FILES["stages/plain.py"].encode()).hexdigest()
     assert f"{digest}  stages/plain.py" in Code(root).listing(root / "stages" / "plain.py").splitlines()
@@ -75,7 +84,7 @@ def test_each_script_has_a_listing_that_changes_with_what_it_runs_alone(root: Pa
     folder = root / "code"
     write_listings(root / "stages", folder, root=root)
     before = {path.name: path.read_text() for path in folder.iterdir()}
-    assert set(before) == {"plain.txt", "deep.txt", "blocks.txt"}
+    assert set(before) == {"plain.txt", "deep.txt", "beside.txt", "blocks.txt"}
     (root / "src/tandem/room/window.py").write_text("# changed")
     write_listings(root / "stages", folder, root=root)
     assert {path.name: path.read_text() for path in folder.iterdir()} == before

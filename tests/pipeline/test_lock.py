@@ -1,4 +1,14 @@
-from tandem.pipeline.lock import ABSENT, ParamChange, changed_params, read_lock, sources_of_run
+import pytest
+
+from tandem.errors import DataError
+from tandem.pipeline.lock import (
+    ABSENT,
+    ParamChange,
+    changed_params,
+    read_lock,
+    require_whole_locks,
+    sources_of_run,
+)
 
 PARAMS = {
     "sources": {"web": {"kind": "archive", "archive": {"path": "web.zip"}, "format": "auto"}},
@@ -77,3 +87,37 @@ def test_the_lock_is_read_by_stage_and_its_absence_is_no_stage(tmp_path):
 def test_the_sources_are_those_that_the_merge_ran_with():
     assert sources_of_run(run_with(PARAMS)) == PARAMS["sources"]
     assert sources_of_run({}) == {}
+
+
+LOCK = """schema: '2.0'
+stages:
+  check:
+    cmd: python stages/check.py
+    deps:
+    - path: stages
+      hash: md5
+      md5: 46f9e5b9d76a5b6d2a9ea5dc2a9e4c58.dir
+"""
+
+
+@pytest.mark.parametrize("word", ["schema", "stages", "  check", "stages\n", "      hash", " 46f"])
+def test_a_lock_that_was_cut_before_a_word_is_told_with_the_way_to_have_it_again(tmp_path, word):
+    (tmp_path / "dvc.lock").write_text(LOCK)
+    require_whole_locks(tmp_path)
+    (tmp_path / "dvc.lock").write_text(LOCK[: LOCK.index(word)])
+    said = r"/dvc\.lock cannot be read; take it from git again: `git checkout dvc\.lock`$"
+    with pytest.raises(DataError, match=said):
+        require_whole_locks(tmp_path)
+
+
+@pytest.mark.parametrize("text", ["", '{"write": {'])
+def test_dvcs_lock_of_readers_and_writers_that_was_cut_is_told_with_the_command_that_removes_it(tmp_path, text):
+    path = tmp_path / ".dvc/tmp/rwlock"
+    path.parent.mkdir(parents=True)
+    path.write_text('{"write": {}, "read": {}}')
+    require_whole_locks(tmp_path)
+    path.write_text(text)
+    with pytest.raises(DataError, match=rf"rwlock was cut short when dvc was killed; remove it: `rm {path}`$"):
+        require_whole_locks(tmp_path)
+    path.unlink()
+    require_whole_locks(tmp_path)

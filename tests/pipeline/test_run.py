@@ -14,7 +14,8 @@ import pytest
 from tandem.pipeline.run import said_of
 from tandem.errors import DamagedFileError
 
-STAGES = sorted((Path(__file__).parents[2] / "stages").glob("*.py"))
+STAGES = sorted((Path(__file__).parents[2] / "stages").glob("[!_]*.py"))
+INSTALL = "`make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them"
 START = "from tandem.pipeline.run import run\nfrom tandem.errors import DataError\nimport errno\n"
 
 
@@ -207,12 +208,49 @@ def test_what_the_system_refuses_while_a_stage_imports_is_one_sentence(tmp_path:
 
 
 @pytest.mark.parametrize(
-    "stage", sorted((Path(__file__).parents[2] / "stages").glob("*.py")), ids=lambda path: path.stem
+    ("body", "said"),
+    [
+        (
+            "import no_such.part\n",
+            "no_such cannot be imported in {} (No module named 'no_such')",
+        ),
+        ("from json import dompz\n", "json cannot be imported in {} (cannot import name 'dompz' from 'json' "),
+        (
+            "raise ImportError('\\nit is broken\\nread this')\n",
+            "a package cannot be imported in {} (it is broken)",
+        ),
+        ("import ctypes\nctypes.CDLL('libnone.so')\n", "a package cannot be imported in {} (libnone.so: "),
+    ],
 )
+def test_a_package_that_is_missing_or_broken_is_one_sentence(tmp_path: Path, body: str, said: str) -> None:
+    ended = subprocess.run([sys.executable, script_with_import(tmp_path, body)], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"error: {said.format(sys.prefix)}")
+    assert ended.stderr.endswith(
+        "; `make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them\n"
+    )
+    assert ended.stderr.count("\n") == 1
+
+
+def test_a_package_that_is_missing_is_named_while_a_stage_works_too() -> None:
+    said = said_of(ModuleNotFoundError("No module named 'onnx'", name="onnx"))
+    assert said is not None
+    assert said.startswith(f"onnx cannot be imported in {sys.prefix} (No module named 'onnx'); `make")
+
+
+def test_a_mistake_in_an_import_of_ours_is_not_swallowed(tmp_path: Path) -> None:
+    script = script_with_import(tmp_path, "from tandem.errors import NoSuchError\n")
+    ended = subprocess.run([sys.executable, script], capture_output=True, text=True)
+    assert ended.returncode == 1
+    assert "Traceback (most recent call last)" in ended.stderr
+    assert said_of(ImportError("no", name="tandem.errors")) is None
+
+
+@pytest.mark.parametrize("stage", STAGES, ids=lambda path: path.stem)
 def test_a_stage_imports_it_before_all_else_that_takes_long(stage: Path) -> None:
     imports = [line for line in stage.read_text(encoding="utf-8").splitlines() if re.match("(from|import) ", line)]
     standard = [line for line in imports if line.split()[1].partition(".")[0] in sys.stdlib_module_names]
-    assert imports[len(standard)].startswith("from tandem.pipeline.run import ")
+    assert imports[len(standard)].startswith("from _start import ")
 
 
 def test_ctrl_c_ends_it_in_silence_as_a_shell_would() -> None:
@@ -236,6 +274,48 @@ def main():
         print("cleaned up", flush=True)
 run(main)
 """
+
+
+# as dvc: a stage is run by a shell, which waits for it
+DVC = "import subprocess, sys; subprocess.run(['/bin/sh', '-c', '\"$0\" \"$1\"; true', *sys.argv[1:]])"
+WAITING = """
+import time
+def main():
+    print("begun", flush=True)
+    time.sleep(60)
+run(main)
+"""
+
+
+def test_a_stage_ends_with_the_dvc_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "train.py").write_text(START + WAITING)
+    command = [sys.executable, "-c", DVC, sys.executable, str(tmp_path / "train.py")]
+    environ = {key: value for key, value in os.environ.items() if key != "TANDEM_TRACEBACK"} | {"DVC_STAGE": "train"}
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as dvc:
+        assert dvc.stdout
+        assert dvc.stderr
+        assert dvc.stdout.readline() == "begun\n"
+        dvc.kill()
+        said = dvc.stderr.read()  # which ends with the last process that writes there
+    go_on = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
+    assert said == f"dvc is gone, so this stage ends\n{go_on}"
+
+
+BAD_EXIF = """
+import io
+from PIL import Image
+def main():
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(file, "JPEG", exif=b"Exif\\0\\0II*\\0\\x08\\0\\0\\0\\x05\\0")
+    print(dict(Image.open(file).getexif()))
+"""
+
+
+def test_nothing_is_told_of_metadata_that_pillow_cannot_read() -> None:
+    ended = end_of(f"{BAD_EXIF}run(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, "{}\n", "")
+    alone = subprocess.run([sys.executable, "-c", f"{BAD_EXIF}main()"], capture_output=True, text=True, timeout=60)
+    assert "UserWarning: Corrupt EXIF data" in alone.stderr
 
 
 def test_a_real_ctrl_c_lets_a_stage_clean_up_and_ends_it_in_silence() -> None:

@@ -46,6 +46,7 @@ RUN_BY = {
     "make faults": ("Makefile", "faults: setup"),
     "python benchmarks/mutated_inputs.py": (".ci/run", "benchmarks/mutated_inputs.py"),
     "python benchmarks/kills.py": ("Makefile", "python benchmarks/kills.py"),
+    "python benchmarks/disks.py": ("Makefile", "python benchmarks/disks.py"),
     "make setup": ("Makefile", "run: setup"),
     "docker build": ("tests/project/test_dockerfile.py", "def built"),
     "docker run": ("tests/project/test_dockerfile.py", "def served"),

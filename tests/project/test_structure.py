@@ -19,7 +19,7 @@ from tandem.pipeline.code import Code
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tandem"
 LIBRARY = sorted(path for path in PACKAGE.rglob("*.py") if path.name != "__init__.py")
-SCRIPTS = sorted((ROOT / "stages").glob("*.py"))
+SCRIPTS = sorted((ROOT / "stages").glob("[!_]*.py"))
 # what a stage writes under metrics/ beside the files that carry its name
 OTHER_METRICS = {
     "evaluate": {
@@ -110,15 +110,17 @@ def graph():
 
 
 def own_modules(path):
-    """The files of this package that a script runs: what it imports, what that imports, the packages on the way.
+    """The files of this project that a script runs: what it imports, what that imports, the packages on the way.
 
     By grimp's graph, which shares no code with tandem.pipeline.code.
     """
-    direct = {name for name in imported(path) if name in graph().modules}
+    beside = {path.with_name(f"{name}.py") for name in imported(path) if name.startswith("_")}
+    beside = {file for file in beside if file.is_file()}
+    direct = {name for file in (path, *beside) for name in imported(file) if name in graph().modules}
     direct = {name for name in direct if not any(other.startswith(f"{name}.") for other in direct)}
     modules = direct.union(*(graph().find_upstream_modules(name) for name in direct))
     packages = {".".join(name.split(".")[:n]) for name in modules for n in range(1, name.count(".") + 1)}
-    return {file_of(name) for name in modules | packages}
+    return beside | {file_of(name) for name in modules | packages}
 
 
 def file_of(name):

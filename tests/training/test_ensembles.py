@@ -13,6 +13,7 @@ import sklearn.metrics
 import torch
 from scipy import special
 
+from cores import on_cores
 from factories import CLASSES, ensemble_settings, samples_of, train_settings
 from tandem.evaluation.calibration import fit_temperature
 from tandem.evaluation.scores import predictions_on, score
@@ -113,6 +114,17 @@ def accuracy_on_test(ensemble: Ensemble, samples: Samples) -> float:
 def test_every_kind_that_params_may_name_is_in_the_table_in_that_order_and_says_what_it_is() -> None:
     assert list(KINDS) == list(get_args(EnsembleKind))
     assert all(fit.__doc__ and fit.__name__ == f"fit_{kind}" for kind, fit in KINDS.items())
+
+
+def test_the_bytes_do_not_depend_on_the_number_of_cores() -> None:
+    few, samples = planted()
+    noise = np.random.default_rng(1).normal(size=(100, 300)).astype(np.float32)
+    features = {name: np.concatenate([of_backbone, noise], axis=1) for name, of_backbone in few.items()}
+    found = []
+    for num_cores in (1, 2):
+        with on_cores(num_cores):
+            found.append({kind: each.logits.tobytes() for kind, each in combined(features, samples).items()})
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("num_backbones", [1, 2, 3])

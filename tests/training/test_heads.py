@@ -18,6 +18,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional
 
+from cores import on_cores
 from factories import CLASSES, blobs, split_samples, train_settings
 from tandem.evaluation.calibration import fit_temperature
 from tandem.tables.logits import load_logits
@@ -103,16 +104,13 @@ def test_heads_of_several_kinds_are_trained_in_one_call_as_each_alone() -> None:
 
 
 @each_head
-def test_the_bytes_do_not_depend_on_the_number_of_threads(head: str) -> None:
+def test_the_bytes_do_not_depend_on_the_number_of_cores(head: str) -> None:
     features, samples = blobs(dim=300)
-    found, before = [], torch.get_num_threads()
-    try:
-        for num_threads in (1, 2):
-            torch.set_num_threads(num_threads)
+    found = []
+    for num_cores in (1, 2):
+        with on_cores(num_cores):
             settings = replace(SETTINGS, head=head, epochs=2)
             found.append(trained_on(features, samples, settings).logits.tobytes())
-    finally:
-        torch.set_num_threads(before)
     assert found[0] == found[1]
 
 

@@ -13,6 +13,7 @@ from tandem.cli import results
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
+from tandem.pipeline.lock import require_whole_locks
 from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.schema import check_params
@@ -40,13 +41,14 @@ def setup() -> None:
 def check_parameters(
     outputs: Annotated[bool, typer.Option("--outputs", help="Check that all stages' outputs are there, too.")] = False,
 ) -> None:
-    """Say what is wrong in params.yaml and with the files that it names, or that nothing is."""
+    """Say what is wrong in params.yaml, with the files that it names and with DVC's lock files, or that nothing is."""
 
     def main() -> None:
         from tandem.pipeline.preflight import check_project  # which a served model lives without
 
         _, warnings = check_project()
         warn(warnings)
+        require_whole_locks()
         if outputs:
             require_outputs()
         typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tandem.curation.probe import probe
 from tandem.curation.settings import LabelErrorSettings
@@ -169,7 +170,8 @@ def _class_similarities(
     same_class, other_class = np.zeros(len(features)), np.zeros(len(features))
     for start in range(0, len(features), _BLOCK):
         block = slice(start, start + _BLOCK)
-        cosines = unit[block] @ unit.T
+        with threadpool_limits(limits=1):  # one that is nearly as high may stand first on another number of cores
+            cosines = unit[block] @ unit.T
         is_other_group = groups[block, None] != groups[None]
         is_same_class = targets[block, None] == targets[None]
         same_class[block] = _mean_of_highest(np.where(is_other_group & is_same_class, cosines, -np.inf), num_neighbors)

@@ -21,6 +21,13 @@ def start_session(data: bytes, *, threads: int = 0) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.log_severity_level = threads, 4  # what it logs, it raises as well
     try:
-        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    except (statuses.InvalidProtobuf, statuses.InvalidGraph, statuses.Fail, statuses.InvalidArgument) as error:
+        # without the fallback, of which it tells on standard output, and which is the same provider once more
+        return onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"], enable_fallback=0)
+    except (
+        statuses.InvalidProtobuf,
+        statuses.InvalidGraph,
+        statuses.Fail,
+        statuses.InvalidArgument,
+        statuses.NotImplemented,
+    ) as error:
         raise ValueError(str(error).partition("\n")[0]) from None

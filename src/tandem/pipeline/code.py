@@ -1,4 +1,4 @@
-"""The code that a script runs: its own file and the modules of this package that it imports, with their digests."""
+"""The code that a script runs: its file, and what it imports from beside it and from this package, with digests."""
 
 import ast
 from collections.abc import Iterator
@@ -8,10 +8,13 @@ from tandem.files import atomic_dir, sha256, write_text
 
 
 def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
-    """Write `folder`, whole: for each script of the folder `scripts` its listing, <name>.txt."""
+    """Write `folder`, whole: for each script of the folder `scripts` its listing, <name>.txt.
+
+    What begins with an underscore there is no script, but imported by them.
+    """
     code = Code(root)
     with atomic_dir(folder) as temporary:
-        for script in sorted(scripts.glob("*.py")):
+        for script in sorted(scripts.glob("[!_]*.py")):
             write_text(temporary / f"{script.stem}.txt", code.listing(script))
 
 
@@ -34,7 +37,7 @@ class Code:
         return "".join(self._line(files[name], name) for name in sorted(files))
 
     def _imported(self, script: Path) -> set[Path]:
-        """The package's files that a script imports, and what they import in turn."""
+        """The files of this project that a script imports, and what they import in turn."""
         found, ahead = set[Path](), [script]
         while ahead:
             new = self._files_of(ahead.pop()) - found
@@ -43,10 +46,11 @@ class Code:
         return found
 
     def _files_of(self, path: Path) -> set[Path]:
-        """The package's files that one file imports."""
+        """The files of this project that one file imports."""
         if path not in self._files:
-            modules = {self.src.joinpath(*name.split(".")).with_suffix(".py") for name in _names(path)}
-            imported = {module for module in modules if module.is_file()}
+            folders = [self.src] if self.src in path.parents else [self.src, path.parent]
+            modules = {folder.joinpath(*name.split(".")) for name in _names(path) for folder in folders}
+            imported = {file for module in modules if (file := module.with_suffix(".py")).is_file()}
             packages = {parent for module in imported for parent in module.parents if self.src in parent.parents}
             self._files[path] = imported | {package / "__init__.py" for package in packages}
         return self._files[path]
@@ -58,14 +62,12 @@ class Code:
 
 
 def _names(path: Path) -> Iterator[str]:
-    """The full name of each module of this package that a file imports; "from a import b" may name a.b."""
+    """The full name of each module that a file imports; "from a import b" may name a.b."""
     for node in _statements(ast.parse(path.read_bytes())):
-        names = list[str]()
         if isinstance(node, ast.Import):
-            names = [alias.name for alias in node.names]
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            names = [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-        yield from (name for name in names if name.startswith("tandem."))
+            yield from (node.module, *(f"{node.module}.{alias.name}" for alias in node.names))
 
 
 def _statements(node: ast.AST) -> Iterator[ast.AST]:

@@ -1,5 +1,6 @@
 """What `dvc.lock` says of the last run: the parameters that its stages ran with, and where they differ from others."""
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,9 +31,26 @@ def read_lock(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     try:
-        return dict(parse_yaml(path.read_text(encoding="utf-8"))["stages"])
-    except (ValueError, TypeError, KeyError):
+        stages = dict(parse_yaml(path.read_text(encoding="utf-8"))["stages"])
+        _require_digests(stages)
+        return stages
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise DataError(f"{path} cannot be read; take it from git again: `git checkout {path.name}`") from None
+
+
+def require_whole_locks(root: Path = Path()) -> None:
+    """Raise DataError that names a lock file which DVC left cut, since it was killed, or the disk was full.
+
+    DVC does not write them whole or not at all, and ends with exit code 255 until the file is mended.
+    """
+    read_lock(root / "dvc.lock")
+    path = root / ".dvc/tmp/rwlock"
+    try:
+        json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except ValueError:
+        raise DataError(f"{path} was cut short when dvc was killed; remove it: `rm {path}`") from None
 
 
 def changed_params(stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[ParamChange]:
@@ -50,6 +68,14 @@ def sources_of_run(stages: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """`sources` of params.yaml as the merge last ran with it."""
     ran_with = stages.get("merge", {}).get("params", {}).get(str(PARAMS_PATH), {})
     return dict(ran_with.get("sources", {}))
+
+
+def _require_digests(stages: Mapping[str, Any]) -> None:
+    """Raise TypeError or KeyError where a file has none: what is left of a text that was cut may still be YAML."""
+    for entry in stages.values():
+        for file in (*entry.get("deps", ()), *entry.get("outs", ())):
+            if not isinstance(file["md5"], str):
+                raise TypeError(f"{file['path']} has no digest")
 
 
 def _is_of(name: str, params: Mapping[str, Any]) -> bool:

@@ -8,6 +8,7 @@ import errno
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +27,7 @@ _REMEDIES = {
     errno.EIO: "the disk fails{where} ({what}); look at its health, and run again",
     errno.ENOMEM: "there is not enough memory{where} ({what}); lower runtime.workers or runtime.batch_size",
 }
+_INSTALL = "`make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them"
 _OTHER = "a file cannot be used{where} ({what}); look at what is there, and run again"
 
 
@@ -59,6 +61,8 @@ def said_of(error: Exception, *, stage: str = "") -> str | None:
         return str(error)
     if type(error).__name__ == "BrokenProcessPool":  # whose import would load multiprocessing
         return "a process that computes was killed, mostly for lack of memory; lower runtime.workers, and run again"
+    if isinstance(error, ImportError):
+        return _said_of_import(error)
     if isinstance(error, MemoryError):
         return "there is not enough memory; lower runtime.workers or runtime.batch_size, and run again"
     if isinstance(error, FileNotFoundError) and error.filename and (hint := _rerun(Path(os.fsdecode(error.filename)))):
@@ -90,6 +94,17 @@ def _said_of_changed_file(stage: str) -> str | None:
     )
 
 
+def _said_of_import(error: ImportError | OSError) -> str | None:
+    """Of a package that is missing, or is there in part: ctypes raises an OSError without a number for a library."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return said_of(error)
+    module = (getattr(error, "name", None) or "a package").partition(".")[0]
+    if module == "tandem":
+        return None
+    what = str(error).strip().partition("\n")[0]
+    return f"{module} cannot be imported in {sys.prefix} ({what}); {_INSTALL}"
+
+
 def _rerun(path: Path) -> str:
     """By which command a file is written again; "" for one that no stage writes."""
     from tandem.pipeline.outputs import stage_that_writes
@@ -103,7 +118,13 @@ def _rerun(path: Path) -> str:
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:
     start = time.monotonic()
-    done = main(*arguments)
+    if "DVC_STAGE" in os.environ:
+        from tandem.sources.orphan import ended_with_dvc  # which a command need not wait for
+
+        with ended_with_dvc(os.environ):
+            done = main(*arguments)
+    else:
+        done = main(*arguments)
     if done:
         sys.stderr.write(f"{_name(arguments)}: {done}, {time.monotonic() - start:.1f} s\n")
 
@@ -133,10 +154,12 @@ def _end_import(kind: type[BaseException], error: BaseException, trace: Tracebac
         sys.stderr.write(_GO_ON if _stage(()) else "")
         sys.stderr.flush()
         os._exit(130)
-    if isinstance(error, OSError) and not _shows_traceback():
-        sys.stderr.write(f"error: {said_of(error)}\n")
+    text = _said_of_import(error) if isinstance(error, ImportError | OSError) and not _shows_traceback() else None
+    if text:
+        sys.stderr.write(f"error: {text}\n")
     else:
         sys.__excepthook__(kind, error, trace)
 
 
 sys.excepthook = _end_import
+warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata, which cost no image; other damage it raises

@@ -17,7 +17,6 @@ from tandem.files import atomic_dir
 from tandem.shards import pack, shards_sha256
 from tandem.sources import receipts
 from tandem.sources.kinds import SOURCE_KINDS
-from tandem.sources.orphan import ended_with_dvc
 from tandem.sources.receipts import Receipt
 from tandem.sources.settings import PINS, Source
 from tandem.sources.transfer.attempt import DEFAULT_LIMITS, Limits
@@ -57,7 +56,7 @@ def download(
     """
     paths = DownloadPaths.of(folder, name)
     try:
-        with ended_with_dvc(environ), _lock(paths, limits.lock_s):
+        with _lock(paths, limits.lock_s):
             _remove_litter(folder / "partial", name)
             existing = _existing_receipt(paths)
             if existing and SOURCE_KINDS[source.kind].IS_REMOTE and _fits(existing, source):

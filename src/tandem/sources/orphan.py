@@ -1,4 +1,4 @@
-"""A download whose dvc is gone ends by itself: else it would hold its lock, and write on, beside the next run."""
+"""A stage whose dvc is gone ends by itself: else it would hold its locks, and write on, beside the next run."""
 
 import os
 import signal
@@ -42,7 +42,7 @@ def _dvc() -> psutil.Process | None:
 def _watch(dvc: psutil.Process, done: threading.Event) -> None:
     while not done.wait(_POLL_S):
         if not _is_alive(dvc):
-            sys.stderr.write("dvc is gone, so this download ends\n")
+            sys.stderr.write("dvc is gone, so this stage ends\n")
             os.kill(os.getpid(), signal.SIGINT)
             if not done.wait(_GRACE_S):
                 os._exit(130)

@@ -21,6 +21,7 @@ from tandem.curation.duplicates.index import EXACT_TO, HALF, AnnIndex, FlatIndex
 from tandem.curation.duplicates.pairs import Pairs, unique_pairs
 
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
+_LAST_BITS = 1e-6  # of a product, which depend on how many cores share it out
 _SLACK = 1e-4  # what rounding may take from a bound, many times over
 _BOUND_FROM = 16_384  # rows; fewer are compared in seconds, of which choosing directions would take a good part
 _SAMPLE = 1024  # rows that directions are fitted to, and rows a side of the pairs that they are tried on
@@ -172,13 +173,17 @@ def _indexed_pairs(rows: UnitRows, variant: UnitRows, index: AnnIndex, limit: fl
 
 
 def _block_pairs(rows: UnitRows, variant: UnitRows, top: slice, left: slice, limit: float) -> _Triples:
-    """Those of all pairs of two blocks whose cosine reaches the limit."""
+    """Those of all pairs of two blocks whose cosine reaches the limit; those at the limit are compared one by one."""
     one = rows[top]
     # of one array with itself NumPy takes half the product
     other = one if variant is rows and top == left else variant[left]
     block = one @ other.T
-    i, j = _nonzero(block >= limit)
-    return i + top.start, j + left.start, block[i, j]
+    i, j = _nonzero(block >= limit - _LAST_BITS)
+    similarity = block[i, j]
+    at_limit = np.flatnonzero(similarity < limit + _LAST_BITS)
+    similarity[at_limit] = np.vecdot(one[i[at_limit]], other[j[at_limit]])
+    is_reached = similarity >= limit
+    return i[is_reached] + top.start, j[is_reached] + left.start, similarity[is_reached]
 
 
 def _pairs_at(rows: UnitRows, variant: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> _Triples:
