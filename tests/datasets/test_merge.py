@@ -3,6 +3,7 @@
 Each source is ingested first, and what comes of it goes through its files, as between the stages.
 """
 
+import hashlib
 import io
 import shutil
 import tarfile
@@ -547,3 +548,18 @@ def test_what_an_annotation_says_against_its_use_is_listed(tmp_path: Path) -> No
     (excluded,) = merged_from(tmp_path, {"street": street}).excluded
     assert (excluded.path, excluded.label, excluded.reason) == ("1.png", "truck", "empty_box")
     assert excluded.detail == "a.txt, line 2: nothing of the box lies in the image"
+
+
+def test_an_image_is_stored_by_the_first_source_that_uses_it_and_bears_that_ones_suffix(tmp_path: Path) -> None:
+    webp = encoded(image_of(1), "WEBP", lossless=True)
+    sources = {
+        "yard": plant(tmp_path / "yard", {"bus/1.png": image_of(1)}),
+        "street": plant(tmp_path / "street", {"car/1.webp": webp, "truck/2.png": image_of(2)}),
+    }
+    merged = merged_from(tmp_path, sources, ignore=["bus"])
+    row = merged.index.ids.index(pixel_id(image_of(1)))
+    assert merged.index.files[row] == f"{pixel_id(image_of(1))}.webp"
+    assert merged.stored.shards[row] == "street/images-00000.tar"
+    assert merged.stored.packed(tmp_path / "ingest")[row].read_bytes() == webp
+    assert merged.stored.sha256[row] == hashlib.sha256(webp).hexdigest()
+    assert merged.stored.ids == merged.index.ids

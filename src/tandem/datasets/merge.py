@@ -25,10 +25,11 @@ CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_sma
 
 
 class _ExampleImage(NamedTuple):
-    """An example with its image."""
+    """An example with its image, as it is stored in the example's source. hashes: (8, 32) uint8."""
 
     example: Example
     image: IngestedImage
+    hashes: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -66,19 +67,17 @@ def merge(sources: Mapping[str, Ingested], labels: LabelMap, settings: MergeSett
     usable, unusable = _split_usable(examples, found, sources)
     num_files = len({(each.source, each.path) for each in examples})
     _require_few_corrupt(unusable, num_files=num_files, max_fraction=settings.max_corrupt_fraction)
-    records, conflicts = _collapse(usable)
+    groups, conflicts = _collapse(usable)
     beside = [source.unclaimed for source in sources.values()]
     excluded = [*excluded_by_label, *unusable, *conflicts, *(each for part in beside for each in part.excluded)]
-    if not records:
+    if not groups:
         raise DataError(_nothing_left(excluded))
-    index = Index.of(records)
-    stored = _stored(index.ids, sources)
     num_contents = len({(each.sha256, example.box) for each, example in zip(found, examples, strict=True) if each.id})
     return Merged(
         class_names=labels.class_names,
-        index=index,
-        stored=StoredImages.of(image for image, _ in stored),
-        hashes=np.stack([hashes for _, hashes in stored]),
+        index=Index.of(map(_record, groups)),
+        stored=StoredImages.of(_stored(group[0]) for group in groups),
+        hashes=np.stack([group[0].hashes for group in groups]),
         excluded=tuple(sorted(excluded, key=lambda each: (each.source, each.path, each.label))),
         num_files=num_files,
         num_byte_duplicates=num_files - len({each.sha256 for each in found}),
@@ -86,16 +85,6 @@ def merge(sources: Mapping[str, Ingested], labels: LabelMap, settings: MergeSett
         others=sum((part.others for part in beside), Counter[str]()),
         joined=tuple(labels.joined(count_labels(annotations))),
     )
-
-
-def _stored(ids: Sequence[str], sources: Mapping[str, Ingested]) -> list[tuple[StoredImage, np.ndarray]]:
-    """Where the image of each id lies, and its hashes; the first source that has it counts."""
-    places = dict[str, tuple[StoredImage, np.ndarray]]()
-    for name, source in sources.items():
-        for image, hashes in zip(source.images, source.hashes, strict=True):
-            place = StoredImage(image.id, f"{name}/{image.shard}", image.offset, image.num_bytes, image.sha256)
-            places.setdefault(image.id, (place, hashes))
-    return [places[id_] for id_ in ids]
 
 
 def save_merged(merged: Merged, folder: Path) -> None:
@@ -152,14 +141,17 @@ def _split_usable(
     examples: Iterable[Example], found: Iterable[Found], sources: Mapping[str, Ingested]
 ) -> tuple[list[_ExampleImage], list[Excluded]]:
     """The examples with their images, without those whose file is corrupt or whose crop is too small."""
-    images = {name: {image.id: image for image in source.images} for name, source in sources.items()}
+    images = {
+        name: {image.id: (image, hashes) for image, hashes in zip(source.images, source.hashes, strict=True)}
+        for name, source in sources.items()
+    }
     usable: list[_ExampleImage] = []
     excluded: list[Excluded] = []
     for example, each in zip(examples, found, strict=True):
         if each.reason:
             excluded.append(_excluded(example, each.reason, each.detail))
         else:
-            usable.append(_ExampleImage(example, images[example.source][each.id]))
+            usable.append(_ExampleImage(example, *images[example.source][each.id]))
     return usable, excluded
 
 
@@ -174,33 +166,39 @@ def _require_few_corrupt(excluded: Iterable[Excluded], *, num_files: int, max_fr
         )
 
 
-def _collapse(usable: Iterable[_ExampleImage]) -> tuple[list[ImageRecord], list[Excluded]]:
-    """One record for all examples of the same pixels; where their classes differ, all are excluded as a conflict."""
+def _collapse(usable: Iterable[_ExampleImage]) -> tuple[list[list[_ExampleImage]], list[Excluded]]:
+    """The examples of the same pixels, by their id; where their classes differ, all are excluded as a conflict."""
     same_pixels: dict[str, list[_ExampleImage]] = defaultdict(list)
     for each in usable:
         same_pixels[each.image.id].append(each)
-    records: list[ImageRecord] = []
+    groups: list[list[_ExampleImage]] = []
     conflicts: list[Excluded] = []
     for _, group in sorted(same_pixels.items()):
-        class_names = sorted({example.class_name for example, _ in group})
+        class_names = sorted({each.example.class_name for each in group})
         if len(class_names) > 1:
-            detail = f"the same image ({group[0][1].file}) is labelled {' and '.join(class_names)}"
-            conflicts += [_excluded(example, "conflict", detail) for example, _ in group]
+            detail = f"the same image ({group[0].image.file}) is labelled {' and '.join(class_names)}"
+            conflicts += [_excluded(each.example, "conflict", detail) for each in group]
         else:
-            records.append(_record(group))
-    return records, conflicts
+            groups.append(group)
+    return groups, conflicts
+
+
+def _stored(each: _ExampleImage) -> StoredImage:
+    image = each.image
+    shard = f"{each.example.source}/{image.shard}"
+    return StoredImage(image.id, shard, image.offset, image.num_bytes, image.sha256)
 
 
 def _record(group: Sequence[_ExampleImage]) -> ImageRecord:
-    example, image = group[0]
+    examples, image = [each.example for each in group], group[0].image
     return ImageRecord(
         id=image.id,
-        label=example.class_name,
+        label=examples[0].class_name,
         file=image.file,
         width=image.width,
         height=image.height,
-        provenance_keys=tuple(sorted({key for example, _ in group for key in example.provenance_keys})),
-        origins=tuple(dict.fromkeys(Origin(example.source, example.path, example.label) for example, _ in group)),
+        provenance_keys=tuple(sorted({key for each in examples for key in each.provenance_keys})),
+        origins=tuple(dict.fromkeys(Origin(each.source, each.path, each.label) for each in examples)),
     )
 
 
