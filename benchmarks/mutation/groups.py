@@ -1,7 +1,7 @@
 """The promises, the modules that they rest on, and the tests that must notice a change of these modules."""
 
 from collections.abc import Mapping
-from fnmatch import fnmatch
+from pathlib import PurePath
 from typing import NamedTuple
 
 
@@ -13,7 +13,7 @@ class Group(NamedTuple):
 
 
 class Mutant(NamedTuple):
-    """function: or file. was, becomes: what differs. Of a mutant that mutmut made both are "" unless it survived."""
+    """function: or file. was, becomes: what differs."""
 
     group: str
     function: str
@@ -56,6 +56,6 @@ LEFT_OUT = (
 def group_of(path: str) -> str:
     """The name of the first group that a module belongs to. Raises KeyError where it is in none."""
     for name, group in GROUPS.items():
-        if any(fnmatch(path, pattern) for pattern in group.modules):
+        if any(PurePath(path).match(pattern) for pattern in group.modules):
             return name
     raise KeyError(path)

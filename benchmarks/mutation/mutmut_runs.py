@@ -5,12 +5,14 @@ runs those that reach the function. It leaves decorated functions as they are, s
 written without `@` in the copy. Constants of modules, which it leaves too, are planted (.planted).
 """
 
+import ast
 import json
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
+from difflib import ndiff
 from hashlib import sha256
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from mutation.groups import GROUPS, LEFT_OUT, Mutant, group_of
 _FIRST = "tandem.seeding.*"  # few: with them mutmut generates all, and finds which tests reach which function
 _KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # as mutmut has it: a failed test, and what came to no end
 _SURVIVED = {0, 5, 33}  # all tests passed, or there is none
+_STRICT = re.compile(r"(, )?strict=\w+|, (?=\))")
 _PLUGINS = ("cacheprovider", "unraisableexception")  # the latter collects garbage for most of a mutant's time
 _DECORATED = re.compile(
     r"(?P<indent>[ ]*)@(?P<decorator>property|cached_property|contextmanager)\n"
@@ -35,8 +38,11 @@ def mutmut_outcomes(clone: Path, number: int, seed: int, groups: Sequence[str]) 
         undecorate(clone / path)
     write_config(clone, paths)
     mutmut(clone, "run", _FIRST)
-    mutmut(clone, "run", *chosen(results(clone), number, seed))
-    return [mutant(clone, name, code) for name, code in results(clone).items() if code is not None]
+    changed = changes(clone)
+    names = chosen(changed, number, seed)
+    mutmut(clone, "run", *names)
+    ended = results(clone)
+    return [mutant(name, changed[name], ended[name]) for name in names]
 
 
 def modules(clone: Path) -> list[str]:
@@ -76,16 +82,15 @@ def _value(words: Sequence[str]) -> str:
     return words[0] if words in (["forkserver"],) else "".join(f"\n    {word}" for word in words)
 
 
-def mutmut(clone: Path, *words: str) -> str:
-    """What mutmut printed; on a terminal it shows itself how far it is. Ends the program where it fails."""
+def mutmut(clone: Path, *words: str) -> None:
+    """Run mutmut, which on a terminal shows itself how far it is. Ends the program where it fails."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([f"{clone}/mutants/src", *_own_path()])}
     environment |= {"OMP_NUM_THREADS": "1"}
-    shown = sys.stderr if words[0] == "run" and sys.stderr.isatty() else subprocess.PIPE
+    shown = sys.stderr if sys.stderr.isatty() else subprocess.PIPE
     command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", *words]
     done = subprocess.run(command, cwd=clone, env=environment, stdout=shown, stderr=subprocess.STDOUT, text=True)
     if done.returncode:
         sys.exit(f"error: mutmut failed: {(done.stdout or 'see above')[-3000:]}")
-    return done.stdout or ""
 
 
 def _own_path() -> list[str]:
@@ -105,26 +110,51 @@ def results(clone: Path) -> dict[str, int | None]:
     return found
 
 
-def chosen(known: Mapping[str, int | None], number: int, seed: int) -> list[str]:
+def changes(clone: Path) -> dict[str, tuple[str, str]]:
+    """Name of each mutant -> the lines of its function that differ, as they were and as they became.
+
+    As Python writes them back, without comments. Without the mutants that change the `strict` of a zip alone: it stops
+    what cannot happen, columns of unequal length.
+    """
+    found = dict[str, tuple[str, str]]()
+    for path in sorted((clone / "mutants").rglob("*.py.meta")):
+        module = _module(path.relative_to(clone / "mutants/src").as_posix().removesuffix(".meta"))
+        functions = _functions(path.with_suffix("").read_text(encoding="utf-8"))
+        for name in json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]:
+            original = functions[re.sub(r"__mutmut_[0-9]+$", "__mutmut_orig", name.removeprefix(f"{module}."))]
+            was, becomes = _difference(original, functions[name.removeprefix(f"{module}.")])
+            if re.sub(_STRICT, "", was) != re.sub(_STRICT, "", becomes):
+                found[name] = was, becomes
+    return found
+
+
+def _module(path: str) -> str:
+    return path.removesuffix(".py").replace("/", ".")
+
+
+def _functions(code: str) -> dict[str, list[str]]:
+    """Function or method -> its lines after the first."""
+    nodes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef))
+    return {node.name: [ast.unparse(node.args), *ast.unparse(node).split("\n")[1:]] for node in nodes}
+
+
+def _difference(was: Sequence[str], becomes: Sequence[str]) -> tuple[str, str]:
+    lines = [line for line in ndiff(was, becomes) if line[0] in "-+"]
+    one, other = (" ".join(line[1:].strip() for line in lines if line[0] == sign) for sign in "-+")
+    return one, other
+
+
+def chosen(names: Iterable[str], number: int, seed: int) -> list[str]:
     """So many of the names, by the seed; the same ones stay chosen while others come and go."""
-    order = sorted(known, key=lambda name: sha256(f"{seed}/{name}".encode()).hexdigest())
+    order = sorted(names, key=lambda name: sha256(f"{seed}/{name}".encode()).hexdigest())
     return order[: number or None]
 
 
-def mutant(clone: Path, name: str, code: int) -> Mutant:
+def mutant(name: str, change: tuple[str, str], code: int | None) -> Mutant:
     """The outcome of one. Ends the program where its tests neither passed nor failed."""
-    module, _, function = name.rpartition(".")
-    group = group_of(f"src/{module.replace('.', '/')}.py")
-    written = (
-        f"{module}.{re.sub(r'__mutmut_[0-9]+$', '', function).removeprefix('x_').replace('xǁ', '').replace('ǁ', '.')}"
-    )
-    if code in _KILLED:
-        return Mutant(group, written, "", "", is_killed=True)
-    if code not in _SURVIVED:
+    if code not in _KILLED | _SURVIVED:
         sys.exit(f"error: the tests of {name} ended with {code}")
-    lines = mutmut(clone, "show", name).splitlines()
-    was, becomes = (
-        " ".join(line[1:].strip() for line in lines if line.startswith(sign) and not line.startswith(sign * 3))
-        for sign in "-+"
-    )
-    return Mutant(group, written, was, becomes, is_killed=False)
+    module, _, function = re.sub(r"__mutmut_[0-9]+$", "", name).rpartition(".")
+    written = function.removeprefix("xǁ").removeprefix("x_").replace("ǁ", ".")
+    group = group_of(f"src/{module.replace('.', '/')}.py")
+    return Mutant(group, f"{module}.{written}", *change, code in _KILLED)
