@@ -26,7 +26,6 @@ PLANTS = tuple(
             ("linked=curated.links.rows", "linked=curated.links.rows[:0]"),
             ("rejected=curated.rejected.pairs.rows", "rejected=curated.near_duplicates.pairs.rows"),
             ("decisions=inputs.decisions,\n", "decisions=type(inputs.decisions)(),\n"),
-            ("save_curated(curated, leaks.disputed, CURATE)", "save_curated(curated, leaks.disputed[:0], CURATE)"),
             ("max_distance=1 - settings", "max_distance=0 * settings"),
         ],
         "stages/label_errors.py": [

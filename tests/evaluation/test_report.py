@@ -114,6 +114,14 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
     }
 
 
+def test_a_range_of_sizes_begins_at_its_first_pixel() -> None:
+    predictions = on_test(0)
+    sides = np.resize([1, 127, 128, 255, 256, 511, 512, 9999], len(predictions))
+    counts = {name: values["images"] for name, values in by_min_side(predictions, sides).items()}
+    ranges = {"0-127": (1, 127), "128-255": (128, 255), "256-511": (256, 511), "512-": (512, 9999)}
+    assert counts == {name: int(np.isin(sides, inside).sum()) for name, inside in ranges.items()}
+
+
 def test_the_exported_file_is_scored_beside_the_models() -> None:
     logits, samples = generated(2)
     found = reported({"m": logits}, samples, selected="m")
