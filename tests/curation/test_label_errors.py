@@ -226,3 +226,22 @@ def test_a_label_is_doubted_by_its_neighbors_and_to_three_twentieths_by_the_prob
         doubt = 1 - issues.self_confidence[members]
         by_neighbors, by_probe = ((values[:, None] > values[None]).mean(axis=1) for values in (margin[members], doubt))
         np.testing.assert_allclose(issues.mislabeled[members], 0.85 * by_neighbors + 0.15 * by_probe, atol=1e-9)
+
+
+def test_the_confident_joint_is_that_of_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    probs, targets = rng.dirichlet(np.ones(3), size=60), rng.integers(0, 3, 60)
+    thresholds = [
+        np.mean([row[target] for row, of in zip(probs, targets, strict=True) if of == target]) for target in range(3)
+    ]
+    expected = dict.fromkeys(CLASSES, 0)
+    for row, target in zip(probs.tolist(), targets.tolist(), strict=True):
+        confident = [number for number in range(3) if row[number] >= thresholds[number]]
+        expected[CLASSES[target]] += bool(confident) and max(confident, key=row.__getitem__) != target
+    zeros = np.zeros(60)
+    issues = LabelIssues(np.arange(60), targets, probs, zeros, zeros, zeros)
+    samples = Samples.of(CLASSES, [sample(row, CLASSES[target]) for row, target in enumerate(targets)])
+    counts = label_error_summary(issues, samples, [])
+    assert {name: counts["classes"][name]["label_issues"] for name in CLASSES} == expected
+    assert counts["label_issues"] == sum(expected.values())
+    assert 10 < counts["label_issues"] < 50

@@ -64,3 +64,11 @@ def test_five_pairs_on_either_side_of_the_threshold_are_shown_and_no_more() -> N
     assert text.count(" near duplicate  ") == text.count(" rejected        ") == 5
     lines = text.splitlines()[-10:]
     assert [line.split()[-2] for line in lines] == [f"a{n}" for n in range(13, 3, -1)]
+
+
+def test_of_several_stretches_without_pairs_the_middle_of_the_longest_is_suggested() -> None:
+    values = np.arange(0.7, 1.0001, 0.0005)
+    is_left_out = ((values > 0.87) & (values < 0.905)) | ((values > 0.925) & (values < 0.965))
+    found = suggest_threshold(values[~is_left_out])
+    free = [t / 1000 for t in range(850, 986) if 0.925 + 0.015 < t / 1000 < 0.965 - 0.015]
+    assert (found.correlation, found.num_near) == (pytest.approx(free[len(free) // 2], abs=1e-9), 0)
