@@ -18,16 +18,18 @@ from mutation.plants import PLANTS, Plant
 
 def planted_outcomes(clone: Path, groups: Sequence[str]) -> list[Mutant]:
     """What became of each plant of these groups; the working tree is copied once a worker."""
-    workers = os.cpu_count() or 1
+    workers, plants = os.cpu_count() or 1, [plant for plant in PLANTS if _group(plant.path) in groups]
+    if not passes(clone, sorted({test for plant in plants for tests in tests_of(clone, plant.path) for test in tests})):
+        sys.exit("error: tests fail on the code as it is")
     clones = Queue[Path]()
     for number in range(workers):
         clones.put(copytree(clone, clone.parent / f"{clone.name}-{number}"))
-    plants = [plant for plant in PLANTS if _group(plant.path) in groups]
 
     def outcome(plant: Plant) -> Mutant:
         copy = clones.get()
         try:
-            is_killed = any(fails(copy, plant, tests) for tests in tests_of(copy, plant.path))
+            with replaced(copy / plant.path, plant):
+                is_killed = not all(passes(copy, tests) for tests in tests_of(copy, plant.path))
         finally:
             clones.put(copy)
         return Mutant(_group(plant.path), plant.path, plant.was, plant.becomes, is_killed)
@@ -49,18 +51,17 @@ def tests_of(clone: Path, path: str) -> Iterator[Sequence[str]]:
     yield STAGES.tests if path.startswith("stages/") else GROUPS[group_of(path)].tests
 
 
-def fails(clone: Path, plant: Plant, tests: Sequence[str]) -> bool:
-    """Whether one of the tests fails, or none comes to an end, where the text was replaced."""
+def passes(clone: Path, tests: Sequence[str]) -> bool:
+    """Whether all of these tests pass in the copy; what comes to no end does not."""
     environment = {**os.environ, "PYTHONPATH": f"{clone}/src", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests]
-    with replaced(clone / plant.path, plant):
-        try:
-            done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=600)
-        except subprocess.TimeoutExpired:
-            return True
+    try:
+        done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=1200)
+    except subprocess.TimeoutExpired:
+        return False
     if done.returncode not in (0, 1, 2):  # passed, failed, or not even collected
         sys.exit(f"error: pytest {' '.join(tests)} ended with {done.returncode}: {done.stdout[-2000:]}")
-    return done.returncode != 0
+    return done.returncode == 0
 
 
 @contextmanager
