@@ -1,7 +1,9 @@
 """A project folder with what the stages before curate wrote, planted, and the stage scripts as modules to call."""
 
 import importlib.util
+import re
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -87,11 +89,13 @@ def plant_tables(folder: Path, samples: Samples, *, extracted: Arrays, tuned: Ar
 
 
 def _write_params(folder: Path, changes: Mapping[str, str]) -> None:
-    """The project's own with some of its text replaced."""
+    """The project's own with some of its text replaced, and a seed of its own for each stage."""
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     for old, new in changes.items():
         assert params.count(old) == 1, old
         params = params.replace(old, new)
+    seeds = count(11)
+    params = re.sub(r"(?<=\bseed: )0\b", lambda _: str(next(seeds)), params)  # a stage that ignores its seed takes 0
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(params, encoding="utf-8")
 
