@@ -110,6 +110,7 @@ def test_an_image_can_be_kept_and_relabeled():
         ),
         (("a", "relabel"), "image a: relabel: its value must be a class"),
         (("a", "duplicate", "a"), "image a: duplicate a: its value must be another image's id"),
+        (("a", "not_duplicate", "a"), "image a: not_duplicate a: its value must be another image's id"),
         (("a", "keep", "car"), "image a: keep car: its value must be empty"),
         (("", "keep"), "image (no id): keep"),
     ],
