@@ -198,3 +198,25 @@ def test_six_matches_make_a_map(num_points, is_aligned):
     few = whole._replace(points=whole.points[:num_points], descriptors=whole.descriptors[:num_points])
     found = correlation(few, few)
     assert found == pytest.approx(1) if is_aligned else found == 0
+
+
+@pytest.mark.parametrize(("value", "is_clipped"), [(4, True), (5, False), (249, False), (250, True)])
+def test_grays_up_to_4_and_from_250_on_are_black_and_white(value, is_clipped):
+    one, other = np.full((100, 100), value, np.uint8), np.tile(noise(100, 50, seed=1), (1, 2))
+    one[:, :50] = other[:, :50] = noise(100, 50)
+    whole = np.corrcoef(one.ravel(), other.ravel())[0, 1]
+    found = _pearson(one, other, np.ones((100, 100), dtype=bool))
+    assert (found > whole + 0.1) == is_clipped
+
+
+def test_where_an_overlap_is_flat_nothing_correlates():
+    flat, inside = np.full((20, 20), 100, np.uint8), np.ones((20, 20), dtype=bool)
+    assert _pearson(flat, flat, inside) == _pearson(flat, noise(20, 20), inside) == 0
+
+
+def test_descriptors_are_unit_rows_one_a_point_and_none_of_a_flat_image():
+    found = describe(textured(1))
+    assert len(found.descriptors) == len(found.points) > 20
+    np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-5)
+    flat = describe(Image.new("L", (60, 40), 9))
+    assert (flat.points.shape, flat.descriptors.shape) == ((0, 2), (0, 128))
