@@ -73,11 +73,15 @@ def plant_images(folder: Path) -> None:
 def plant_tables(folder: Path, samples: Samples, *, extracted: Arrays, tuned: Arrays) -> None:
     """params.yaml and data/ as curate and finetune leave it, of these samples. Arrays: backbone -> (N, k, D).
 
-    The shorter side of the images is 100, 200 or 300 px in turn.
+    The shorter side of the images is 100, 200 or 300 px in turn, of every other one the height.
     """
+
+    def sides(row: int) -> tuple[int, ...]:
+        return (100 + 100 * (row % 3), 400)[:: -1 if row % 2 else 1]
+
     _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **SMALL})
     records = (
-        ImageRecord(id_, label, f"{id_}.png", 100 + 100 * (row % 3), 400, (), (Origin("drawn", f"{id_}.png", label),))
+        ImageRecord(id_, label, f"{id_}.png", *sides(row), (), (Origin("drawn", f"{id_}.png", label),))
         for row, (id_, label) in enumerate(zip(samples.ids, samples.labels.tolist(), strict=True))
     )
     save_index(Index.of(records), folder / "data/merge/index.csv")
