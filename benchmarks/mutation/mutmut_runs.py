@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mutation.groups import GROUPS, LEFT_OUT, Mutant, group_of
 
-_FIRST = "tandem.seeding.*"  # few: with them mutmut generates all, and finds which tests reach which function
+_FIRST, _FIRST_TESTS = "tandem.seeding.*", ["tests/test_seeding.py"]  # few: with them mutmut generates all others
 _KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # as mutmut has it: a failed test, and what came to no end
 _SURVIVED = {0, 5, 33}  # all tests passed, or there is none
 _STRICT = re.compile(r"(, )?strict=\w+|, (?=\))")
@@ -34,11 +34,13 @@ _DECORATED = re.compile(
 def mutmut_outcomes(clone: Path, number: int, seed: int, groups: Sequence[str]) -> list[Mutant]:
     """What became of so many mutants of these groups, or of all where number is 0, chosen by a seed."""
     paths = [path for path in modules(clone) if group_of(path) in groups]
+    if not paths:
+        return []
     for path in paths:
         undecorate(clone / path)
-    write_config(clone, paths)
+    write_config(clone, paths, groups)
     mutmut(clone, "run", _FIRST)
-    changed = changes(clone)
+    changed = {name: change for name, change in changes(clone).items() if mutant(name, change, 0).group in groups}
     names = chosen(changed, number, seed)
     mutmut(clone, "run", *names)
     ended = results(clone)
@@ -57,14 +59,14 @@ def undecorate(path: Path) -> None:
     path.write_text(_DECORATED.sub(r"\g<body>\g<indent>\g<name> = \g<decorator>(\g<name>)\n", text), encoding="utf-8")
 
 
-def write_config(clone: Path, paths: Iterable[str]) -> None:
+def write_config(clone: Path, paths: Iterable[str], groups: Iterable[str]) -> None:
     """setup.cfg, which mutmut reads."""
-    tests = sorted({path for group in GROUPS.values() for path in group.tests})
+    tests = sorted({*_FIRST_TESTS, *(path for name in groups if name in GROUPS for path in GROUPS[name].tests)})
     left_out = [word for test in LEFT_OUT for word in ("--deselect", test)]
     values = {
         "process_isolation": ["forkserver"],
         "source_paths": ["src"],
-        "only_mutate": [*paths, "src/tandem/seeding.py"],
+        "only_mutate": sorted({*paths, "src/tandem/seeding.py"}),
         "also_copy": [path.name for path in clone.iterdir() if path.name not in ("src", "setup.cfg", ".git")],
         "pytest_add_cli_args_test_selection": tests,
         "pytest_add_cli_args": [
@@ -84,6 +86,9 @@ def _value(words: Sequence[str]) -> str:
 
 def mutmut(clone: Path, *words: str) -> None:
     """Run mutmut, which on a terminal shows itself how far it is. Ends the program where it fails."""
+    (clone / "mutants/src").mkdir(
+        parents=True, exist_ok=True
+    )  # Python never looks again into a folder that was not there
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([f"{clone}/mutants/src", *_own_path()])}
     environment |= {"OMP_NUM_THREADS": "1"}
     shown = sys.stderr if sys.stderr.isatty() else subprocess.PIPE

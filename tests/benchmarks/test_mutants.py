@@ -133,7 +133,7 @@ def test_a_seed_chooses_the_same_mutants_while_others_come_and_go():
 
 def test_mutmut_s_configuration_names_modules_tests_and_those_that_are_left_out(tmp_path):
     (tmp_path / "params.yaml").touch()
-    write_config(tmp_path, ["src/tandem/files.py"])
+    write_config(tmp_path, ["src/tandem/files.py"], ["splits without leakage", "stages"])
     lines = (tmp_path / "setup.cfg").read_text().splitlines()
     for line in ("process_isolation=forkserver", "    src/tandem/files.py", "    tests/curation", "    params.yaml"):
         assert line in lines
