@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tandem import files
+from tandem.errors import DamagedFileError
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -254,6 +255,26 @@ def test_yaml_is_nested_a_hundred_times_and_no_more(
     assert levels == depth
     with pytest.raises(ValueError, match=message):
         files.parse_yaml(f"{opened * (depth + 1)}{item}{closed * (depth + 1)}")
+
+
+def test_a_tab_in_yaml_is_told_with_what_to_write_instead() -> None:
+    with pytest.raises(ValueError, match=r"^line 2, column 1: .*; indent by spaces$"):
+        files.parse_yaml("a:\n\tb: 1\n")
+
+
+def test_json_is_indented_by_two_so_that_git_shows_what_changed(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"b": [1, {"ü": None}]})
+    expected = '{\n  "b": [\n    1,\n    {\n      "ü": null\n    }\n  ]\n}\n'
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == expected
+
+
+def test_a_table_with_other_columns_is_refused_with_both(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"a\.csv.*its columns are a,b, not a,c"):
+        files.read_csv(tmp_path / "a.csv", columns=("a", "c"))
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n1\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match="row 2 has another number of cells than the header"):
+        files.read_csv(tmp_path / "a.csv", columns=("a", "b"))
 
 
 def test_an_alias_within_what_it_stands_for_is_refused() -> None:

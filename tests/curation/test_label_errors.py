@@ -230,7 +230,8 @@ def test_a_label_is_doubted_by_its_neighbors_and_to_three_twentieths_by_the_prob
 
 def test_the_confident_joint_is_that_of_its_definition() -> None:
     rng = np.random.default_rng(0)
-    probs, targets = rng.dirichlet(np.ones(3), size=60), rng.integers(0, 3, 60)
+    targets = rng.integers(0, 3, 60)  # the first class is the surest, the last one is not sure at all
+    probs = np.array([rng.dirichlet(1 + np.array([6, 2, 0])[target] * np.eye(3)[target]) for target in targets])
     thresholds = [
         np.mean([row[target] for row, of in zip(probs, targets, strict=True) if of == target]) for target in range(3)
     ]
@@ -244,4 +245,4 @@ def test_the_confident_joint_is_that_of_its_definition() -> None:
     counts = label_error_summary(issues, samples, [])
     assert {name: counts["classes"][name]["label_issues"] for name in CLASSES} == expected
     assert counts["label_issues"] == sum(expected.values())
-    assert 10 < counts["label_issues"] < 50
+    assert 5 < counts["label_issues"] < 50
