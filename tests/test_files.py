@@ -286,3 +286,13 @@ def test_an_alias_within_what_it_stands_for_is_refused() -> None:
 def test_a_pointer_of_git_lfs_is_known_by_how_it_begins() -> None:
     assert files.is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     assert not files.is_lfs_pointer(b"\xff\xd8\xff version https://git-lfs.github.com/spec/v1")
+
+
+def test_a_folder_is_made_with_all_that_it_lies_in(tmp_path: Path) -> None:
+    with files.atomic_dir(tmp_path / "a/b/c", within=tmp_path / "d/e") as folder:
+        (folder / "f.txt").write_text("x", encoding="utf-8")
+    assert (tmp_path / "a/b/c/f.txt").read_text(encoding="utf-8") == "x"
+
+
+def test_letters_are_no_brackets_of_yaml() -> None:
+    assert files.parse_yaml("X" * 500) == "X" * 500

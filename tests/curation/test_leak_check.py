@@ -276,3 +276,15 @@ def test_a_rejected_pair_excuses_no_other_pair(features: np.ndarray, hashes: np.
     others = pairs[(pairs != [3, 70]).any(axis=1)]
     with pytest.raises(LeakageError, match="image003 in train and image070 in val"):
         check(features, hashes, rejected=others)
+
+
+def test_a_decision_on_an_image_that_is_gone_ties_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
+    check(features, hashes, decisions=Decisions((Decision("image003", "duplicate", "gone"),)))
+
+
+def test_an_image_of_a_video_that_is_in_no_split_hides_no_leak_of_the_others(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    rows = {**ROWS, "train": np.arange(3, 60)}
+    with pytest.raises(LeakageError, match=r"image003 in train and image070 in val \(both are of video:a"):
+        check(features, hashes, rows, keys={2: "video:a", 3: "video:a", 70: "video:a"})
