@@ -2,6 +2,7 @@
 # make test   set up, run the tests; TESTS=tests/cli runs some of them
 # make check  set up, format, lint, types, import rules
 # make faults set up, damage inputs, kill runs and fill disks; INPUTS=1000 KILLS=4 DISKS=8 tries fewer
+# make mutants set up, change the code in one place after the other: do the tests notice? MUTANTS=100 tries fewer
 # make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
 
@@ -13,11 +14,12 @@ INPUTS ?= 100000
 KILLS ?= 100
 DISKS ?=
 BENCHMARKS := growth rerun camera exact_search predict
+MUTANTS ?= 1000
 ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views real_photos seed_recipe
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check faults bench setup lock
+.PHONY: run test check faults mutants bench setup lock
 
 run: setup
 	@find .dvc -path .dvc/tmp/rwlock -empty -delete # what a kill can leave of it, and no dvc reads
@@ -39,6 +41,9 @@ faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
 	python benchmarks/kills.py --kills $(KILLS)
 	python benchmarks/disks.py $(if $(DISKS),--trials $(DISKS))
+
+mutants: setup
+	python benchmarks/mutants.py --mutants $(MUTANTS)
 
 # Goes on after a benchmark that falls short, and fails at the end.
 bench: setup

@@ -222,6 +222,27 @@ def survived(record: str) -> str:
     return "\n".join(lines)
 
 
+def mutants() -> str:
+    """One row a group of modules: how many mutants were tried, and how many of those that count a test noticed."""
+    groups = read_json(RESULTS_DIR / "mutants.json")["groups"]
+    lines = ["| | tried | equivalent | killed | rate |", "| --- | --- | --- | --- | --- |"]
+    for name, counts in groups.items():
+        rate = counts["killed"] / max(1, counts["tried"] - counts["equivalent"])
+        lines.append(f"| {name} | {' | '.join(map(str, counts.values()))} | {rate:.3f} |")
+    return "\n".join(lines)
+
+
+def survivors() -> str:
+    """One row a survivor that is not equivalent, and why no test was written."""
+    rows = read_json(RESULTS_DIR / "mutants.json")["survivors"]
+    lines = ["| function | was | became | why it may |", "| --- | --- | --- | --- |"]
+    for row in rows:
+        if row["kind"] != "equivalent":
+            cells = (row["function"].removeprefix("tandem."), row["was"], row["becomes"])
+            lines.append(f"| {' | '.join(f'`{cell}`' for cell in cells)} | {row['reason']} |".replace("||", "| |"))
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -233,6 +254,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
     "disks": partial(survived, "disks"),
+    "mutants": mutants,
+    "survivors": survivors,
 }
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 """A project folder with what the stages before curate wrote, planted, and the stage scripts as modules to call."""
 
 import importlib.util
+import re
 import sys
 from collections.abc import Mapping
+from itertools import count
 from pathlib import Path
 from types import ModuleType
 
@@ -73,11 +75,15 @@ def plant_images(folder: Path) -> None:
 def plant_tables(folder: Path, samples: Samples, *, extracted: Arrays, tuned: Arrays) -> None:
     """params.yaml and data/ as curate and finetune leave it, of these samples. Arrays: backbone -> (N, k, D).
 
-    The shorter side of the images is 100, 200 or 300 px in turn.
+    The shorter side of the images is 100, 200 or 300 px in turn, of every other one the height.
     """
+
+    def sides(row: int) -> tuple[int, ...]:
+        return (100 + 100 * (row % 3), 400)[:: -1 if row % 2 else 1]
+
     _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **SMALL})
     records = (
-        ImageRecord(id_, label, f"{id_}.png", 100 + 100 * (row % 3), 400, (), (Origin("drawn", f"{id_}.png", label),))
+        ImageRecord(id_, label, f"{id_}.png", *sides(row), (), (Origin("drawn", f"{id_}.png", label),))
         for row, (id_, label) in enumerate(zip(samples.ids, samples.labels.tolist(), strict=True))
     )
     save_index(Index.of(records), folder / "data/merge/index.csv")
@@ -89,11 +95,13 @@ def plant_tables(folder: Path, samples: Samples, *, extracted: Arrays, tuned: Ar
 
 
 def _write_params(folder: Path, changes: Mapping[str, str]) -> None:
-    """The project's own with some of its text replaced."""
+    """The project's own with some of its text replaced, and a seed of its own for each stage."""
     params = (ROOT / "params.yaml").read_text(encoding="utf-8")
     for old, new in changes.items():
         assert params.count(old) == 1, old
         params = params.replace(old, new)
+    seeds = count(11)
+    params = re.sub(r"(?<=\bseed: )0\b", lambda _: str(next(seeds)), params)  # a stage that ignores its seed takes 0
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "params.yaml").write_text(params, encoding="utf-8")
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tandem import files
+from tandem.errors import DamagedFileError
 
 
 def leftovers(folder: Path) -> list[str]:
@@ -220,3 +221,78 @@ def test_what_has_other_names_is_removed_and_hidden_files_stay(tmp_path: Path) -
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden", "keep", "keep.json"]
     assert (tmp_path / "keep" / "a").is_file()
     files.remove_others(tmp_path / "no such folder", [])
+
+
+def aliased(item: str, num_aliases: int, num_scalars: int) -> str:
+    """YAML of an item under an anchor, so many aliases of it and so many words."""
+    return "".join([f"- &a {item}\n", "- *a\n" * num_aliases, "- x\n" * num_scalars])
+
+
+@pytest.mark.parametrize(
+    "item", [f"[{', '.join(['x'] * 998)}]", f"{{{', '.join(f'k{n}: x' for n in range(499))}}}"], ids=["list", "mapping"]
+)
+def test_yaml_stands_for_a_hundred_thousand_values_and_no_more(item: str) -> None:
+    whole = files.parse_yaml(aliased(item, 99, 99))  # a list of 100 times 999 values and 99 more: 100,000
+    assert (len(whole), len(whole[0]), whole[99] == whole[0]) == (199, 998 if "[" in item else 499, True)
+    with pytest.raises(ValueError, match=r"^line 200: its aliases stand for too many values$"):
+        files.parse_yaml(aliased(item, 99, 100))
+
+
+@pytest.mark.parametrize(
+    ("opened", "item", "closed", "depth", "message"),
+    [
+        ("[", "x", "]", 100, "^it is nested too deeply$"),
+        ("- ", "&a x", "", 99, "^line 1: its aliases stand for too many values$"),  # the document is a level, too
+    ],
+    ids=["brackets", "dashes"],
+)
+def test_yaml_is_nested_a_hundred_times_and_no_more(
+    opened: str, item: str, closed: str, depth: int, message: str
+) -> None:
+    found, levels = files.parse_yaml(f"{opened * depth}{item}{closed * depth}"), 0
+    while isinstance(found, list):
+        found, levels = found[0], levels + 1
+    assert levels == depth
+    with pytest.raises(ValueError, match=message):
+        files.parse_yaml(f"{opened * (depth + 1)}{item}{closed * (depth + 1)}")
+
+
+def test_a_tab_in_yaml_is_told_with_what_to_write_instead() -> None:
+    with pytest.raises(ValueError, match=r"^line 2, column 1: .*; indent by spaces$"):
+        files.parse_yaml("a:\n\tb: 1\n")
+
+
+def test_json_is_indented_by_two_so_that_git_shows_what_changed(tmp_path: Path) -> None:
+    files.write_json(tmp_path / "a.json", {"b": [1, {"ü": None}]})
+    expected = '{\n  "b": [\n    1,\n    {\n      "ü": null\n    }\n  ]\n}\n'
+    assert (tmp_path / "a.json").read_text(encoding="utf-8") == expected
+
+
+def test_a_table_with_other_columns_is_refused_with_both(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"a\.csv.*its columns are a,b, not a,c"):
+        files.read_csv(tmp_path / "a.csv", columns=("a", "c"))
+    (tmp_path / "a.csv").write_text("a,b\n1,2\n1\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match="row 2 has another number of cells than the header"):
+        files.read_csv(tmp_path / "a.csv", columns=("a", "b"))
+
+
+def test_an_alias_within_what_it_stands_for_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^line 2: \*a lies within what it stands for$"):
+        files.parse_yaml("- &a\n  - *a\n")
+    assert files.parse_yaml("[&a [1, 2], *a, &b x, *b]") == [[1, 2], [1, 2], "x", "x"]
+
+
+def test_a_pointer_of_git_lfs_is_known_by_how_it_begins() -> None:
+    assert files.is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
+    assert not files.is_lfs_pointer(b"\xff\xd8\xff version https://git-lfs.github.com/spec/v1")
+
+
+def test_a_folder_is_made_with_all_that_it_lies_in(tmp_path: Path) -> None:
+    with files.atomic_dir(tmp_path / "a/b/c", within=tmp_path / "d/e") as folder:
+        (folder / "f.txt").write_text("x", encoding="utf-8")
+    assert (tmp_path / "a/b/c/f.txt").read_text(encoding="utf-8") == "x"
+
+
+def test_letters_are_no_brackets_of_yaml() -> None:
+    assert files.parse_yaml("X" * 500) == "X" * 500

@@ -60,6 +60,7 @@ def test_cudnn_is_deterministic_inside_the_block_alone() -> None:
     before = torch.backends.cudnn.deterministic
     with deterministic_cudnn():
         assert torch.backends.cudnn.deterministic
+        assert torch.backends.cudnn.enabled
     assert torch.backends.cudnn.deterministic == before
 
 

@@ -6,6 +6,9 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from tandem.curation.duplicates.alignment import (
     SIDE_PX,
+    Keypoints,
+    _pearson,
+    _warped_correlation,
     correlation,
     correlation_unaligned,
     describe,
@@ -143,3 +146,77 @@ def test_two_flat_images_agree_and_one_flat_image_agrees_with_nothing():
     flat = describe(Image.new("RGB", (60, 40), "gray"))
     assert correlation_unaligned(flat, describe(Image.new("RGB", (10, 80), "black"))) == 1
     assert correlation_unaligned(flat, describe(textured(1))) == correlation_unaligned(describe(textured(1)), flat) == 0
+
+
+def noise(height, width, seed=0):
+    """Gray noise, smooth enough to be scaled."""
+    values = np.random.default_rng(seed).integers(60, 200, (max(2, height // 8), max(2, width // 8)), dtype=np.uint8)
+    return np.asarray(Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC))
+
+
+@pytest.mark.parametrize(("shift_px", "is_compared"), [(75, True), (76, False)])
+def test_images_are_compared_where_a_quarter_of_the_smaller_one_overlaps(shift_px, is_compared):
+    wide = noise(100, 200)
+    one, other = wide[:, :100].copy(), wide[:, shift_px : shift_px + 100].copy()
+    found = _warped_correlation(one, other, np.array([[1.0, 0, -shift_px], [0, 1, 0]]))
+    assert found > 0.8 if is_compared else found == 0
+    larger = np.pad(other, ((0, 0), (0, 400)))
+    assert (_warped_correlation(one, larger, np.array([[1.0, 0, -shift_px], [0, 1, 0]])) == 0) == (not is_compared)
+
+
+@pytest.mark.parametrize(
+    ("scale", "is_compared"), [(0.31, False), (0.32, True), (3.1, True), (3.2, False)]
+)  # of areas: 0.096, 0.102, 9.6, 10.2
+def test_a_map_to_a_tenth_or_the_tenfold_of_the_area_has_collapsed(scale, is_compared):
+    sides = (120, 120) if scale < 1 else (40, 40)
+    one = noise(*sides)
+    size = (round(sides[1] * scale), round(sides[0] * scale))
+    other = np.asarray(Image.fromarray(one).resize(size, Image.Resampling.BILINEAR))
+    found = _warped_correlation(one, other, np.array([[scale, 0, 0], [0, scale, 0]]))
+    assert found > 0.8 if is_compared else found == 0
+
+
+@pytest.mark.parametrize(("num_columns", "is_all_compared"), [(28, True), (34, False)])
+def test_of_images_that_are_mostly_black_or_white_all_is_compared(num_columns, is_all_compared):
+    one, other = np.zeros((100, 100), np.uint8), np.full((100, 100), 255, np.uint8)
+    one[:, :num_columns] = other[:, :num_columns] = noise(100, num_columns)
+    found = _pearson(one, other, np.ones((100, 100), dtype=bool))
+    assert (found < 0) == is_all_compared
+
+
+@pytest.mark.parametrize(("high", "is_flat"), [(2, True), (3, False)])
+def test_an_image_is_flat_below_a_deviation_of_one_gray(high, is_flat):
+    nothing = np.zeros((0, 2), np.float32), np.zeros((0, 128), np.float32)
+    fifth = np.arange(10_000) % 5 == 0, np.arange(10_000) < 2000
+    one, other = (Keypoints((100 + high * part).astype(np.uint8).reshape(100, 100), *nothing) for part in fifth)
+    assert (correlation_unaligned(one, other) == 1) == is_flat  # a deviation of 0.8, and of 1.2
+
+
+@pytest.mark.parametrize(("num_points", "is_aligned"), [(5, False), (6, True)])
+def test_six_matches_make_a_map(num_points, is_aligned):
+    whole = describe(textured(1))
+    few = whole._replace(points=whole.points[:num_points], descriptors=whole.descriptors[:num_points])
+    found = correlation(few, few)
+    assert found == pytest.approx(1) if is_aligned else found == 0
+
+
+@pytest.mark.parametrize(("value", "is_clipped"), [(4, True), (5, False), (249, False), (250, True)])
+def test_grays_up_to_4_and_from_250_on_are_black_and_white(value, is_clipped):
+    one, other = np.full((100, 100), value, np.uint8), np.tile(noise(100, 50, seed=1), (1, 2))
+    one[:, :50] = other[:, :50] = noise(100, 50)
+    whole = np.corrcoef(one.ravel(), other.ravel())[0, 1]
+    found = _pearson(one, other, np.ones((100, 100), dtype=bool))
+    assert (found > whole + 0.1) == is_clipped
+
+
+def test_where_an_overlap_is_flat_nothing_correlates():
+    flat, inside = np.full((20, 20), 100, np.uint8), np.ones((20, 20), dtype=bool)
+    assert _pearson(flat, flat, inside) == _pearson(flat, noise(20, 20), inside) == 0
+
+
+def test_descriptors_are_unit_rows_one_a_point_and_none_of_a_flat_image():
+    found = describe(textured(1))
+    assert len(found.descriptors) == len(found.points) > 20
+    np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-5)
+    flat = describe(Image.new("L", (60, 40), 9))
+    assert (flat.points.shape, flat.descriptors.shape) == ((0, 2), (0, 128))

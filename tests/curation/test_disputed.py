@@ -168,3 +168,31 @@ def test_pairs_are_written_with_ids_and_the_three_measures(tmp_path: Path) -> No
             "similarity": "0.9",
         }
     ]
+
+
+def striped(high: int) -> np.ndarray:
+    """(16, 16) grays of 100, and of so much more in a fifth of them: a deviation of 0.4 times that."""
+    return np.where(np.arange(256) % 5 == 0, 100.0 + high, 100.0).reshape(16, 16)
+
+
+@pytest.mark.parametrize(("high", "is_flat"), [(2, True), (3, False)])
+def test_a_thumbnail_is_flat_below_a_deviation_of_one_gray(high: int, is_flat: bool) -> None:
+    rows = np.where(np.arange(256) < 51, 100.0 + high, 100.0).reshape(16, 16)
+    given = {"features": FEATURES[[0, 0]], "hashes": HASHES[[0, 0]]}
+    found = find([(0, 1)], **given, thumbnail_of=[striped(high), rows].__getitem__)
+    assert (found.correlation[0] == 1) == is_flat
+    assert is_flat or found.correlation[0] < 0.5
+
+
+def test_three_pairs_are_named_however_many_there_are() -> None:
+    with pytest.raises(LeakageError, match=r"^5 pairs .* 3 may be so") as error:
+        require_undisputed(disputed(5), IDS)
+    assert str(error.value).count("(thumbnails correlate by") == 3
+
+
+def test_a_thumbnail_holds_the_means_of_the_pixels_of_its_squares(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 48), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    found = thumbnail_reader([tmp_path / "none.png", tmp_path / "a.png"])(1)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, pixels.reshape(16, 2, 16, 3).mean(axis=(1, 3)), atol=1)  # rounded twice

@@ -219,3 +219,41 @@ def test_with_one_class_alone_there_is_no_other_to_suggest() -> None:
     samples = Samples.of(("car",), [sample(row, "car") for row in range(60)])
     found = find_label_issues(by_backbone(blobs(60)), samples, settings=SETTINGS)
     assert {row["suggested_label"] for row in list_issues(found, samples, index(60), fraction=0.1)} == {""}
+
+
+def test_a_label_is_doubted_by_its_neighbors_and_to_three_twentieths_by_the_probe(issues: LabelIssues) -> None:
+    features, targets = blobs()[issues.rows].astype(float), issues.targets
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = unit @ unit.T - 9 * np.eye(len(unit))
+
+    def mean_of_nearest(n: int, is_candidate: np.ndarray) -> float:
+        return float(np.sort(cosines[n][is_candidate])[-SETTINGS.num_neighbors :].mean())
+
+    margin = np.array(
+        [mean_of_nearest(n, targets != own) - mean_of_nearest(n, targets == own) for n, own in enumerate(targets)]
+    )
+    for target in range(3):
+        members = members_of(issues, target)
+        doubt = 1 - issues.self_confidence[members]
+        by_neighbors, by_probe = ((values[:, None] > values[None]).mean(axis=1) for values in (margin[members], doubt))
+        np.testing.assert_allclose(issues.mislabeled[members], 0.85 * by_neighbors + 0.15 * by_probe, atol=1e-9)
+
+
+def test_the_confident_joint_is_that_of_its_definition() -> None:
+    rng = np.random.default_rng(0)
+    targets = rng.integers(0, 3, 60)  # the first class is the surest, the last one is not sure at all
+    probs = np.array([rng.dirichlet(1 + np.array([6, 2, 0])[target] * np.eye(3)[target]) for target in targets])
+    thresholds = [
+        np.mean([row[target] for row, of in zip(probs, targets, strict=True) if of == target]) for target in range(3)
+    ]
+    expected = dict.fromkeys(CLASSES, 0)
+    for row, target in zip(probs.tolist(), targets.tolist(), strict=True):
+        confident = [number for number in range(3) if row[number] >= thresholds[number]]
+        expected[CLASSES[target]] += bool(confident) and max(confident, key=row.__getitem__) != target
+    zeros = np.zeros(60)
+    issues = LabelIssues(np.arange(60), targets, probs, zeros, zeros, zeros)
+    samples = Samples.of(CLASSES, [sample(row, CLASSES[target]) for row, target in enumerate(targets)])
+    counts = label_error_summary(issues, samples, [])
+    assert {name: counts["classes"][name]["label_issues"] for name in CLASSES} == expected
+    assert counts["label_issues"] == sum(expected.values())
+    assert 5 < counts["label_issues"] < 50

@@ -260,3 +260,32 @@ def test_an_images_highest_cosine_is_over_all_other_splits(features: np.ndarray,
     features[61] = similar_to(features[3], 0.9)  # of val and train; its highest to test, which comes later, is lower
     found = check(features, hashes).similarities
     assert found[[3, 61]] == pytest.approx([0.9, 0.9], abs=1e-5)
+
+
+def test_a_rejected_pair_of_which_an_image_is_in_no_split_is_not_judged(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    rows = {**ROWS, "test": np.arange(76, 90)}
+    features[75], hashes[75] = features[3], hashes[3]
+    found = check(features, hashes, rows, rejected=np.array([[3, 75], [4, 71]])).disputed
+    assert (len(found), found.num_judged) == (0, 1)
+
+
+def test_a_rejected_pair_excuses_no_other_pair(features: np.ndarray, hashes: np.ndarray) -> None:
+    features[70] = features[3]
+    pairs = np.argwhere(np.triu(np.ones((90, 90)), 1))
+    others = pairs[(pairs != [3, 70]).any(axis=1)]
+    with pytest.raises(LeakageError, match="image003 in train and image070 in val"):
+        check(features, hashes, rejected=others)
+
+
+def test_a_decision_on_an_image_that_is_gone_ties_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
+    check(features, hashes, decisions=Decisions((Decision("image003", "duplicate", "gone"),)))
+
+
+def test_an_image_of_a_video_that_is_in_no_split_hides_no_leak_of_the_others(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    rows = {**ROWS, "train": np.arange(3, 60)}
+    with pytest.raises(LeakageError, match=r"image003 in train and image070 in val \(both are of video:a"):
+        check(features, hashes, rows, keys={2: "video:a", 3: "video:a", 70: "video:a"})

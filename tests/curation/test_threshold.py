@@ -47,3 +47,28 @@ def test_a_terminal_shows_bins_the_suggestion_and_the_pairs_it_hangs_on():
     assert "(now 0.96); 0 pairs lie within 0.015 of it" in text
     assert "0.990 near duplicate  web/a3.jpg  web/b3.jpg" in text
     assert "0.700 rejected        web/a2.jpg  web/b2.jpg" in text
+
+
+@pytest.mark.parametrize(("empty_from", "empty_to", "expected"), [(0.8, 0.867, 0.851), (0.966, 0.998, 0.982)])
+def test_thresholds_from_0_85_to_0_985_are_tried(empty_from: float, empty_to: float, expected: float) -> None:
+    values = np.arange(0.7, 1.0001, 0.0005)
+    found = suggest_threshold(values[(values < empty_from) | (values > empty_to)])
+    assert (found.correlation, found.num_near) == (pytest.approx(expected, abs=0.0011), 0)
+
+
+def test_five_pairs_on_either_side_of_the_threshold_are_shown_and_no_more() -> None:
+    values = [*np.linspace(0.6, 0.8, 9), *np.linspace(0.991, 0.999, 9)]
+    pairs = [{"first": f"a{n}", "second": f"b{n}", "correlation": str(value)} for n, value in enumerate(values)]
+    names = {f"{side}{n}": f"{side}{n}" for n in range(18) for side in "ab"}
+    text = format_suggestion(pairs, names, min_correlation=0.96)
+    assert text.count(" near duplicate  ") == text.count(" rejected        ") == 5
+    lines = text.splitlines()[-10:]
+    assert [line.split()[-2] for line in lines] == [f"a{n}" for n in range(13, 3, -1)]
+
+
+def test_of_several_stretches_without_pairs_the_middle_of_the_longest_is_suggested() -> None:
+    values = np.arange(0.7, 1.0001, 0.0005)
+    is_left_out = ((values > 0.87) & (values < 0.905)) | ((values > 0.925) & (values < 0.965))
+    found = suggest_threshold(values[~is_left_out])
+    free = [t / 1000 for t in range(850, 986) if 0.925 + 0.015 < t / 1000 < 0.965 - 0.015]
+    assert (found.correlation, found.num_near) == (pytest.approx(free[len(free) // 2], abs=1e-9), 0)

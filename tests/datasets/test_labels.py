@@ -122,6 +122,8 @@ def build(classes: Mapping[str, Sequence[str]] = CLASSES, **options: Any) -> Lab
 def test_an_alias_of_two_classes_is_refused() -> None:
     with pytest.raises(DataError, match="labels: the alias 'Carró' is listed under 'car' and 'truck'"):
         build(classes={"car": ["carro"], "truck": ["Carró"]})
+    with pytest.raises(DataError, match=r"the alias 'auto' is listed under 'car' and 'truck'; keep it in one of them$"):
+        build(classes={"car": ["auto"], "truck": ["auto"]})
 
 
 def test_a_class_name_is_an_alias_of_its_class_alone() -> None:

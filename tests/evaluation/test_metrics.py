@@ -18,6 +18,7 @@ from tandem.evaluation.metrics import (
     confidence_bins,
     expected_calibration_error,
     log_loss,
+    log_probs,
     macro_f1,
     predict,
     softmax,
@@ -153,3 +154,11 @@ def test_sure_and_right_scores_0_and_sure_and_wrong_scores_most() -> None:
 def test_without_rows_there_is_no_number() -> None:
     nothing = predict(np.zeros((0, 3)), np.zeros(0, dtype=np.int64))
     assert all(math.isnan(metric(nothing)) for metric in METRICS.values())
+
+
+def test_the_smallest_prob_of_which_a_log_is_taken_is_that_of_a_float32_s_range() -> None:
+    probs = np.array([0.0, 1e-31, 1e-29, 1.0])
+    expected = np.log([1e-30, 1e-30, 1e-29, 1.0])
+    found = log_probs(probs)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=0)

@@ -22,12 +22,13 @@ from tandem.evaluation.report import (
     reliability_table,
     report,
     risk_coverage_table,
+    save_tables,
     selective_scores,
     training_curves,
 )
 from tandem.evaluation.scores import predictions_on, score
 from tandem.evaluation.selective import threshold_for
-from tandem.files import write_csv
+from tandem.files import read_csv, write_csv
 from tandem.tables.samples import SPLITS, Sample, Samples
 
 CLASSES = ("car", "motorcycle", "truck", "bus")
@@ -114,6 +115,14 @@ def test_sizes_are_scored_apart_by_the_shorter_side() -> None:
     }
 
 
+def test_a_range_of_sizes_begins_at_its_first_pixel() -> None:
+    predictions = on_test(0)
+    sides = np.resize([1, 127, 128, 255, 256, 511, 512, 9999], len(predictions))
+    counts = {name: values["images"] for name, values in by_min_side(predictions, sides).items()}
+    ranges = {"0-127": (1, 127), "128-255": (128, 255), "256-511": (256, 511), "512-": (512, 9999)}
+    assert counts == {name: int(np.isin(sides, inside).sum()) for name, inside in ranges.items()}
+
+
 def test_the_exported_file_is_scored_beside_the_models() -> None:
     logits, samples = generated(2)
     found = reported({"m": logits}, samples, selected="m")
@@ -159,7 +168,9 @@ def test_the_report_has_the_selected_model_in_full_and_the_scores_and_intervals_
 def test_the_selected_model_is_compared_with_the_single_one_that_is_best_on_validation() -> None:
     good, samples = generated(0)
     good[samples.val.rows] += 5 * np.eye(4, dtype=np.float32)[samples.val.targets]
-    models = {"bad": generated(1)[0], "good": good, "both": generated(2)[0]}
+    bad = generated(1)[0]
+    bad[samples.test.rows] += 5 * np.eye(4, dtype=np.float32)[samples.test.targets]
+    models = {"bad": bad, "good": good, "both": generated(2)[0]}
     found = reported(models, samples, selected="both", singles=["bad", "good"])["selected_minus_best_single"]
     assert found["single"] == "good"
     both, best = (predictions_on(samples.test, models[name]) for name in ("both", "good"))
@@ -233,6 +244,16 @@ def test_the_tables_of_the_plots_hold_every_image() -> None:
     predictions = on_test(0)
     assert sum(row["images"] for row in reliability_table(predictions)) == len(predictions)
     assert risk_coverage_table(predictions)[-1]["coverage"] == 1
+
+
+def test_each_table_has_a_file_of_its_name(tmp_path) -> None:
+    predictions = on_test(0)
+    save_tables(predictions, [str(row) for row in range(len(predictions))], CLASSES, tmp_path)
+    assert {path.name: tuple(read_csv(path)[0]) for path in tmp_path.iterdir()} == {
+        "confusion.csv": ("id", "actual", "predicted"),
+        "reliability.csv": ("low", "high", "images", "confidence", "top1_accuracy"),
+        "risk_coverage.csv": ("threshold", "coverage", "selective_risk"),
+    }
 
 
 def test_the_confusion_table_names_the_class_with_the_highest_logit() -> None:

@@ -32,10 +32,8 @@ def test_the_seed_decides_and_each_image_is_varied_on_its_own() -> None:
 
 
 def test_values_stay_those_of_an_image() -> None:
-    for seed in range(20):
-        found = varied(images(), seed=seed, color_jitter=0.9)
-        assert found.min() >= 0
-        assert found.max() <= 255
+    found = torch.stack([varied(images(), seed=seed, color_jitter=0.9) for seed in range(20)])
+    assert (found.min(), found.max()) == (0, 255)  # black and white, and no further
 
 
 def test_a_whole_crop_without_flip_and_color_is_the_image() -> None:
@@ -112,3 +110,42 @@ def test_rand_augment_comes_before_the_crop_and_is_of_the_same_seed() -> None:
     plain = {"min_scale": 1.0, "flip": False, "color_jitter": 0.0}
     assert not torch.allclose(varied(images(), rand_augment_ops=2, **plain), varied(images(), **plain))
     assert torch.equal(varied(images(), rand_augment_ops=2), varied(images(), rand_augment_ops=2))
+
+
+def test_brightness_goes_both_ways_by_as_much_as_is_asked_for() -> None:
+    gray = torch.full((300, 4, 4, 3), 100, dtype=torch.uint8)  # of which contrast and saturation change nothing
+    found = varied(gray, size_px=4, min_scale=1.0, color_jitter=0.4)[:, 0, 0, 0]
+    assert 60 <= found.min() < 62
+    assert 138 < found.max() <= 140.001
+    assert found.median() == pytest.approx(100, abs=6)
+
+
+def test_half_of_the_images_are_mirrored() -> None:
+    ramp = torch.arange(0, 200, 50, dtype=torch.uint8)[None, None, :, None].expand(2000, 4, 4, 3)
+    found = varied(ramp, size_px=4, min_scale=1.0, color_jitter=0.0)
+    assert int((found[:, 0, 0, 0] > found[:, 0, -1, 0]).sum()) == pytest.approx(1000, abs=90)  # four sigma
+
+
+def test_what_is_pasted_may_lie_at_every_edge() -> None:
+    values = torch.tensor([0.0, 100.0])
+    pixels = values[:, None, None, None].expand(-1, 6, 6, 3).clone()
+    edges = set()
+    for seed in range(60):
+        mixed, _ = mix(pixels, torch.eye(2), kind="cutmix", rng=np.random.default_rng(seed))
+        rows, columns = np.nonzero((mixed[0, :, :, 0] == 100).numpy())
+        if 0 < len(rows) < 36:
+            edges |= {(rows.min(), "top"), (columns.min(), "left"), (5 - rows.max(), "bottom")}
+            edges |= {(5 - columns.max(), "right")}
+    assert {name for distance, name in edges if distance == 0} == {"top", "left", "bottom", "right"}
+
+
+def test_mixup_leaves_most_images_nearly_as_they_are() -> None:
+    pixels, targets = torch.zeros(2, 1, 1, 3), torch.eye(2)
+    rng = np.random.default_rng(0)
+    fractions = [mix(pixels, targets, kind="mixup", rng=rng)[1].max() for _ in range(2000)]
+    fractions = np.array([float(value) for value in fractions if value < 1])  # where each is mixed with the other
+    alpha = 0.2
+    expected = np.random.default_rng(1).beta(alpha, alpha, 200_000)
+    assert np.maximum(fractions, 1 - fractions).mean() == pytest.approx(
+        np.maximum(expected, 1 - expected).mean(), abs=0.02
+    )

@@ -67,10 +67,11 @@ def test_the_seed_decides_the_order_of_the_batches_and_how_images_are_varied() -
     varied = [
         next(
             augmented_batches(
-                ImageSet(pixels, targets[:8]), [torch.arange(8)], finetune_settings(seed=seed), epoch=1, device=CPU
+                ImageSet(pixels, targets[:8]), [torch.arange(8)], finetune_settings(seed=seed), epoch=epoch, device=CPU
             )
         )[0]
-        for seed in (0, 0, 1)
+        for seed, epoch in ((0, 1), (0, 1), (1, 1), (0, 2))
     ]
     assert torch.equal(varied[0], varied[1])
     assert not torch.equal(varied[0], varied[2])
+    assert not torch.equal(varied[0], varied[3])

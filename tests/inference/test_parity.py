@@ -5,7 +5,14 @@ import pytest
 from PIL import Image
 
 from tandem.errors import DataError
-from tandem.inference.parity import ProbDifference, difference, evenly_spaced, probs_from_files, require_same
+from tandem.inference.parity import (
+    MAX_DIFFERENCE,
+    ProbDifference,
+    difference,
+    evenly_spaced,
+    probs_from_files,
+    require_same,
+)
 
 REFERENCE = np.array([[0.7, 0.2, 0.1], [0.45, 0.45, 0.1], [0.2, 0.5, 0.3]])
 
@@ -52,3 +59,12 @@ def test_the_file_predicts_from_a_folder_of_its_own(exported, tmp_path):
     paths[1].write_bytes(b"this is no image")
     with pytest.raises(DataError, match=r"blue\.png: not an image in a known format .*; run `dvc repro` again"):
         probs_from_files(exported, paths, batch_size=1, workers=1)
+
+
+def test_another_class_counts_unless_it_is_as_probable_in_the_reference() -> None:
+    reference = np.array([[0.4, 0.35, 0.25], [0.5, 0.5 - MAX_DIFFERENCE / 2, MAX_DIFFERENCE / 2], [0.1, 0.2, 0.7]])
+    turned = reference[:, [1, 0, 2]]
+    found = difference(turned, reference)
+    assert (found.changed_classes, found.images) == (1, 3)  # of the first image alone
+    assert found.largest == pytest.approx(0.1)
+    assert difference(reference, reference).changed_classes == 0

@@ -44,6 +44,8 @@ RUN_BY = {
     "make bench": ("Makefile", "bench: setup"),
     "make lock": ("Makefile", "lock: "),
     "make faults": ("Makefile", "faults: setup"),
+    "make mutants": ("Makefile", "mutants: setup"),
+    "python benchmarks/mutants.py": ("Makefile", "python benchmarks/mutants.py"),
     "python benchmarks/mutated_inputs.py": (".ci/run", "benchmarks/mutated_inputs.py"),
     "python benchmarks/kills.py": ("Makefile", "python benchmarks/kills.py"),
     "python benchmarks/disks.py": ("Makefile", "python benchmarks/disks.py"),

@@ -42,9 +42,9 @@ NUM_IMAGES = 120
 
 
 def planted_samples() -> Samples:
-    """Groups of two images, split by group."""
+    """Groups of two images, split by group; of validation there are fewer than of test."""
     rng = np.random.default_rng(0)
-    splits = rng.permutation(np.repeat(SPLITS, (30, 15, 15))).repeat(2).tolist()
+    splits = rng.permutation(np.repeat(SPLITS, (31, 14, 15))).repeat(2).tolist()
     groups = [f"g{row // 2:03}" for row in range(NUM_IMAGES)]
     return samples_of((np.arange(NUM_IMAGES) // 2 % 3).tolist(), splits, groups=groups)
 
@@ -148,7 +148,7 @@ def evaluated(project: Path, capsys: pytest.CaptureFixture) -> Path:
     models = {
         "train/resnet50": model(val=0.9, test=0.4),
         "train/mobilenet_v2": model(val=0.5, test=0.9, seed=1),
-        "ensemble/mean": model(val=0.8, test=0.6, seed=2),
+        "ensemble/mean": model(val=1.0, test=0.6, seed=2),
         "ensemble/stack": model(val=0.7, test=0.8, seed=3),
     }
     for name, values in models.items():

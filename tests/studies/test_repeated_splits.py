@@ -76,6 +76,12 @@ def test_seeds_that_leave_a_class_out_of_a_split_are_passed_over() -> None:
         assert set(reassigned.splits[:4]) == set(SPLITS)
 
 
+def test_seeds_are_tried_from_the_first_on(samples: Samples) -> None:
+    by_seed = repeated_splits(samples, fractions=FRACTIONS, first_seed=5, num_splits=2)
+    assert list(by_seed) == [5, 6]
+    assert by_seed[6] == reassign_splits(samples, fractions=FRACTIONS, seed=6)
+
+
 def test_a_class_that_cannot_be_in_every_split_is_named_as_the_reason() -> None:
     few = samples_of([0, 1, 0, 1], ["train"] * 4, class_names=CLASSES)
     with pytest.raises(
@@ -146,6 +152,14 @@ def test_the_summary_has_mean_and_spread_and_one_difference_over_all_splits(resu
     assert summary["selected_minus_best_single"]["top1_accuracy"]["value"] == pytest.approx(np.mean(gains))
     assert summary["pooled"]["images"] == len(gains)
     assert sum(summary["selected"]["kinds"].values()) == 2
+
+
+def test_the_seed_of_evaluate_decides_the_intervals_over_all_splits(results: list[SplitResult]) -> None:
+    one, again, other = (repeated_splits_summary(results, settings=replace(SETTINGS, seed=seed)) for seed in (3, 3, 4))
+    assert one == again
+    assert one["models"] == other["models"]
+    for name in ("pooled", "selected_minus_best_single"):
+        assert one[name]["log_loss"] != other[name]["log_loss"]
 
 
 def test_without_a_split_there_is_nothing_to_sum_up() -> None:

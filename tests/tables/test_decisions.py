@@ -110,6 +110,7 @@ def test_an_image_can_be_kept_and_relabeled():
         ),
         (("a", "relabel"), "image a: relabel: its value must be a class"),
         (("a", "duplicate", "a"), "image a: duplicate a: its value must be another image's id"),
+        (("a", "not_duplicate", "a"), "image a: not_duplicate a: its value must be another image's id"),
         (("a", "keep", "car"), "image a: keep car: its value must be empty"),
         (("", "keep"), "image (no id): keep"),
     ],
@@ -124,7 +125,11 @@ def test_a_malformed_decision_is_an_error(fields, message):
     [
         ("a,burn,,", "line 3: image a: unknown action 'burn'"),
         ("a,relabel,,", "line 3: image a: relabel: its value must be a class"),
-        ("1.23457E+31,drop,,", "line 3: the id 1.23457E+31 has become a number in a spreadsheet"),
+        (
+            "1.23457E+31,drop,,",
+            "line 3: the id 1.23457E+31 has become a number in a spreadsheet, its other digits are lost; "
+            "restore the line from git",
+        ),
         ('a,duplicate,"1,2E31",', "line 3: the id 1,2E31 has become a number in a spreadsheet"),
         ("a,drop", "line 3 has 2 cells, not the 4 of id,action,value,reason"),
         ("c,drop,,", ": image c: drop contradicts keep"),

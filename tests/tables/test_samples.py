@@ -33,6 +33,13 @@ def test_rows_by_split_holds_all_splits_in_order() -> None:
     assert tuple(found) == SPLITS
 
 
+def test_each_split_by_its_name_is_that_split() -> None:
+    for split, name in ((PLANTED.train, "train"), (PLANTED.val, "val"), (PLANTED.test, "test")):
+        assert split.rows.tolist() == np.flatnonzero(PLANTED.splits == name).tolist()
+        assert split.ids == PLANTED.split(name).ids
+    assert len({PLANTED.train.ids, PLANTED.val.ids, PLANTED.test.ids}) == 3
+
+
 def test_targets_are_indices_into_the_class_names() -> None:
     assert [PLANTED.split(split).targets.tolist() for split in SPLITS] == [[1, 0], [1], [0, 1]]
     assert PLANTED.val.targets.dtype == np.int64

@@ -104,3 +104,31 @@ def test_models_weigh_alike_but_those_that_are_clearly_worse() -> None:
     assert averaging.equal_weights(doubtful) == pytest.approx([0.5, 0.5])
     assert averaging.equal_weights(np.concatenate([good, good[:1]])[:, few]) == pytest.approx([1 / 3] * 3)
     assert averaging.equal_weights(np.zeros((4, 0))) == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.parametrize(("num_errors", "is_used"), [(1.96, True), (2.04, False)])
+def test_clearly_worse_is_by_more_than_two_standard_errors(num_errors: float, is_used: bool) -> None:
+    signs = np.where(np.arange(100) % 2, 1, -1)
+    excess = 0.05 * num_errors + 0.5 * signs  # of standard error 0.05
+    target_probs = np.stack([np.full(100, 0.4), 0.4 * np.exp(-excess)])
+    assert averaging.equal_weights(target_probs) == pytest.approx([0.5, 0.5] if is_used else [1, 0])
+
+
+@pytest.mark.parametrize(("num_models", "in_bag", "num_rounds"), [(2, 1, 1), (9, 4, 10)])
+def test_greedy_selection_is_that_of_twenty_bags_of_half_of_the_models_and_at_most_25_rounds(
+    num_models: int, in_bag: int, num_rounds: int
+) -> None:
+    target_probs = averaging.probs_of_targets(*planted(6, num_models=num_models))
+    rng, expected, sizes = np.random.default_rng(5), np.zeros(num_models), []
+    for _ in range(20):
+        bag = sorted(rng.permutation(num_models)[:in_bag].tolist())
+        selected, losses = [], []
+        for _ in range(25):
+            tried = {model: -np.log(target_probs[[*selected, model]].mean(axis=0)).mean() for model in bag}
+            selected.append(min(tried, key=tried.get))
+            losses.append(tried[selected[-1]])
+        kept = selected[: int(np.argmin(losses)) + 1]
+        expected += np.bincount(kept, minlength=num_models) / len(kept) / 20
+        sizes.append(len(kept))
+    assert averaging.greedy_weights(target_probs, seed=5) == pytest.approx(expected, abs=1e-9)
+    assert max(sizes) >= num_rounds

@@ -79,6 +79,13 @@ def test_the_plateau_lr_is_that_of_torch_and_falls_to_a_fifth_after_ten_epochs_w
     assert lr_after(losses, settings) == pytest.approx(settings.lr / 125)
 
 
+@pytest.mark.parametrize(("decrease", "factor"), [(0.0002, 1), (0.005, 1), (0.00005, 0.2)])
+def test_progress_is_a_loss_that_is_lower_by_a_ten_thousandth(decrease: float, factor: float) -> None:
+    losses = [(1 - decrease) ** epoch for epoch in range(12)]
+    steps = losses if factor == 1 else [1.0, *[1 - decrease] * 11]
+    assert lr_after(steps, train_settings(scheduler="plateau", lr=0.1)) == pytest.approx(0.1 * factor)
+
+
 def test_class_weights_are_the_balanced_ones_of_scikit_learn() -> None:
     targets = np.array([0] * 18 + [1] * 2 + [2] * 10)
     expected = compute_class_weight("balanced", classes=np.arange(3), y=targets)

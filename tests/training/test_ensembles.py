@@ -22,7 +22,7 @@ from tandem.tables.features import write_features
 from tandem.tables.logits import Logits, load_logits, save_logits, save_model_library
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import stratified_group_folds
-from tandem.training.averaging import greedy_weights, uniform_weights
+from tandem.training.averaging import average_probs, greedy_weights, uniform_weights
 from tandem.training.ensembles import (
     KINDS,
     Ensemble,
@@ -354,3 +354,14 @@ def test_what_the_stages_before_wrote_is_loaded(tmp_path: Path) -> None:
         assert found.logits[name].tobytes() == arrays["logits"].tobytes()
         assert found.out_of_fold[name].tobytes() == arrays["out_of_fold"].tobytes()
     assert list(found.library) == ["weak"]
+
+
+@pytest.mark.parametrize("kind", ["mean", "weighted", "greedy"])
+def test_the_weights_and_the_temperature_of_a_mean_give_its_logits(kind: str) -> None:
+    features, samples = planted(num_backbones=3)
+    models = base_logits(features, samples)
+    ensemble = KINDS[kind](inputs_of(samples, models))
+    weights = np.array([ensemble.weights.get(name, 0) for name in models])
+    mean = average_probs(np.stack(list(models.values())), weights)
+    np.testing.assert_allclose(ensemble.logits, mean / ensemble.temperature, rtol=1e-5, atol=1e-6)
+    assert ensemble.temperature != 1

@@ -23,9 +23,10 @@ from factories import CLASSES, blobs, split_samples, train_settings
 from tandem.evaluation.calibration import fit_temperature
 from tandem.tables.logits import load_logits
 from tandem.tables.samples import SPLITS, Samples, Split
+from tandem.tables.splits import stratified_group_folds
 from tandem.training import networks
 from tandem.training.fitting.network_fit import NetworkHead, network_logits
-from tandem.training.heads import HEADS, Trained, head_summary, save_head, train_all, train_head
+from tandem.training.heads import HEADS, Trained, head_summary, save_head, train_all, train_folds, train_head
 from tandem.training.linear import Linear, load_linear
 from tandem.training.settings import TrainSettings
 from tandem.training.task import Head, head_task
@@ -219,6 +220,24 @@ def test_a_logistic_head_is_the_logistic_regression_of_scikit_learn() -> None:
     uncalibrated = trained.logits.astype(np.float64) * trained.choices["temperature"]
     assert special.softmax(uncalibrated, axis=1) == pytest.approx(expected, abs=2e-3)
     assert trained.curve == ()
+
+
+def test_the_folds_of_train_are_of_whole_groups_by_their_own_number_and_the_seed_of_training() -> None:
+    features, samples = blobs(60)
+    samples = replace(samples, groups=np.array([f"{split}{row // 3}" for row, split in enumerate(samples.splits)]))
+    found = {}
+    for seed, folds in ((0, 4), (1, 4), (0, 5)):
+        task = head_task(features, samples, train_settings(seed=seed, folds=folds), "blobs")
+        found[seed, folds] = train_folds(task).tolist()
+        train = samples.train
+        assert (
+            found[seed, folds]
+            == stratified_group_folds(train.targets, train.groups, num_folds=folds, seed=seed).tolist()
+        )
+        by_group = set(zip(train.groups.tolist(), found[seed, folds], strict=True))
+        assert len(by_group) == len(set(train.groups.tolist()))
+    assert found[0, 4] != found[1, 4]
+    assert max(found[0, 5]) == 4
 
 
 def test_an_mlp_head_separates_what_no_line_separates() -> None:

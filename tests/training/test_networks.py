@@ -7,7 +7,8 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 from torch.nn import functional
 
-from tandem.training.networks import FusionHead, Standardize, feature_head, linear_head
+from tandem.training.linear import Linear
+from tandem.training.networks import FusionHead, Standardize, feature_head, linear_head, linear_network, mlp_head
 
 
 def some_rows(num_rows: int, dim: int, seed: int = 0) -> torch.Tensor:
@@ -118,3 +119,22 @@ def test_a_large_mean_does_not_drown_the_scale() -> None:
     assert Standardize(torch.from_numpy(features))(torch.from_numpy(features)).std(
         0, correction=0
     ).numpy() == pytest.approx(np.ones(3), abs=1e-3)
+
+
+def test_a_fitted_linear_head_has_the_same_logits_as_a_network() -> None:
+    rng = np.random.default_rng(0)
+    sizes = ((7,), (7,), (3, 7), (3,))
+    fitted = Linear(*(rng.uniform(0.5, 2, size).astype(np.float32) for size in sizes))
+    network, features = linear_network(fitted), some_rows(20, 7)
+    assert not network.training
+    assert network(features).detach().numpy() == pytest.approx(fitted.logits(features.numpy()), rel=1e-5, abs=1e-5)
+
+
+def test_an_mlp_has_one_hidden_layer_of_256_and_drops_out_before_both_layers() -> None:
+    head = mlp_head(some_rows(50, 7), 3, dropout=0.25, seed=0)
+    assert [tuple(layer.weight.shape) for layer in head if isinstance(layer, nn.Linear)] == [(256, 7), (3, 256)]
+    assert [type(layer) for layer in head] == [Standardize, nn.Dropout, nn.Linear, nn.ReLU, nn.Dropout, nn.Linear]
+    assert {layer.p for layer in head if isinstance(layer, nn.Dropout)} == {0.25}
+    with_seed = {seed: mlp_head(some_rows(50, 7), 3, dropout=0.25, seed=seed)[2].weight for seed in (0, 1)}
+    assert torch.equal(with_seed[0], head[2].weight)
+    assert not torch.equal(with_seed[1], head[2].weight)
