@@ -133,17 +133,17 @@ def make_generated_clone(clone: Path, num_images: int) -> None:
     write_params(clone, values)
 
 
-def pack(archive: Path, num_images: int) -> None:
-    """A zip of generated images in class folders."""
-    images = tqdm(generate(num_images), "generate", total=num_images, unit="image", disable=None)
+def pack(archive: Path, num_images: int, *, classes: Sequence[str] = CLASSES, first: int = 0) -> None:
+    """A zip of generated images in class folders. first: the number of the first, which is its seed."""
+    images = tqdm(generate(num_images, first=first), "generate", total=num_images, unit="image", disable=None)
     with zipfile.ZipFile(archive, "w") as file:
-        for number, data in enumerate(images):
-            file.writestr(f"generated/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
+        for number, data in enumerate(images, first):
+            file.writestr(f"generated/{classes[number % len(classes)]}/{number:06}.jpg", data)
 
 
-def generate(num_images: int) -> Iterator[bytes]:
+def generate(num_images: int, *, first: int = 0) -> Iterator[bytes]:
     """Soft colored patches, each image by a seed of its own, as JPEG."""
-    for number in range(num_images):
+    for number in range(first, first + num_images):
         patches = np.random.default_rng(number).integers(256, size=(6, 6, 3), dtype=np.uint8)
         image, data = Image.fromarray(patches).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), io.BytesIO()
         image.save(data, "JPEG", quality=85)
