@@ -101,7 +101,9 @@ def measure(clone: Path, num_images: int, *, with_quadratic: bool) -> Measured:
     make_generated_clone(clone, num_images)
     costs = {stage[0]: stage_cost(clone, *stage) for stage in STAGES if with_quadratic or stage[0] != QUADRATIC}
     tables = [clone / "data/extract/mobilenet_v2/features.npy", clone / "data/merge/hashes.npy"]
-    return Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    measured = Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    sys.stderr.write(f"{measured}\n")  # the figures come at the end, which may be long after it
+    return measured
 
 
 def nothing_to_do(clones: Mapping[int, Path]) -> dict[int, Cost]:
