@@ -1,25 +1,28 @@
-"""How the stages grow with the number of images: time an image, and peak memory.
+"""How the stages grow with the number of images: time an image, peak memory, and a run with nothing to do.
 
     python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--json FILE]
 
 Generates small images that are all different, packs them as one archive of class folders for each size, and runs the
-stages download, merge, extract (MobileNetV2, random weights, 32 px) and curate in a scratch clone, each as a process of
-its own. Required: an image costs at most 1.3 times as much of the cores' time, which other work on the machine moves
-less than the wall, in the largest set as in that of 10,000 (the one before, if that is not there), and peak memory
-grows from the smallest to the one of 20,000 by at most a fifth, but for features and hashes, which must be held
-somewhere: the bytes of features.npy and hashes.npy are allowed on top, four times over. curate searches all pairs
-exactly, which grows with the square: its time is reported and not required, and sets of more images than --curate-to
-are left out. Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle
-cores; curate on 100,000 images takes over half an hour more.
+stages download, ingest, merge, extract (MobileNetV2, random weights, 32 px, no stored features) and curate in a scratch
+clone, each as a process of its own. Required: an image costs at most 1.3 times as much of the cores' time, which other
+work on the machine moves less than the wall, in the largest set as in that of 10,000 (the one before, if that is not
+there), and peak memory grows from the smallest to the one of 20,000 by at most a fifth, but for features and hashes,
+which must be held somewhere: the bytes of features.npy and hashes.npy are allowed on top, four times over. curate
+searches all pairs exactly, which grows with the square: its time is reported and not required, and sets of more images
+than --curate-to are left out.
+
+Then `dvc repro` of extract with nothing to do, in the clones of all sizes by turns, the least of five rounds: required
+is at most twice as long for the largest set as for the smallest.
+
+Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle cores; curate on
+100,000 images takes over half an hour more.
 """
 
 import io
-import os
-import subprocess
 import sys
 import tempfile
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import NamedTuple
@@ -29,13 +32,17 @@ from PIL import Image
 from tqdm import tqdm
 
 from figures import Figure, at_most, conclude, make_parser, reported
-from scratch import make_clone, read_params, write_params
+from scratch import make_clone, read_params, run, write_params
+from tandem.features.store import CACHE_DIR
 from tandem.files import sha256
 
 SIDE_PX = 48
 CLASSES = ("one", "two", "three")
-STAGES = (("download", "generated"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
+STAGES = (("download", "generated"), ("ingest", "generated"), ("merge",), ("extract", "mobilenet_v2"), ("curate",))
 QUADRATIC = "curate"  # its exact search
+LAST = "extract@mobilenet_v2"  # stage that a run with nothing to do ends with, at all sizes
+NUM_ROUNDS = 5
+MAX_NOTHING_GROWTH = 2  # of a run with nothing to do, from the smallest set to the largest
 MAX_GROWTH = 1.3  # of the time an image
 BASE = 10_000  # images
 MAX_MEMORY_GROWTH = 1.2
@@ -78,20 +85,37 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 20_000, 100_000])
     parser.add_argument("--curate-to", type=int, default=FLAT_TO)
     arguments = parser.parse_args()
-    sizes = []
-    for num_images in sorted(arguments.sizes):
-        with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
-            sizes.append(measure(Path(work), num_images, with_quadratic=num_images <= arguments.curate_to))
-    conclude([*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes)], arguments)
+    with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
+        clones = {number: Path(work) / str(number) / "clone" for number in sorted(arguments.sizes)}
+        sizes = [
+            measure(clone, num_images, with_quadratic=num_images <= arguments.curate_to)
+            for num_images, clone in clones.items()
+        ]
+        nothing = nothing_to_do(clones)
+    figures = [*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes), *nothing_growth(nothing)]
+    conclude(figures, arguments)
 
 
-def measure(work: Path, num_images: int, *, with_quadratic: bool) -> Measured:
-    """The stages on so many images, in a scratch clone below `work`; with_quadratic: also that of the exact search."""
-    clone = work / "clone"
+def measure(clone: Path, num_images: int, *, with_quadratic: bool) -> Measured:
+    """The stages on so many images, in a scratch clone that is made; with_quadratic: also that of the exact search."""
     make_generated_clone(clone, num_images)
     costs = {stage[0]: stage_cost(clone, *stage) for stage in STAGES if with_quadratic or stage[0] != QUADRATIC}
     tables = [clone / "data/extract/mobilenet_v2/features.npy", clone / "data/merge/hashes.npy"]
-    return Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    measured = Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
+    sys.stderr.write(f"{measured}\n")  # the figures come at the end, which may be long after it
+    return measured
+
+
+def nothing_to_do(clones: Mapping[int, Path]) -> dict[int, Cost]:
+    """Of `dvc repro` where nothing changed, in each clone by turns: the round of the least wall. clones: by size."""
+    for clone in clones.values():
+        run(clone, sys.executable, "stages/check.py")
+        run(clone, sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "--with-deps", LAST)
+    rounds = [
+        {size: command_cost(clone, sys.executable, "-m", "dvc", "repro", LAST) for size, clone in clones.items()}
+        for _ in range(1 + NUM_ROUNDS)  # the first looks at files that DVC has not seen since it wrote them
+    ]
+    return {size: min(costs[size] for costs in rounds[1:]) for size in clones}
 
 
 def make_generated_clone(clone: Path, num_images: int) -> None:
@@ -111,17 +135,17 @@ def make_generated_clone(clone: Path, num_images: int) -> None:
     write_params(clone, values)
 
 
-def pack(archive: Path, num_images: int) -> None:
-    """A zip of generated images in class folders."""
-    images = tqdm(generate(num_images), "generate", total=num_images, unit="image", disable=None)
+def pack(archive: Path, num_images: int, *, classes: Sequence[str] = CLASSES, first: int = 0) -> None:
+    """A zip of generated images in class folders. first: the number of the first, which is its seed."""
+    images = tqdm(generate(num_images, first=first), "generate", total=num_images, unit="image", disable=None)
     with zipfile.ZipFile(archive, "w") as file:
-        for number, data in enumerate(images):
-            file.writestr(f"generated/{CLASSES[number % len(CLASSES)]}/{number:06}.jpg", data)
+        for number, data in enumerate(images, first):
+            file.writestr(f"generated/{classes[number % len(classes)]}/{number:06}.jpg", data)
 
 
-def generate(num_images: int) -> Iterator[bytes]:
+def generate(num_images: int, *, first: int = 0) -> Iterator[bytes]:
     """Soft colored patches, each image by a seed of its own, as JPEG."""
-    for number in range(num_images):
+    for number in range(first, first + num_images):
         patches = np.random.default_rng(number).integers(256, size=(6, 6, 3), dtype=np.uint8)
         image, data = Image.fromarray(patches).resize((SIDE_PX, SIDE_PX), Image.Resampling.BICUBIC), io.BytesIO()
         image.save(data, "JPEG", quality=85)
@@ -130,12 +154,14 @@ def generate(num_images: int) -> Iterator[bytes]:
 
 def stage_cost(clone: Path, stage: str, *arguments: str) -> Cost:
     """Run a stage's script with this Python and the clone's own code."""
-    command = [sys.executable, "-c", MEASURE, sys.executable, f"stages/{stage}.py", *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(clone / "src")}
-    done = subprocess.run(command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True)
-    if done.returncode:
-        sys.exit(f"error: the stage {stage} failed; see above")
-    seconds, core_seconds, peak = done.stdout.split()[-3:]
+    return command_cost(clone, sys.executable, f"stages/{stage}.py", *arguments)
+
+
+def command_cost(clone: Path, *command: str, environment: Mapping[str, str] | None = None) -> Cost:
+    """Run a command in the clone, whose features are stored beside it. environment: variables besides."""
+    variables = {CACHE_DIR: str(clone.with_name("cache")), **(environment or {})}
+    printed = run(clone, sys.executable, "-c", MEASURE, *command, environment=variables)
+    seconds, core_seconds, peak = printed.split()[-3:]
     unit = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss, in bytes
     return Cost(float(seconds), float(core_seconds), int(peak) * unit / 1e6)
 
@@ -179,6 +205,22 @@ def memory_growth(sizes: Sequence[Measured]) -> list[Figure]:
         ratio = max(last.costs[stage].megabytes - allowed, 0) / first.costs[stage].megabytes
         what = f"{stage}: peak memory without tables, {last.num_images} against {first.num_images}"
         figures.append(at_most(what, MAX_MEMORY_GROWTH, ratio, ".2f"))
+    return figures
+
+
+def nothing_growth(costs: Mapping[int, Cost]) -> list[Figure]:
+    """Of runs with nothing to do, by size: the largest against the smallest."""
+    smallest, largest = min(costs), max(costs)
+    figures = []
+    for size, cost in costs.items():
+        figures += [
+            reported(f"nothing to do: {size} images, s", cost.seconds, ".2f"),
+            reported(f"nothing to do: {size} images, s of all cores", cost.core_seconds, ".2f"),
+        ]
+    if smallest < largest:
+        what = f"nothing to do: s, {largest} against {smallest}"
+        ratio = costs[largest].seconds / costs[smallest].seconds
+        figures.append(at_most(what, MAX_NOTHING_GROWTH, ratio, ".2f"))
     return figures
 
 

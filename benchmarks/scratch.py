@@ -100,11 +100,14 @@ def repro(clone: Path, *targets: str) -> None:
     run(clone, sys.executable, "-m", "dvc", "repro", "--quiet", *targets)
 
 
-def run(clone: Path, *command: str) -> str:
-    """What the command printed; ends the program where it fails. Runs with this Python and the clone's own code."""
+def run(clone: Path, *command: str, environment: Mapping[str, str] | None = None) -> str:
+    """What the command printed; ends the program where it fails. Runs with this Python and the clone's own code.
+
+    environment: variables besides.
+    """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    environment = {**os.environ, "PATH": path, "PYTHONPATH": str(clone / "src")}
-    done = subprocess.run(command, cwd=clone, env=environment, stdout=subprocess.PIPE, text=True)
+    variables = {**os.environ, "PATH": path, "PYTHONPATH": str(clone / "src"), **(environment or {})}
+    done = subprocess.run(command, cwd=clone, env=variables, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         sys.exit(f"error: {' '.join(command)} failed; see above")
     return done.stdout

@@ -17,7 +17,7 @@ from tandem.evaluation import summary
 from tandem.files import read_csv, read_json
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = (ROOT / "README.md", ROOT / "docs/results.md", ROOT / "docs/reliability.md")
+PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/reliability.md", "docs/benchmarks.md"))
 METRICS_DIR = ROOT / "metrics"
 RESULTS_DIR = ROOT / "benchmarks/results"
 
@@ -243,6 +243,67 @@ def survivors() -> str:
     return "\n".join(lines)
 
 
+# Set in the record of benchmarks/rerun.py -> what it is called.
+RERUN_SETS = {"generated": "generated images of 48 px", "vehicles": "photographs, the vehicles preset"}
+# Column -> its key in a row of the record.
+RERUN_COLUMNS = {
+    "decoded by `ingest`": "decoded_by_ingest",
+    "passes through frozen backbones": "passes",
+    "decoded by `curate`": "decoded_by_curate",
+    "by other stages": "decoded_elsewhere",
+    "s of all cores": "core_seconds",
+    "s": "seconds",
+}
+
+
+def reruns() -> str:
+    """One row a change, after everything, for each set that was run."""
+    recorded = read_json(RESULTS_DIR / "rerun.json")
+    lines = [f"| | {' | '.join(RERUN_COLUMNS)} |", f"| {' | '.join(['---'] * (1 + len(RERUN_COLUMNS)))} |"]
+    for name, title in RERUN_SETS.items():
+        rows = recorded.get(name, ())
+        lines += [f"| **{title}** {'| ' * len(RERUN_COLUMNS)}|"] if rows else []
+        for row in rows:
+            lines.append(f"| {' | '.join([row['change'], *(f'{row[key]:,}' for key in RERUN_COLUMNS.values())])} |")
+    return "\n".join(lines)
+
+
+GROWTH_STAGES = ("download", "ingest", "merge", "extract", "curate")
+
+
+def growth() -> str:
+    """One row a number of images; then how an image's time grows, and how much memory is held."""
+    figures = {figure["what"]: figure for figure in read_json(RESULTS_DIR / "growth.json")["figures"]}
+    sizes = [what.split()[1] for what in figures if re.fullmatch(r"merge: \d+ images, s", what)]
+    rows = {
+        f"{int(size):,}, core-ms an image": [f"{{}}: {size} images, ms of all cores an image", f"{size} images, s"]
+        for size in sizes
+    }
+    rows |= {f"{int(size):,}, peak memory, MB": [f"{{}}: {size} images, peak memory, MB"] for size in sizes}
+    ratios = ("time an image", "peak memory without tables")
+    for ratio in ratios:
+        found = next(what.partition(": ")[2] for what in figures if ratio in what)
+        required = next(figures[what]["required"] for what in figures if ratio in what)
+        ends = [f"{int(number):,}" for number in re.findall(r"\d+", found)]
+        rows[f"{ratio}, {' against '.join(ends)} (required {required})"] = [f"{{}}: {found}"]
+    nothing = [what for what in figures if what.startswith("nothing to do: s, ")]
+    lines = [
+        f"| images | {' | '.join(GROWTH_STAGES)} | `dvc repro` with nothing to do, s |",
+        f"| {' | '.join(['---'] * (2 + len(GROWTH_STAGES)))} |",
+    ]
+    for title, (form, *size) in rows.items():
+        cells = [growth_cell(figures, form.format(stage)) for stage in GROWTH_STAGES]
+        last = [f"nothing to do: {each}" for each in size] or (nothing if title.startswith(ratios[0]) else [])
+        lines.append(f"| {' | '.join([title, *cells, growth_cell(figures, *last)])} |")
+    return "\n".join(lines)
+
+
+def growth_cell(figures: Mapping[str, Mapping[str, str]], *names: str) -> str:
+    """What was reached, marked where it falls short; nothing where it was not measured."""
+    found = [figures[name] for name in names if name in figures]
+    return "".join(each["reached"] if each["is_reached"] else f"**{each['reached']}, falls short**" for each in found)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -256,6 +317,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "disks": partial(survived, "disks"),
     "mutants": mutants,
     "survivors": survivors,
+    "reruns": reruns,
+    "growth": growth,
 }
 
 if __name__ == "__main__":

@@ -35,3 +35,19 @@ def test_memory_may_grow_by_a_fifth_and_four_times_the_tables():
 
 def test_generated_images_are_all_different():
     assert len(set(growth.generate(20))) == 20
+
+
+def test_generated_images_are_known_by_their_number():
+    assert list(growth.generate(2, first=5)) == list(growth.generate(7))[5:]
+
+
+@pytest.mark.parametrize(("seconds", "is_reached"), [(4.0, True), (4.1, False)])
+def test_a_run_with_nothing_to_do_may_take_twice_as_long_in_the_largest_set(seconds, is_reached):
+    costs = {1_000: Cost(2.0, 1.0, 1.0), 10_000: Cost(9.0, 1.0, 1.0), 100_000: Cost(seconds, 5.0, 1.0)}
+    figure = growth.nothing_growth(costs)[-1]
+    assert figure.what == "nothing to do: s, 100000 against 1000"
+    assert figure.is_reached == is_reached
+
+
+def test_a_run_with_nothing_to_do_in_one_set_is_held_against_nothing():
+    assert all(figure.required is None for figure in growth.nothing_growth({10: Cost(1.0, 1.0, 1.0)}))
