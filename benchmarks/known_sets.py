@@ -45,6 +45,7 @@ from tandem.errors import LeakageError
 from tandem.features.settings import ExtractSettings
 from tandem.pipeline.params import section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.shards import unpack_shards
 from tandem.sources.download import download
 from tandem.sources.settings import ArchiveSource, BoxPolicy, Source
 from tandem.studies.repeated_splits import repeated_splits
@@ -136,7 +137,8 @@ def read_set(archive: Path, work: Path, params: Mapping[str, Any]) -> Merged:
     """The archive's images, by the classes that it names itself."""
     source = Source(kind="archive", format="auto", archive=ArchiveSource(str(archive)), boxes=WHOLE_IMAGES)
     download("set", source, folder=work)
-    read = read_source(source, files=work / "files/set")
+    unpack_shards(work / "files/set", work / "unpacked")
+    read = read_source(source, files=work / "unpacked")
     found = {each.label for each in read.annotations if each.label}
     names = {normalize_label(label): label for label in sorted(found, reverse=True)}
     labels = LabelSettings(classes=dict.fromkeys(sorted(names.values()), ()), ignore=(), by_source={})

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from _start import run
+from tandem.datasets.earlier import load_earlier, save_record
 from tandem.datasets.examples import count_labels
 from tandem.datasets.ingest import ingest, read_source
 from tandem.datasets.ingested import ingested_in_words, save_ingested
@@ -31,15 +32,21 @@ def main(name: str) -> str:
     labels = label_map(section(params, "labels", LabelSettings))
     labels.require_all(count_labels({name: annotations.annotations}))
 
-    with atomic_dir(Path("data/ingest") / name) as folder:
+    settings = section(params, "ingest", IngestSettings)
+    output, record = Path("data/ingest") / name, Path(f".tandem/ingested/{name}.json")
+    code = Path("data/check/code/ingest.txt")
+    earlier = load_earlier(output, record, settings, code=code)  # which is not removed: persist
+    with atomic_dir(output) as folder:
         ingested = ingest(
             name,
             annotations,
-            section(params, "ingest", IngestSettings),
+            settings,
             folder=folder,
             workers=section(params, "runtime", RuntimeSettings).workers,
+            earlier=earlier,
         )
         save_ingested(ingested, folder)
+    save_record(output, record, settings, code=code)
     shutil.rmtree(files)
     return ingested_in_words(ingested)
 

@@ -28,6 +28,8 @@ def png(seed: int) -> bytes:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The sample's parameters; its two sources are what `downloaded` packs."""
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "data/check/code").mkdir(parents=True)
+    (tmp_path / "data/check/code/ingest.txt").touch()
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
+from tandem.datasets.earlier import EarlierImages
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.formats.registry import read_annotations
@@ -36,11 +37,21 @@ def read_source(source: Source, *, files: Path) -> SourceAnnotations:
     return SourceAnnotations(files, read_annotations(files, format=source.format), source.boxes)
 
 
-def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, folder: Path, workers: int) -> Ingested:
-    """Decode the labelled images of a source, and write them into shards in `folder`, in constant memory.
+def ingest(
+    name: str,
+    source: SourceAnnotations,
+    settings: IngestSettings,
+    *,
+    folder: Path,
+    workers: int,
+    earlier: EarlierImages | None = None,
+) -> Ingested:
+    """Decode the labelled images of a source, and write them into shards in `folder`, a chunk of them in memory.
 
-    name: of the source, in messages. workers: threads. Raises DataError for boxes without a policy on how to read them.
+    name: of the source, in messages. workers: threads. earlier: what need not be decoded again. Raises DataError for
+    boxes without a policy on how to read them.
     """
+    encode = partial(_encode, settings=settings, earlier=earlier or EarlierImages())
     annotations = resolve_boxes(name, source)
     boxes_of, found = _boxes_by_path(annotations), dict[tuple[str, Box | None], Found]()
     bar = tqdm(total=len(boxes_of), desc=f"ingest {name}", unit="image", disable=None)
@@ -50,7 +61,7 @@ def ingest(name: str, source: SourceAnnotations, settings: IngestSettings, *, fo
             files = dict(zip(paths, pool.map(_read, (source.root / path for path in paths)), strict=True))
             new = _new_boxes(files, boxes_of, store.known)
             data_of = dict(files.values())
-            encoded = pool.map(partial(_encode, settings=settings), (data_of[digest] for digest in new), new.values())
+            encoded = pool.map(encode, new, (data_of[digest] for digest in new), new.values())
             for digest, images in zip(new, encoded, strict=True):
                 store.add(digest, images)
             for path, (digest, _) in files.items():
@@ -132,8 +143,18 @@ def _read(path: Path) -> tuple[str, bytes]:
     return hashlib.sha256(data).hexdigest(), data
 
 
-def _encode(data: bytes, boxes: Iterable[Box | None], settings: IngestSettings) -> _Images:
-    """The image and crops of a file; for each of them the error if the file is corrupt."""
+def _encode(
+    digest: str, data: bytes, boxes: Iterable[Box | None], *, settings: IngestSettings, earlier: EarlierImages
+) -> _Images:
+    """The image and crops of a file, in order; for each of them the error if the file is corrupt."""
+    known = {box: earlier.get(digest, box) for box in boxes}
+    new = _decode(data, [box for box, image in known.items() if image is None], settings)
+    return {box: new[box] if image is None else image for box, image in known.items()}
+
+
+def _decode(data: bytes, boxes: Sequence[Box | None], settings: IngestSettings) -> _Images:
+    if not boxes:
+        return {}
     try:
         return encode_images(
             data,
