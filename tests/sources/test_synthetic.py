@@ -19,6 +19,7 @@ from factories import source
 from tandem.errors import SourceError
 from tandem.files import dir_sha256, list_files, read_json
 from tandem.images.hashing import as_signs, dihedral_phashes
+from tandem.shards import unpack_shards
 from tandem.sources.download import download
 from tandem.sources.synthetic.dataset import generate_sample
 from tandem.sources.synthetic.encode import encode_scene, random_augmentation
@@ -36,10 +37,11 @@ EXPORTED = re.compile(r"(?P<stem>.+)_jpg\.rf\.([0-9a-f]{32}|[0-9A-Za-z]{20})\.jp
 
 @pytest.fixture(scope="module")
 def downloaded(tmp_path_factory):
-    """The receipt of a source, and the folder in which its files are."""
+    """The receipt of a source, and the folder in which its files are, unpacked."""
     folder = tmp_path_factory.mktemp("sample")
     receipt = download("roboflow", source("sample", style="roboflow", seed=SEED), folder=folder)
-    return receipt, folder / "files"
+    unpack_shards(folder / "files" / "roboflow", folder / "unpacked" / "roboflow")
+    return receipt, folder / "unpacked"
 
 
 @pytest.fixture(scope="module")
