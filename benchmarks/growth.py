@@ -99,6 +99,7 @@ def main() -> None:
 def measure(clone: Path, num_images: int, *, with_quadratic: bool) -> Measured:
     """The stages on so many images, in a scratch clone that is made; with_quadratic: also that of the exact search."""
     make_generated_clone(clone, num_images)
+    run(clone, sys.executable, "stages/check.py")  # which lists the code that the stages run
     costs = {stage[0]: stage_cost(clone, *stage) for stage in STAGES if with_quadratic or stage[0] != QUADRATIC}
     tables = [clone / "data/extract/mobilenet_v2/features.npy", clone / "data/merge/hashes.npy"]
     measured = Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
