@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tandem.datasets.ingest as module
 from factories import ingest_settings
 from tandem.datasets.earlier import EarlierImages, load_earlier, save_record
 from tandem.datasets.examples import SourceAnnotations
@@ -27,19 +26,6 @@ def png(seed: int, size: int = 40) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.random.default_rng(seed).integers(0, 256, (size, size, 3), dtype=np.uint8)).save(buffer, "PNG")
     return buffer.getvalue()
-
-
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
-    """How often each file's bytes were decoded."""
-    counts, encode = Counter[bytes](), module.encode_images
-
-    def counted(data: bytes, *arguments: object, **options: object) -> object:
-        counts[data] += 1
-        return encode(data, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "encode_images", counted)
-    return counts
 
 
 def run(root: Path, files: dict[str, bytes], output: str, *, crops: bool = False, **given: object) -> None:
@@ -117,3 +103,12 @@ def test_an_image_whose_stored_bytes_are_damaged_is_decoded_again(tmp_path: Path
     assert decodes == {png(1): 1}
     run(tmp_path, FIRST, "from nothing")
     assert contents(tmp_path / "second") == contents(tmp_path / "from nothing")
+
+
+def test_where_the_stored_images_are_gone_all_is_decoded_again(tmp_path: Path, decodes: Counter[bytes]) -> None:
+    run(tmp_path, FIRST, "first")
+    known = earlier_of(tmp_path, "first")
+    (tmp_path / "first/images-00000.tar").unlink()
+    decodes.clear()
+    run(tmp_path, FIRST, "second", earlier=known)
+    assert decodes == {png(1): 1, png(2): 1, png(4, 20): 1}

@@ -1,6 +1,5 @@
 """One source ingested: what is decoded how often, what is stored, and what is said of it. See also test_merge.py."""
 
-import io
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -9,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import tandem.datasets.ingest as module
 from factories import ingest_settings, label_settings, merge_settings
+from planted_images import png
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.ingest import ingest
@@ -22,15 +21,9 @@ from tandem.images.decode import pixel_id
 from tandem.sources.settings import BoxPolicy
 
 
-def picture(number: int, *, size: tuple[int, int] = (48, 36)) -> Image.Image:
+def noise(number: int, *, size: tuple[int, int] = (48, 36)) -> Image.Image:
     rng = np.random.default_rng(number)
     return Image.fromarray(rng.integers(0, 256, (*size[::-1], 3), dtype=np.uint8))
-
-
-def png(image: Image.Image) -> bytes:
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return buffer.getvalue()
 
 
 def plant(root: Path, contents: dict[str, bytes]) -> list[Annotation]:
@@ -47,24 +40,10 @@ def ingested(root: Path, annotations: list[Annotation], boxes: BoxPolicy | None 
     return ingest("yard", source, ingest_settings(**settings), folder=folder, workers=1)
 
 
-@pytest.fixture
-def decodes(monkeypatch: pytest.MonkeyPatch) -> Counter[bytes]:
-    """How often each file's bytes were decoded."""
-    counts = Counter[bytes]()
-    encode = module.encode_images
-
-    def counted(data: bytes, *arguments: object, **options: object) -> object:
-        counts[data] += 1
-        return encode(data, *arguments, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(module, "encode_images", counted)
-    return counts
-
-
 def test_each_file_is_decoded_once_however_many_boxes_and_labels_and_copies_it_has(
     tmp_path: Path, decodes: Counter[bytes]
 ) -> None:
-    data = {name: png(picture(number)) for number, name in enumerate("abc")}
+    data = {name: png(noise(number)) for number, name in enumerate("abc")}
     plant(tmp_path, {"1.png": data["a"], "copy of 1.png": data["a"], "2.png": data["b"], "3.png": data["c"]})
     left, right = Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1)
     annotations = [
@@ -83,7 +62,7 @@ def merged(found: Ingested, **labels: object) -> Merged:
 
 def test_no_change_of_labels_decodes_an_image(tmp_path: Path, decodes: Counter[bytes]) -> None:
     paths = [f"{label}/{number}.png" for label in ("car", "van", "lorry") for number in range(2)]
-    contents = {path: png(picture(seed)) for seed, path in enumerate(paths)}
+    contents = {path: png(noise(seed)) for seed, path in enumerate(paths)}
     found = ingested(tmp_path, plant(tmp_path, contents))
     assert decodes.total() == 6
     decodes.clear()
@@ -107,7 +86,7 @@ def test_no_change_of_labels_decodes_an_image(tmp_path: Path, decodes: Counter[b
 
 
 def test_what_is_larger_is_stored_smaller_and_keeps_its_own_size_and_id(tmp_path: Path) -> None:
-    large, small = picture(1, size=(400, 200)), picture(2, size=(90, 100))
+    large, small = noise(1, size=(400, 200)), noise(2, size=(90, 100))
     found = ingested(tmp_path, plant(tmp_path, {"car/1.png": png(large), "car/2.png": png(small)}), max_side_px=100)
     assert [(each.id, each.width, each.height) for each in found.images] == [
         (pixel_id(large), 400, 200),
@@ -119,10 +98,10 @@ def test_what_is_larger_is_stored_smaller_and_keeps_its_own_size_and_id(tmp_path
 
 
 def test_what_comes_of_each_file_is_said(tmp_path: Path) -> None:
-    contents = {"car/1.png": png(picture(1)), "car/2.png": b"", "car/3.png": png(picture(3))[:-40]}
+    contents = {"car/1.png": png(noise(1)), "car/2.png": b"", "car/3.png": png(noise(3))[:-40]}
     found = ingested(tmp_path, plant(tmp_path, contents))
     assert {path: (each.id, each.reason) for (path, _), each in found.found.items()} == {
-        "car/1.png": (pixel_id(picture(1)), ""),
+        "car/1.png": (pixel_id(noise(1)), ""),
         "car/2.png": ("", "empty"),
         "car/3.png": ("", "truncated"),
     }
@@ -131,6 +110,6 @@ def test_what_comes_of_each_file_is_said(tmp_path: Path) -> None:
 
 
 def test_a_source_without_a_label_is_empty_and_no_error(tmp_path: Path) -> None:
-    (tmp_path / "1.png").write_bytes(png(picture(1)))
+    (tmp_path / "1.png").write_bytes(png(noise(1)))
     found = ingested(tmp_path, [Annotation("1.png", "")])
     assert (found.images, found.hashes.shape, dict(found.found)) == ((), (0, 8, 32), {})

@@ -73,8 +73,8 @@ def test_a_damaged_file_is_named(name: str, tmp_path: Path) -> None:
 
 
 def test_quality_is_known_by_id_the_first_source_s_where_several_have_an_image() -> None:
-    other = replace(WHOLE, images=(IMAGE._replace(width=90, height=300, blur=0.5),))
-    assert quality_by_id([WHOLE, other]) == {
+    other = IMAGE._replace(width=90, height=300, blur=0.5)
+    assert quality_by_id([*WHOLE.images, other]) == {
         "blur": {IMAGE.id: 0.25},
         "brightness": {IMAGE.id: 0.5},
         "entropy": {IMAGE.id: 7.125},

@@ -4,12 +4,13 @@ import shutil
 import signal
 import sys
 from collections import defaultdict
+from collections.abc import Iterator
 from pathlib import Path
 
 import typer
 
 from tandem.curation.settings import CurateSettings
-from tandem.datasets.ingested import load_ingested, quality_by_id
+from tandem.datasets.ingested import IngestedImage, load_ingested_images, quality_by_id
 from tandem.datasets.merge import CORRUPT_REASONS
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
@@ -89,8 +90,14 @@ def _load_overlays(samples: Samples, groups: list[list[str]]) -> Overlays:
         duplicate_groups=groups,
         predictions=_load_predictions(samples),
         corrupt=_unpack_corrupt(),
-        quality=quality_by_id(load_ingested(path) for path in sorted(Path("data/ingest").iterdir())),
+        quality=quality_by_id(_load_images()),
     )
+
+
+def _load_images() -> Iterator[IngestedImage]:
+    """Of all sources."""
+    for folder in sorted(Path("data/ingest").iterdir()):
+        yield from load_ingested_images(folder)
 
 
 def _unpack_corrupt() -> list[CorruptFile]:

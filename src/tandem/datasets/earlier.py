@@ -8,7 +8,6 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from tandem.errors import CorruptImageError, DamagedFileError
 from tandem.files import sha256, write_text
 from tandem.images.encoding import EncodedImage
 from tandem.images.quality import Quality
+from tandem.libraries import versions_of
 from tandem.tables.stored import PackedImage
 
 _LIBRARIES = ("pillow", "simplejpeg", "pi-heif", "numpy", "scipy", "opencv-python-headless")
@@ -43,7 +43,10 @@ class EarlierImages:
         if found.reason:
             return CorruptImageError(found.reason, found.detail)
         image, hashes = self._images[found.id]
-        data = PackedImage(self._folder / image.shard, image.offset, image.num_bytes).read_bytes()
+        try:
+            data = PackedImage(self._folder / image.shard, image.offset, image.num_bytes).read_bytes()
+        except OSError:
+            return None
         if hashlib.sha256(data).hexdigest() != image.sha256:
             return None
         quality = Quality(image.blur, image.brightness, image.entropy)
@@ -74,14 +77,7 @@ def _made(folder: Path, settings: IngestSettings, code: Path) -> str:
     made: Mapping[str, object] = {
         "settings": asdict(settings),
         "code": sha256(code),
-        "libraries": {name: _version(name) for name in _LIBRARIES},
+        "libraries": versions_of(_LIBRARIES),
         "tables": tables,
     }
     return json.dumps(made, sort_keys=True)
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None

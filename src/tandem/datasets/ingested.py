@@ -96,9 +96,9 @@ def save_ingested(ingested: Ingested, folder: Path) -> None:
 def load_ingested(folder: Path) -> Ingested:
     """Read what save_ingested wrote. Raises DamagedFileError."""
     annotations, found = folder / "annotations.csv", folder / "found.csv"
-    images, others = folder / "images.csv", folder / "others.json"
+    others = folder / "others.json"
     annotation_rows = read_csv(annotations, columns=_ANNOTATION_COLUMNS)
-    found_rows, image_rows = read_csv(found, columns=_FOUND_COLUMNS), read_csv(images, columns=IngestedImage._fields)
+    found_rows = read_csv(found, columns=_FOUND_COLUMNS)
     counts = read_json(others)
     hashes = load_array(folder / "hashes.npy", ndim=3)
     excluded = load_excluded(folder / "unclaimed.csv")
@@ -108,12 +108,18 @@ def load_ingested(folder: Path) -> Ingested:
         read_found = {
             (row["path"], _box_of(row["box"])): Found(*(row[name] for name in Found._fields)) for row in found_rows
         }
-    with reading(images):
-        read_images = tuple(map(_image, image_rows))
+    images = load_ingested_images(folder)
     with reading(others):
         unclaimed = Unclaimed(tuple(excluded), Counter({str(key): int(value) for key, value in counts.items()}))
     with reading(found):
-        return Ingested(read_annotations, read_found, read_images, hashes, unclaimed)
+        return Ingested(read_annotations, read_found, images, hashes, unclaimed)
+
+
+def load_ingested_images(folder: Path) -> tuple[IngestedImage, ...]:
+    """The images alone. Raises DamagedFileError."""
+    rows = read_csv(folder / "images.csv", columns=IngestedImage._fields)
+    with reading(folder / "images.csv"):
+        return tuple(map(_image, rows))
 
 
 def ingested_in_words(ingested: Ingested) -> str:
@@ -124,10 +130,10 @@ def ingested_in_words(ingested: Ingested) -> str:
     return ", ".join([f"{num_files} files, {len(ingested.images)} different images", *unusable])
 
 
-def quality_by_id(sources: Iterable[Ingested]) -> dict[str, dict[str, float]]:
+def quality_by_id(images: Iterable[IngestedImage]) -> dict[str, dict[str, float]]:
     """Name of a measure -> id of an image -> its value. The measures of images.quality, and of its sides."""
     measures = dict[str, dict[str, float]]((name, {}) for name in ("blur", "brightness", "entropy", "aspect_ratio"))
-    for image in (image for source in sources for image in source.images):
+    for image in images:
         aspect_ratio = max(image.width, image.height) / min(image.width, image.height)
         values = image.blur, image.brightness, image.entropy, aspect_ratio
         for of_measure, value in zip(measures.values(), values, strict=True):

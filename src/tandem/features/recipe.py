@@ -7,10 +7,10 @@ import hashlib
 import os
 import platform
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
+from tandem.libraries import versions_of
 
 _PACKAGE = Path(__file__).parents[1]
 _CODE = ("features", "images", "seeding.py")  # of the package: what turns an image's bytes into features
@@ -57,7 +57,7 @@ def common_recipe(settings: ExtractSettings, *, device: str, batch_size: int) ->
         "device": device,
         "batch_size": batch_size,
         "code": code_digest(),
-        "libraries": {each: _version(each) for each in _LIBRARIES},
+        "libraries": versions_of(_LIBRARIES),
         **_machine(),
     }
 
@@ -71,13 +71,6 @@ def code_digest(names: tuple[str, ...] = _CODE) -> str:
         if path.is_file():
             digest.update(f"{path.relative_to(_PACKAGE).as_posix()}\0".encode() + path.read_bytes() + b"\0")
     return digest.hexdigest()
-
-
-def _version(library: str) -> str | None:
-    try:
-        return version(library)
-    except PackageNotFoundError:
-        return None
 
 
 def _machine() -> dict[str, object]:

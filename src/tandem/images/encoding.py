@@ -28,6 +28,8 @@ from tandem.images.quality import Quality, measure_quality
 # Nearer to the original at a network's input than quality 95 with halved chroma, which is larger and decoded as fast.
 _JPEG_QUALITY, _JPEG_SUBSAMPLING = 90, "444"
 
+_FILTER = Image.Resampling.BICUBIC
+
 _FIRST_SIDEWAYS = 5  # of EXIF's orientations
 
 _Box = tuple[float, float, float, float]
@@ -78,28 +80,39 @@ def stored_pixels(data: bytes, *, max_pixels: int, max_side_px: int | None) -> n
 
     So a prediction sees what was trained and scored on. Raises CorruptImageError like images.decode.
     """
-    scaled = max_side_px and _scaled_while_decoding(data, max_side_px, min_side_px=1, max_pixels=max_pixels)
-    image = scaled or decode(data, min_side_px=1, max_pixels=max_pixels).image
-    if max_side_px is None or (not scaled and max(image.size) <= max_side_px):
+    limits = {"min_side_px": 1, "max_pixels": max_pixels}
+    if max_side_px is not None and (scaled := _scaled_while_decoding(data, max_side_px, **limits)):
+        return simplejpeg.decode_jpeg(_jpeg(scaled.image), "RGB")
+    image, _ = decode(data, **limits)
+    if max_side_px is None or max(image.size) <= max_side_px:
         return np.array(image)
-    return simplejpeg.decode_jpeg(_jpeg(scaled or _scaled_down(image, max_side_px)), "RGB")
+    return simplejpeg.decode_jpeg(_jpeg(_scaled_down(image, max_side_px)), "RGB")
 
 
-def _scaled_while_decoding(data: bytes, max_side_px: int, **limits: int) -> Image.Image | None:
-    """Upright, of a JPEG at least twice as large as what is stored; None of all else."""
+class _Scaled(NamedTuple):
+    """A JPEG that was scaled while it was decoded. image: upright. size: of the file as it lies, by its header."""
+
+    image: Image.Image
+    size: tuple[int, int]
+    orientation: int
+
+
+def _scaled_while_decoding(data: bytes, max_side_px: int, **limits: int) -> _Scaled | None:
+    """Of a JPEG at least twice as large as what is stored; None of all else."""
     orientation = jpeg_orientation(data)
     if orientation is None or not (size := _jpeg_size(data)) or max(size) < 2 * max_side_px:
         return None
     target = _fit(size, max_side_px)
     image = decode_jpeg(data, min_size=target, **limits)
-    return image and turn_upright(image.resize(target, Image.Resampling.BICUBIC), orientation)
+    if image is None:
+        return None
+    return _Scaled(turn_upright(image.resize(target, _FILTER), orientation), size, orientation)
 
 
-def _encoded_scaled(data: bytes, scaled: Image.Image) -> EncodedImage:
-    """Of a JPEG that was scaled while it was decoded."""
-    orientation, size = jpeg_orientation(data) or 1, _jpeg_size(data) or scaled.size
+def _encoded_scaled(data: bytes, scaled: _Scaled) -> EncodedImage:
+    image, size, orientation = scaled
     id_ = jpeg_id(data, orientation=orientation)
-    return _described(scaled, id_, _jpeg(scaled), "jpg", size if orientation < _FIRST_SIDEWAYS else size[::-1])
+    return _described(image, id_, _jpeg(image), "jpg", size if orientation < _FIRST_SIDEWAYS else size[::-1])
 
 
 def _encoded(image: Image.Image, max_side_px: int | None, *, file: tuple[bytes, str] | None = None) -> EncodedImage:
@@ -140,7 +153,7 @@ def _jpeg_size(data: bytes) -> tuple[int, int] | None:
 
 
 def _scaled_down(image: Image.Image, max_side_px: int) -> Image.Image:
-    return image.resize(_fit(image.size, max_side_px), Image.Resampling.BICUBIC)
+    return image.resize(_fit(image.size, max_side_px), _FILTER)
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -11,10 +11,8 @@ from tandem.files import parse_yaml
 from tandem.pipeline.params import PARAMS_PATH
 
 ABSENT = "absent"
-_ITEMS_OF = {
-    "download": "sources",
-    "ingest": "sources",
-}  # stage -> the section whose keys it runs for; all others run for backbones
+# stage -> the section whose keys it runs for; all others run for backbones
+_ITEMS_OF = {"download": "sources", "ingest": "sources"}
 
 
 @dataclass(frozen=True)
