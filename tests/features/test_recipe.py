@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from factories import extract_settings
+from tandem import libraries
 from tandem.features import recipe as recipes
 from tandem.features.recipe import backbone_recipe, code_digest
 from tandem.features.settings import BackboneSettings
@@ -65,7 +66,7 @@ def test_another_processor_or_library_is_another_recipe(tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(text.replace("avx2", "avx2 avx512_bf16"))
     assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) != one
     assert recipes._digest_of_lines(tmp_path / "nothing") is None
-    monkeypatch.setattr(recipes, "version", lambda _library: "0.1")
+    monkeypatch.setattr(libraries, "version", lambda _library: "0.1")
     assert recipe() != before
 
 
