@@ -9,7 +9,6 @@ import ast
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import ndiff
@@ -17,6 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mutation.groups import GROUPS, LEFT_OUT, Mutant, group_of
+from mutation.own_session import run_to_end
 
 _FIRST, _FIRST_TESTS = "tandem.seeding.*", ["tests/test_seeding.py"]  # few: with them mutmut generates all others
 _KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # as mutmut has it: a failed test, and what came to no end
@@ -91,11 +91,11 @@ def mutmut(clone: Path, *words: str) -> None:
     )  # Python never looks again into a folder that was not there
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([f"{clone}/mutants/src", *_own_path()])}
     environment |= {"OMP_NUM_THREADS": "1"}
-    shown = sys.stderr if sys.stderr.isatty() else subprocess.PIPE
+    shown = sys.stderr if sys.stderr.isatty() else None
     command = [sys.executable, "-c", "from mutmut.__main__ import cli; cli()", *words]
-    done = subprocess.run(command, cwd=clone, env=environment, stdout=shown, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        sys.exit(f"error: mutmut failed: {(done.stdout or 'see above')[-3000:]}")
+    code, printed = run_to_end(command, folder=clone, environment=environment, shown=shown)
+    if code:
+        sys.exit(f"error: mutmut failed: {(printed or 'see above')[-3000:]}")
 
 
 def _own_path() -> list[str]:

@@ -13,6 +13,7 @@ from shutil import copytree
 from tqdm import tqdm
 
 from mutation.groups import GROUPS, STAGES, Mutant, group_of
+from mutation.own_session import run_to_end
 from mutation.plants import PLANTS, Plant
 
 
@@ -56,12 +57,12 @@ def passes(clone: Path, tests: Sequence[str]) -> bool:
     environment = {**os.environ, "PYTHONPATH": f"{clone}/src", "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", "-m", "not slow", *tests]
     try:
-        done = subprocess.run(command, cwd=clone, env=environment, capture_output=True, text=True, timeout=1200)
+        code, printed = run_to_end(command, folder=clone, environment=environment, timeout_s=1200)
     except subprocess.TimeoutExpired:
         return False
-    if done.returncode not in (0, 1, 2):  # passed, failed, or not even collected
-        sys.exit(f"error: pytest {' '.join(tests)} ended with {done.returncode}: {done.stdout[-2000:]}")
-    return done.returncode == 0
+    if code not in (0, 1, 2):  # passed, failed, or not even collected
+        sys.exit(f"error: pytest {' '.join(tests)} ended with {code}: {printed[-2000:]}")
+    return code == 0
 
 
 @contextmanager
