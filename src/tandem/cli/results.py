@@ -1,8 +1,5 @@
 """The command `tandem results`: the scores of the last run, and of which parameters and data they are."""
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from tandem.evaluation.summary import results_text
 from tandem.files import read_json
 from tandem.pipeline import lock
 from tandem.pipeline.params import read_params
+from tandem.reporting.state import RunState, read_state
 
 _METRICS, _LOCK = Path("metrics"), Path("dvc.lock")
 _MAX_DIFFERENCES = 8
@@ -40,7 +38,7 @@ def show_results() -> None:
         )
     stages = lock.read_lock(_LOCK)
     table = results_text(read_json(evaluation), read_json(_METRICS / "repeated_splits.json"))
-    typer.echo(f"{_data_line(stages)}\n{_state(stages)}\n\n{table}\n\n{_NEXT}")
+    typer.echo(f"{_data_line(stages)}\n{_state(read_state(Path(), read_params()))}\n\n{table}\n\n{_NEXT}")
 
 
 def _data_line(stages: Mapping[str, Any]) -> str:
@@ -55,23 +53,15 @@ def _source_line(name: str, source: Mapping[str, Any]) -> str:
     return f"{name} ({', '.join([source['kind'], *facts])})"
 
 
-def _state(stages: Mapping[str, Any]) -> str:
+def _state(state: RunState) -> str:
     """Whether the results are those of params.yaml, the data and the code as they are now, by what DVC knows."""
-    found = lock.changed_params(stages, read_params())
-    if found:
+    if found := state.changed:
         lines = [f"  {each.key}: {each.ran_with}, now {each.is_now}" for each in found[:_MAX_DIFFERENCES]]
         more = [f"  and {len(found) - _MAX_DIFFERENCES} more"] if len(found) > _MAX_DIFFERENCES else []
         head = "These are results of OTHER PARAMETERS than those in params.yaml; `dvc repro` computes them anew:"
         return "\n".join([head, *lines, *more])
-    return _stale_line() or "parameters: as in params.yaml"
-
-
-def _stale_line() -> str:
-    """The stages that DVC would run again, "" for none; not check, which runs for a comment in the code as well."""
-    command = [sys.executable, "-m", "dvc", "status", "--json"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        return f"parameters: as in params.yaml; whether the data are the same is not known: `dvc status` failed: {last}"
-    stale = [name for name in json.loads(done.stdout) if name != "check"]
-    return f"These results are OUT OF DATE: `dvc repro` would run {', '.join(stale)} again." if stale else ""
+    if state.problem:
+        return f"parameters: as in params.yaml; whether the data are the same is not known: {state.problem}"
+    if state.stale:
+        return f"These results are OUT OF DATE: `dvc repro` would run {', '.join(state.stale)} again."
+    return "parameters: as in params.yaml"
