@@ -46,7 +46,7 @@ class RunMetrics:
 
 @dataclass(frozen=True)
 class RunTables:
-    """The rows of CSV files. near_duplicates: pairs of image ids; the others are named as the files are."""
+    """The rows of the CSV files of these names."""
 
     confusion: Rows
     reliability: Rows
@@ -54,7 +54,6 @@ class RunTables:
     curves: Rows
     study: Rows
     label_errors: Rows
-    near_duplicates: Rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
         params=params,
         state=read_state(root, params),
         metrics=metrics,
-        tables=_read_tables(metrics_dir, data_dir),
+        tables=_read_tables(metrics_dir),
         receipts=_read_receipts(data_dir / "download/receipts", sources),
         index=load_index(data_dir / "merge/index.csv"),
         samples=samples,
@@ -143,12 +142,9 @@ def _read_metrics(folder: Path, backbones: Sequence[str]) -> RunMetrics:
     return RunMetrics(**of_stages, evaluate=evaluate, train=train)
 
 
-def _read_tables(metrics_dir: Path, data_dir: Path) -> RunTables:
+def _read_tables(metrics_dir: Path) -> RunTables:
     names = ("confusion", "reliability", "risk_coverage", "curves", "study", "label_errors")
-    return RunTables(
-        **{name: read_csv(metrics_dir / f"{name}.csv") for name in names},
-        near_duplicates=read_csv(data_dir / "curate/near_duplicates.csv"),
-    )
+    return RunTables(**{name: read_csv(metrics_dir / f"{name}.csv") for name in names})
 
 
 def _read_receipts(folder: Path, sources: Sequence[str]) -> dict[str, Receipt]:
