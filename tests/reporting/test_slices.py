@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
-from factories import samples_of
 from scipy.stats import binomtest
 
+from factories import samples_of
 from tandem.evaluation.metrics import Predictions
 from tandem.reporting import slices
 from tandem.reporting.slices import Division, by_cluster, by_name, by_quarter, effective_groups, exact_interval, judge

@@ -8,7 +8,7 @@ https://wiki.creativecommons.org/wiki/Wiki/cc_license_compatibility, against whi
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
@@ -82,7 +82,7 @@ _NAMED = _FREE._replace(attribution=True)
 _SHARED = _NAMED._replace(share_alike=True)
 _OTHERS: Mapping[str, tuple[Terms, str, tuple[str, ...]]] = {  # spdx -> terms, Hugging Face's id, other names
     "CC0-1.0": (_FREE, "cc0-1.0", ("cc0", "cc0 public domain", "cc0 1 0 universal", "cc zero", "zero 1 0")),
-    "PDDL-1.0": (_FREE, "pddl", ("pddl", "odc public domain dedication and licence", "odc pddl")),
+    "PDDL-1.0": (_FREE, "pddl", ("pddl", "odc public domain dedication and licence pddl", "odc pddl")),
     "Unlicense": (_FREE, "unlicense", ("the unlicense",)),
     "DbCL-1.0": (_FREE, "other", ("dbcl", "database contents license")),
     "MIT": (_NAMED, "mit", ("mit license", "the mit license")),
@@ -93,7 +93,9 @@ _OTHERS: Mapping[str, tuple[Terms, str, tuple[str, ...]]] = {  # spdx -> terms, 
     "CDLA-Permissive-1.0": (_NAMED, "cdla-permissive-1.0", (
         "community data license agreement permissive version 1 0", "community data license agreement permissive 1 0",
     )),
-    "CDLA-Permissive-2.0": (_NAMED, "cdla-permissive-2.0", ("community data license agreement permissive version 2 0",)),
+    "CDLA-Permissive-2.0": (_NAMED, "cdla-permissive-2.0", (
+        "community data license agreement permissive version 2 0",
+    )),
     "CDLA-Sharing-1.0": (_SHARED, "cdla-sharing-1.0", ("community data license agreement sharing version 1 0",)),
     "ODbL-1.0": (_SHARED, "odbl", (
         "odbl", "odbl v1 0", "open database license", "odc open database license odbl",
@@ -112,29 +114,16 @@ _WORDS = {
     "noderivatives": "nd", "noderivs": "nd", "no derivatives": "nd", "no derivs": "nd",
 }  # fmt: skip
 _CREATIVE_COMMONS = re.compile(
-    r"(?:https? )?(?:creative ?commons )?(?:org licenses )?(?:cc )?by(?P<parts>(?: (?:nc|sa|nd))*)"
-    r"(?: v?(?P<version>[1-4]) (?P<minor>[05]))?(?: .*)?"
+    r"(?:https? )?(?:www )?(?:creative ?commons )?(?:org licenses )?(?:cc )?by(?P<parts>(?: (?:nc|sa|nd))*)"
+    r"(?: v?(?P<version>[1-4]) (?P<minor>[05]))?"
+    r"(?: (?:international|unported|generic|igo|intl|public|licen[cs]e|deed|legalcode|en|cc|by|nc|sa|nd|[0-9]))*"
 )
 _CC_VERSIONS = ("1.0", "2.0", "2.5", "3.0", "4.0")
-_AT_HUGGING_FACE = frozenset(
-    [
-        "cc-by-2.0",
-        "cc-by-2.5",
-        "cc-by-3.0",
-        "cc-by-4.0",
-        "cc-by-sa-3.0",
-        "cc-by-sa-4.0",
-        "cc-by-nc-2.0",
-        "cc-by-nc-3.0",
-        "cc-by-nc-4.0",
-        "cc-by-nd-4.0",
-        "cc-by-nc-nd-3.0",
-        "cc-by-nc-nd-4.0",
-        "cc-by-nc-sa-2.0",
-        "cc-by-nc-sa-3.0",
-        "cc-by-nc-sa-4.0",
-    ]
-)
+_AT_HUGGING_FACE = (
+    "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0", "cc-by-nc-2.0", "cc-by-nc-3.0",
+    "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
+    "cc-by-nc-sa-4.0",
+)  # fmt: skip
 _SPDX_OF = {_: spdx for spdx, (_terms, _hub, names) in _OTHERS.items() for _ in names}
 
 
@@ -180,7 +169,7 @@ def _creative_commons(words: str) -> License | None:
     version = f"{found['version']}.{found['minor']}"
     if version not in _CC_VERSIONS:
         return License(f"{family} (version not stated)", "", "cc", terms, family)
-    spdx = f"{family}-{version}"
+    spdx = f"{family}-{version}" + "-IGO" * (" igo" in words)
     return License(spdx, spdx, spdx.lower() if spdx.lower() in _AT_HUGGING_FACE else "cc", terms, family)
 
 
@@ -194,9 +183,9 @@ def incompatibility(one: License, other: License) -> str:
     if one.terms.share_alike and other.terms.share_alike and one.family != other.family:
         return "each asks that what is made of it is handed on under that licence alone"
     for strict, limited in ((one, other), (other, one)):
-        if strict.terms and limited.terms and strict.terms.share_alike:  # mypy: both are known
-            if strict.terms.commercial and not limited.terms.commercial:
-                return f"{strict.name} asks for commercial use to stay allowed, and {limited.name} does not allow it"
+        ours, theirs = strict.terms, limited.terms
+        if ours and theirs and ours.share_alike and ours.commercial and not theirs.commercial:
+            return f"{strict.name} asks for commercial use to stay allowed, and {limited.name} does not allow it"
     return ""
 
 
@@ -207,12 +196,9 @@ def _findings(rows: Iterable[SourceLicense]) -> Iterator[Finding]:
         sources = tuple(dict.fromkeys((source, other_source)))
         if (reason := incompatibility(one, other)) and sources not in seen:
             seen.add(sources)
-            yield Finding(
-                "incompatible",
-                sources,
-                f"{_named(source, one)} and {_named(other_source, other)} cannot be handed on as one set: {reason}. Hand "
-                "them on apart, or leave one of them out.",
-            )
+            both = f"{_named(source, one)} and {_named(other_source, other)}"
+            text = f"{both}: images of both cannot be handed on as one set: {reason}. Hand them on apart."
+            yield Finding("incompatible", sources, text)
     for kind, is_so, text in _CONSEQUENCES:
         concerned = [(source, each) for source, each in pairs if is_so(each.terms)]
         if concerned:
@@ -224,12 +210,12 @@ def _named(source: str, each: License) -> str:
     return f"{source} ({each.name})"
 
 
-_CONSEQUENCES = (
+_CONSEQUENCES: tuple[tuple[FindingKind, Callable[[Terms | None], bool], str], ...] = (
     (
         "unknown",
         lambda terms: terms is None,
-        "what its licence allows is not known here. Ask those who made the images, or read its page, before images or a "
-        f"model trained on them are handed on; `{PARAMETER}` in params.yaml takes what you found.",
+        "what the licence allows is not known here. Read the source's page, or ask those who made the images, before "
+        f"images or a model trained on them are handed on; `{PARAMETER}` in params.yaml takes what you found.",
     ),
     (
         "no_derivatives",
@@ -240,8 +226,8 @@ _CONSEQUENCES = (
     (
         "not_commercial",
         lambda terms: terms is not None and not terms.commercial,
-        "no commercial use, and so none of a set that contains these images. Whether a model trained on them may be used "
-        "commercially is not settled: ask before it is.",
+        "no commercial use, and so none of a set that contains these images. Whether a model trained on them may be "
+        "used commercially is not settled: ask before it is.",
     ),
     (
         "share_alike",
