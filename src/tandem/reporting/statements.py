@@ -142,8 +142,7 @@ def _preprocessing(facts: RunFacts) -> Iterator[str]:
     kept = "one image of each set is kept" if curate["duplicates"] == "keep_one" else "all of a set stay in one split"
     yield (
         f"Near duplicates ({count(facts.metrics.curate['near_duplicate_pairs'])} pairs) were found by features and "
-        f"hashes and verified by their pixels; {kept}. Which split a group of images belongs to is decided by a hash of "
-        "its name."
+        f"hashes and verified by their pixels; {kept}. Which split a group of images belongs to is decided by a hash."
     )
 
 
