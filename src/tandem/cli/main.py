@@ -103,6 +103,17 @@ def export(
     run(lambda: export_to(output, model=model))
 
 
+@app.command(name="report")
+def report_run(
+    output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("report"),
+) -> None:
+    """Write a page about the last run, which opens in any browser and needs no network. Run `dvc repro` first."""
+    # Here, and not at the top: it draws, and reads all of a run.
+    from tandem.cli.report import write_report
+
+    run(lambda: write_report(output))
+
+
 @app.command(name="predict")
 def predict_images(
     paths: Annotated[list[str], typer.Argument(help="Image files, folders of them, globs, or - for standard input.")],

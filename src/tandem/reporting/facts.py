@@ -20,6 +20,7 @@ from tandem.files import read_csv, read_json
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.reporting.state import RunState, read_state
 from tandem.sources.receipts import Receipt, read_receipt
+from tandem.tables.features import load_features
 from tandem.tables.index import Excluded, Index, load_excluded, load_index
 from tandem.tables.logits import load_logits_in
 from tandem.tables.samples import Samples, load_samples
@@ -63,8 +64,8 @@ class RunFacts:
     params: params.yaml as it is now, all parameters of the run where state says that they are unchanged. receipts:
     source -> what was downloaded. excluded: what did not come into the index. other_files: source -> suffix -> number
     of files that are neither images nor archives. images: id -> the encoded image. quality: measure (blur, brightness,
-    entropy, aspect_ratio) -> id -> value, of every stored image. logits: (N, C) of the selected model. exported: the
-    model as it is handed out.
+    entropy, aspect_ratio) -> id -> value, of every stored image. features: (N, D) by which curate looked for near
+    duplicates. logits: (N, C) of the selected model. exported: the model as it is handed out.
     """
 
     params: Mapping[str, Any]
@@ -78,10 +79,12 @@ class RunFacts:
     other_files: Mapping[str, Mapping[str, int]]
     images: Mapping[str, PackedImage]
     quality: Mapping[str, Mapping[str, float]]
+    features: np.ndarray
     logits: np.ndarray
     exported: ExportedModel
     model_path: Path
     data_dir: Path
+    metrics_dir: Path
 
     @property
     def selected(self) -> str:
@@ -127,10 +130,12 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
         other_files={name: read_json(data_dir / "ingest" / name / "others.json") for name in sources},
         images=dict(zip(stored.ids, stored.packed(data_dir / "ingest"), strict=True)),
         quality=quality_by_id(image for name in sources for image in load_ingested_images(data_dir / "ingest" / name)),
+        features=load_features(data_dir / "extract" / params["curate"]["backbone"], ids=samples.ids).without_tta,
         logits=load_logits_in(folder, ids=samples.ids, class_names=samples.class_names),
         exported=load_exported(model_path, threads=1),
         model_path=model_path,
         data_dir=data_dir,
+        metrics_dir=metrics_dir,
     )
 
 

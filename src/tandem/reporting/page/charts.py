@@ -15,26 +15,35 @@ WIDTH, HEIGHT = 360, 250
 MAX_POINTS = 160  # of a line, however many it was given
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 42
 _NUM_TICKS = 5
+_MIN_RADIUS, _MAX_RADIUS = 2.5, 8
 
 
 @dataclass(frozen=True)
 class Line:
-    """style: a class of the style sheet. x, y: (n,). has_dots: each point is marked."""
+    """style: a class of the style sheet. x, y: (n,)."""
 
-    name: str
     style: str
     x: Sequence[float]
     y: Sequence[float]
-    has_dots: bool = False
+
+
+@dataclass(frozen=True)
+class Dots:
+    """x, y: (n,). sizes: (n,), of what each stands for; its area grows with it."""
+
+    x: Sequence[float]
+    y: Sequence[float]
+    sizes: Sequence[float]
 
 
 @dataclass(frozen=True)
 class Axis:
-    """What it measures, and from where to where."""
+    """What it measures, from where to where, and whether only whole numbers are marked."""
 
     label: str
     low: float
     high: float
+    is_whole: bool = False
 
     def fraction(self, value: float) -> float:
         """Where a value lies between the ends, in [0, 1]."""
@@ -46,22 +55,30 @@ class Axis:
         rough = (self.high - self.low) / _NUM_TICKS
         power = 10.0 ** np.floor(np.log10(rough))
         step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= rough * 0.999)
+        step = max(1.0, np.ceil(step)) if self.is_whole else step
         first = np.ceil(self.low / step - 1e-9)
         values = (first + np.arange(_NUM_TICKS + 2)) * step
         return [float(value) for value in values if value <= self.high + step * 1e-6]
 
 
-def axis_of(label: str, values: Sequence[float], *, from_zero: bool = False) -> Axis:
+def axis_of(label: str, values: Sequence[float], *, from_zero: bool = False, is_whole: bool = False) -> Axis:
     """An axis that has room for all finite values."""
     finite = [value for value in values if np.isfinite(value)] or [0.0, 1.0]
     low, high = (min([0.0, *finite]) if from_zero else min(finite)), max(finite)
-    return Axis(label, low, high if high > low else low + 1)
+    return Axis(label, low, high if high > low else low + 1, is_whole)
 
 
 def line_chart(
-    lines: Sequence[Line], *, x: Axis, y: Axis, title: str, description: str, marks: Sequence[float] = ()
+    lines: Sequence[Line],
+    *,
+    x: Axis,
+    y: Axis,
+    title: str,
+    description: str,
+    marks: Sequence[float] = (),
+    dots: Dots | None = None,
 ) -> Markup:
-    """Lines over two axes. marks: x values at which a thin line stands."""
+    """Lines and dots over two axes. marks: x values at which a thin line stands."""
     parts = [*_frame(x, y)]
     for value in marks:
         at = _at(x, y, value, y.low)[0]
@@ -70,8 +87,12 @@ def line_chart(
         points = [_at(x, y, *point) for point in _thinned(line)]
         path = " ".join(f"{left},{top}" for left, top in points)
         parts.append(f'<polyline class="line {line.style}" points="{path}"/>')
-        if line.has_dots:
-            parts += [f'<circle class="dot {line.style}" cx="{left}" cy="{top}" r="3.5"/>' for left, top in points]
+    if dots:
+        largest = max(dots.sizes, default=1)
+        for across, up, size in zip(dots.x, dots.y, dots.sizes, strict=True):
+            left, top = _at(x, y, across, up)
+            radius = _short(_MIN_RADIUS + _MAX_RADIUS * float(np.sqrt(size / largest)))
+            parts.append(f'<circle class="dot" cx="{left}" cy="{top}" r="{radius}"/>')
     return _svg(parts, title=title, description=description)
 
 

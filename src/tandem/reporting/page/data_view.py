@@ -24,7 +24,7 @@ _Counted = tuple[str, list[int]]  # a name and its images in each of SPLITS
 _MEASURES = {
     "blur": ("Blur", "0 sharp, 1 nothing in it is sharp", "", "most blurred"),
     "brightness": ("Brightness", "0 black, 1 white", "darkest", "brightest"),
-    "entropy": ("Entropy of gray values", "bits; 0 one value, 8 all alike", "least in them", ""),
+    "entropy": ("Entropy of gray values", "bits; 0 one value, 8 all alike", "least information", ""),
     "aspect_ratio": ("Aspect ratio", "longer side by shorter", "", "longest"),
 }
 
@@ -122,7 +122,7 @@ def _fates_table(accounting: Accounting) -> Table:
         "Every file that came in, once",
         ["files", *sources, "all", "what that means"],
         rows,
-        "data/merge/index.csv, data/merge/excluded.csv, data/curate/samples.csv, data/download/receipts",
+        "merge/index.csv, merge/excluded.csv, curate/samples.csv, download/receipts",
         foot=["files downloaded", *map(count, came_in), count(sum(came_in)), ""],
         text_columns=frozenset([len(sources) + 2]),
     )
@@ -164,7 +164,7 @@ def _split_table(
     ]
     totals = [sum(counts[n] for _, counts in all_rows) for n in range(len(SPLITS))]
     foot = ["all", *map(count, totals), count(sum(totals))]
-    return Table(caption, [what, *SPLITS, "all"], lines, "metrics/curate.json", foot=foot, note=note)
+    return Table(caption, [what, *SPLITS, "all"], lines, "curate.json", foot=foot, note=note)
 
 
 def _sheet(facts: RunFacts, gallery: Gallery, name: str, num_classes: int) -> Sheet:
@@ -184,7 +184,7 @@ def _group_sheet(facts: RunFacts, gallery: Gallery, group: ImageGroup) -> GroupS
         thumbnail = gallery.thumbnail(id_, alt=image_alt(facts, id_))
         images.append(CaptionedImage(thumbnail, " + ".join(group.random_splits[id_]), str(facts.index.sources[row])))
     more = len(group.ids) - len(images)
-    title = f"{len(group.ids)} images of {names(group.sources)}: {' and '.join(group.torn_over)}"
+    title = f"{len(group.ids)} images of {names(group.sources)}, in {names(group.torn_over)}"
     return GroupSheet(title, images, more)
 
 

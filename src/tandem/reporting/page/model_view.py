@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from tandem.evaluation.summary import EXPORTED
 from tandem.reporting.facts import RunFacts, RunMetrics
-from tandem.reporting.page.charts import Axis, Line, axis_of, line_chart
+from tandem.reporting.page.charts import Axis, Dots, Line, axis_of, line_chart
 from tandem.reporting.page.tables import Cell, Row, Table, count, interval, number, signed
 
 MAX_CLASSES_SHOWN = 60  # with precision and recall of each
@@ -30,7 +30,7 @@ class ModelView:
     reliability: Markup
     reliability_table: Table
     risk_coverage: Markup
-    curves: Sequence[Markup]
+    curves: Sequence[tuple[str, Markup]]
     study: Sequence[Table]
     leak: Table
     leak_gain: float
@@ -74,7 +74,7 @@ def _models_table(evaluation: Mapping[str, Any]) -> Table:
         f"All models on the {count(evaluation['images'])} test images",
         ["model", "top-1 accuracy", "95 % interval", "macro F1", "log loss", "ECE", "Brier score"],
         rows,
-        "metrics/evaluate.json",
+        "evaluate.json",
         note=f"Bold: the one that was selected, on validation. {EXPORTED}: that one as it is handed out.",
     )
 
@@ -104,7 +104,7 @@ def _classes_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
     lowest = sorted(classes, key=lambda name: (classes[name]["f1"], name))[:MAX_CLASSES_SHOWN]
     shown = [name for name in classes if name in set(lowest)]
     rows: list[Row] = [
-        [name, *(_shaded(classes[name][key]) for key in ("precision", "recall", "f1")), count(classes[name]["support"])]
+        [name, *(number(classes[name][key]) for key in ("precision", "recall", "f1")), count(classes[name]["support"])]
         for name in shown
     ]
     is_cut = len(shown) < len(classes)
@@ -112,13 +112,9 @@ def _classes_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
         "The selected model on test, by class",
         ["class", "precision", "recall", "F1", "images"],
         rows,
-        "metrics/evaluate.json",
+        "evaluate.json",
         note=f"The {len(shown)} classes with the lowest F1 of {len(classes)}." if is_cut else "",
     )
-
-
-def _shaded(value: float) -> Cell:
-    return Cell(number(value), shade=value)
 
 
 def _confusion_table(rows: Sequence[Mapping[str, str]], class_names: Sequence[str]) -> Table:
@@ -145,7 +141,7 @@ def _confusion_table(rows: Sequence[Mapping[str, str]], class_names: Sequence[st
         "Confusion matrix of the selected model on test",
         ["actual ↓ predicted →", *class_names, "all"],
         lines,
-        "metrics/confusion.csv",
+        "confusion.csv",
         note="Shaded by the fraction of the row.",
     )
 
@@ -158,24 +154,22 @@ def _confused_pairs(counts: Counter[tuple[str, str]], support: Counter[str]) -> 
         "Classes that the selected model confuses most on test",
         ["actual", "predicted", "images", "of"],
         rows,
-        "metrics/confusion.csv",
+        "confusion.csv",
         text_columns=frozenset([1]),
     )
 
 
 def _reliability_chart(rows: Sequence[Mapping[str, str]]) -> Markup:
-    confidence, accuracy = _columns(rows, "confidence", "top1_accuracy")
+    confidence, accuracy, images = _columns(rows, "confidence", "top1_accuracy", "images")
     low = min([*confidence, 0.9])
     return line_chart(
-        [
-            Line("perfectly calibrated", "guide", (low, 1), (low, 1)),
-            Line("selected model", "s1", confidence, accuracy, has_dots=True),
-        ],
+        [Line("guide", (low, 1), (low, 1))],
         x=Axis("mean confidence of a bin", low, 1),
         y=Axis("top-1 accuracy", 0, 1),
         title="Reliability diagram of the selected model on test",
-        description="Accuracy over confidence, a point a bin; on the diagonal the model is as often right as it says. "
-        "The table beside it has the numbers.",
+        description="Accuracy over confidence, a dot a bin, the larger the more images are in it; on the diagonal the "
+        "model is as often right as it says. The table below has the numbers.",
+        dots=Dots(confidence, accuracy, images),
     )
 
 
@@ -190,13 +184,13 @@ def _reliability_table(rows: Sequence[Mapping[str, str]]) -> Table:
         for row in rows
     ]
     head = ["bin of confidence", "images", "mean confidence", "accuracy"]
-    return Table("Reliability by bins", head, lines, "metrics/reliability.csv")
+    return Table("Reliability by bins", head, lines, "reliability.csv")
 
 
 def _risk_coverage_chart(rows: Sequence[Mapping[str, str]]) -> Markup:
     coverage, risk = _columns(rows, "coverage", "selective_risk")
     return line_chart(
-        [Line("selected model", "s1", coverage, risk)],
+        [Line("s1", coverage, risk)],
         x=Axis("coverage (the most confident first)", 0, 1),
         y=axis_of("selective risk", risk, from_zero=True),
         title="Risk-coverage curve of the selected model on test",
@@ -206,19 +200,19 @@ def _risk_coverage_chart(rows: Sequence[Mapping[str, str]]) -> Markup:
     )
 
 
-def _curves(rows: Sequence[Mapping[str, str]]) -> list[Markup]:
+def _curves(rows: Sequence[Mapping[str, str]]) -> list[tuple[str, Markup]]:
     by_model = defaultdict[str, list[Mapping[str, str]]](list)
     for row in rows:
         by_model[row["model"]].append(row)
-    return [_curve(name, of_model) for name, of_model in list(by_model.items())[:_MAX_CURVES]]
+    return [(name, _curve(name, of_model)) for name, of_model in list(by_model.items())[:_MAX_CURVES]]
 
 
 def _curve(name: str, rows: Sequence[Mapping[str, str]]) -> Markup:
     epochs, train, val = _columns(rows, "epoch", "train_loss", "val_loss")
     best = min(range(len(val)), key=lambda at: val[at])
     return line_chart(
-        [Line("train", "guide", epochs, train), Line("val", "s1", epochs, val)],
-        x=axis_of("epoch", epochs),
+        [Line("guide", epochs, train), Line("s1", epochs, val)],
+        x=axis_of("epoch", epochs, is_whole=True),
         y=axis_of("log loss", [*train, *val], from_zero=True),
         title=f"Training of {name}",
         description=f"Log loss over {len(epochs)} epochs: on train from {number(train[0])} to {number(train[-1])}; on "
@@ -249,7 +243,7 @@ def _heat_map(name: str, grid: Mapping[tuple[float, float], float]) -> Table:
         return Cell(number(value), shade=1 - scale.fraction(value), is_strong=value == lowest)
 
     rows: list[Row] = [[f"{rate:g}", *(cell(rate, size) for size in sizes)] for rate in rates]
-    return Table(name, ["lr ↓ batch size →", *(f"{size:g}" for size in sizes)], rows, "metrics/study.csv")
+    return Table(name, ["lr ↓ batch →", *(f"{size:g}" for size in sizes)], rows, "study.csv")
 
 
 def _leak_table(curation: Mapping[str, Any]) -> Table:
@@ -262,7 +256,7 @@ def _leak_table(curation: Mapping[str, Any]) -> Table:
         "The same linear probe, trained and tested on two splits",
         ["split", "top-1 accuracy", "test images"],
         rows,
-        "metrics/curate.json",
+        "curate.json",
     )
 
 
@@ -283,7 +277,7 @@ def _repeated_table(metrics: RunMetrics) -> Table | None:
         f"Trained and scored again on {len(found['seeds'])} splits of the same groups",
         ["model", *_SCORES.values(), "accuracy, range"],
         rows,
-        "metrics/repeated_splits.json",
+        "repeated_splits.json",
         note="Mean ± standard deviation over the splits.",
     )
 

@@ -23,8 +23,9 @@ Row = list[str | Cell]
 
 @dataclass(frozen=True)
 class Table:
-    """Of head, rows and foot, whose first cells name them. source: the file that its numbers are from.
+    """Of head, rows and foot, whose first cells name them.
 
+    source: the files that its numbers are from; those in a folder lie where the stages write, others among the metrics.
     text_columns: those that hold words, not numbers; the first one always does.
     """
 
@@ -35,6 +36,11 @@ class Table:
     foot: Sequence[str | Cell] = ()
     text_columns: frozenset[int] = frozenset()
     note: str = ""
+
+    @property
+    def files(self) -> list[str]:
+        """Of source."""
+        return self.source.split(", ")
 
     @property
     def lines(self) -> list[list[Cell]]:

@@ -1,0 +1,107 @@
+"""The page's part on errors: the surest mistakes with what the model looked at, and slices of test that are worse."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from tandem.inference.explanation.drawing import draw_explanation
+from tandem.reporting.facts import RunFacts
+from tandem.reporting.mistakes import Mistake, explained, worst_mistakes
+from tandem.reporting.page.charts import axis_of
+from tandem.reporting.page.data_view import CaptionedImage, image_alt
+from tandem.reporting.page.tables import Cell, Row, Table, count, interval, number
+from tandem.reporting.page.thumbnails import Gallery, thumbnail_of
+from tandem.reporting.slices import Slices, find_slices
+
+MAX_SLICES_SHOWN = 60
+_MAP_HEIGHT_PX = 160
+
+
+@dataclass(frozen=True)
+class ErrorView:
+    """What the template shows of the errors. without_maps: why mistakes have no explanation maps, "" where they do."""
+
+    num_wrong: int
+    mistakes: Sequence[CaptionedImage]
+    without_maps: str
+    slices_in_words: str
+    slices: Table | None
+
+
+def slices_of(facts: RunFacts) -> Slices:
+    """Of test, for the selected model; as reporting.slices finds them."""
+    test = facts.samples.test
+    measures = {
+        "shorter side (px)": facts.index.min_sides[test.rows].astype(np.float64),
+        **{
+            name: np.array([facts.quality[name][id_] for id_ in test.ids], dtype=np.float64)
+            for name in ("brightness", "blur")
+        },
+    }
+    return find_slices(
+        facts.predictions,
+        test,
+        class_names=facts.samples.class_names,
+        measures=measures,
+        features=np.asarray(facts.features[test.rows], dtype=np.float32),
+        seed=facts.params["evaluate"]["seed"],
+    )
+
+
+def error_view(facts: RunFacts) -> ErrorView:
+    """All of it. The maps take some seconds."""
+    suggested = {row["id"]: row["suggested_label"] for row in facts.tables.label_errors if row["kind"] == "mislabeled"}
+    found = worst_mistakes(
+        facts.predictions, facts.samples.test, class_names=facts.samples.class_names, suggested_labels=suggested
+    )
+    with_maps = explained(found, facts.images, facts.exported)
+    slices = slices_of(facts)
+    return ErrorView(
+        num_wrong=found.num_wrong,
+        mistakes=[_captioned(facts, each) for each in with_maps.worst],
+        without_maps=with_maps.without_maps,
+        slices_in_words=slices.in_words,
+        slices=_slices_table(slices) if slices.slices else None,
+    )
+
+
+def _captioned(facts: RunFacts, mistake: Mistake) -> CaptionedImage:
+    alt = f"{image_alt(facts, mistake.id)}, predicted as {mistake.predicted}"
+    if mistake.view is None or mistake.explanation is None:
+        thumbnail = Gallery(facts.images).thumbnail(mistake.id, alt=alt)
+    else:
+        drawn: Image.Image = draw_explanation(mistake.view, mistake.explanation)
+        alt = f"{alt}; beside it the parts that this rests on"
+        thumbnail = thumbnail_of(drawn, alt=alt, height_px=_MAP_HEIGHT_PX)
+    doubt = "; the label may be what is wrong" if mistake.suggested_label == mistake.predicted else ""
+    caption = f"{mistake.predicted} {number(mistake.confidence, digits=2)}, labelled {mistake.actual}"
+    detail = f"P({mistake.actual}) = {number(mistake.prob_of_actual, digits=2)}, from {mistake.source}{doubt}"
+    return CaptionedImage(thumbnail, caption, detail)
+
+
+def _slices_table(slices: Slices) -> Table:
+    at = axis_of("", [end for each in slices.slices for end in (each.low, each.high)]).fraction
+    worse_first = sorted(slices.slices, key=lambda each: not each.is_worse)
+    rows: list[Row] = [
+        [
+            f"{each.kind}: {each.name}",
+            Cell(number(each.accuracy), span=(at(each.low), at(each.accuracy), at(each.high))),
+            interval({"low": each.low, "high": each.high}),
+            count(len(each)),
+            count(each.num_wrong),
+            Cell("worse", is_strong=True) if each.is_worse else "",
+        ]
+        for each in worse_first[:MAX_SLICES_SHOWN]
+    ]
+    is_cut = len(slices.slices) > MAX_SLICES_SHOWN
+    return Table(
+        "Slices of test, the selected model",
+        ["slice", "top-1 accuracy", "simultaneous interval", "images", "wrong", "verdict"],
+        rows,
+        "ensemble/, train/, curate/samples.csv, extract/",
+        foot=["all of test", number(slices.accuracy), "", "", "", ""],
+        text_columns=frozenset([5]),
+        note=f"{MAX_SLICES_SHOWN} of {len(slices.slices)} slices, the worse ones first." if is_cut else "",
+    )
