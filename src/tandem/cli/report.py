@@ -10,8 +10,8 @@ import typer
 from tandem.errors import DamagedFileError, DataError
 from tandem.files import read_json, sha256, write_json, write_text
 from tandem.pipeline.params import read_params
+from tandem.reporting.analysis import analyse
 from tandem.reporting.facts import RunFacts, read_facts
-from tandem.reporting.licenses import PARAMETER, licensing
 from tandem.reporting.page.render import render_page
 
 PAGE = "index.html"
@@ -50,8 +50,8 @@ def write_own_files(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _texts(facts: RunFacts) -> dict[str, str]:
-    licences = licensing({name: each.licence for name, each in facts.receipts.items()}, facts.params.get(PARAMETER, {}))
-    return {PAGE: render_page(facts, licences)}
+    analysis = analyse(facts)
+    return {PAGE: render_page(facts, analysis)}
 
 
 def _require_writable(folder: Path) -> None:
