@@ -98,6 +98,7 @@ GOOD: dict[str, Any] = {
     "study": {"lr": [0.01, 1], "batch_size": [4], "num_seeds": 3},
     "evaluate": {"num_resamples": 2000, "max_error": 0.05, "num_splits": 3, "seed": 0},
     "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "logger": "dvclive", "feature_cache_gb": 0.5},
+    "report": {"title": "Streets", "licenses": {"yard": "CC BY 4.0"}},
 }
 
 
@@ -236,6 +237,9 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("study.lr", [], "study.lr is []; at least 1 entry is needed"),
         ("runtime.logger", "wandb", "runtime.logger is 'wandb'; one of none, tensorboard, dvclive is needed"),
         ("runtime.device", "gpu", "runtime.device is 'gpu'; one of auto, cpu, cuda, mps is needed: write cuda"),
+        ("report.title", " ", "report.title: ' ' is given; a text is needed"),
+        ("report.licence", "MIT", "report: 'licence' is not a parameter here; did you mean 'licenses'?"),
+        ("report.licenses.field", "MIT", "report.licenses names 'field'; sources has street, yard, cars, bikes"),
         ("labels.classes", {"car": []}, "labels.classes is {'car': []}; at least 2 entries are needed"),
         ("backbones", {}, "backbones is {}; at least 1 entry is needed"),
         (

@@ -16,7 +16,13 @@ from tandem.tables.decisions import ACTIONS
 from tandem.tables.samples import SPLITS
 
 PARAMETERS, ENSEMBLES = ROOT / "docs/parameters.md", ROOT / "docs/ensembles.md"
-PLACEHOLDERS = {"sources": "<name>", "backbones": "<name>", "by_source": "<name>", "classes": "<class>"}
+PLACEHOLDERS = {
+    "sources": "<name>",
+    "backbones": "<name>",
+    "by_source": "<name>",
+    "classes": "<class>",
+    "licenses": "<name>",
+}
 
 
 def words(cell):
@@ -41,7 +47,7 @@ def keys_of(section, prefix=""):
 
 def general(key):
     """A key of params.yaml with what a user names replaced by what the page calls it."""
-    key = re.sub(r"^(sources|backbones|labels\.by_source)\.[^.]+", r"\1.<name>", key)
+    key = re.sub(r"^(sources|backbones|labels\.by_source|report\.licenses)\.[^.]+", r"\1.<name>", key)
     return re.sub(r"^(labels(?:\.by_source\.<name>)?\.classes)\.[^.]+", r"\1.<class>", key)
 
 

@@ -100,7 +100,7 @@ def test_what_follows_names_the_sources_and_what_to_do():
     first, second, *_ = (each.text for each in found.findings)
     assert first.startswith("shared (CC-BY-SA-4.0) and school (CC-BY-NC-SA-4.0): images of both cannot be handed on")
     assert "wild (not stated): what the licence allows is not known here." in second
-    assert "`licenses` in params.yaml" in second
+    assert "`report.licenses` takes what you found" in second
     assert found.hub_ids == ("unknown", "cc-by-sa-4.0", "cc-by-nc-sa-4.0", "cc0-1.0")
 
 
@@ -113,9 +113,9 @@ def test_free_licences_ask_for_nothing():
     assert licensing({"one": "CC0-1.0", "other": "Public Domain"}, {}).findings == ()
 
 
-def test_what_params_state_goes_first_and_is_said_to_be_so():
+def test_what_the_user_states_goes_first_and_is_said_to_be_so():
     row = licensing({"wild": "not stated"}, {"wild": "CC0-1.0"}).rows[0]
-    assert (row.by, row.stated, row.licenses[0].spdx) == ("params.yaml", "CC0-1.0", "CC0-1.0")
+    assert (row.by, row.stated, row.licenses[0].spdx) == ("user", "CC0-1.0", "CC0-1.0")
 
 
 def test_a_source_of_two_licences_has_both():

@@ -10,8 +10,8 @@ import typer
 from tandem.errors import DamagedFileError, DataError
 from tandem.files import read_json, sha256, write_json, write_text
 from tandem.pipeline.params import read_params
+from tandem.reporting.analysis import analyse
 from tandem.reporting.facts import RunFacts, read_facts
-from tandem.reporting.licenses import PARAMETER, licensing
 from tandem.reporting.page.render import render_page
 
 PAGE = "index.html"
@@ -50,20 +50,17 @@ def write_own_files(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _texts(facts: RunFacts) -> dict[str, str]:
-    licences = licensing({name: each.licence for name, each in facts.receipts.items()}, facts.params.get(PARAMETER, {}))
-    return {PAGE: render_page(facts, licences)}
+    analysis = analyse(facts)
+    return {PAGE: render_page(facts, analysis)}
 
 
 def _require_writable(folder: Path) -> None:
     """Raises DataError, before anything is computed, where no folder can be made or written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"no report can be written to {folder}: {error.strerror}; name another folder by --output"
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"no report can be written to {folder}: it is read-only; name another folder by --output")
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists() or each.is_symlink())
+    if not nearest.is_dir():
+        raise DataError(f"no report can be written to {folder}: {nearest} is no folder; name another one by --output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DataError(f"no report can be written to {folder}: {nearest} is read-only; name another one by --output")
 
 
 def _require_own_files(folder: Path) -> None:

@@ -29,9 +29,28 @@ from tandem.sources.settings import Source
 from tandem.studies.settings import StudySettings
 from tandem.training.loggers import require_logger
 from tandem.training.settings import NUM_LAYERS, EnsembleSettings, TrainSettings
-from tandem.types import Name, Section
+from tandem.types import Name, NotEmpty, Section
 
 _MAX_BITS = 64  # of a whole number
+
+
+@dataclass(frozen=True)
+class ReportSettings(Section):
+    """What only people can say of the data and the model. It stands here as a change of what stages run reruns them.
+
+    licenses: source -> its licence, which goes before what its files and its service say.
+    """
+
+    title: NotEmpty | None = None
+    creator: NotEmpty | None = None
+    url: NotEmpty | None = None
+    licenses: Mapping[Name, NotEmpty] | None = None
+    intended_use: NotEmpty | None = None
+    collection: NotEmpty | None = None
+    annotation: NotEmpty | None = None
+    biases: NotEmpty | None = None
+    limitations: NotEmpty | None = None
+    personal_information: NotEmpty | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +71,7 @@ class Params(Section):
     study: StudySettings
     evaluate: EvaluateSettings
     runtime: RuntimeSettings
+    report: ReportSettings | None = None
 
 
 def check_params(params: Mapping[str, Any], lines: Mapping[tuple[str, ...], int] | None = None) -> Params:
@@ -152,6 +172,8 @@ def _across_sections(params: Params) -> Iterator[Mistake]:
         yield Mistake(("labels",), str(error))
     for name in sorted(set(params.labels.by_source) - set(params.sources)):
         yield _unknown(("labels", "by_source", name), "names", name, "sources", params.sources)
+    for name in sorted(set((params.report and params.report.licenses) or ()) - set(params.sources)):
+        yield _unknown(("report", "licenses", name), "names", name, "sources", params.sources)
     if params.curate.backbone not in params.backbones:
         yield _unknown(("curate", "backbone"), "is", params.curate.backbone, "backbones", params.backbones)
     yield from _layer_problems(params.train, params.backbones)

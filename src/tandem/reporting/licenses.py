@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Literal, NamedTuple
 
-PARAMETER = "licenses"  # of params.yaml, by which a user states what no file and no service does
+PARAMETER = "report.licenses"  # by which a user states what no file and no service does
 
 FindingKind = Literal["incompatible", "unknown", "no_derivatives", "not_commercial", "share_alike", "attribution"]
 
@@ -48,7 +48,7 @@ class License:
 
 
 class SourceLicense(NamedTuple):
-    """Of one source. stated: the words of it. by: who states it, "files or service" or "params.yaml"."""
+    """Of one source. stated: the words of it. by: who states it, "files or service" or "user"."""
 
     source: str
     stated: str
@@ -131,11 +131,11 @@ def licensing(by_source: Mapping[str, str], stated: Mapping[str, str]) -> Licens
     """The licences of all sources and what follows.
 
     by_source: source -> its receipt's licence, "not stated" where neither files nor service name one; several are
-    joined by "; ". stated: source -> what params.yaml says, which goes first.
+    joined by "; ". stated: source -> what the user says, which goes first.
     """
     rows = []
     for source, text in by_source.items():
-        by = "params.yaml" if source in stated else "files or service"
+        by = "user" if source in stated else "files or service"
         words = stated.get(source, text)
         rows.append(SourceLicense(source, words, by, tuple(map(parse_license, words.split(";")))))
     return Licensing(tuple(rows), tuple(_findings(rows)))
@@ -215,7 +215,7 @@ _CONSEQUENCES: tuple[tuple[FindingKind, Callable[[Terms | None], bool], str], ..
         "unknown",
         lambda terms: terms is None,
         "what the licence allows is not known here. Read the source's page, or ask those who made the images, before "
-        f"images or a model trained on them are handed on; `{PARAMETER}` in params.yaml takes what you found.",
+        f"images or a model trained on them are handed on; the parameter `{PARAMETER}` takes what you found.",
     ),
     (
         "no_derivatives",

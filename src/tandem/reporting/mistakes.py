@@ -22,7 +22,7 @@ MAX_MISTAKES = 12  # a map of each takes 0.1 to some seconds, and as many are lo
 
 
 @dataclass(frozen=True, eq=False)
-class Mistake:
+class WrongPrediction:
     """One image of test that is predicted wrong. row: in the index. actual, predicted: class names.
 
     confidence: the prob of the predicted class, in [0, 1]. prob_of_actual: of the class that it is labelled as.
@@ -51,7 +51,7 @@ class Mistakes:
     `actual`", and where suggested_label is the predicted class, that the label may be what is wrong.
     """
 
-    worst: tuple[Mistake, ...]
+    worst: tuple[WrongPrediction, ...]
     num_wrong: int
     without_maps: str = ""
 
@@ -71,7 +71,7 @@ def worst_mistakes(
     wrong = np.flatnonzero(~predictions.is_right)
     order = wrong[np.argsort(-predictions.confidence[wrong], kind="stable")][:limit]
     worst = (
-        Mistake(
+        WrongPrediction(
             row=int(test.rows[position]),
             id=test.ids[position],
             source=str(test.sources[position]),
@@ -93,7 +93,7 @@ def explained(mistakes: Mistakes, images: Mapping[str, Encoded], exported: Expor
     """
     if exported is None:
         return replace(mistakes, without_maps="no model was exported")
-    names, found = exported.card.class_names, list[Mistake]()
+    names, found = exported.card.class_names, list[WrongPrediction]()
     encoded = [images[each.id] for each in mistakes.worst]
     for each, seen in zip(
         mistakes.worst, predict_files(encoded, exported, batch_size=len(encoded) or 1, workers=1), strict=True

@@ -3,17 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
 from PIL import Image
 
 from tandem.inference.explanation.drawing import draw_explanation
 from tandem.reporting.facts import RunFacts
-from tandem.reporting.mistakes import Mistake, explained, worst_mistakes
+from tandem.reporting.mistakes import Mistakes, WrongPrediction
 from tandem.reporting.page.charts import axis_of
 from tandem.reporting.page.data_view import CaptionedImage, Sheet, image_alt
 from tandem.reporting.page.tables import Cell, Row, Table, count, interval, number
 from tandem.reporting.page.thumbnails import Gallery, thumbnail_of
-from tandem.reporting.slices import Slice, Slices, find_slices
+from tandem.reporting.slices import Slice, Slices
 
 MAX_SLICES_SHOWN = 60
 _MAP_HEIGHT_PX = 160
@@ -35,45 +34,19 @@ class ErrorView:
     worse: Sequence[Sheet]
 
 
-def slices_of(facts: RunFacts) -> Slices:
-    """Of test, for the selected model; as reporting.slices finds them."""
-    test = facts.samples.test
-    measures = {
-        "shorter side (px)": facts.index.min_sides[test.rows].astype(np.float64),
-        **{
-            name: np.array([facts.quality[name][id_] for id_ in test.ids], dtype=np.float64)
-            for name in ("brightness", "blur")
-        },
-    }
-    return find_slices(
-        facts.predictions,
-        test,
-        class_names=facts.samples.class_names,
-        measures=measures,
-        features=np.asarray(facts.features[test.rows], dtype=np.float32),
-        seed=facts.params["evaluate"]["seed"],
-    )
-
-
-def error_view(facts: RunFacts) -> ErrorView:
-    """All of it. The maps take some seconds."""
-    suggested = {row["id"]: row["suggested_label"] for row in facts.tables.label_errors if row["kind"] == "mislabeled"}
-    found = worst_mistakes(
-        facts.predictions, facts.samples.test, class_names=facts.samples.class_names, suggested_labels=suggested
-    )
-    with_maps = explained(found, facts.images, facts.exported)
-    slices = slices_of(facts)
+def error_view(facts: RunFacts, slices: Slices, mistakes: Mistakes) -> ErrorView:
+    """All of it."""
     return ErrorView(
-        num_wrong=found.num_wrong,
-        mistakes=[_captioned(facts, each) for each in with_maps.worst],
-        without_maps=with_maps.without_maps,
+        num_wrong=mistakes.num_wrong,
+        mistakes=[_captioned(facts, each) for each in mistakes.worst],
+        without_maps=mistakes.without_maps,
         slices_in_words=slices.in_words,
         slices=_slices_table(slices) if slices.slices else None,
         worse=[_slice_sheet(facts, each) for each in slices.worse[:_MAX_SHEETS]],
     )
 
 
-def _captioned(facts: RunFacts, mistake: Mistake) -> CaptionedImage:
+def _captioned(facts: RunFacts, mistake: WrongPrediction) -> CaptionedImage:
     alt = f"{image_alt(facts, mistake.id)}, predicted as {mistake.predicted}"
     if mistake.view is None or mistake.explanation is None:
         thumbnail = Gallery(facts.images).thumbnail(mistake.id, alt=alt)

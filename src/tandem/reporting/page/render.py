@@ -8,8 +8,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from tandem.reporting.analysis import Analysis
 from tandem.reporting.facts import RunFacts
-from tandem.reporting.licenses import Licensing
 from tandem.reporting.page import tables
 from tandem.reporting.page.data_view import data_view
 from tandem.reporting.page.error_view import error_view
@@ -29,7 +29,7 @@ class Headline:
     num_test: int
 
 
-def render_page(facts: RunFacts, licensing: Licensing) -> str:
+def render_page(facts: RunFacts, analysis: Analysis) -> str:
     """The page. The same run gives the same text. Raises DamagedFileError for an image that cannot be read."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -46,9 +46,9 @@ def render_page(facts: RunFacts, licensing: Licensing) -> str:
         "headline": _headline(facts),
         "data": data_view(facts),
         "models": model_view(facts),
-        "errors": error_view(facts),
+        "errors": error_view(facts, analysis.slices, analysis.mistakes),
         "use": use_view(facts),
-        "licensing": licensing,
+        "licensing": analysis.licensing,
         "style": Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  # our own
     }
     return environment.get_template("page.html").render(context)

@@ -1,0 +1,53 @@
+"""What is made of a run's facts, once for the page and the cards: slices, mistakes and licences."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tandem.reporting.facts import RunFacts
+from tandem.reporting.licenses import Licensing, licensing
+from tandem.reporting.mistakes import Mistakes, explained, worst_mistakes
+from tandem.reporting.slices import Slices, find_slices
+from tandem.sources.receipts import NOT_STATED
+
+
+@dataclass(frozen=True, eq=False)
+class Analysis:
+    """All of it."""
+
+    slices: Slices
+    mistakes: Mistakes
+    licensing: Licensing
+
+
+def analyse(facts: RunFacts) -> Analysis:
+    """Some seconds: k-means on the features that curate uses, and a map of each of the worst mistakes."""
+    samples = facts.samples
+    suggested = {row["id"]: row["suggested_label"] for row in facts.tables.label_errors if row["kind"] == "mislabeled"}
+    worst = worst_mistakes(facts.predictions, samples.test, class_names=samples.class_names, suggested_labels=suggested)
+    return Analysis(
+        slices=find_slices(
+            facts.predictions,
+            samples.test,
+            class_names=samples.class_names,
+            measures=_measures(facts),
+            features=np.asarray(facts.features[samples.test.rows]),
+            seed=facts.params["evaluate"]["seed"],
+        ),
+        mistakes=explained(worst, facts.images, facts.exported),
+        licensing=_licensing(facts),
+    )
+
+
+def _measures(facts: RunFacts) -> dict[str, np.ndarray]:
+    test, quality = facts.samples.test, facts.quality
+    measures = {name: np.array([quality[name][id_] for id_ in test.ids]) for name in ("brightness", "blur")}
+    return {"shorter side (px)": facts.index.min_sides[test.rows], **measures}
+
+
+def _licensing(facts: RunFacts) -> Licensing:
+    found = {name: facts.receipts[name].licence if name in facts.receipts else NOT_STATED for name in facts.other_files}
+    section: Mapping[str, Any] = facts.params.get("report") or {}
+    return licensing(found, section.get("licenses") or {})
