@@ -42,7 +42,7 @@ def test_a_planted_bad_slice_is_found_and_no_other():
     found = judge([*noise, by_name("source", source)], predictions_of(is_right), singles(400))
     assert [(each.kind, each.name) for each in found.worse] == [("source", "night")]
     assert "20 slices were looked at" in found.in_words
-    assert "Worse than test as a whole by its whole interval: source night." in found.in_words
+    assert "Clearly worse than test as a whole: source night." in found.in_words
 
 
 def test_noise_alone_raises_an_alarm_in_fewer_runs_than_the_level_says():

@@ -36,7 +36,7 @@ def error_view(facts: RunFacts, slices: Slices, mistakes: Mistakes) -> ErrorView
         mistakes=[_captioned(facts, each) for each in mistakes.worst],
         without_maps=mistakes.without_maps,
         slices_in_words=slices.in_words,
-        slices=_slices_table(slices) if slices.slices else None,
+        slices=slices_table(slices) if slices.slices else None,
     )
 
 
@@ -54,7 +54,8 @@ def _captioned(facts: RunFacts, mistake: WrongPrediction) -> CaptionedImage:
     return CaptionedImage(thumbnail, caption, detail)
 
 
-def _slices_table(slices: Slices) -> Table:
+def slices_table(slices: Slices) -> Table:
+    """A line a slice."""
     at = axis_of("", [end for each in slices.slices for end in (each.low, each.high)]).fraction
     worse_first = sorted(slices.slices, key=lambda each: not each.is_worse)
     rows: list[Row] = [
