@@ -98,8 +98,8 @@ class Slices:
             self.num_too_small
         )
         return (
-            f"{len(self.slices)} slices were looked at; their intervals hold together with {100 * LEVEL:.0f} % (Bonferroni, "
-            f"Clopper-Pearson on groups). Clearly worse than test as a whole: {worse}.{small}"
+            f"{len(self.slices)} slices were looked at; their intervals hold together with {100 * LEVEL:.0f} % "
+            f"(Bonferroni, Clopper-Pearson on groups). Clearly worse than test as a whole: {worse}.{small}"
         )
 
 
