@@ -66,14 +66,11 @@ def _texts(facts: RunFacts) -> dict[str, str]:
 
 def _require_writable(folder: Path) -> None:
     """Raises DataError, before anything is computed, where no folder can be made or written to."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(
-            f"no report can be written to {folder}: {error.strerror}; name another folder by --output"
-        ) from None
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise DataError(f"no report can be written to {folder}: it is read-only; name another folder by --output")
+    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists() or each.is_symlink())
+    if not nearest.is_dir():
+        raise DataError(f"no report can be written to {folder}: {nearest} is no folder; name another one by --output")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        raise DataError(f"no report can be written to {folder}: {nearest} is read-only; name another one by --output")
 
 
 def _require_own_files(folder: Path) -> None:

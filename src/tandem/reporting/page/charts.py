@@ -13,7 +13,7 @@ from markupsafe import Markup, escape
 
 WIDTH, HEIGHT = 360, 250
 MAX_POINTS = 160  # of a line, however many it was given
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 12, 42
+_LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 12, 42
 _NUM_TICKS = 5
 _MIN_RADIUS, _MAX_RADIUS = 2.5, 8
 
@@ -126,7 +126,7 @@ def _frame(x: Axis, y: Axis, *, height: int = HEIGHT) -> Iterator[str]:
     center, middle = (_LEFT + right) / 2, (_TOP + bottom) / 2
     yield f'<text class="label" x="{center}" y="{height - 6}" text-anchor="middle">{escape(x.label)}</text>'
     yield (
-        f'<text class="label" transform="translate(11 {middle}) rotate(-90)" text-anchor="middle">'
+        f'<text class="label" transform="translate(12 {middle}) rotate(-90)" text-anchor="middle">'
         f"{escape(y.label)}</text>"
     )
 

@@ -196,7 +196,7 @@ def _issues(facts: RunFacts, gallery: Gallery) -> Iterator[tuple[str, CaptionedI
         for row in [row for row in facts.tables.label_errors if row["kind"] == kind][:most]:
             thumbnail = gallery.thumbnail(row["id"], alt=f"{row['label']}: {row['source']}/{row['file']}")
             suggestion = f"{row['label']} → {row['suggested_label']}?" if kind == "mislabeled" else row["label"]
-            confidence = f"P({row['label']}) = {number(float(row['self_confidence']), digits=2)}"
+            confidence = f"P = {number(float(row['self_confidence']), digits=2)}"
             yield kind, CaptionedImage(thumbnail, suggestion, confidence)
 
 

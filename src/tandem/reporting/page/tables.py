@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+_MANY_COLUMNS = 10
 NOTHING = "–"  # a number that there is not
 
 
@@ -36,6 +37,11 @@ class Table:
     foot: Sequence[str | Cell] = ()
     text_columns: frozenset[int] = frozenset()
     note: str = ""
+
+    @property
+    def is_wide(self) -> bool:
+        """Whether its columns are so many that their names are to stand upright."""
+        return len(self.head) > _MANY_COLUMNS
 
     @property
     def files(self) -> list[str]:

@@ -88,7 +88,7 @@ def _parity_table(export: Mapping[str, Any]) -> Table:
     ]
     return Table(
         "Held against other ways to the same prediction",
-        ["against", "largest difference of a probability", "other class", "test images"],
+        ["against", "largest difference of a probability", "other class", "images"],
         rows,
         "export.json",
     )
