@@ -123,6 +123,13 @@ def test_clusters_are_those_that_were_planted_the_nearest_image_first():
     assert distances[nearest] == pytest.approx(distances[inside].min())
 
 
+def test_features_that_are_all_alike_are_one_cluster_and_no_slice():
+    test = samples_of([0] * 60, ["test"] * 60).test
+    division = by_cluster(np.ones((60, 4)), test, np.full(60, "car"), seed=0)
+    assert division.names == ("1 (100% car, 100% drawn)",)
+    assert judge([division], predictions_of(np.ones(60, dtype=bool)), singles(60)).slices == ()
+
+
 def test_a_test_split_too_small_for_two_clusters_has_none():
     test = samples_of([0] * 39, ["test"] * 39).test
     assert by_cluster(np.ones((39, 2)), test, np.full(39, "car"), seed=0).names == ()

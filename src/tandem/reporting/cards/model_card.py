@@ -116,7 +116,7 @@ def _selective(facts: RunFacts) -> str:
         return "By validation no prediction is sure enough to be taken without a person."
     return (
         f"Leave predictions of a confidence below {number(found['threshold'])} to a person: of test, "
-        f"{found['coverage']:.1%} were above, and {found['selective_risk']:.1%} of these were wrong."
+        f"{100 * found['coverage']:.1f} % were above, and {100 * found['selective_risk']:.1f} % of these were wrong."
     )
 
 
