@@ -17,7 +17,7 @@ from tandem.reporting.page.model_view import model_view
 from tandem.reporting.page.use_view import use_view
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_MAX_TITLE_CLASSES = 4
+_MAX_TITLE_LETTERS = 80  # of the names of all classes; else they are counted
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,7 @@ def render_page(facts: RunFacts, analysis: Analysis) -> str:
         lstrip_blocks=True,
     )  # fmt: skip
     environment.filters["marked_up"] = _marked_up
-    environment.filters |= {
-        name: getattr(tables, name) for name in ("number", "count", "interval", "signed", "file_size")
-    }
+    environment.filters |= {name: getattr(tables, name) for name in ("number", "count", "counted", "interval")}
     context: dict[str, Any] = {
         "facts": facts,
         "metrics": facts.metrics,
@@ -55,9 +53,9 @@ def render_page(facts: RunFacts, analysis: Analysis) -> str:
 
 
 def _headline(facts: RunFacts) -> Headline:
-    class_names = facts.samples.class_names
-    is_few = len(class_names) <= _MAX_TITLE_CLASSES
-    title = ", ".join(class_names) if is_few else f"{len(class_names)} classes of images"
+    title = ", ".join(facts.samples.class_names)
+    if len(title) > _MAX_TITLE_LETTERS:
+        title = f"{len(facts.samples.class_names)} classes of images"
     return Headline(title, int(facts.predictions.is_right.sum()), len(facts.predictions))
 
 

@@ -69,6 +69,11 @@ def count(value: float) -> str:
     return f"{value:,.0f}".replace(",", "\u202f")
 
 
+def counted(value: float, one: str, many: str = "") -> str:
+    """Such as "1 pair" and "2 pairs"; many: where that is not one with an s."""
+    return f"{count(value)} {one if value == 1 else many or f'{one}s'}"
+
+
 def interval(bounds: Mapping[str, Any]) -> str:
     """Of "low" and "high"."""
     return f"{number(bounds['low'])} to {number(bounds['high'])}"
