@@ -42,7 +42,7 @@ def test_a_planted_bad_slice_is_found_and_no_other():
     found = judge([*noise, by_name("source", source)], predictions_of(is_right), singles(400))
     assert [(each.kind, each.name) for each in found.worse] == [("source", "night")]
     assert "20 slices were looked at" in found.in_words
-    assert "Worse than test as a whole by its whole interval: source night." in found.in_words
+    assert "Clearly worse than test as a whole: source night." in found.in_words
 
 
 def test_noise_alone_raises_an_alarm_in_fewer_runs_than_the_level_says():
@@ -121,6 +121,13 @@ def test_clusters_are_those_that_were_planted_the_nearest_image_first():
     scaled = features / np.linalg.norm(features, axis=1, keepdims=True)
     distances = np.linalg.norm(scaled - scaled[inside].mean(axis=0), axis=1)
     assert distances[nearest] == pytest.approx(distances[inside].min())
+
+
+def test_features_that_are_all_alike_are_one_cluster_and_no_slice():
+    test = samples_of([0] * 60, ["test"] * 60).test
+    division = by_cluster(np.ones((60, 4)), test, np.full(60, "car"), seed=0)
+    assert division.names == ("1 (100% car, 100% drawn)",)
+    assert judge([division], predictions_of(np.ones(60, dtype=bool)), singles(60)).slices == ()
 
 
 def test_a_test_split_too_small_for_two_clusters_has_none():

@@ -199,6 +199,12 @@ def test_the_licence_that_a_service_states_counts_where_the_files_state_none(tmp
         ({"dataset-metadata.json": coco("CC0-1.0")}, "CC0-1.0"),
         ({"README.dataset.txt": "License:\n\nfree text", "dataset-metadata.json": coco("MIT")}, "MIT"),
         ({"README.dataset.txt": README, "data.yaml": "roboflow: {license: MIT}"}, "CC BY 4.0"),
+        ({"data.yaml": "names: [a]\nlicense: AGPL-3.0\nroboflow: {version: 1}\n"}, "AGPL-3.0"),
+        ({"README.md": "---\nlicense: cc-by-4.0\n---\n# Cars\n"}, "cc-by-4.0"),
+        ({"cars/README.md": "\ufeff---\r\npretty_name: Cars\r\nlicense:\r\n- mit\r\n- odbl\r\n---\r\n"}, "mit; odbl"),
+        ({"LICENSE": "\n  MIT License\n\nCopyright (c) 2026\n"}, "MIT License"),
+        ({"licence.md": "# Attribution 4.0 International\n\n====\n"}, "Attribution 4.0 International"),
+        ({"LICENSE.txt": "MIT License", "README.md": "---\nlicense: cc0-1.0\n---\n"}, "cc0-1.0"),
     ],
 )
 def test_the_licence_is_read_where_publishers_put_it(tmp_path: Path, tree: dict[str, str], stated: str) -> None:
@@ -220,6 +226,12 @@ def test_the_licence_is_read_where_publishers_put_it(tmp_path: Path, tree: dict[
         {"dataset-metadata.json": '{"licenses": ["MIT", {"url": "x"}]}'},
         {"dataset-metadata.json": '{"licenses": 4}'},
         {"notes/other.json": coco("not of the data")},
+        {"README.md": "# Cars\n\n---\nlicense: not the head's\n---\n"},
+        {"README.md": "---\nlicense: {name: MIT}\n---\n"},
+        {"README.md": "---\nlicense: [1\n---\n"},
+        {"README.md": b"\xff\xfe---"},
+        {"LICENSE": "The images may be used by those who have asked the owner of the set in a letter beforehand."},
+        {"LICENSE": ""},
     ],
 )
 def test_what_states_nothing_is_not_an_error(tmp_path: Path, tree: dict[str, str | bytes]) -> None:

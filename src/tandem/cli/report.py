@@ -11,11 +11,15 @@ from tandem.errors import DamagedFileError, DataError
 from tandem.files import read_json, sha256, write_json, write_text
 from tandem.pipeline.params import read_params
 from tandem.reporting.analysis import analyse
+from tandem.reporting.cards.croissant import IMAGES_CSV, croissant, images_csv
+from tandem.reporting.cards.dataset_card import dataset_card
+from tandem.reporting.cards.model_card import model_card
+from tandem.reporting.cards.statements import statements
 from tandem.reporting.facts import RunFacts, read_facts
 from tandem.reporting.page.render import render_page
 
-PAGE = "index.html"
-_NAMES = (PAGE,)
+PAGE, MODEL_CARD, DATASET_CARD, CROISSANT = "index.html", "model_card.md", "dataset_card.md", "croissant.json"
+_NAMES = (PAGE, MODEL_CARD, DATASET_CARD, CROISSANT, IMAGES_CSV)
 _WRITTEN = ".tandem_report.json"  # name of a file -> digests of what this command wrote there
 
 
@@ -50,8 +54,14 @@ def write_own_files(folder: Path, texts: Mapping[str, str]) -> None:
 
 
 def _texts(facts: RunFacts) -> dict[str, str]:
-    analysis = analyse(facts)
-    return {PAGE: render_page(facts, analysis)}
+    analysis, said, table = analyse(facts), statements(facts), images_csv(facts)
+    return {
+        PAGE: render_page(facts, analysis),
+        MODEL_CARD: model_card(facts, said, analysis),
+        DATASET_CARD: dataset_card(facts, said, analysis.licensing),
+        CROISSANT: croissant(facts, said, analysis.licensing, table=table),
+        IMAGES_CSV: table,
+    }
 
 
 def _require_writable(folder: Path) -> None:

@@ -15,7 +15,7 @@ from tandem.sources.receipts import NOT_STATED
 
 @dataclass(frozen=True, eq=False)
 class Analysis:
-    """All of it."""
+    """Of the selected model on test, and of the sources."""
 
     slices: Slices
     mistakes: Mistakes

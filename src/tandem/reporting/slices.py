@@ -15,6 +15,7 @@ one of Clopper & Pearson 1934, by quantiles of the beta distribution, which take
 in Korn & Graubard 1998. The bootstrap is not asked: at the level 1 - 0.05 / m of some twenty images it has no tail.
 """
 
+import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -98,8 +99,8 @@ class Slices:
             self.num_too_small
         )
         return (
-            f"{len(self.slices)} slices were looked at; their intervals hold together with {LEVEL:.0%} (Bonferroni, "
-            f"Clopper-Pearson on groups). Worse than test as a whole by its whole interval: {worse}.{small}"
+            f"{len(self.slices)} slices were looked at; their intervals hold together with {100 * LEVEL:.0f} % "
+            f"(Bonferroni, Clopper-Pearson on groups). Clearly worse than test as a whole: {worse}.{small}"
         )
 
 
@@ -181,13 +182,16 @@ def by_cluster(features: np.ndarray, test: Split, labels: np.ndarray, *, seed: i
     if num_clusters < 2:
         return Division("cluster", (), np.zeros(len(test), dtype=np.int64))
     from sklearn.cluster import KMeans  # a second, which other commands need not wait for
+    from sklearn.exceptions import ConvergenceWarning
 
     scaled = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
-    with threadpool_limits(limits=1):  # the same sums on any number of cores
+    with threadpool_limits(limits=1), warnings.catch_warnings():  # the same sums on any number of cores
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of features that are all alike: then there are fewer
         fitted = KMeans(num_clusters, n_init=_STARTS, random_state=seed).fit(scaled)
-    members = fitted.labels_.astype(np.int64)
-    names = (_cluster_name(number, members == number, labels, test.sources) for number in range(num_clusters))
-    return Division("cluster", tuple(names), members, -fitted.transform(scaled)[np.arange(len(test)), members])
+    distances = fitted.transform(scaled)[np.arange(len(test)), fitted.labels_]
+    numbers, members = np.unique(fitted.labels_, return_inverse=True)
+    names = (_cluster_name(number, members == number, labels, test.sources) for number in range(len(numbers)))
+    return Division("cluster", tuple(names), members, -distances)
 
 
 def _cluster_name(number: int, inside: np.ndarray, labels: np.ndarray, sources: np.ndarray) -> str:

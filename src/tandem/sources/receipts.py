@@ -1,5 +1,6 @@
 """What was downloaded, from where, how much of it and under which licence: one small JSON file for each source."""
 
+import codecs
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -16,6 +17,8 @@ from tandem.errors import DamagedFileError
 from tandem.sources.unpacking.litter import litter_in_words
 
 NOT_STATED = "not stated"
+_LICENSE_FILES = ("LICENSE", "LICENSE.txt", "LICENSE.md", "LICENCE", "LICENCE.txt", "LICENCE.md")
+_MAX_TITLE, _MAX_TITLE_FROM = 80, 2000  # letters of a licence's title, and of what it is looked for in
 
 
 class Fetched(NamedTuple):
@@ -121,9 +124,10 @@ def augmentation_as_stated(folder: Path) -> int | None:
 def licence_as_stated(folder: Path) -> str:
     """The licence that a dataset's own files name, several joined by "; ", or "not stated".
 
-    In this order: Roboflow's README.dataset.txt, roboflow.license in data.yaml, licenses[].name in COCO files
-    (smallest first: all of a set say the same) and in Kaggle's dataset-metadata.json. A file that cannot be read
-    states nothing: whether it is corrupt is for the reader of its format to say.
+    In this order: Roboflow's README.dataset.txt, roboflow.license or license in data.yaml, licenses[].name in COCO
+    files (smallest first: all of a set say the same) and in Kaggle's dataset-metadata.json, license in the head of a
+    dataset card (README.md), and the first line of a LICENSE file. A file that cannot be read states nothing: whether
+    it is corrupt is for the reader of its format to say.
     """
     paths = files.list_files(folder)
     readers = {
@@ -131,10 +135,12 @@ def licence_as_stated(folder: Path) -> str:
         "data.yaml": _in_data_yaml,
         ".json": _in_coco,
         "dataset-metadata.json": _in_licenses,
+        "README.md": _in_card,
+        **dict.fromkeys(_LICENSE_FILES, _first_line),
     }
     for ending, read in readers.items():
         candidates = sorted(
-            (path for path in paths if path.name.endswith(ending)), key=lambda path: path.stat().st_size
+            (path for path in paths if path.name.lower().endswith(ending.lower())), key=lambda path: path.stat().st_size
         )
         if licence := next(filter(None, map(read, candidates)), ""):
             return licence
@@ -147,12 +153,38 @@ def _in_readme(path: Path) -> str:
 
 
 def _in_data_yaml(path: Path) -> str:
+    value = _yaml(path.read_bytes())
+    roboflow = value.get("roboflow")
+    return (_of_key(roboflow) if isinstance(roboflow, Mapping) else "") or _of_key(value)
+
+
+def _in_card(path: Path) -> str:
+    """Of a dataset card, whose head is YAML between two lines of three hyphens."""
+    data = path.read_bytes().removeprefix(codecs.BOM_UTF8)
+    start, head, *_ = [*re.split(rb"^---[ \t]*\r?$", data, maxsplit=2, flags=re.MULTILINE), b""]
+    return "" if start.strip() else _of_key(_yaml(head))
+
+
+def _first_line(path: Path) -> str:
+    """Of a licence's text: its title, unless it is as long as a sentence."""
+    lines = path.read_text("utf-8", errors="replace")[:_MAX_TITLE_FROM].splitlines()
+    title = next((line.strip(" #*=\ufeff") for line in lines if line.strip(" #*=\ufeff")), "")
+    return title if len(title) <= _MAX_TITLE else ""
+
+
+def _of_key(value: Mapping[Any, Any]) -> str:
+    """What `license` says, a text or a list of them."""
+    stated = value.get("license")
+    return _joined(each for each in (stated if isinstance(stated, list) else [stated]) if isinstance(each, str))
+
+
+def _yaml(data: bytes) -> Mapping[Any, Any]:
+    """The mapping that it is; an empty one for anything else."""
     try:
-        value = YAML(typ="safe", pure=True).load(path.read_bytes())
+        value = YAML(typ="safe", pure=True).load(data)
     except (YAMLError, ValueError):
-        return ""
-    roboflow = value.get("roboflow") if isinstance(value, Mapping) else None
-    return _joined([roboflow.get("license")]) if isinstance(roboflow, Mapping) else ""
+        return {}
+    return value if isinstance(value, Mapping) else {}
 
 
 def _in_coco(path: Path) -> str:

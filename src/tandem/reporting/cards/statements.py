@@ -167,7 +167,7 @@ def _limitations(facts: RunFacts) -> Iterator[str]:
     sides = facts.index.min_sides[used]
     yield (
         f"Only the {len(facts.samples.class_names)} classes are known; an image of anything else gets one of them too. "
-        f"The shorter sides of the images have {count(sides.min())} to {count(sides.max())} px."
+        f"The shorter sides of the originals have {count(sides.min())} to {count(sides.max())} px."
     )
     support = {name: scores["support"] for name, scores in facts.metrics.evaluate["classes"].items()}
     few = [f"{name} ({count(num)})" for name, num in support.items() if num < _FEW_TEST_IMAGES]

@@ -90,9 +90,9 @@ def data_view(facts: RunFacts) -> DataView:
     issues = list(_issues(facts, gallery))
     return DataView(
         accounting=accounting,
-        fates=_fates_table(accounting),
-        classes=_classes_table(facts),
-        sources=_sources_table(facts),
+        fates=fates_table(accounting),
+        classes=classes_table(facts),
+        sources=sources_table(facts),
         sheets=[_sheet(facts, gallery, name, len(shown)) for name in shown],
         classes_not_shown=len(facts.samples.class_names) - len(shown),
         num_groups=len(groups),
@@ -111,7 +111,8 @@ def image_alt(facts: RunFacts, id_: str) -> str:
     return f"{facts.samples.labels[row]}: {facts.index.found_in[row][0]}"
 
 
-def _fates_table(accounting: Accounting) -> Table:
+def fates_table(accounting: Accounting) -> Table:
+    """Fate by source."""
     sources = accounting.sources
     rows: list[Row] = [
         [fate.name.replace("_", " "), *(count(fate.counts[each]) for each in sources), count(fate.total), fate.words]
@@ -128,7 +129,8 @@ def _fates_table(accounting: Accounting) -> Table:
     )
 
 
-def _classes_table(facts: RunFacts) -> Table:
+def classes_table(facts: RunFacts) -> Table:
+    """Class by split."""
     splits = facts.metrics.curate["splits"]
     rows = _by_split(splits, list(facts.samples.class_names))
     largest_first = sorted(rows, key=lambda row: (-sum(row[1]), row[0]))[:MAX_ROWS]
@@ -136,7 +138,8 @@ def _classes_table(facts: RunFacts) -> Table:
     return _split_table("Images that are used, by class and split", "class", largest_first, rows, note=note)
 
 
-def _sources_table(facts: RunFacts) -> Table:
+def sources_table(facts: RunFacts) -> Table:
+    """Source by split."""
     sources = facts.metrics.curate["sources"]
     rows = _by_split(sources, sorted({name for of_split in sources.values() for name in of_split}))
     return _split_table("Images that are used, by source and split", "source", rows, rows)

@@ -41,7 +41,7 @@ def error_view(facts: RunFacts, slices: Slices, mistakes: Mistakes) -> ErrorView
         mistakes=[_captioned(facts, each) for each in mistakes.worst],
         without_maps=mistakes.without_maps,
         slices_in_words=slices.in_words,
-        slices=_slices_table(slices) if slices.slices else None,
+        slices=slices_table(slices) if slices.slices else None,
         worse=[_slice_sheet(facts, each) for each in slices.worse[:_MAX_SHEETS]],
     )
 
@@ -66,7 +66,8 @@ def _slice_sheet(facts: RunFacts, found: Slice) -> Sheet:
     return Sheet(f"{found.kind}: {found.name}", f"{len(images)} of {count(len(found))}", images)
 
 
-def _slices_table(slices: Slices) -> Table:
+def slices_table(slices: Slices) -> Table:
+    """A line a slice."""
     at = axis_of("", [end for each in slices.slices for end in (each.low, each.high)]).fraction
     worse_first = sorted(slices.slices, key=lambda each: not each.is_worse)[:MAX_SLICES_SHOWN]
     rows: list[Row] = [

@@ -42,9 +42,9 @@ def model_view(facts: RunFacts) -> ModelView:
     metrics, tables = facts.metrics, facts.tables
     accuracy = metrics.curate["accuracy"]
     return ModelView(
-        models=_models_table(metrics.evaluate),
+        models=models_table(metrics.evaluate),
         comparison=_comparison(metrics.evaluate),
-        classes=_classes_table(metrics.evaluate["classes"]),
+        classes=class_scores_table(metrics.evaluate["classes"]),
         confusion=_confusion_table(tables.confusion, facts.samples.class_names),
         reliability=_reliability_chart(tables.reliability),
         reliability_table=_reliability_table(tables.reliability),
@@ -57,7 +57,8 @@ def model_view(facts: RunFacts) -> ModelView:
     )
 
 
-def _models_table(evaluation: Mapping[str, Any]) -> Table:
+def models_table(evaluation: Mapping[str, Any]) -> Table:
+    """Every model on test, and the exported file."""
     models = {**evaluation["models"], EXPORTED: evaluation["exported"]}
     intervals = [scores["interval"]["top1_accuracy"] for scores in models.values()]
     scale = axis_of("", [end for each in intervals for end in (each["low"], each["high"])])
@@ -100,7 +101,8 @@ def _comparison(evaluation: Mapping[str, Any]) -> str:
     )
 
 
-def _classes_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
+def class_scores_table(classes: Mapping[str, Mapping[str, float]]) -> Table:
+    """Precision, recall and F1 of each class."""
     lowest = sorted(classes, key=lambda name: (classes[name]["f1"], name))[:MAX_CLASSES_SHOWN]
     shown = [name for name in classes if name in set(lowest)]
     rows: list[Row] = [
