@@ -69,6 +69,7 @@ RUN_BY = {
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
     "dvc artifacts get": ("tests/project/test_export.py", '"artifacts", "get"'),
     "tandem export": ("tests/project/test_export.py", '"export"'),
+    "tandem report": ("tests/project/test_report.py", '"report"'),
     "tandem serve": ("tests/cli/test_serve.py", '"serve"'),
     "tandem predict": ("tests/project/test_export.py", '"predict"'),
     "tandem duplicates threshold": ("tests/project/test_docs.py", "def test_a_threshold"),
