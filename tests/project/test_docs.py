@@ -66,6 +66,7 @@ RUN_BY = {
     "dvc push": ("tests/project/test_remotes.py", '"push"'),
     "dvc pull": ("tests/project/test_remotes.py", '"pull"'),
     "dvc status": ("benchmarks/rerun.py", '"status"'),
+    "tandem report": ("tests/project/test_report.py", '"report"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
     "dvc artifacts get": ("tests/project/test_export.py", '"artifacts", "get"'),
     "tandem export": ("tests/project/test_export.py", '"export"'),
