@@ -2,6 +2,7 @@
 
 import sys
 
+import mlcroissant
 import pytest
 
 from html_page import HtmlPage
@@ -31,6 +32,16 @@ def test_a_run_has_a_page_and_cards_that_git_ignores(reported):
     assert "Up to date" in page.text
     assert clone.git("status", "--porcelain") == ""
     assert (clone.root / "report/index.html").stat().st_size < 3_000_000
+
+
+@pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
+def test_the_metadata_load_every_image_of_the_run(reported):
+    clone, _, _ = reported
+    dataset = mlcroissant.Dataset(clone.root / "report/croissant.json")
+    found = [
+        (record["images/id"].decode(), (record["images/split"] or b"").decode()) for record in dataset.records("images")
+    ]
+    assert found == [(row["id"], row["split"]) for row in read_csv(clone.root / "data/curate/samples.csv")]
 
 
 def test_the_scores_are_those_of_the_metrics(reported):

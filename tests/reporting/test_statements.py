@@ -41,6 +41,15 @@ def test_the_runs_own_numbers_are_told(tmp_path):
     assert "32 to 32 px" in said.limitations
 
 
+def test_labels_that_mean_something_else_in_one_source_are_told(tmp_path):
+    facts = card_facts(tmp_path)
+    own = {"web": {"classes": {"motorcycle": ["bike", "moped"], "car": []}, "ignore": ["van"]}}
+    params = facts.params | {"labels": facts.params["labels"] | {"by_source": own}}
+    said = statements(replace(facts, params=params))
+    assert "In web alone: motorcycle (also bike, moped), van (ignored)." in said.annotation
+    assert " alone:" not in statements(facts).annotation
+
+
 def test_what_nobody_states_is_said_to_be_not_stated(tmp_path):
     said = statements(card_facts(tmp_path))
     assert (said.creator, said.url) == ("", "")

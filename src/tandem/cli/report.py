@@ -39,7 +39,7 @@ def write_report(folder: Path) -> None:
 def _texts(facts: RunFacts) -> dict[str, str]:
     analysis, said, table = analyse(facts), statements(facts), images_csv(facts)
     return {
-        PAGE: render_page(facts, analysis),
+        PAGE: render_page(facts, analysis, said),
         MODEL_CARD: model_card(facts, said, analysis),
         DATASET_CARD: dataset_card(facts, said, analysis.licensing),
         CROISSANT: croissant(facts, said, analysis.licensing, table=table),

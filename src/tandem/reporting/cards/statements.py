@@ -119,6 +119,11 @@ def _annotation(facts: RunFacts) -> Iterator[str]:
         "Labels are those of the sources, unified by their names: "
         f"{names(aliases, at_most=10)}; ignored: {names(labels['ignore'], at_most=10) or 'none'}."
     )
+    for source, own in labels["by_source"].items():
+        means = [f"{name} (also {', '.join(others)})" for name, others in own["classes"].items() if others]
+        means += [f"{name} (ignored)" for name in own["ignore"]]
+        if means:
+            yield f"In {source} alone: {names(means, at_most=10)}."
     made = {key: value for key, value in decisions.items() if value and key != "gone"}
     changes = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in made.items())
     yield f"Decisions of reviewers: {changes or 'none'}."
