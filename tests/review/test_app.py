@@ -245,9 +245,7 @@ def test_corrupt_files_are_those_that_are_still_there(tmp_path):
     (tmp_path / "web/half.jpg").write_bytes(b"x")
     rows = [("half.jpg", "truncated"), ("gone.jpg", "empty")]
     corrupt = [{"source": "web", "path": path, "label": "car", "reason": reason} for path, reason in rows]
-    assert corrupt_files(corrupt, tmp_path) == [
-        CorruptFile((tmp_path / "web/half.jpg").absolute(), "car", "truncated")
-    ]
+    assert corrupt_files(corrupt, tmp_path) == [CorruptFile((tmp_path / "web/half.jpg").absolute(), "car", "truncated")]
 
 
 if __name__ == "__main__":
