@@ -10,6 +10,7 @@ import typer
 
 from tandem.pipeline.run import run, warn
 from tandem.cli import results
+from tandem.cli.output import AsJson
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, SourceError
 from tandem.files import read_csv
@@ -21,7 +22,7 @@ from tandem.review import mongod
 from tandem.sources.settings import Source
 from tandem.tables.index import load_index
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, help=__doc__)
 sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
 app.add_typer(sources, name="sources")
 duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
@@ -54,6 +55,17 @@ def check_parameters(
         typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")
 
     run(main)
+
+
+@app.command(name="doctor")
+def check_machine(as_json: AsJson = False) -> None:
+    """Say of Python, packages, memory, disks, GPU, accounts and the project here: OK, or what to do.
+
+    Exit code 1 where something would stop `dvc repro`.
+    """
+    from tandem.cli.doctor import examine_here
+
+    run(lambda: examine_here(as_json=as_json))
 
 
 @app.command(name="results")

@@ -1,0 +1,23 @@
+"""How commands print for programs: one whole JSON object on stdout, or nothing where they fail."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; messages are on stderr.")]
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print what json.loads reads everywhere: numbers that are not finite are null."""
+    typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
