@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+from pages import json_keys
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -28,6 +30,7 @@ def test_a_project_that_cannot_run_ends_with_code_1_and_says_why_without_a_trace
 def test_outside_of_a_project_the_machine_alone_is_examined_and_no_secret_is_printed(tmp_path):
     done = doctor(tmp_path, "--json", KAGGLE_API_TOKEN="0123456789SECRET")
     found = json.loads(done.stdout)
+    assert set(found) == json_keys("tandem doctor")
     subjects = {each["subject"] for each in found["findings"]}
     assert found["is_ready"] == (done.returncode == 0)
     assert {"Python", "memory", "disk", "account kaggle"} <= subjects

@@ -8,9 +8,9 @@ import pytest
 
 from tandem.doctor.machine import (
     Disk,
-    ProcessLimits,
     Memory,
     Needs,
+    ProcessLimits,
     judge_disks,
     judge_limits,
     judge_memory,

@@ -7,12 +7,20 @@ from typing import Annotated, Any
 
 import typer
 
+from tandem.errors import PipelineError
+
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout; messages are on stderr.")]
 
 
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what json.loads reads everywhere: numbers that are not finite are null."""
     typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def problems_in(error: PipelineError) -> list[str]:
+    """The problems that an error lists, a line each below its head; else its message alone."""
+    _, *listed = str(error).split("\n  ")
+    return [each.partition("\n")[0] for each in listed] or [str(error)]
 
 
 def _finite(value: Any) -> Any:

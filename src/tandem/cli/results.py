@@ -1,14 +1,16 @@
-"""The command `tandem results`: the scores of the last run, and of which parameters and data they are."""
+"""The commands `tandem results` and `tandem compare`: the scores of the last run, and those of experiments."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.summary import results_text
 from tandem.files import read_json
@@ -29,7 +31,11 @@ where to look next
 (`source .venv/bin/activate` puts these commands on your path)"""
 
 
-def show_results() -> None:
+# What `tandem compare` leaves away: dependencies, which DVC shows as columns of digests, and ends of intervals.
+_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
+
+
+def show_results(*, as_json: bool) -> None:
     """Print the results. Raises DataError where nothing has run."""
     evaluation, summary = _METRICS / "evaluate.json", _METRICS / "summary.json"
     if not evaluation.is_file():
@@ -39,8 +45,22 @@ def show_results() -> None:
             "run `dvc repro` in the project's folder"
         )
     stages = lock.read_lock(_LOCK)
-    table = results_text(read_json(evaluation), read_json(_METRICS / "repeated_splits.json"))
-    typer.echo(f"{_data_line(stages)}\n{_state(stages)}\n\n{table}\n\n{_NEXT}")
+    scores, repeated = read_json(evaluation), read_json(_METRICS / "repeated_splits.json")
+    if as_json:
+        print_json({**_state_as_dict(stages), "evaluation": scores, "repeated_splits": repeated})
+    else:
+        table = results_text(scores, repeated)
+        typer.echo(f"{_data_line(stages)}\n{_state(stages)}\n\n{table}\n\n{_NEXT}")
+
+
+def _state_as_dict(stages: Mapping[str, Any]) -> dict[str, Any]:
+    """Of which data and parameters the results are. stale_stages: None where DVC does not say."""
+    curation, (stale, _) = read_json(_METRICS / "curate.json"), _stale_stages()
+    return {
+        "data": {"images": curation["images"], "used": curation["used"], "sources": lock.sources_of_run(stages)},
+        "changed_params": [asdict(each) for each in lock.changed_params(stages, read_params())],
+        "stale_stages": stale,
+    }
 
 
 def _data_line(stages: Mapping[str, Any]) -> str:
@@ -67,11 +87,77 @@ def _state(stages: Mapping[str, Any]) -> str:
 
 
 def _stale_line() -> str:
-    """The stages that DVC would run again, "" for none; not check, which runs for a comment in the code as well."""
+    stale, problem = _stale_stages()
+    if stale is None:
+        return f"parameters: as in params.yaml; whether the data are the same is not known: {problem}"
+    return f"These results are OUT OF DATE: `dvc repro` would run {', '.join(stale)} again." if stale else ""
+
+
+def _stale_stages() -> tuple[list[str] | None, str]:
+    """The stages that DVC would run again; not check, which runs for a comment in the code as well.
+
+    None, with the reason, where DVC does not say.
+    """
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or [""])[-1]
-        return f"parameters: as in params.yaml; whether the data are the same is not known: `dvc status` failed: {last}"
-    stale = [name for name in json.loads(done.stdout) if name != "check"]
-    return f"These results are OUT OF DATE: `dvc repro` would run {', '.join(stale)} again." if stale else ""
+        return None, f"`dvc status` failed: {(done.stderr.strip().splitlines() or [''])[-1]}"
+    return [name for name in json.loads(done.stdout) if name != "check"], ""
+
+
+def compare(options: Sequence[str], *, as_json: bool) -> None:
+    """Print what `dvc exp show` knows, less what nobody compares. options: more of DVC's own.
+
+    Raises typer.Exit with DVC's code.
+    """
+    command = [sys.executable, "-m", "dvc", "exp", "show"]
+    if not as_json:
+        narrow = ["--only-changed", "--drop", _NOT_COMPARED]
+        raise typer.Exit(subprocess.run([*command, *narrow, *options], check=False).returncode)
+    done = subprocess.run([*command, "--json", *options], stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise typer.Exit(done.returncode)
+    print_json({"experiments": without_common(list(_experiments(json.loads(done.stdout))))})
+
+
+def _experiments(shown: Sequence[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """A row for the workspace, for each commit that is shown, and for each experiment. shown: by `dvc exp show`."""
+    for commit in shown:
+        yield _experiment(commit, baseline=None)
+        for each in commit.get("experiments") or ():
+            yield _experiment(each["revs"][0], baseline=commit["rev"])
+
+
+def _experiment(entry: Mapping[str, Any], *, baseline: str | None) -> dict[str, Any]:
+    """baseline: the commit that an experiment changes, None of a commit."""
+    data = entry.get("data") or {}
+    metrics = [file.get("data", {}) for file in (data.get("metrics") or {}).values()]
+    params = [dict(_leaves(file.get("data", {}))) for file in (data.get("params") or {}).values()]
+    return {
+        "name": entry.get("name"),
+        "rev": entry["rev"],
+        "baseline": baseline,
+        "error": (entry.get("error") or {}).get("msg"),
+        "metrics": {key: value for each in metrics for key, value in each.items()},
+        "params": {key: value for each in params for key, value in each.items()},
+    }
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted key -> value, of all that is no section."""
+    if isinstance(value, Mapping) and value:
+        for name, item in value.items():
+            yield from _leaves(item, f"{key}.{name}" if key else name)
+    else:
+        yield key, value
+
+
+def without_common(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Experiments without the parameters in which all that have any are alike."""
+    known = [each["params"] for each in experiments if each["params"]]
+    keys = {key for params in known for key in params}
+    common = {key for key in keys if all(key in params and params[key] == known[0].get(key) for params in known)}
+    return [
+        {**each, "params": {key: value for key, value in each["params"].items() if key not in common}}
+        for each in experiments
+    ]
