@@ -29,7 +29,7 @@ def options_of_command(name):
 
 
 def call(captured, *words):
-    """Exit code, stdout and stderr of a command in the current folder. captured: capsys, or capfd for its children too."""
+    """Exit code, stdout and stderr of a command in this folder. captured: capsys, or capfd for its children too."""
     code = 0
     try:
         get_command(app).main(list(words), prog_name="tandem")
