@@ -96,6 +96,21 @@ def compare_experiments(context: typer.Context, as_json: AsJson = False) -> None
     run(lambda: results.compare(context.args, as_json=as_json))
 
 
+@app.command(name="diff")
+def show_changes(
+    rev: Annotated[str, typer.Argument(help="A commit, branch, tag or experiment.")],
+    other: Annotated[
+        str | None, typer.Argument(metavar="[REV2]", help="Another one; the working tree if left out.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Of each kind of change, in the text.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two versions of the data: images, labels, groups, splits, parameters and scores."""
+    from tandem.cli.diff import show_diff
+
+    run(lambda: show_diff(rev, other, num_examples=examples, as_json=as_json))
+
+
 @duplicates.command(name="threshold")
 def show_threshold(as_json: AsJson = False) -> None:
     """Show how the candidates for near duplicates correlate, and suggest a threshold (curate.min_correlation)."""
