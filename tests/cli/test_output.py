@@ -8,7 +8,7 @@ import pytest
 
 from command_line import COMMANDS, IGNORED, call, options_of_command
 from pages import json_keys
-from tandem.cli.output import print_json, problems_in
+from tandem.cli.output import params_schema_text, print_json, problems_in
 from tandem.errors import DataError, ParamsError
 
 pytestmark = pytest.mark.filterwarnings(IGNORED)
@@ -96,6 +96,16 @@ def test_problems_are_the_lines_that_an_error_lists():
 def test_numbers_that_are_not_finite_are_null(capsys):
     print_json({"a": [float("nan"), 1.5], "b": {"c": float("inf")}, "d": "ñ"})
     assert json.loads(capsys.readouterr().out) == {"a": [None, 1.5], "b": {"c": None}, "d": "ñ"}
+
+
+def test_the_schema_is_printed_as_it_is_committed(capsys):
+    assert call(capsys, "schema")[:2] == (0, (ROOT / "params.schema.json").read_text(encoding="utf-8"))
+
+
+def test_an_installation_without_a_schema_is_told(monkeypatch, tmp_path):
+    monkeypatch.setattr("tandem.__file__", str(tmp_path / "site/tandem/__init__.py"))
+    with pytest.raises(DataError, match=r"the tandem in .*/site/tandem lacks params.schema.json; install it again"):
+        params_schema_text()
 
 
 @pytest.mark.skipif(not shutil.which("bash"), reason="bash is not here")

@@ -8,7 +8,7 @@ import typer
 
 from tandem.pipeline.run import run, warn
 from tandem.cli import results
-from tandem.cli.output import AsJson, print_json, problems_in
+from tandem.cli.output import AsJson, params_schema_text, print_json, problems_in
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, PipelineError, SourceError
 from tandem.files import read_csv
@@ -78,6 +78,12 @@ def check_machine(as_json: AsJson = False) -> None:
     from tandem.cli.doctor import examine_here
 
     run(lambda: examine_here(as_json=as_json))
+
+
+@app.command(name="schema")
+def print_schema() -> None:
+    """Print the JSON schema of params.yaml, by which editors complete, explain and check it."""
+    run(lambda: typer.echo(params_schema_text(), nl=False))
 
 
 @app.command(name="results")
