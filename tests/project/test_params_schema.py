@@ -17,6 +17,7 @@ GENERATOR = script("docs/params_schema.py")
 SCHEMA = json.loads((ROOT / "params.schema.json").read_text(encoding="utf-8"))
 VALIDATOR = Draft7Validator(SCHEMA)
 FILES = [ROOT / "params.yaml", *sorted((ROOT / "presets").glob("*.yaml"))]
+SAMPLE = read_params(FILES[0])
 KAGGLE = "{kind: kaggle, kaggle: {dataset: ada/cars, version: 1}, format: auto}"
 # key and what to write there as YAML
 RIGHT = [
@@ -72,7 +73,7 @@ WRONG = [
 
 def changed(key, text):
     """The sample's parameters with a value of YAML at a key."""
-    params = copy.deepcopy(read_params(ROOT / "params.yaml"))
+    params = copy.deepcopy(SAMPLE)
     *above, last = key.split(".")
     section = params
     for name in above:

@@ -7,7 +7,7 @@ from tandem.errors import DataError
 from tandem.evaluation.bootstrap import paired_difference
 from tandem.evaluation.metrics import predict
 from tandem.reporting.changes import (
-    KINDS,
+    CHANGE_KINDS,
     DataVersion,
     GroupChange,
     ImageChange,
@@ -43,7 +43,7 @@ def version(rows, excluded=(), classes=CLASSES):
 def test_a_version_without_a_change_has_none():
     found = changes_between(version(THEN), version(THEN))
     assert found.images == found.merged == found.split == ()
-    assert found.counts() == dict.fromkeys(KINDS, 0)
+    assert found.counts() == dict.fromkeys(CHANGE_KINDS, 0)
     assert found.counts_by_source() == {}
 
 
@@ -77,7 +77,7 @@ def test_every_kind_of_change_is_found_with_what_was_and_what_is():
     }
     by_source = found.counts_by_source()
     assert list(by_source) == ["shop", "web"]
-    assert {kind: sum(each[kind] for each in by_source.values()) for kind in KINDS} == found.counts()
+    assert {kind: sum(each[kind] for each in by_source.values()) for kind in CHANGE_KINDS} == found.counts()
 
 
 def test_files_that_were_excluded_before_are_no_change():

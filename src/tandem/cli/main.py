@@ -93,13 +93,13 @@ def print_results(as_json: AsJson = False) -> None:
 
 
 @app.command(name="compare", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def compare_experiments(context: typer.Context, as_json: AsJson = False) -> None:
+def compare_side_by_side(context: typer.Context, as_json: AsJson = False) -> None:
     """Show experiments side by side: the summary's numbers and the parameters that differ.
 
     Calls `dvc exp show`, which by itself shows all parameters and the digests of all dependencies, and takes the
     options of that.
     """
-    run(lambda: results.compare(context.args, as_json=as_json))
+    run(lambda: results.compare_experiments(context.args, as_json=as_json))
 
 
 @app.command(name="diff")

@@ -105,7 +105,7 @@ def _stale_stages() -> tuple[list[str] | None, str]:
     return [name for name in json.loads(done.stdout) if name != "check"], ""
 
 
-def compare(options: Sequence[str], *, as_json: bool) -> None:
+def compare_experiments(options: Sequence[str], *, as_json: bool) -> None:
     """Print what `dvc exp show` knows, less what nobody compares. options: more of DVC's own.
 
     Raises typer.Exit with DVC's code.

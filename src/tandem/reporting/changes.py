@@ -16,8 +16,8 @@ from tandem.evaluation.metrics import Predictions, predict
 from tandem.tables.index import Excluded, Index
 from tandem.tables.samples import Samples
 
-Kind = Literal["added", "removed", "relabelled", "moved", "excluded", "used_again"]
-KINDS: tuple[Kind, ...] = ("added", "removed", "relabelled", "moved", "excluded", "used_again")
+ChangeKind = Literal["added", "removed", "relabelled", "moved", "excluded", "used_again"]
+CHANGE_KINDS: tuple[ChangeKind, ...] = ("added", "removed", "relabelled", "moved", "excluded", "used_again")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class ImageChange(NamedTuple):
     after: why one was removed or is excluded, "" where its file is gone.
     """
 
-    kind: Kind
+    kind: ChangeKind
     id: str
     source: str
     file: str
@@ -57,23 +57,23 @@ class GroupChange(NamedTuple):
 
 @dataclass(frozen=True)
 class Changes:
-    """images: in the order of KINDS, then of ids. merged: of groups now, others then. split: of groups then."""
+    """images: in the order of CHANGE_KINDS, then of ids. merged: of groups now, others then. split: of groups then."""
 
     images: tuple[ImageChange, ...]
     merged: tuple[GroupChange, ...]
     split: tuple[GroupChange, ...]
 
-    def counts(self) -> dict[Kind, int]:
-        """Kind -> number of images."""
+    def counts(self) -> dict[ChangeKind, int]:
+        """ChangeKind -> number of images."""
         found = Counter(each.kind for each in self.images)
-        return {kind: found[kind] for kind in KINDS}
+        return {kind: found[kind] for kind in CHANGE_KINDS}
 
-    def counts_by_source(self) -> dict[str, dict[Kind, int]]:
+    def counts_by_source(self) -> dict[str, dict[ChangeKind, int]]:
         """Source -> kind -> number; sources in which something changed, sorted."""
-        found = defaultdict[str, Counter[Kind]](Counter)
+        found = defaultdict[str, Counter[ChangeKind]](Counter)
         for each in self.images:
             found[each.source][each.kind] += 1
-        return {source: {kind: found[source][kind] for kind in KINDS} for source in sorted(found)}
+        return {source: {kind: found[source][kind] for kind in CHANGE_KINDS} for source in sorted(found)}
 
 
 def changes_between(before: DataVersion, after: DataVersion) -> Changes:
@@ -81,7 +81,7 @@ def changes_between(before: DataVersion, after: DataVersion) -> Changes:
     found = [*_gone_and_new(before, after), *_changed(before, after), *_newly_excluded_files(before, after)]
     then, now = _groups_of_common(before.samples, after.samples)
     return Changes(
-        images=tuple(sorted(found, key=lambda each: (KINDS.index(each.kind), each.id, each.file))),
+        images=tuple(sorted(found, key=lambda each: (CHANGE_KINDS.index(each.kind), each.id, each.file))),
         merged=_joined(now, then),
         split=_joined(then, now),
     )
