@@ -85,6 +85,18 @@ def test_outputs_that_the_cache_has_not_are_told_with_the_command_that_fetches_t
         write_files_at("HEAD~1", (TRACKED,), tmp_path / "out")
 
 
+def test_a_remote_that_was_added_after_the_revision_is_asked(project, tmp_path, monkeypatch):
+    copy, remote = tmp_path / "copy", tmp_path / "remote"
+    shutil.copytree(project, copy, ignore=shutil.ignore_patterns("cache", "tmp"))
+    shutil.copytree(project / ".dvc/cache", remote)
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(tmp_path / "site"))
+    with (copy / ".dvc/config").open("a") as file:
+        file.write(f"[core]\n    remote = disk\n['remote \"disk\"']\n    url = {remote}\n")
+    write_files_at("HEAD~1", (TRACKED,), tmp_path / "out")
+    assert (tmp_path / "out" / TRACKED).read_text() == "first"
+
+
 def test_a_folder_without_git_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="run from the project's folder"):

@@ -16,11 +16,14 @@ def write_files_at(revision: str, paths: Iterable[Path], folder: Path) -> None:
     where neither the cache nor the remote has a file of it.
     """
     from dvc.api import DVCFileSystem  # which takes a second to import
+    from dvc.config import Config
     from dvc.exceptions import DvcException
     from dvc.scm import RevError, SCMError
     from dvc_data.index import DataIndexError
 
-    files = DVCFileSystem(".", rev=revision)
+    settings = Config(dvc_dir=".dvc")  # those of now, since a remote may have been added after the revision
+    config = {name: settings[name] for name in ("core", "cache", "remote") if name in settings}
+    files = DVCFileSystem(".", rev=revision, config=config)
     for path in paths:
         target = folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
