@@ -19,14 +19,14 @@ def test_every_check_says_something_of_a_project_and_those_of_projects_nothing_e
     for name in ("params.yaml", "dvc.yaml"):
         shutil.copy(ROOT / name, tmp_path)
     environ = {"HOME": str(tmp_path), "PATH": os.environ["PATH"]}
-    site = Site(read_project(tmp_path), environ, {"data/": tmp_path}, ROOT / "requirements.lock")
+    site = Site(read_project(tmp_path), environ, {"data/": tmp_path}, {"TMPDIR": tmp_path}, ROOT / "requirements.lock")
     subjects = [each.subject for each in examine(site)]
     assert subjects[0] == "Python"
     for start in ("packages", "torch", "GPU", "memory", "disk", "open files", "mongod", "account kaggle"):
         assert start in subjects
     for start in ("params.yaml", "lock files", "git", "DVC", "DVC remote", "weights"):
         assert any(each.startswith(start) for each in subjects)
-    elsewhere = {each.subject for each in examine(Site(None, environ, {"this folder": tmp_path}))}
+    elsewhere = {each.subject for each in examine(Site(None, environ, {"this folder": tmp_path}, {}))}
     assert elsewhere.isdisjoint({"params.yaml", "lock files", "git", "DVC", "weights", "requirements.lock"})
     assert {"Python", "memory", "mongod"} <= elsewhere
 
@@ -39,7 +39,7 @@ def test_a_check_that_fails_says_so_and_the_others_go_on(monkeypatch):
         return [Finding("memory", "ok", "20 GB")]
 
     monkeypatch.setattr(checkup, "CHECKS", (Check("lock", fail), Check("memory", succeed)))
-    assert [str(each) for each in examine(Site(None, {}, {}))] == [
+    assert [str(each) for each in examine(Site(None, {}, {}, {}))] == [
         "note   lock: it could not be looked at: dvc.lock cannot be read",
         "OK     memory: 20 GB",
     ]
@@ -48,4 +48,4 @@ def test_a_check_that_fails_says_so_and_the_others_go_on(monkeypatch):
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.subject)
 def test_a_check_of_projects_alone_is_marked_so(check):
     if check.in_project:
-        assert check.examine(Site(None, {}, {})) == []
+        assert check.examine(Site(None, {}, {}, {})) == []

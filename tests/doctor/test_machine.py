@@ -63,19 +63,22 @@ def test_the_first_version_of_control_groups_writes_a_huge_number_for_no_limit(t
     assert memory_limit(groups, tmp_path) == GB
 
 
-def disk(free=100 * GB, kind="ext4", is_writable=True):
-    return Disk(("data/", "TMPDIR"), Path("/mnt"), free, kind, is_writable)
+def disk(free=100 * GB, kind="ext4", is_writable=True, holds_data=True):
+    return Disk(("data/", "TMPDIR"), Path("/mnt"), free, kind, is_writable, holds_data)
 
 
 @pytest.mark.parametrize(
     ("one", "needs", "level", "words"),
     [
         (disk(), Needs(), "ok", "100.0 GB free at /mnt for data/, TMPDIR"),
-        (disk(), Needs(0, ("street",)), "ok", "how large street are is not known here"),
+        (disk(), Needs(0, ("street",)), "ok", "the size of street is not known before the download"),
         (disk(free=3 * GB), Needs(), "note", "make room there"),
         (disk(free=GB // 2), Needs(), "error", "0.5 GB free"),
         (disk(), Needs(40 * GB), "note", "the sources of 40.0 GB may take 3 times as much"),
         (disk(), Needs(101 * GB), "error", "the sources alone have 101.0 GB"),
+        (disk(free=2 * GB, holds_data=False), Needs(40 * GB), "ok", "2.0 GB free"),
+        (disk(free=GB // 2, holds_data=False), Needs(), "note", "make room there"),
+        (disk(free=10**6, holds_data=False), Needs(), "error", "0.0 GB free"),
         (disk(is_writable=False), Needs(), "error", "/mnt cannot be written to, and is for data/, TMPDIR"),
     ],
 )
@@ -93,10 +96,11 @@ def test_a_network_disk_is_told_since_locks_may_not_hold_there():
 
 
 def test_folders_on_one_disk_are_one_line_even_those_that_are_not_there_yet(tmp_path):
-    (found,) = look_at_disks({"data/": tmp_path / "not/there", "TMPDIR": tmp_path})
+    (found,) = look_at_disks({"data/": tmp_path / "not/there"}, {"TMPDIR": tmp_path})
     assert found.roles == ("data/", "TMPDIR")
     assert found.path == tmp_path
     assert found.is_writable
+    assert found.holds_data
     assert found.free > 0
     assert found.kind
 
@@ -104,7 +108,7 @@ def test_folders_on_one_disk_are_one_line_even_those_that_are_not_there_yet(tmp_
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_cannot_be_written_to_is_a_line_of_its_own(tmp_path):
     (tmp_path / "closed").mkdir(mode=0o500)
-    found = look_at_disks({"data/": tmp_path / "closed", "TMPDIR": tmp_path})
+    found = look_at_disks({"data/": tmp_path / "closed"}, {"TMPDIR": tmp_path})
     assert [(each.roles, each.is_writable) for each in found] == [(("data/",), False), (("TMPDIR",), True)]
 
 

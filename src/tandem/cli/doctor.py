@@ -22,7 +22,8 @@ def examine_here(*, as_json: bool) -> None:
     site = Site(
         project=read_project(root) if is_here else None,
         environ=os.environ,
-        folders={**of_project, **kept},
+        data=of_project,
+        scratch=kept,
         lock=Path("requirements.lock") if is_here else None,
     )
     findings = examine(site)

@@ -27,11 +27,15 @@ from tandem.errors import PipelineError
 
 @dataclass(frozen=True)
 class Site:
-    """project: None outside of one. folders: what lies where -> path, for the disks. lock: of pinned packages."""
+    """project: None outside of one. lock: of pinned packages.
+
+    data, scratch: what lies where -> path, for the disks: images and outputs, and what is needed for a moment.
+    """
 
     project: Project | None
     environ: Mapping[str, str]
-    folders: Mapping[str, Path]
+    data: Mapping[str, Path]
+    scratch: Mapping[str, Path]
     lock: Path | None = None
 
 
@@ -59,7 +63,7 @@ def _memory(_site: Site) -> list[Finding]:
 
 def _disks(site: Site) -> list[Finding]:
     sources = unfetched(site.project) if site.project else {}
-    return judge_disks(look_at_disks(site.folders), needs_of(sources))
+    return judge_disks(look_at_disks(site.data, site.scratch), needs_of(sources))
 
 
 def _limits(_site: Site) -> list[Finding]:

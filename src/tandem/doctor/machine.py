@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
@@ -15,6 +15,8 @@ from tandem.doctor.findings import Finding, Level
 _GB = 10**9
 _MIN_MEMORY, _GOOD_MEMORY = 1 * _GB, 4 * _GB  # torch, DVC and one batch of images; two workers beside them
 _MIN_DISK, _GOOD_DISK = 1 * _GB, 5 * _GB
+_MIN_SCRATCH = 10**7
+_MAKE_ROOM = "make room there"
 _COPIES = 3  # of what a source has, while it runs: the download, what is stored of it, and DVC's cache
 _MIN_FILES, _GOOD_FILES = 256, 1024  # open at once
 _GOOD_SHARED = 16 * 10**6
@@ -35,13 +37,17 @@ class Memory:
 
 @dataclass(frozen=True)
 class Disk:
-    """The disk under a folder. roles: what lies there. free: bytes that this user may still write. kind: as mounted."""
+    """The disk under a folder. roles: what lies there. free: bytes that this user may still write. kind: as mounted.
+
+    holds_data: whether images and outputs lie there, beside what programs need for a moment.
+    """
 
     roles: tuple[str, ...]
     path: Path
     free: int
     kind: str
     is_writable: bool
+    holds_data: bool
 
 
 @dataclass(frozen=True)
@@ -106,15 +112,16 @@ def judge_memory(memory: Memory) -> list[Finding]:
     return [Finding("memory", "ok", text)]
 
 
-def look_at_disks(folders: Mapping[str, Path]) -> list[Disk]:
-    """One entry a disk that one of the folders lies on, or would lie on. folders: role -> path."""
+def look_at_disks(data: Mapping[str, Path], scratch: Mapping[str, Path]) -> list[Disk]:
+    """One entry a disk that one of the folders lies on, or would lie on. data, scratch: role -> path."""
     found = dict[tuple[int, bool], Disk]()
     kinds = {Path(each.mountpoint): each.fstype for each in psutil.disk_partitions(all=True)}
-    for role, folder in folders.items():
+    for role, folder in {**data, **scratch}.items():
         path = _existing(folder)
         key = (path.stat().st_dev, os.access(path, os.W_OK))
-        disk = found.get(key) or Disk((), path, shutil.disk_usage(path).free, _kind_of(path, kinds), key[1])
-        found[key] = Disk((*disk.roles, role), disk.path, disk.free, disk.kind, disk.is_writable)
+        new = Disk((), path, shutil.disk_usage(path).free, _kind_of(path, kinds), key[1], holds_data=role in data)
+        disk = found.get(key, new)
+        found[key] = replace(disk, roles=(*disk.roles, role))
     return list(found.values())
 
 
@@ -139,20 +146,28 @@ def _judge_disk(disk: Disk, needs: Needs) -> list[Finding]:
     if not disk.is_writable:
         what = f"{disk.path} cannot be written to, and is for {roles}"
         return [Finding(subject, "error", what, "change its owner or its mode, or work in another folder")]
-    room = "make room there"
-    if disk.free < max(_MIN_DISK, needs.num_bytes):
-        known = f"; the sources alone have {_gb(needs.num_bytes)}" if needs.num_bytes else ""
-        found = Finding(subject, "error", f"{text}{known}", room)
-    elif disk.free < max(_GOOD_DISK, _COPIES * needs.num_bytes):
-        about = f"; the sources of {_gb(needs.num_bytes)} may take {_COPIES} times as much" if needs.num_bytes else ""
-        found = Finding(subject, "note", f"{text}{about}", room)
-    else:
-        unknown = f"; how large {', '.join(needs.unknown)} are is not known here" if needs.unknown else ""
-        found = Finding(subject, "ok", f"{text}{unknown}")
+    found = _judge_room(disk, needs, text) if disk.holds_data else _judge_scratch(disk, text)
     if disk.kind not in _NETWORK_KINDS:
         return [found]
     shared = f"{disk.path} ({roles}) is on a network disk ({disk.kind}), where locks of SQLite may not hold"
     return [found, Finding(subject, "note", shared, "set TANDEM_CACHE_DIR and DVC_SITE_CACHE_DIR to a local disk")]
+
+
+def _judge_room(disk: Disk, needs: Needs, text: str) -> Finding:
+    if disk.free < max(_MIN_DISK, needs.num_bytes):
+        known = f"; the sources alone have {_gb(needs.num_bytes)}" if needs.num_bytes else ""
+        return Finding("disk", "error", f"{text}{known}", _MAKE_ROOM)
+    if disk.free < max(_GOOD_DISK, _COPIES * needs.num_bytes):
+        about = f"; the sources of {_gb(needs.num_bytes)} may take {_COPIES} times as much" if needs.num_bytes else ""
+        return Finding("disk", "note", f"{text}{about}", _MAKE_ROOM)
+    unknown = f"; the size of {', '.join(needs.unknown)} is not known before the download" if needs.unknown else ""
+    return Finding("disk", "ok", f"{text}{unknown}")
+
+
+def _judge_scratch(disk: Disk, text: str) -> Finding:
+    if disk.free >= _MIN_DISK:
+        return Finding("disk", "ok", text)
+    return Finding("disk", "error" if disk.free < _MIN_SCRATCH else "note", text, _MAKE_ROOM)
 
 
 def read_limits() -> ProcessLimits:
