@@ -4,6 +4,7 @@ from pathlib import Path
 
 import typer
 
+from tandem.cli.output import print_json
 from tandem.pipeline.params import read_params
 from tandem.reporting.analysis import analyse
 from tandem.reporting.cards.croissant import IMAGES_CSV, croissant, images_csv
@@ -18,7 +19,7 @@ PAGE, MODEL_CARD, DATASET_CARD, CROISSANT = "index.html", "model_card.md", "data
 _NAMES = (PAGE, MODEL_CARD, DATASET_CARD, CROISSANT, IMAGES_CSV)
 
 
-def write_report(folder: Path) -> None:
+def write_report(folder: Path, *, as_json: bool = False) -> None:
     """Write page and cards into a folder, and print where they are.
 
     Raises DataError where no run has ended, where the folder cannot be written to, and where a file of one of their
@@ -28,8 +29,12 @@ def write_report(folder: Path) -> None:
     facts = read_facts(Path(), read_params(), data_dir=Path("data"), metrics_dir=Path("metrics"))
     texts = _texts(facts)
     write_own_files(folder, texts)
-    for name, text in texts.items():
-        typer.echo(f"{folder / name} ({len(text.encode()) / 1e3:,.0f} kB)")
+    sizes = {str(folder / name): len(text.encode()) for name, text in texts.items()}
+    if as_json:
+        print_json({"files": sizes, "is_up_to_date": facts.state.is_current})
+        return
+    for path, num_bytes in sizes.items():
+        typer.echo(f"{path} ({num_bytes / 1e3:,.0f} kB)")
     if not facts.state.is_current:
         typer.echo(
             "these are not known to be results of the parameters, data and code as they are now: the page says why"
