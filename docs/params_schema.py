@@ -88,7 +88,10 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
         return node
     if name := node.get("$ref"):
         return _inlined(definitions[name.rsplit("/", 1)[-1]], definitions)
-    return {key: _inlined(item, definitions) for key, item in node.items() if key not in ("$defs", "title")}
+    is_ours = {key: key != "$defs" and (key != "title" or isinstance(item, Mapping)) for key, item in node.items()}
+    return {
+        key: _inlined(item, definitions) for key, item in node.items() if is_ours[key]
+    }  # a parameter may be `title`
 
 
 def _complete(node: dict[str, Any], annotation: Any, path: str, known: Mapping[str, str]) -> None:

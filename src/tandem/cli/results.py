@@ -147,4 +147,3 @@ def without_common(experiments: Sequence[Mapping[str, Any]]) -> list[dict[str, A
         {**each, "params": {key: value for key, value in each["params"].items() if key not in common}}
         for each in experiments
     ]
->>>>>>> 80a425c16e8dbd592d70a43da721159020be815f
