@@ -29,7 +29,7 @@ def main() -> str:
     remove_others(Path("data/train"), params["backbones"])
     remove_others(Path("metrics/train"), params["backbones"])
     write_listings(Path("stages"), Path("data/check/code"), root=Path())
-    return f"{len(params['sources'])} sources, {len(params['backbones'])} backbones"
+    return f"sources {', '.join(params['sources'])}; backbones {', '.join(params['backbones'])}"
 
 
 if __name__ == "__main__":

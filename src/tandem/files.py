@@ -131,6 +131,15 @@ def load_arrays(path: Path, names: Sequence[str]) -> "tuple[np.ndarray, ...]":
             return tuple(arrays[name] for name in names)
 
 
+def write_array(path: Path, array: "np.ndarray") -> None:
+    """Write an .npy file. Of a full disk numpy's own writing of files raises an OSError without its number."""
+    import numpy as np
+
+    data = io.BytesIO()
+    np.save(data, array)
+    path.write_bytes(data.getbuffer())
+
+
 def load_array(path: Path, *, ndim: int, is_mapped: bool = False) -> "np.ndarray":
     """The array of an .npy file. is_mapped: it stays on disk until used. Raises DamagedFileError."""
     import numpy as np

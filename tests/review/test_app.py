@@ -240,15 +240,12 @@ def test_predictions_are_the_most_probable_class_and_its_probability():
     }
 
 
-def test_corrupt_files_are_those_that_could_not_be_read_and_are_still_there(tmp_path):
+def test_corrupt_files_are_those_that_are_still_there(tmp_path):
     (tmp_path / "web").mkdir()
-    for name in ("half.jpg", "bus.jpg"):
-        (tmp_path / "web" / name).write_bytes(b"x")
-    rows = [("half.jpg", "truncated"), ("gone.jpg", "empty"), ("bus.jpg", "ignored_label")]
-    excluded = [{"source": "web", "path": path, "label": "car", "reason": reason} for path, reason in rows]
-    assert corrupt_files(excluded, tmp_path) == [
-        CorruptFile((tmp_path / "web/half.jpg").absolute(), "car", "truncated")
-    ]
+    (tmp_path / "web/half.jpg").write_bytes(b"x")
+    rows = [("half.jpg", "truncated"), ("gone.jpg", "empty")]
+    corrupt = [{"source": "web", "path": path, "label": "car", "reason": reason} for path, reason in rows]
+    assert corrupt_files(corrupt, tmp_path) == [CorruptFile((tmp_path / "web/half.jpg").absolute(), "car", "truncated")]
 
 
 if __name__ == "__main__":

@@ -103,8 +103,9 @@ def _load_images() -> Iterator[IngestedImage]:
 def _unpack_corrupt() -> list[CorruptFile]:
     """The files that could not be read, as far as their downloads are still there, as files of their own."""
     downloads, folder = Path("data/download/files"), Path(".fiftyone/corrupt")
-    rows, names = _read_rows(_EXCLUDED), defaultdict[str, set[str]](set)
-    for row in (row for row in rows if row["reason"] in CORRUPT_REASONS):
+    rows = [row for row in _read_rows(_EXCLUDED) if row["reason"] in CORRUPT_REASONS]
+    names = defaultdict[str, set[str]](set)
+    for row in rows:
         names[row["source"]].add(row["path"])
     shutil.rmtree(folder, ignore_errors=True)
     for source, paths in names.items():

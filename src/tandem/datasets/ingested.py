@@ -12,7 +12,7 @@ import numpy as np
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.unclaimed import Unclaimed
 from tandem.errors import DataError
-from tandem.files import load_array, read_csv, read_json, reading, write_csv, write_json
+from tandem.files import load_array, read_csv, read_json, reading, write_array, write_csv, write_json
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
 from tandem.tables.index import load_excluded, save_excluded
 
@@ -88,7 +88,7 @@ def save_ingested(ingested: Ingested, folder: Path) -> None:
     found = [{"path": path, "box": _box_text(box), **found._asdict()} for (path, box), found in ingested.found.items()]
     write_csv(folder / "found.csv", found, columns=_FOUND_COLUMNS)
     write_csv(folder / "images.csv", [each._asdict() for each in ingested.images], columns=IngestedImage._fields)
-    np.save(folder / "hashes.npy", ingested.hashes)
+    write_array(folder / "hashes.npy", ingested.hashes)
     save_excluded(ingested.unclaimed.excluded, folder / "unclaimed.csv")
     write_json(folder / "others.json", ingested.unclaimed.others)
 

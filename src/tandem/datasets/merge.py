@@ -17,7 +17,7 @@ from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words
 from tandem.errors import DataError
-from tandem.files import write_json
+from tandem.files import write_array, write_json
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 from tandem.tables.stored import StoredImage, StoredImages, save_stored
 
@@ -93,7 +93,7 @@ def save_merged(merged: Merged, folder: Path) -> None:
     save_stored(merged.stored, folder / "stored.csv")
     save_excluded(merged.excluded, folder / "excluded.csv")
     write_json(folder / "classes.json", list(merged.class_names))
-    np.save(folder / "hashes.npy", merged.hashes)
+    write_array(folder / "hashes.npy", merged.hashes)
 
 
 def merge_summary(merged: Merged) -> dict[str, object]:

@@ -4,10 +4,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tandem.features.backbones.weights import load_state_dict
-from tandem.files import atomic_file, remove_others
+from tandem.files import remove_others
+from tandem.state_files import save_state
 
 _STATE = "state.pt"
 
@@ -22,8 +21,7 @@ def checkpoint_dir(parent: Path, key: str) -> Path:
 
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write tensors, numbers, strings, and lists and dicts of them; the older state is replaced at once."""
-    with atomic_file(folder / _STATE) as path, path.open("wb") as file:
-        torch.save({**state, "key": folder.name}, file)
+    save_state({**state, "key": folder.name}, folder / _STATE)
 
 
 def load_checkpoint(folder: Path) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from tandem.features.device import select_device
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract, extraction_meta
 from tandem.features.settings import RANDOM
-from tandem.files import atomic_dir, atomic_file, sha256, write_csv
+from tandem.files import atomic_dir, sha256, write_csv
 from tandem.finetune.batches import ImageSet
 from tandem.finetune.checkpoints import checkpoint_dir
 from tandem.finetune.job import FinetuneJob
@@ -24,6 +24,7 @@ from tandem.finetune.loop import fit_images
 from tandem.finetune.trainer import Trainer
 from tandem.images.loader import cache_pixels, iter_batches
 from tandem.seeding import seeded
+from tandem.state_files import save_state
 from tandem.tables.features import load_features, write_features
 from tandem.tables.samples import Split
 from tandem.tables.splits import require_every_class, stratified_group_folds
@@ -128,8 +129,7 @@ def _write(job: FinetuneJob, trainer: Trainer, dim: int, folder: Path) -> None:
     with atomic_dir(folder) as temporary:
         _write_features(job, tuned, temporary)
         for stem, module in {"backbone": net, "head": head}.items():
-            with atomic_file(temporary / f"{stem}.pt") as path, path.open("wb") as file:
-                torch.save({key: value.cpu() for key, value in module.state_dict().items()}, file)
+            save_state({key: value.cpu() for key, value in module.state_dict().items()}, temporary / f"{stem}.pt")
         write_csv(temporary / "curves.csv", [asdict(epoch) for epoch in trainer.curve])
 
 

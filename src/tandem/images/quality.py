@@ -29,7 +29,7 @@ def measure_quality(image: Image.Image) -> Quality:
     brightness = float(counts @ np.arange(256)) / gray.size / 255
     fractions = counts[counts > 0] / gray.size
     entropy = abs(float(fractions @ np.log2(fractions)))
-    signed = gray.astype(np.int32)
+    signed = gray.astype(np.int16)  # holds 9 times the largest difference
     blur = max(_blur_of_rows(signed), _blur_of_rows(signed.T))
     return Quality(*(round(each, _DIGITS) for each in (blur, brightness, entropy)))
 

@@ -10,7 +10,7 @@ import onnx
 from google.protobuf.message import DecodeError
 
 from tandem.features.engines.base import padded
-from tandem.files import atomic_dir, load_array, read_json, reading, write_json
+from tandem.files import atomic_dir, load_array, read_json, reading, write_array, write_json
 from tandem.inference.exported import PIXELS
 from tandem.inference.runtime import start_session
 
@@ -32,8 +32,8 @@ def save_converted(
     """Write `folder`, whole or not at all. features, reference: (n, k, D) float32 of the test images."""
     with atomic_dir(folder) as temporary:
         (temporary / "backbone.onnx").write_bytes(data)
-        np.save(temporary / "features.npy", features)
-        np.save(temporary / "reference.npy", reference)
+        write_array(temporary / "features.npy", features)
+        write_array(temporary / "reference.npy", reference)
         write_json(temporary / "meta.json", {**meta, "dim": features.shape[-1]})
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import onnx
 from google.protobuf import json_format
 from onnx import numpy_helper
-from safetensors.numpy import load_file, save_file
+from safetensors.numpy import load_file, save
 
 from tandem.files import atomic_file, read_json, write_text
 from tandem.inference.exported import CARD
@@ -25,7 +25,7 @@ def save_tensors(exported: Path, path: Path) -> None:
     said = {entry.key: entry.value for entry in model.metadata_props}
     weights = {tensor.name: numpy_helper.to_array(tensor) for tensor in model.graph.initializer}
     with atomic_file(path) as temporary:
-        save_file(weights, temporary, {CARD: said[CARD]})
+        temporary.write_bytes(save(weights, {CARD: said[CARD]}))  # save_file's own error of a full disk has no number
     del model.graph.initializer[:]
     graph = json_format.MessageToDict(model, preserving_proto_field_name=True)
     write_text(path.with_suffix(".json"), json.dumps(graph, indent=1, ensure_ascii=False) + "\n")

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tandem.datasets.merge import CORRUPT_REASONS
 from tandem.errors import ReviewError
 from tandem.evaluation.metrics import softmax
 from tandem.review.edits import SampleEdit
@@ -59,12 +58,11 @@ def predictions_of(table: Logits, splits: Sequence[Split]) -> dict[str, Predicti
     }
 
 
-def corrupt_files(excluded: Sequence[Mapping[str, str]], files_dir: Path) -> list[CorruptFile]:
-    """The files that could not be read and are still there. excluded: rows of the merge stage's table of that name."""
+def corrupt_files(corrupt: Sequence[Mapping[str, str]], files_dir: Path) -> list[CorruptFile]:
+    """The files that are still there of those that could not be read. corrupt: their rows of merge's excluded.csv."""
     files = [
         CorruptFile((files_dir / row["source"] / row["path"]).absolute(), row["label"], row["reason"])
-        for row in excluded
-        if row["reason"] in CORRUPT_REASONS
+        for row in corrupt
     ]
     return [file for file in files if file.path.is_file()]
 

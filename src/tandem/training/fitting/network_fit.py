@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
-from tandem.files import atomic_file
 from tandem.seeding import seeded, single_threaded
+from tandem.state_files import save_state
 from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.networks import TemperatureScaled, mlp_head
@@ -45,8 +45,7 @@ class NetworkHead:
 
     def save(self, folder: Path) -> None:
         """Write the state dict into a folder as head.pt, whole or not at all."""
-        with atomic_file(folder / "head.pt") as path, path.open("wb") as file:
-            torch.save(self.net.state_dict(), file)
+        save_state(self.net.state_dict(), folder / "head.pt")
 
 
 def fit_network(task: HeadTask) -> Fitted:
