@@ -59,6 +59,12 @@ def anchors(page):
     return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
+def json_keys(command):
+    """The keys that docs/commands.md names for the JSON object of a command."""
+    rows = re.findall(rf"^\| `{re.escape(command)}` \| \{{(.*?)\}}", text_of(ROOT / "docs/commands.md"), re.MULTILINE)
+    return {key.strip(" `") for row in rows for key in row.split(",")}
+
+
 def leaves(value, key=""):
     """Dotted keys of all scalars, lists and empty mappings."""
     if isinstance(value, dict) and value:

@@ -1,7 +1,7 @@
 """The facts of a run that never was, in memory, with images in one file: for tests of what is said of a run."""
 
 import json
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from tandem.reporting.analysis import Analysis
 from tandem.reporting.facts import RunFacts, RunMetrics, RunTables
 from tandem.reporting.licenses import licensing
 from tandem.reporting.mistakes import worst_mistakes
+from tandem.reporting.page.statements import Statements
 from tandem.reporting.slices import by_name, judge
 from tandem.reporting.state import RunState
 from tandem.sources.receipts import Receipt
@@ -93,6 +94,11 @@ def planted_analysis(facts):
         ),
         licensing=licensing({name: each.licence for name, each in facts.receipts.items()}, {}),
     )
+
+
+def planted_statements(text="this is not stated"):
+    """The same text for everything."""
+    return Statements(**{field.name: text for field in fields(Statements)})
 
 
 def _samples(ids, targets, class_names):

@@ -1,8 +1,10 @@
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from pages import json_keys
 from tandem.tables.index import ImageRecord, Index, Origin, save_index
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -121,6 +123,14 @@ def test_a_threshold_is_suggested_from_the_pairs_of_the_last_run(tmp_path):
     assert "suggested: curate.min_correlation: 0.9" in done.stdout
     assert "(now 0.96)" in done.stdout
     assert "0.991" in done.stdout
+
+
+def test_a_threshold_is_suggested_to_programs_too(tmp_path):
+    curated(tmp_path)
+    found = json.loads(tandem(tmp_path, "duplicates", "threshold", "--json").stdout)
+    assert set(found) == json_keys("tandem duplicates threshold")
+    assert (found["min_correlation"], found["pairs"]) == (0.96, 2)
+    assert 0.61 < found["suggested"] < 0.991
 
 
 def test_a_prediction_has_one_format(tmp_path):

@@ -5,6 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import command_line  # noqa: F401  # before others import typer, whose warnings it ignores
+from pages import json_keys
+from tandem.cli.results import _experiments, without_common
+
 ROOT = Path(__file__).resolve().parents[2]
 SCORES = {
     "top1_accuracy": 0.9,
@@ -46,8 +50,8 @@ train: {lr: 0.001, epochs: 5}
 """
 
 
-def results(folder):
-    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "results"]
+def results(folder, *options):
+    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "results", *options]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
@@ -114,3 +118,46 @@ def test_where_dvc_cannot_tell_the_results_are_shown_and_say_so(tmp_path):
     plant(tmp_path)
     done = results(tmp_path)
     assert "whether the data are the same is not known: `dvc status` failed" in done.stdout
+
+
+def test_results_are_one_object_for_programs(tmp_path):
+    plant(tmp_path, params=PARAMS.replace("0.001", "0.5"))
+    found = json.loads(results(tmp_path, "--json").stdout)
+    assert set(found) == json_keys("tandem results")
+    assert found["data"]["used"] == 80
+    assert found["data"]["sources"]["web"]["kind"] == "kaggle"
+    assert found["changed_params"] == [{"key": "train.lr", "ran_with": 0.001, "is_now": 0.5}]
+    assert found["stale_stages"] is None  # this folder is none of DVC's
+    assert found["evaluation"] == EVALUATION
+
+
+SHOWN = [  # by `dvc exp show --json`
+    {
+        "rev": "workspace",
+        "name": None,
+        "data": {"params": {"params.yaml": {"data": {"train": {"lr": 0.1, "seed": 0}}}}},
+    },
+    {
+        "rev": "aa11",
+        "name": "main",
+        "data": {
+            "params": {"params.yaml": {"data": {"train": {"lr": 0.1, "seed": 0}}}},
+            "metrics": {"metrics/summary.json": {"data": {"top1_accuracy": 0.9}}},
+        },
+        "experiments": [
+            {"name": "small", "revs": [{"rev": "bb22", "name": "small", "data": {
+                "params": {"params.yaml": {"data": {"train": {"lr": 0.2, "seed": 0}}}},
+                "metrics": {"metrics/summary.json": {"data": {"top1_accuracy": 0.8}}},
+            }}]},
+            {"name": "broken", "revs": [{"rev": "cc33", "name": "broken", "error": {"msg": "it failed", "type": "X"}}]},
+        ],
+    },
+]  # fmt: skip
+
+
+def test_experiments_are_rows_with_their_scores_and_the_parameters_that_differ():
+    workspace, main, small, broken = without_common(list(_experiments(SHOWN)))
+    assert (workspace["name"], workspace["metrics"], workspace["params"]) == (None, {}, {"train.lr": 0.1})
+    assert (main["baseline"], main["metrics"]) == (None, {"top1_accuracy": 0.9})
+    assert (small["name"], small["baseline"], small["params"]) == ("small", "aa11", {"train.lr": 0.2})
+    assert (broken["error"], broken["params"]) == ("it failed", {})

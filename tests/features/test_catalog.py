@@ -4,7 +4,12 @@ import pytest
 from torchvision import models
 
 from tandem.errors import WeightsError
-from tandem.features.backbones.catalog import require_architecture, require_weights_name, torchvision_weights
+from tandem.features.backbones.catalog import (
+    require_architecture,
+    require_weights_name,
+    torchvision_file,
+    torchvision_weights,
+)
 
 
 def test_names_of_architectures_and_weights_are_those_that_torchvision_has() -> None:
@@ -13,6 +18,17 @@ def test_names_of_architectures_and_weights_are_those_that_torchvision_has() -> 
         name: tuple(member.name for member in models.get_model_weights(name)) for name in names
     }
     assert list(torchvision_weights()) == names
+
+
+def test_files_of_weights_are_those_that_torchvision_downloads() -> None:
+    for name in models.list_models(module=models):
+        for member in models.get_model_weights(name):
+            found = torchvision_file(name, member.name)
+            assert found is not None
+            assert found.url == member.url
+            assert found.num_bytes == round(member.meta["_file_size"] * 2**20)
+    assert torchvision_file("resnet50", "IMAGENET1K_V9") is None
+    assert torchvision_file("resnet-50", "IMAGENET1K_V1") is None
 
 
 @pytest.mark.parametrize("written", ["resnet-18", "ResNet18", "resnet_18", "resnet18d"])

@@ -2,7 +2,6 @@
 
 import sys
 
-import mlcroissant
 import pytest
 
 from html_page import HtmlPage
@@ -36,6 +35,8 @@ def test_a_run_has_a_page_and_cards_that_git_ignores(reported):
 
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 def test_the_metadata_load_every_image_of_the_run(reported):
+    import mlcroissant  # a second
+
     clone, _, _ = reported
     dataset = mlcroissant.Dataset(clone.root / "report/croissant.json")
     found = [

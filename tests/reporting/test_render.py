@@ -9,18 +9,19 @@ import pytest
 
 import browser
 from html_page import HtmlPage
-from planted_run import UP_TO_DATE, planted_analysis, planted_facts
+from planted_run import UP_TO_DATE, planted_analysis, planted_facts, planted_statements
 from tandem.pipeline.lock import ParamChange
 from tandem.reporting.page import render
 
 SCRIPT, LONG, QUOTED = "<script>alert(1)</script>", "a" * 90, "Ünï & \"quoted\" 'x'"
+SAID = "by <b>me</b> with `params.yaml`"
 FILE_NAME = '"><img src=x onerror=alert(2)>{}.png'
 STYLE = (Path(render.__file__).parent / "templates/style.css").read_text(encoding="utf-8")
 
 
 def rendered(folder, **planted):
     facts = planted_facts(folder, **planted)
-    return render.render_page(facts, planted_analysis(facts))
+    return render.render_page(facts, planted_analysis(facts), planted_statements(SAID))
 
 
 @pytest.fixture(scope="module")
@@ -40,6 +41,8 @@ def test_names_of_strangers_are_text_and_nothing_else(hostile, page):
     assert all(each["src"].startswith("data:image/webp;base64,") for each in page.all("img"))
     assert SCRIPT not in hostile
     assert SCRIPT in page.text
+    assert page.headings[0] == (1, SAID)
+    assert "by &lt;b&gt;me&lt;/b&gt; with <code>params.yaml</code>" in hostile
     assert any(FILE_NAME.format(0) in each["alt"] for each in page.all("img"))
 
 
@@ -84,7 +87,6 @@ def test_more_classes_and_images_make_no_larger_page(tmp_path):
     assert len(page.tables["The selected model on test, by class"]) == 61
     assert "60 classes with the lowest F1 of 150" in page.text
     assert "Not shown: 90 more classes" in page.text
-    assert page.headings[0] == (1, "150 classes of images")
 
 
 @pytest.mark.parametrize(
@@ -111,7 +113,7 @@ def test_a_model_without_test_images_has_no_score(tmp_path):
     metrics = replace(facts.metrics, evaluate=facts.metrics.evaluate | {"selected": selected, "images": 0})
     tables = replace(facts.tables, confusion=[], reliability=[], risk_coverage=[])
     facts = replace(facts, samples=samples, metrics=metrics, tables=tables)
-    text = " ".join(HtmlPage(render.render_page(facts, planted_analysis(facts))).text.split())
+    text = " ".join(HtmlPage(render.render_page(facts, planted_analysis(facts), planted_statements())).text.split())
     assert "No image is in the test split" in text
     assert "There are no test images." in text
     assert "nan" not in text

@@ -1,11 +1,13 @@
 """The command `tandem export`: a trained model as one file, from what the last run wrote."""
 
 import os
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import typer
 
+from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.inference.export import export_model, provenance_of
@@ -20,7 +22,7 @@ from tandem.training.ensembles import selected_model
 _DATA = Path("data")
 
 
-def export_to(output: Path, *, model: str | None) -> None:
+def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
     """Write the model of this name, by default the selected one.
 
     Raises DataError where nothing was trained, or by other parameters, and where the file would predict otherwise than
@@ -43,6 +45,18 @@ def export_to(output: Path, *, model: str | None) -> None:
         workers=runtime.workers,
     )
     parity = exported.parity
+    if as_json:
+        print_json(
+            {
+                "model": name,
+                "path": str(output),
+                "num_bytes": output.stat().st_size,
+                "sha256": exported.digest,
+                "difference_to_fp32": asdict(parity.fp32),
+                "difference_to_scored": asdict(parity.scored),
+            }
+        )
+        return
     typer.echo(
         f"{name} is in {output}: {output.stat().st_size / 1e6:.1f} MB, sha256 {exported.digest}\n"
         f"its probs of {parity.fp32.images} test images are within {parity.fp32.largest:.1e} of torch in fp32, and "

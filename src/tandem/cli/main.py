@@ -1,8 +1,6 @@
 """The command `tandem`: small helps around `dvc repro`. Run it from the project's folder."""
 
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,8 +8,9 @@ import typer
 
 from tandem.pipeline.run import run, warn
 from tandem.cli import results
+from tandem.cli.output import AsJson, params_schema_text, print_json, problems_in
 from tandem.curation.settings import CurateSettings
-from tandem.errors import DataError, SourceError
+from tandem.errors import DataError, PipelineError, SourceError
 from tandem.files import read_csv
 from tandem.pipeline.lock import require_whole_locks
 from tandem.pipeline.outputs import require_outputs
@@ -21,60 +20,105 @@ from tandem.review import mongod
 from tandem.sources.settings import Source
 from tandem.tables.index import load_index
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help=__doc__)
+app = typer.Typer(no_args_is_help=True, help=__doc__)
 sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sources.")
 app.add_typer(sources, name="sources")
 duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
 
-# What `tandem compare` leaves away: dependencies, which DVC shows as columns of digests, and ends of intervals.
-_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
-
 
 @app.command()
-def setup() -> None:
+def setup(as_json: AsJson = False) -> None:
     """Make sure that FiftyOne has a mongod to start; quiet when nothing is to be done."""
-    run(mongod.main)
+
+    def main() -> None:
+        mongod.main()
+        if as_json:
+            path = None if "FIFTYONE_DATABASE_URI" in os.environ else mongod.find()
+            print_json({"mongod": str(path) if path else None})
+
+    run(main)
 
 
 @app.command(name="check")
 def check_parameters(
     outputs: Annotated[bool, typer.Option("--outputs", help="Check that all stages' outputs are there, too.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say what is wrong in params.yaml, with the files that it names and with DVC's lock files, or that nothing is."""
 
     def main() -> None:
         from tandem.pipeline.preflight import check_project  # which a served model lives without
 
-        _, warnings = check_project()
-        warn(warnings)
-        require_whole_locks()
-        if outputs:
-            require_outputs()
-        typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")
+        warnings = list[str]()
+        try:
+            warnings += check_project()[1]
+            warn(warnings)
+            require_whole_locks()
+            if outputs:
+                require_outputs()
+        except PipelineError as error:
+            if as_json:
+                print_json({"is_valid": False, "problems": problems_in(error), "warnings": warnings})
+            raise
+        if as_json:
+            print_json({"is_valid": True, "problems": [], "warnings": warnings})
+        else:
+            typer.echo("params.yaml is valid, and all outputs are there" if outputs else "params.yaml is valid")
 
     run(main)
 
 
+@app.command(name="doctor")
+def check_machine(as_json: AsJson = False) -> None:
+    """Say of Python, packages, memory, disks, GPU, accounts and the project here: OK, or what to do.
+
+    Exit code 1 where something would stop `dvc repro`.
+    """
+    from tandem.cli.doctor import examine_here
+
+    run(lambda: examine_here(as_json=as_json))
+
+
+@app.command(name="schema")
+def print_schema() -> None:
+    """Print the JSON schema of params.yaml, by which editors complete, explain and check it."""
+    run(lambda: typer.echo(params_schema_text(), nl=False))
+
+
 @app.command(name="results")
-def print_results() -> None:
+def print_results(as_json: AsJson = False) -> None:
     """Show the scores of the last run, of which parameters and data they are, and where to look next."""
-    run(results.show_results)
+    run(lambda: results.show_results(as_json=as_json))
 
 
 @app.command(name="compare", context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def compare_experiments(context: typer.Context) -> None:
+def compare_side_by_side(context: typer.Context, as_json: AsJson = False) -> None:
     """Show experiments side by side: the summary's numbers and the parameters that differ.
 
     Calls `dvc exp show`, which by itself shows all parameters and the digests of all dependencies, and takes the
     options of that.
     """
-    command = [sys.executable, "-m", "dvc", "exp", "show", "--only-changed", "--drop", _NOT_COMPARED, *context.args]
-    raise typer.Exit(subprocess.run(command, check=False).returncode)
+    run(lambda: results.compare_experiments(context.args, as_json=as_json))
+
+
+@app.command(name="diff")
+def show_changes(
+    rev: Annotated[str, typer.Argument(help="A commit, branch, tag or experiment.")],
+    other: Annotated[
+        str | None, typer.Argument(metavar="[REV2]", help="Another one; the working tree if left out.")
+    ] = None,
+    examples: Annotated[int, typer.Option(min=0, help="Of each kind of change, in the text.")] = 5,
+    as_json: AsJson = False,
+) -> None:
+    """Show what changed between two versions of the data: images, labels, groups, splits, parameters and scores."""
+    from tandem.cli.diff import show_diff
+
+    run(lambda: show_diff(rev, other, num_examples=examples, as_json=as_json))
 
 
 @duplicates.command(name="threshold")
-def show_threshold() -> None:
+def show_threshold(as_json: AsJson = False) -> None:
     """Show how the candidates for near duplicates correlate, and suggest a threshold (curate.min_correlation)."""
     from tandem.curation.duplicates import threshold
 
@@ -87,7 +131,10 @@ def show_threshold() -> None:
         names = {id_: files[0] for id_, files in zip(images.ids, images.found_in, strict=True)}
         rows = [row for path in scored for row in read_csv(path)]
         settings = section(read_params(), "curate", CurateSettings)
-        typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))
+        if as_json:
+            print_json(threshold.suggestion_as_dict(rows, min_correlation=settings.min_correlation))
+        else:
+            typer.echo(threshold.format_suggestion(rows, names, min_correlation=settings.min_correlation))
 
     run(main)
 
@@ -96,22 +143,27 @@ def show_threshold() -> None:
 def export(
     output: Annotated[Path, typer.Argument(help="The file to write.")] = Path("model.onnx"),
     model: Annotated[str | None, typer.Option(help="A row of the results; the selected one if left out.")] = None,
+    as_json: AsJson = False,
 ) -> None:
     """Write a trained model as one ONNX file, which `tandem predict` reads. Run `dvc repro` first."""
     from tandem.cli.export import export_to
 
-    run(lambda: export_to(output, model=model))
+    run(lambda: export_to(output, model=model, as_json=as_json))
 
 
 @app.command(name="report")
 def report_run(
     output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("report"),
+    as_json: AsJson = False,
 ) -> None:
-    """Write a page about the last run, which opens in any browser and needs no network. Run `dvc repro` first."""
+    """Write a page about the last run, which any browser opens without a network, and cards of model and data.
+
+    Run `dvc repro` first.
+    """
     # Here, and not at the top: it draws, and reads all of a run.
     from tandem.cli.report import write_report
 
-    run(lambda: write_report(output))
+    run(lambda: write_report(output, as_json=as_json))
 
 
 @app.command(name="predict")
@@ -179,6 +231,7 @@ def check_sources(
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no service: look at credentials and pins alone.")
     ] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Say for every source whether its credentials and pin are there, and what its service has. Downloads nothing."""
     # Here, and not at the top: the clients' libraries take a moment that the other commands need not wait for.
@@ -191,7 +244,10 @@ def check_sources(
             inspecting.check_source(name, source, environ=os.environ, is_online=not offline)
             for name, source in sections(params, "sources", Source).items()
         ]
-        typer.echo(inspecting.format_statuses(findings))
+        if as_json:
+            print_json({"sources": [each._asdict() for each in findings]})
+        else:
+            typer.echo(inspecting.format_statuses(findings))
         if bad := [each.name for each in findings if not each.is_available]:
             raise SourceError(f"{len(bad)} of {len(findings)} sources cannot be had: {', '.join(bad)}; see above")
 

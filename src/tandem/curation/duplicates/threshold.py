@@ -6,6 +6,7 @@ lies where hardly any pair does, so that a little more or less of it decides not
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -48,7 +49,7 @@ def format_suggestion(pairs: Sequence[Mapping[str, str]], names: Mapping[str, st
 
     pairs: first, second and correlation of each, as save_pairs writes them. names: id -> what people call an image.
     """
-    correlation = np.array([float(pair["correlation"]) for pair in pairs])
+    correlation = _correlations(pairs)
     suggested = suggest_threshold(correlation)
     return "\n".join(
         [
@@ -59,6 +60,23 @@ def format_suggestion(pairs: Sequence[Mapping[str, str]], names: Mapping[str, st
             *_nearest_lines(pairs, names, correlation, suggested.correlation),
         ]
     )
+
+
+def suggestion_as_dict(pairs: Sequence[Mapping[str, str]], *, min_correlation: float) -> dict[str, Any]:
+    """The same for programs, without the pairs."""
+    correlation = _correlations(pairs)
+    suggested = suggest_threshold(correlation)
+    return {
+        "suggested": suggested.correlation,
+        "min_correlation": min_correlation,
+        "pairs": len(correlation),
+        "pairs_near_suggested": suggested.num_near,
+        "histogram": similarity_histogram(correlation),
+    }
+
+
+def _correlations(pairs: Sequence[Mapping[str, str]]) -> np.ndarray:
+    return np.array([float(pair["correlation"]) for pair in pairs])
 
 
 def _histogram_lines(correlation: np.ndarray) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 from tandem.errors import WeightsError, did_you_mean
 from tandem.features.settings import RANDOM
@@ -19,19 +20,41 @@ _BUILDER = re.compile(
 )
 _WEIGHTS = re.compile(r"^class (\w+)\(WeightsEnum\):\n((?:[ \t].*\n|\n)+)", re.MULTILINE)
 _MEMBER = re.compile(r"^    (\w+) = Weights\(", re.MULTILINE)
+_URL, _MEBIBYTES = re.compile(r'url="([^"]+)"'), re.compile(r'"_file_size": ([\d.]+)')
+
+
+class WeightsFile(NamedTuple):
+    """A file of weights that torchvision downloads."""
+
+    url: str
+    num_bytes: int
 
 
 @cache
 def torchvision_weights() -> Mapping[str, tuple[str, ...]]:
     """Architecture -> the names of its weights; nothing where torchvision's source is not to be read."""
+    return {architecture: tuple(_MEMBER.findall(body)) for architecture, body in _weights_classes().items()}
+
+
+def torchvision_file(architecture: str, weights: str) -> WeightsFile | None:
+    """The file of weights of this name; None where torchvision's source does not say."""
+    _, *parts = _MEMBER.split(_weights_classes().get(architecture, ""))
+    body = dict(zip(parts[::2], parts[1::2], strict=True)).get(weights, "")
+    url, size = _URL.search(body), _MEBIBYTES.search(body)
+    return WeightsFile(url[1], round(float(size[1]) * 2**20)) if url and size else None
+
+
+@cache
+def _weights_classes() -> Mapping[str, str]:
+    """Architecture -> the body of the class that lists its weights, "" where there is none."""
     spec = find_spec("torchvision")
     if spec is None or not spec.origin:
         return {}
-    found: dict[str, tuple[str, ...]] = {}
+    found: dict[str, str] = {}
     for path in sorted((Path(spec.origin).parent / "models").glob("*.py")):
         text = path.read_text(encoding="utf-8")
-        weights = {name: tuple(_MEMBER.findall(body)) for name, body in _WEIGHTS.findall(text)}
-        found |= {each["other"] or each["name"]: weights.get(each["weights"], ()) for each in _BUILDER.finditer(text)}
+        weights = dict(_WEIGHTS.findall(text))
+        found |= {each["other"] or each["name"]: weights.get(each["weights"], "") for each in _BUILDER.finditer(text)}
     return dict(sorted(found.items()))
 
 

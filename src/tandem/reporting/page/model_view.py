@@ -73,7 +73,7 @@ def models_table(evaluation: Mapping[str, Any]) -> Table:
     ]
     return Table(
         f"All models on the {count(evaluation['images'])} test images",
-        ["model", "top-1 accuracy", "95 % interval", "macro F1", "log loss", "ECE", "Brier score"],
+        ["model", "top-1 accuracy", "95\u00a0% interval", "macro F1", "log loss", "ECE", "Brier score"],
         rows,
         "evaluate.json",
         note=f"Bold: the one that was selected, on validation. {EXPORTED}: that one as it is handed out.",

@@ -14,10 +14,10 @@ from tandem.reporting.page import tables
 from tandem.reporting.page.data_view import data_view
 from tandem.reporting.page.error_view import error_view
 from tandem.reporting.page.model_view import model_view
+from tandem.reporting.page.statements import Statements
 from tandem.reporting.page.use_view import use_view
 
 _TEMPLATES = Path(__file__).with_name("templates")
-_MAX_TITLE_LETTERS = 80  # of the names of all classes; else they are counted
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Headline:
     num_test: int
 
 
-def render_page(facts: RunFacts, analysis: Analysis) -> str:
+def render_page(facts: RunFacts, analysis: Analysis, said: Statements) -> str:
     """The page. The same run gives the same text. Raises DamagedFileError for an image that cannot be read."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
@@ -41,7 +41,8 @@ def render_page(facts: RunFacts, analysis: Analysis) -> str:
         "facts": facts,
         "metrics": facts.metrics,
         "state": facts.state,
-        "headline": _headline(facts),
+        "headline": _headline(facts, said),
+        "said": said,
         "data": data_view(facts),
         "models": model_view(facts),
         "errors": error_view(facts, analysis.slices, analysis.mistakes),
@@ -52,11 +53,8 @@ def render_page(facts: RunFacts, analysis: Analysis) -> str:
     return environment.get_template("page.html").render(context)
 
 
-def _headline(facts: RunFacts) -> Headline:
-    title = ", ".join(facts.samples.class_names)
-    if len(title) > _MAX_TITLE_LETTERS:
-        title = f"{len(facts.samples.class_names)} classes of images"
-    return Headline(title, int(facts.predictions.is_right.sum()), len(facts.predictions))
+def _headline(facts: RunFacts, said: Statements) -> Headline:
+    return Headline(said.title, int(facts.predictions.is_right.sum()), len(facts.predictions))
 
 
 def _marked_up(text: str) -> Markup:

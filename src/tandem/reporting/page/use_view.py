@@ -10,7 +10,7 @@ import onnx
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.page.tables import NOTHING, Row, Table, count, file_size
 
-_RESIZED = {"squash": "the whole image squashed", "crop": "the central square"}
+_RESIZED = {"squash": "squashed", "crop": "central square"}
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 
@@ -70,7 +70,7 @@ def _size_table(facts: RunFacts) -> Table:
             "multiply-adds an image",
             NOTHING if products is None else f"{count(products * card.tta_views / 1e6)} million",
         ],
-        ["input", f"{card.size_px} × {card.size_px} pixels, {_RESIZED[card.resize]}"],
+        ["input", f"{card.size_px} × {card.size_px} px, {_RESIZED[card.resize]}"],
         ["views of an image", count(card.tta_views)],
     ]
     return Table("The file that is handed out", ["", "value"], rows, "export/")

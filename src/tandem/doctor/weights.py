@@ -1,0 +1,49 @@
+"""The weights that backbones begin with: in torch's cache already, or to be downloaded."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tandem.doctor.findings import Finding
+from tandem.features.backbones.catalog import torchvision_file
+from tandem.features.settings import RANDOM, BackboneSettings
+
+
+@dataclass(frozen=True)
+class NamedWeights:
+    """Weights that torchvision has. path: where they lie, or are put. num_bytes: of the download."""
+
+    backbone: str
+    path: Path
+    num_bytes: int
+    is_there: bool
+
+
+def look_for_weights(backbones: Mapping[str, BackboneSettings], environ: Mapping[str, str]) -> list[NamedWeights]:
+    """One entry a backbone whose weights have a name; files and random weights are not looked for."""
+    found, folder = list[NamedWeights](), checkpoints_dir(environ)
+    for name, backbone in backbones.items():
+        if backbone.sha256 is not None or backbone.weights == RANDOM:
+            continue
+        if file := torchvision_file(backbone.architecture or name, backbone.weights):
+            path = folder / file.url.rsplit("/", 1)[-1]
+            found.append(NamedWeights(name, path, file.num_bytes, path.is_file()))
+    return found
+
+
+def checkpoints_dir(environ: Mapping[str, str]) -> Path:
+    """Where torch.hub keeps what it downloads (torch.hub.get_dir), without the import of torch."""
+    caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(environ.get("TORCH_HOME") or os.path.join(caches, "torch")).expanduser() / "hub/checkpoints"  # noqa: PTH118
+
+
+def judge_weights(found: Sequence[NamedWeights]) -> list[Finding]:
+    """What `dvc repro` will download."""
+    missing = [each for each in found if not each.is_there]
+    if missing:
+        names, size = ", ".join(each.backbone for each in missing), sum(each.num_bytes for each in missing)
+        text = f"those of {names} are downloaded to {missing[0].path.parent} ({size / 10**6:.0f} MB)"
+        return [Finding("weights", "note", text, "without a network put the files there by hand")]
+    kept = f"those of {', '.join(each.backbone for each in found)} are in {found[0].path.parent}" if found else ""
+    return [Finding("weights", "ok", kept or "no backbone needs a download")]
