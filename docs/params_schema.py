@@ -88,6 +88,7 @@ def _inlined(node: Any, definitions: Mapping[str, Any]) -> Any:
         return node
     if name := node.get("$ref"):
         return _inlined(definitions[name.rsplit("/", 1)[-1]], definitions)
+    # a parameter may be called title
     is_ours = {key: key != "$defs" and (key != "title" or isinstance(item, Mapping)) for key, item in node.items()}
     return {
         key: _inlined(item, definitions) for key, item in node.items() if is_ours[key]
