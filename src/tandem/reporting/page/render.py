@@ -15,7 +15,6 @@ from tandem.reporting.page import tables
 from tandem.reporting.page.data_view import data_view
 from tandem.reporting.page.error_view import error_view
 from tandem.reporting.page.model_view import model_view
-from tandem.reporting.page.statements import Statements
 from tandem.reporting.page.use_view import use_view
 
 _TEMPLATES = Path(__file__).with_name("templates")
