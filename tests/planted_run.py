@@ -14,10 +14,10 @@ from tandem.evaluation.scores import predictions_on
 from tandem.features.engines.base import Engine
 from tandem.inference.exported import ExportedModel
 from tandem.reporting.analysis import Analysis
-from tandem.reporting.cards.statements import Statements
 from tandem.reporting.facts import RunFacts, RunMetrics, RunTables
 from tandem.reporting.licenses import licensing
 from tandem.reporting.mistakes import worst_mistakes
+from tandem.reporting.page.statements import Statements
 from tandem.reporting.slices import by_name, judge
 from tandem.reporting.state import RunState
 from tandem.sources.receipts import Receipt

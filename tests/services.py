@@ -270,6 +270,7 @@ class Roboflow(Storage):
     def __init__(self):
         super().__init__()
         self.projects = {}  # ref -> number -> Version
+        self.license = ""  # that the service states of every project; the API leaves it out where there is none
 
     def add(self, ref, version, stored, *, fmt, num_images, exports):
         entry = self.projects.setdefault(ref, {}).setdefault(version, Version(num_images))
@@ -320,7 +321,9 @@ class Roboflow(Storage):
 
     def about(self, ref):
         num_images = max(version.num_images for version in self.projects[ref].values())
-        return PROJECT | {"id": ref, "name": ref.split("/")[1], "images": num_images, "splits": {"train": num_images}}
+        stated = {"license": self.license} if self.license else {}
+        about = {"id": ref, "name": ref.split("/")[1], "images": num_images, "splits": {"train": num_images}}
+        return PROJECT | about | stated
 
     def about_version(self, ref, number):
         version = self.projects[ref][number]

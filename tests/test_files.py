@@ -283,6 +283,18 @@ def test_an_alias_within_what_it_stands_for_is_refused() -> None:
     assert files.parse_yaml("[&a [1, 2], *a, &b x, *b]") == [[1, 2], [1, 2], "x", "x"]
 
 
+def test_of_several_anchors_each_counts_what_it_stands_for() -> None:
+    many = f"- &a [{', '.join(['x'] * 998)}]\n- &b [y]\n"
+    assert len(files.parse_yaml(many + "- *a\n" * 98)) == 100
+    with pytest.raises(ValueError, match=r"its aliases stand for too many values$"):
+        files.parse_yaml(many + "- *a\n" * 100)
+
+
+def test_an_alias_of_nothing_is_named_with_its_place() -> None:
+    with pytest.raises(ValueError, match=r"^line 2, column 3: found undefined alias 'b'"):
+        files.parse_yaml("- &a x\n- *b\n")
+
+
 def test_a_pointer_of_git_lfs_is_known_by_how_it_begins() -> None:
     assert files.is_lfs_pointer(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
     assert not files.is_lfs_pointer(b"\xff\xd8\xff version https://git-lfs.github.com/spec/v1")

@@ -51,6 +51,12 @@ CHANGES = {
 }
 
 
+def test_the_thumbnail_is_scaled_by_bilinear_interpolation_which_rings_at_no_edge() -> None:
+    image = textured(1, size=(SIDE_PX * 3, SIDE_PX * 2))
+    expected = ImageOps.grayscale(image).resize((SIDE_PX, SIDE_PX * 2 // 3), Image.Resampling.BILINEAR)
+    assert (describe(image).gray == np.asarray(expected)).all()
+
+
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_changed_image_correlates_with_its_original_either_way_round(seed, change):

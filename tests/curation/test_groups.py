@@ -64,6 +64,14 @@ def test_where_near_duplicates_join_two_classes_the_link_between_the_classes_is_
     assert (found.weakest, found.strength, found.classes) == ((2, 3), 0.98, {"bus": 2, "car": 3})
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_of_links_that_are_equally_weak_the_first_is_named(seed):
+    strengths = np.random.default_rng(seed).choice([0.96, 0.97, 0.98], 300)
+    group_of, links = grouped(301, [(row, row + 1) for row in range(300)])
+    [found] = oversized_or_mixed(group_of, links, strengths=strengths, labels=["car"] * 301)
+    assert found.weakest == (strengths.argmin(), strengths.argmin() + 1)
+
+
 SIZES = [(10, 40, False), (11, 40, True), (20, 1001, False), (21, 1001, True)]
 
 

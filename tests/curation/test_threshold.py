@@ -36,6 +36,10 @@ def test_without_near_duplicates_there_is_nothing_to_suggest_a_threshold_by() ->
         suggest_threshold(np.array([0.1, 0.8]))
 
 
+def test_a_pair_just_above_0_85_is_enough_for_a_suggestion() -> None:
+    assert suggest_threshold(np.array([0.1, 0.8504])).num_near == 0
+
+
 def test_a_terminal_shows_bins_the_suggestion_and_the_pairs_it_hangs_on():
     values = [0.6, 0.61, 0.7, 0.99, 0.995]
     pairs = [{"first": f"a{n}", "second": f"b{n}", "correlation": str(value)} for n, value in enumerate(values)]

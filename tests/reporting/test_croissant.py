@@ -10,8 +10,8 @@ import pytest
 
 from planted_cards import EXPORT, KAGGLE, card_facts
 from tandem.reporting.cards.croissant import CONFORMS_TO, IMAGES_CSV, croissant, images_csv
-from tandem.reporting.cards.statements import statements
 from tandem.reporting.licenses import licensing
+from tandem.reporting.page.statements import statements
 
 # rdflib calls a class of its own that it has deprecated
 pytestmark = pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")

@@ -7,9 +7,9 @@ from planted_run import planted_analysis
 from tandem.files import parse_yaml
 from tandem.reporting.cards.dataset_card import dataset_card, size_category
 from tandem.reporting.cards.markdown import markdown_table
-from tandem.reporting.cards.statements import statements
 from tandem.reporting.page.accounting import account
 from tandem.reporting.page.data_view import classes_table, fates_table, sources_table
+from tandem.reporting.page.statements import statements
 
 
 def card_of(facts):

@@ -7,9 +7,9 @@ from planted_run import planted_analysis
 from tandem.files import parse_yaml
 from tandem.reporting.cards.markdown import markdown_table
 from tandem.reporting.cards.model_card import model_card
-from tandem.reporting.cards.statements import statements
 from tandem.reporting.page.error_view import slices_table
 from tandem.reporting.page.model_view import class_scores_table, models_table
+from tandem.reporting.page.statements import statements
 from tandem.reporting.page.tables import number
 from tandem.reporting.slices import Slices
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from planted_cards import EXPORT, KAGGLE, card_facts
-from tandem.reporting.cards.statements import source_in_words, statements
+from tandem.reporting.page.statements import source_in_words, statements
 
 STATED = {
     "title": "Cars of the town",

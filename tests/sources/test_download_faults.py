@@ -125,7 +125,7 @@ def bomb():
 
 def swelling():
     """Few bytes to download, many to unpack, but no bomb."""
-    return zipped({"ones.jpg": b"1" * 6_000_000, **images("swelling")}, zipfile.ZIP_DEFLATED)
+    return zipped({"ones.jpg": b"1" * 6_000_000, **images("swelling"), **README}, zipfile.ZIP_DEFLATED)
 
 
 def of_many():

@@ -91,6 +91,15 @@ def test_what_the_service_has_is_returned_without_downloading_it(services, envir
     assert services.asked("roboflow.export", "roboflow.link", "roboflow.storage") == []
 
 
+def test_a_licence_that_no_file_states_is_the_one_that_the_service_states(services, environ, tmp_path):
+    services.roboflow.license = "BY-NC-SA 4.0"
+    assert service_info(environ | KEY, 2).licence == "BY-NC-SA 4.0"
+    assert fetched(tmp_path, environ | KEY).licence == ""  # of a file, which goes first
+    members = {name: data for name, data in MEMBERS.items() if name != "README.dataset.txt"}
+    services.add_roboflow(REF, version=2, fmt="folder", archive=zipped(members))
+    assert fetched(tmp_path / "bare", environ | KEY).licence == "BY-NC-SA 4.0"
+
+
 def test_without_a_key_no_service_is_asked(services, environ, tmp_path):
     for message in (info_refusal(environ), fetch_refusal(tmp_path, environ)):
         assert message.startswith(

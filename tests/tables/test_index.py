@@ -4,9 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tandem.errors import DataError
+from tandem.errors import DamagedFileError, DataError
 from tandem.files import read_csv
-from tandem.tables.index import Excluded, ImageRecord, Index, Origin, load_index, save_excluded, save_index
+from tandem.tables.index import (
+    Excluded,
+    ImageRecord,
+    Index,
+    Origin,
+    load_excluded,
+    load_index,
+    save_excluded,
+    save_index,
+)
 
 
 def record(id_: str, **changes: object) -> ImageRecord:
@@ -90,6 +99,15 @@ def test_what_is_not_used_is_written_with_its_reason(tmp_path: Path) -> None:
     assert read_csv(tmp_path / "excluded.csv") == [
         {"source": "street", "path": "a,b.jpg", "label": "Ônibus", "reason": "ignored_label", "detail": ""}
     ]
+
+
+def test_a_list_of_what_is_not_used_comes_back_and_one_without_a_column_is_refused(tmp_path: Path) -> None:
+    excluded = [Excluded("street", "a,b.jpg", "Ônibus", "ignored_label", "")]
+    save_excluded(excluded, tmp_path / "excluded.csv")
+    assert load_excluded(tmp_path / "excluded.csv") == excluded
+    (tmp_path / "excluded.csv").write_text("source,path,label,reason\n", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"excluded\.csv.*its columns are source,path,label,reason, not "):
+        load_excluded(tmp_path / "excluded.csv")
 
 
 def test_a_list_of_nothing_has_its_header(tmp_path: Path) -> None:

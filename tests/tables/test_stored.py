@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tandem.errors import DamagedFileError, DataError
@@ -19,6 +20,12 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     assert (again.ids, again.shards) == (("a" * 32, "b" * 32), ("yard/images-00000.tar", "yard/images-00001.tar"))
     assert (again.offsets.tolist(), again.num_bytes.tolist(), len(again)) == ([512, 0], [3, 2], 2)
     assert again.sha256 == ("1" * 64, "2" * 64)
+
+
+def test_a_table_of_no_images_comes_back(tmp_path: Path) -> None:
+    save_stored(StoredImages.of(()), tmp_path / "stored.csv")
+    again = load_stored(tmp_path / "stored.csv")
+    assert (len(again), again.offsets.dtype, again.num_bytes.dtype) == (0, np.int64, np.int64)
 
 
 def test_an_image_is_a_part_of_its_shard(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from tandem.reporting.analysis import analyse
 from tandem.reporting.cards.croissant import IMAGES_CSV, croissant, images_csv
 from tandem.reporting.cards.dataset_card import dataset_card
 from tandem.reporting.cards.model_card import model_card
-from tandem.reporting.cards.statements import statements
 from tandem.reporting.facts import RunFacts, read_facts
 from tandem.reporting.own_files import require_own_folder, write_own_files
 from tandem.reporting.page.render import render_page
+from tandem.reporting.page.statements import statements
 
 PAGE, MODEL_CARD, DATASET_CARD, CROISSANT = "index.html", "model_card.md", "dataset_card.md", "croissant.json"
 _NAMES = (PAGE, MODEL_CARD, DATASET_CARD, CROISSANT, IMAGES_CSV)

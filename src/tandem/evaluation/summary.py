@@ -104,5 +104,5 @@ def _aligned(rows: Sequence[Sequence[str]]) -> str:
     lines = []
     for first, *rest in rows:
         cells = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(rest, widths[1:], strict=True))]
-        lines.append("  ".join(cells).rstrip())
+        lines.append("  ".join(cells))
     return "\n".join(lines)

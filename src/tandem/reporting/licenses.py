@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 PARAMETER = "report.licenses"  # by which a user states what no file and no service does
 
-FindingKind = Literal["incompatible", "unknown", "no_derivatives", "not_commercial", "share_alike", "attribution"]
+ConsequenceKind = Literal["incompatible", "unknown", "no_derivatives", "not_commercial", "share_alike", "attribution"]
 
 
 class Terms(NamedTuple):
@@ -56,10 +56,10 @@ class SourceLicense(NamedTuple):
     licenses: tuple[License, ...]
 
 
-class Finding(NamedTuple):
+class Consequence(NamedTuple):
     """What follows from the licences of some sources. text: one or two sentences for people."""
 
-    kind: FindingKind
+    kind: ConsequenceKind
     sources: tuple[str, ...]
     text: str
 
@@ -69,7 +69,7 @@ class Licensing:
     """rows: one a source. findings: the gravest kinds first; those of the kind "incompatible" name two sources each."""
 
     rows: tuple[SourceLicense, ...]
-    findings: tuple[Finding, ...]
+    findings: tuple[Consequence, ...]
 
     @property
     def hub_ids(self) -> tuple[str, ...]:
@@ -192,7 +192,7 @@ def incompatibility(one: License, other: License) -> str:
     return ""
 
 
-def _findings(rows: Iterable[SourceLicense]) -> Iterator[Finding]:
+def _findings(rows: Iterable[SourceLicense]) -> Iterator[Consequence]:
     pairs = [(row.source, each) for row in rows for each in row.licenses]
     seen = set[tuple[str, ...]]()
     for (source, one), (other_source, other) in combinations(pairs, 2):
@@ -201,19 +201,19 @@ def _findings(rows: Iterable[SourceLicense]) -> Iterator[Finding]:
             seen.add(sources)
             both = f"{_named(source, one)} and {_named(other_source, other)}"
             text = f"{both}: images of both cannot be handed on as one set: {reason}. Hand them on apart."
-            yield Finding("incompatible", sources, text)
+            yield Consequence("incompatible", sources, text)
     for kind, is_so, text in _CONSEQUENCES:
         concerned = [(source, each) for source, each in pairs if is_so(each.terms)]
         if concerned:
             names = ", ".join(_named(source, each) for source, each in concerned)
-            yield Finding(kind, tuple(dict.fromkeys(source for source, _ in concerned)), f"{names}: {text}")
+            yield Consequence(kind, tuple(dict.fromkeys(source for source, _ in concerned)), f"{names}: {text}")
 
 
 def _named(source: str, each: License) -> str:
     return f"{source} ({each.name})"
 
 
-_CONSEQUENCES: tuple[tuple[FindingKind, Callable[[Terms | None], bool], str], ...] = (
+_CONSEQUENCES: tuple[tuple[ConsequenceKind, Callable[[Terms | None], bool], str], ...] = (
     (
         "unknown",
         lambda terms: terms is None,

@@ -9,7 +9,7 @@ from PIL import Image
 from tandem import files
 from tandem.errors import SourceError
 from tandem.sources.credentials import ROBOFLOW_PAGE, Credentials, roboflow_credentials
-from tandem.sources.receipts import Fetched
+from tandem.sources.receipts import NOT_STATED, Fetched, licence_as_stated
 from tandem.sources.settings import RoboflowSource
 from tandem.sources.status import SourceStatus, service_status
 from tandem.sources.transfer import roboflow_client
@@ -56,6 +56,7 @@ def fetch(
         archive_bytes=download.digests.num_bytes,
         served_hash=download.completed.hashes,
         client=download.completed.result["client"],
+        licence="" if licence_as_stated(target) != NOT_STATED else _licence(source, limits, environ),
         volatile=VOLATILE,
         left_out=download.left_out,
     )
@@ -84,7 +85,7 @@ def service_info(project: str, version: int, *, limits: Limits, environ: Mapping
     answer = _query(project, limits, environ)
     num_images = answer["num_images"].get(str(version))
     size = "size not stated" if num_images is None else f"{num_images:,} images"
-    return ServiceInfo(tuple(answer["versions"]), size, licence="")
+    return ServiceInfo(tuple(answer["versions"]), size, answer["licence"])
 
 
 def page(project: str) -> str:
@@ -95,6 +96,14 @@ def page(project: str) -> str:
 def _query(project: str, limits: Limits, environ: Mapping[str, str]) -> Mapping[str, Any]:
     call = _call(roboflow_credentials(environ), {"do": "describe", "project": project})
     return query(call, explain=lambda failure: _explain(failure, project), limits=limits, environ=environ)
+
+
+def _licence(source: RoboflowSource, limits: Limits, environ: Mapping[str, str]) -> str:
+    """As the service states it now, "" where it cannot be asked: the files are here, and that is no reason to fail."""
+    try:
+        return service_info(source.project, source.version, limits=limits, environ=environ).licence
+    except SourceError:
+        return ""
 
 
 def _call(credentials: Credentials, job: Mapping[str, object]) -> ClientCall:

@@ -14,9 +14,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-from tandem.reporting.cards.statements import Statements, source_in_words
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.licenses import Licensing
+from tandem.reporting.page.statements import Statements, source_in_words
 from tandem.sources.receipts import Receipt
 
 IMAGES_CSV = "images.csv"

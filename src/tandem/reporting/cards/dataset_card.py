@@ -6,11 +6,11 @@ Its sections are those of https://huggingface.co/docs/hub/datasets-cards, after 
 
 from tandem.reporting.cards.croissant import IMAGES_CSV
 from tandem.reporting.cards.markdown import front_matter, license_parts, markdown_table, reproduction
-from tandem.reporting.cards.statements import Statements
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.licenses import Licensing
 from tandem.reporting.page.accounting import account
 from tandem.reporting.page.data_view import classes_table, fates_table, sources_table
+from tandem.reporting.page.statements import Statements
 
 _SIZES = ("1K", "10K", "100K", "1M", "10M", "100M")  # Hugging Face's categories of sizes end at these
 

@@ -9,10 +9,10 @@ from typing import Any
 
 from tandem.reporting.analysis import Analysis
 from tandem.reporting.cards.markdown import front_matter, license_parts, markdown_table, reproduction
-from tandem.reporting.cards.statements import Statements
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.page.error_view import slices_table
 from tandem.reporting.page.model_view import class_scores_table, models_table
+from tandem.reporting.page.statements import Statements
 from tandem.reporting.page.tables import count, interval, names, number
 from tandem.reporting.page.use_view import use_view
 

@@ -12,10 +12,12 @@ from tandem.sources.transfer import client
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Download a version of job["project"] to job["folder"]; or return what Roboflow knows of the project."""
     from roboflow import Roboflow
+    from roboflow.adapters import rfapi
 
-    project = Roboflow().project(job["project"])
+    roboflow = Roboflow()
+    project = roboflow.project(job["project"])
     if job["do"] == "describe":
-        return _describe(project.get_version_information())
+        return _describe(rfapi.get_project(roboflow.api_key, *job["project"].split("/")))
     # The client would unpack without a guard and then write this machine's paths into data.yaml.
     client.stop_after_archive({"client": f"roboflow {version('roboflow')}"})
     _version(project, job["version"]).download(job["format"], location=job["folder"], overwrite=False)
@@ -29,9 +31,10 @@ def _version(project: Any, number: int) -> Any:
         return client.fail("http_error", status=404, endpoint=f"project {project.id}", detail=str(error))
 
 
-def _describe(versions: list[dict[str, Any]]) -> dict[str, Any]:
-    by_number = {int(Path(each["id"]).name): each for each in versions}
+def _describe(found: dict[str, Any]) -> dict[str, Any]:
+    by_number = {int(Path(each["id"]).name): each for each in found["versions"]}
     return {
+        "licence": str(found["project"].get("license") or ""),  # the client's class of a project leaves it out
         "versions": sorted(by_number),
         "num_images": {str(number): each["images"] for number, each in by_number.items()},
         "formats": {str(number): each.get("exports", []) for number, each in by_number.items()},
