@@ -27,6 +27,7 @@ where to look next
   data/merge/excluded.csv  what was excluded, and why
   data/curate/samples.csv  group and split of each image
   metrics/label_errors.csv likely label errors; `tandem review` opens the images
+  tandem report            all of it on one page to show, with images; model card, dataset card
   dvc plots show           scores, confusion, reliability, the study (a page that needs no network)
   dvc exp run -S train.lr=0.01 && tandem compare
 (`source .venv/bin/activate` puts these commands on your path)"""
