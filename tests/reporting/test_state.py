@@ -4,7 +4,7 @@ import subprocess
 import pytest
 
 from tandem.errors import DataError
-from tandem.reporting.state import RunState, read_state, stale_stages
+from tandem.reporting.state import RunState, params_of_run, read_state, stale_stages
 
 LOCK = """\
 schema: '2.0'
@@ -58,3 +58,31 @@ def test_a_damaged_lock_is_said(tmp_path):
     (tmp_path / "dvc.lock").write_text("stages: [")
     with pytest.raises(DataError, match=r"dvc\.lock cannot be read"):
         read_state(tmp_path, {})
+
+
+def test_the_parameters_of_the_run_are_those_of_dvcs_lock_and_what_no_stage_tracks_is_as_it_is_now(tmp_path):
+    (tmp_path / "dvc.lock").write_text("""\
+stages:
+  merge:
+    params:
+      params.yaml:
+        sources: {old: {kind: sample}}
+  study:
+    params:
+      params.yaml:
+        train.seed: 3
+        backbones: {one: {weights: random}}
+  train@gone:
+    params:
+      params.yaml:
+        backbones.gone: {weights: random}
+""")
+    now = {"sources": {"new": {}}, "train": {"seed": 4, "lr": 0.1}, "backbones": {"two": {}}, "report": {"title": "x"}}
+    assert params_of_run(tmp_path, now) == {
+        "sources": {"old": {"kind": "sample"}},
+        "train": {"seed": 3, "lr": 0.1},
+        "backbones": {"one": {"weights": "random"}},
+        "report": {"title": "x"},
+    }
+    assert now["train"]["seed"] == 4
+    assert params_of_run(tmp_path / "nowhere", now) == now

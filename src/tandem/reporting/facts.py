@@ -18,7 +18,7 @@ from tandem.evaluation.metrics import Predictions
 from tandem.evaluation.scores import predictions_on
 from tandem.files import read_csv, read_json
 from tandem.inference.exported import ExportedModel, load_exported
-from tandem.reporting.state import RunState, read_state
+from tandem.reporting.state import RunState, params_of_run, read_state
 from tandem.sources.receipts import Receipt, read_receipt
 from tandem.tables.features import load_features
 from tandem.tables.index import Excluded, Index, load_excluded, load_index
@@ -61,11 +61,11 @@ class RunTables:
 class RunFacts:
     """One finished run. N images of the index; samples and index are in the same order.
 
-    params: params.yaml as it is now, all parameters of the run where state says that they are unchanged. receipts:
-    source -> what was downloaded. excluded: what did not come into the index. other_files: source -> suffix -> number
-    of files that are neither images nor archives. images: id -> the encoded image. quality: measure (blur, brightness,
-    entropy, aspect_ratio) -> id -> value, of every stored image. features: (N, D) by which curate looked for near
-    duplicates. logits: (N, C) of the selected model. exported: the model as it is handed out.
+    params: those of the run. receipts: source -> what was downloaded. excluded: what did not come into the index.
+    other_files: source -> suffix -> number of files that are neither images nor archives. images: id -> the encoded
+    image. quality: measure (blur, brightness, entropy, aspect_ratio) -> id -> value, of every stored image. features:
+    (N, D) by which curate looked for near duplicates. logits: (N, C) of the selected model. exported: the model as it
+    is handed out.
     """
 
     params: Mapping[str, Any]
@@ -113,6 +113,7 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
         raise DataError(
             f"no run has ended in this folder ({evaluation} is missing); run `dvc repro` in the project's folder"
         )
+    state, params = read_state(root, params), params_of_run(root, params)
     metrics = _read_metrics(metrics_dir, list(params["backbones"]))
     sources, samples = list(params["sources"]), load_samples(data_dir / "curate")
     stored = load_stored(data_dir / "merge/stored.csv")
@@ -120,7 +121,7 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
     folder = data_dir / ("train" if selected in params["backbones"] else "ensemble") / selected
     return RunFacts(
         params=params,
-        state=read_state(root, params),
+        state=state,
         metrics=metrics,
         tables=_read_tables(metrics_dir),
         receipts=_read_receipts(data_dir / "download/receipts", sources),

@@ -5,6 +5,7 @@ import platform
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from tandem.files import sha256
 from tandem.pipeline.lock import ParamChange, changed_params, read_lock
+from tandem.pipeline.params import PARAMS_PATH
 
 _PACKAGES = ("tandem", "torch", "torchvision", "onnxruntime", "numpy", "scikit-learn", "opencv-python-headless", "dvc")
 
@@ -56,6 +58,23 @@ def read_state(root: Path, params: Mapping[str, Any]) -> RunState:
         lock_sha256=sha256(lock) if lock.is_file() else "",
         versions=_versions(),
     )
+
+
+def params_of_run(root: Path, params: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters that the last run had, where dvc.lock says them; the others as they are now.
+
+    By the stages that run once for all sources and backbones: the lock keeps entries of those that were removed.
+    """
+    found = deepcopy(dict(params))
+    for name, stage in read_lock(root / "dvc.lock").items():
+        tracked = {} if "@" in name else stage.get("params", {}).get(str(PARAMS_PATH), {})
+        for key, value in tracked.items():
+            *sections, last = key.split(".")
+            place = found
+            for each in sections:
+                place = place.setdefault(each, {})
+            place[last] = value
+    return found
 
 
 def stale_stages(root: Path = Path()) -> tuple[tuple[str, ...], str]:
