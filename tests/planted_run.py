@@ -98,7 +98,7 @@ def planted_analysis(facts):
 
 def planted_statements(text="this is not stated"):
     """The same text for everything."""
-    return {field.name: text for field in fields(Statements)}
+    return Statements(**{field.name: text for field in fields(Statements)})
 
 
 def _samples(ids, targets, class_names):

@@ -1,6 +1,5 @@
 """The command `tandem report`: a page and cards of the last run, in a folder of their own."""
 
-from dataclasses import asdict
 from pathlib import Path
 
 import typer
@@ -45,7 +44,7 @@ def write_report(folder: Path, *, as_json: bool = False) -> None:
 def _texts(facts: RunFacts) -> dict[str, str]:
     analysis, said, table = analyse(facts), statements(facts), images_csv(facts)
     return {
-        PAGE: render_page(facts, analysis, asdict(said)),
+        PAGE: render_page(facts, analysis, said),
         MODEL_CARD: model_card(facts, said, analysis),
         DATASET_CARD: dataset_card(facts, said, analysis.licensing),
         CROISSANT: croissant(facts, said, analysis.licensing, table=table),

@@ -1,7 +1,6 @@
 """Facts to one HTML file that asks for nothing else: style, charts and images are within it, and it has no script."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from tandem.reporting.page import tables
 from tandem.reporting.page.data_view import data_view
 from tandem.reporting.page.error_view import error_view
 from tandem.reporting.page.model_view import model_view
+from tandem.reporting.page.statements import Statements
 from tandem.reporting.page.use_view import use_view
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -29,12 +29,8 @@ class Headline:
     num_test: int
 
 
-def render_page(facts: RunFacts, analysis: Analysis, said: Mapping[str, str]) -> str:
-    """The page. The same run gives the same text.
-
-    said: what cards.statements knows, by the names of its fields. Raises DamagedFileError for an image that cannot be
-    read.
-    """
+def render_page(facts: RunFacts, analysis: Analysis, said: Statements) -> str:
+    """The page. The same run gives the same text. Raises DamagedFileError for an image that cannot be read."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -57,8 +53,8 @@ def render_page(facts: RunFacts, analysis: Analysis, said: Mapping[str, str]) ->
     return environment.get_template("page.html").render(context)
 
 
-def _headline(facts: RunFacts, said: Mapping[str, str]) -> Headline:
-    return Headline(said["title"], int(facts.predictions.is_right.sum()), len(facts.predictions))
+def _headline(facts: RunFacts, said: Statements) -> Headline:
+    return Headline(said.title, int(facts.predictions.is_right.sum()), len(facts.predictions))
 
 
 def _marked_up(text: str) -> Markup:
