@@ -8,8 +8,9 @@ import pytest
 
 from command_line import COMMANDS, IGNORED, call, options_of_command
 from pages import json_keys
-from tandem.cli.output import params_schema_text, print_json, problems_in
+from tandem.cli.output import params_schema_text, print_json
 from tandem.errors import DataError, ParamsError
+from tandem.pipeline.problems import problems_in
 
 pytestmark = pytest.mark.filterwarnings(IGNORED)
 ROOT = Path(__file__).resolve().parents[2]

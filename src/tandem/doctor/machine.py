@@ -126,7 +126,7 @@ def look_at_disks(data: Mapping[str, Path], scratch: Mapping[str, Path]) -> list
 
 
 def _existing(folder: Path) -> Path:
-    path = folder.expanduser().absolute()
+    path = folder.absolute()
     return next(each for each in (path, *path.parents) if each.exists())
 
 

@@ -11,20 +11,21 @@ from tandem.files import list_files
 from tandem.pipeline.lock import read_lock, require_whole_locks
 from tandem.pipeline.params import PARAMS_PATH
 from tandem.pipeline.preflight import check_project
+from tandem.pipeline.problems import problems_in
 from tandem.pipeline.schema import Params, check_params
 from tandem.sources.settings import Source
 
 
 @dataclass(frozen=True)
 class Project:
-    """params: of the folder, None where they are not valid. problem: why. warnings: of valid ones.
+    """params: of the folder, None where they are not valid. problems: why. warnings: of valid ones.
 
     fetched: sources that the last run has downloaded. damaged: of a lock file that DVC left cut.
     """
 
     root: Path
     params: Params | None
-    problem: str
+    problems: tuple[str, ...]
     warnings: tuple[str, ...]
     fetched: frozenset[str]
     damaged: str
@@ -47,13 +48,13 @@ def read_project(root: Path) -> Project:
     try:
         params, warnings = check_project(root)
     except PipelineError as error:
-        return Project(root, None, str(error), (), fetched, damaged)
-    return Project(root, check_params(params), "", tuple(warnings), fetched, damaged)
+        return Project(root, None, tuple(problems_in(error)), (), fetched, damaged)
+    return Project(root, check_params(params), (), tuple(warnings), fetched, damaged)
 
 
 def judge_project(found: Project) -> list[Finding]:
     """Its parameters with their warnings, its pipeline, and its lock files."""
-    findings = [Finding(str(PARAMS_PATH), "error", found.problem) if found.problem else _VALID]
+    findings = [Finding(str(PARAMS_PATH), "error", text) for text in found.problems] or [_VALID]
     findings += [Finding(str(PARAMS_PATH), "note", text) for text in found.warnings]
     if not (found.root / "dvc.yaml").is_file():
         findings.append(Finding("dvc.yaml", "error", "it is missing", "run from the project's folder"))
@@ -75,7 +76,7 @@ def unfetched(found: Project) -> dict[str, Source]:
 
 def needs_of(sources: Mapping[str, Source]) -> Needs:
     """The room that sources need: the size of archives and folders; what services have is not known here."""
-    sizes = [_num_bytes(Path(each.archive.path).expanduser()) for each in sources.values() if each.archive]
+    sizes = [_num_bytes(each.archive.location) for each in sources.values() if each.archive]
     return Needs(sum(sizes), tuple(name for name, each in sources.items() if each.kind in ("kaggle", "roboflow")))
 
 

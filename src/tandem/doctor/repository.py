@@ -57,7 +57,7 @@ def look_at_repository(root: Path) -> Repository:
     try:
         core = _settings(root).get("core", {}) if has_dvc else {}
     except ConfigError as error:
-        return Repository(has_git, top, mail, has_dvc, needs_git=True, problem=str(error))
+        return Repository(has_git, top, mail, has_dvc, needs_git=True, problem=" ".join(str(error).split()))
     return Repository(has_git, top, mail, has_dvc, needs_git=not core.get("no_scm", False))
 
 
@@ -94,7 +94,7 @@ def _remote(name: str, address: str, is_default: bool) -> Remote:
     if scheme:
         package = _PACKAGES.get(scheme, "")
         return Remote(name, address, is_default, is_there=True, has_package=bool(package and find_spec(package)))
-    folder = Path(address).expanduser()
+    folder = Path(os.path.expanduser(address))  # noqa: PTH111  # which raises for no user
     above = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     return Remote(name, address, is_default, is_there=above.is_dir() and os.access(above, os.W_OK), has_package=True)
 

@@ -35,7 +35,8 @@ def look_for_weights(backbones: Mapping[str, BackboneSettings], environ: Mapping
 def checkpoints_dir(environ: Mapping[str, str]) -> Path:
     """Where torch.hub keeps what it downloads (torch.hub.get_dir), without the import of torch."""
     caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(environ.get("TORCH_HOME") or os.path.join(caches, "torch")).expanduser() / "hub/checkpoints"  # noqa: PTH118
+    home = environ.get("TORCH_HOME") or os.path.join(caches, "torch")  # noqa: PTH118
+    return Path(os.path.expanduser(home)) / "hub/checkpoints"  # noqa: PTH111
 
 
 def judge_weights(found: Sequence[NamedWeights]) -> list[Finding]:
