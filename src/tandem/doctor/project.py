@@ -1,5 +1,6 @@
 """The project in a folder: its parameters, what DVC left behind, and what its sources still need."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from tandem.doctor.findings import Finding
 from tandem.doctor.machine import Needs
 from tandem.errors import PipelineError
 from tandem.files import list_files
-from tandem.pipeline.lock import read_lock, require_whole_locks
+from tandem.pipeline.lock import require_whole_locks
 from tandem.pipeline.params import PARAMS_PATH
 from tandem.pipeline.preflight import check_project
 from tandem.pipeline.problems import problems_in
@@ -41,8 +42,7 @@ def read_project(root: Path) -> Project:
     fetched, damaged = frozenset[str](), ""
     try:
         require_whole_locks(root)
-        stages = read_lock(root / "dvc.lock")
-        fetched = frozenset(name.partition("@")[2] for name in stages if name.startswith("download@"))
+        fetched = _fetched(root / "dvc.lock")
     except PipelineError as error:
         damaged = str(error)
     try:
@@ -50,6 +50,12 @@ def read_project(root: Path) -> Project:
     except PipelineError as error:
         return Project(root, None, tuple(problems_in(error)), (), fetched, damaged)
     return Project(root, check_params(params), (), tuple(warnings), fetched, damaged)
+
+
+def _fetched(lock: Path) -> frozenset[str]:
+    """Of a lock file that is whole. By its lines, since to parse it once more takes as long as all other checks."""
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    return frozenset(re.findall(r"^  download@([\w-]+):$", text, re.MULTILINE))
 
 
 def judge_project(found: Project) -> list[Finding]:
