@@ -1,5 +1,7 @@
 """All checks in one table, each from what it looks at to what it says."""
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +20,7 @@ from tandem.doctor.machine import (
     read_limits,
     read_memory,
 )
-from tandem.doctor.packages import judge_installation, read_installation
+from tandem.doctor.packages import judge_installation, judge_python_of_stages, read_installation
 from tandem.doctor.project import Project, judge_project, needed_accounts, needs_of, unfetched
 from tandem.doctor.repository import judge_remotes, judge_repository, look_at_repository, look_for_remotes
 from tandem.doctor.weights import judge_weights, look_for_weights
@@ -50,6 +52,11 @@ class Check:
 
 def _installation(site: Site) -> list[Finding]:
     return judge_installation(read_installation(site.lock))
+
+
+def _stages(site: Site) -> list[Finding]:
+    found = shutil.which("python", path=site.environ.get("PATH", os.defpath))
+    return judge_python_of_stages(found, prefix=sys.prefix)
 
 
 def _gpu(site: Site) -> list[Finding]:
@@ -98,6 +105,7 @@ def _weights(site: Site) -> list[Finding]:
 
 CHECKS = (
     Check("packages", _installation),
+    Check("python of the stages", _stages, in_project=True),
     Check("GPU", _gpu),
     Check("memory", _memory),
     Check("disk", _disks),

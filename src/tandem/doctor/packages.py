@@ -84,6 +84,16 @@ def _judge_python(found: Installation) -> Finding:
     return Finding("Python", "ok", text)
 
 
+def judge_python_of_stages(found: str | None, *, prefix: str) -> list[Finding]:
+    """found: which `python` a shell starts, as DVC starts the stages; None without one. prefix: of this Python."""
+    subject, activate = "python of the stages", f"`source {Path(prefix) / 'bin/activate'}`"
+    if found is None:
+        return [Finding(subject, "error", "there is no `python` on PATH, which DVC starts the stages by", activate)]
+    if Path(found).parent.parent.resolve() != Path(prefix).resolve():
+        return [Finding(subject, "note", f"DVC starts them by {found}, and what is checked here is {prefix}", activate)]
+    return [Finding(subject, "ok", found)]
+
+
 def _judge_ranges(found: Installation) -> Finding:
     subject = "packages"
     if not found.requirements:
