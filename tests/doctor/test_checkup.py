@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tandem.doctor import checkup
 from tandem.doctor.checkup import Check, Site, examine
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.doctor.project import read_project
 from tandem.errors import DataError
 
@@ -36,7 +36,7 @@ def test_a_check_that_fails_says_so_and_the_others_go_on(monkeypatch):
         raise DataError("dvc.lock cannot be read")
 
     def succeed(_site):
-        return [Finding("memory", "ok", "20 GB")]
+        return [Diagnosis("memory", "ok", "20 GB")]
 
     monkeypatch.setattr(checkup, "CHECKS", (Check("lock", fail), Check("memory", succeed)))
     assert [str(each) for each in examine(Site(None, {}, {}, {}))] == [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tandem.doctor.accounts import judge_accounts, look_for_accounts
 from tandem.doctor.database import judge_database, look_for_database
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.doctor.gpu import judge_gpu, look_for_gpu
 from tandem.doctor.machine import (
     judge_disks,
@@ -46,59 +46,59 @@ class Check:
     """in_project: whether it says something of projects alone."""
 
     subject: str
-    examine: Callable[[Site], list[Finding]]
+    examine: Callable[[Site], list[Diagnosis]]
     in_project: bool = False
 
 
-def _installation(site: Site) -> list[Finding]:
+def _installation(site: Site) -> list[Diagnosis]:
     return judge_installation(read_installation(site.lock))
 
 
-def _stages(site: Site) -> list[Finding]:
+def _stages(site: Site) -> list[Diagnosis]:
     found = shutil.which("python", path=site.environ.get("PATH", os.defpath))
     return judge_python_of_stages(found, prefix=sys.prefix)
 
 
-def _gpu(site: Site) -> list[Finding]:
+def _gpu(site: Site) -> list[Diagnosis]:
     params = site.project.params if site.project else None
     return judge_gpu(look_for_gpu(), device=params.runtime.device if params else "auto")
 
 
-def _memory(_site: Site) -> list[Finding]:
+def _memory(_site: Site) -> list[Diagnosis]:
     return judge_memory(read_memory())
 
 
-def _disks(site: Site) -> list[Finding]:
+def _disks(site: Site) -> list[Diagnosis]:
     sources = unfetched(site.project) if site.project else {}
     return judge_disks(look_at_disks(site.data, site.scratch), needs_of(sources))
 
 
-def _limits(_site: Site) -> list[Finding]:
+def _limits(_site: Site) -> list[Diagnosis]:
     return judge_limits(read_limits(), system=sys.platform)
 
 
-def _database(site: Site) -> list[Finding]:
+def _database(site: Site) -> list[Diagnosis]:
     return judge_database(look_for_database(site.environ))
 
 
-def _accounts(site: Site) -> list[Finding]:
+def _accounts(site: Site) -> list[Diagnosis]:
     sources = unfetched(site.project) if site.project else {}
     return judge_accounts(look_for_accounts(site.environ), needed_by=needed_accounts(sources))
 
 
-def _project(site: Site) -> list[Finding]:
+def _project(site: Site) -> list[Diagnosis]:
     return judge_project(site.project) if site.project else []
 
 
-def _repository(site: Site) -> list[Finding]:
+def _repository(site: Site) -> list[Diagnosis]:
     return judge_repository(look_at_repository(site.project.root)) if site.project else []
 
 
-def _remotes(site: Site) -> list[Finding]:
+def _remotes(site: Site) -> list[Diagnosis]:
     return judge_remotes(look_for_remotes(site.project.root)) if site.project else []
 
 
-def _weights(site: Site) -> list[Finding]:
+def _weights(site: Site) -> list[Diagnosis]:
     params = site.project.params if site.project else None
     return judge_weights(look_for_weights(params.backbones, site.environ)) if params else []
 
@@ -119,16 +119,16 @@ CHECKS = (
 )
 
 
-def examine(site: Site) -> list[Finding]:
+def examine(site: Site) -> list[Diagnosis]:
     """What all checks say, in their order; they wait for other programs side by side."""
     checks = [each for each in CHECKS if site.project or not each.in_project]
     with ThreadPoolExecutor(len(checks)) as pool:
         return [finding for found in pool.map(lambda check: _examined(check, site), checks) for finding in found]
 
 
-def _examined(check: Check, site: Site) -> list[Finding]:
+def _examined(check: Check, site: Site) -> list[Diagnosis]:
     """A check that fails says so, and the others go on."""
     try:
         return check.examine(site)
     except (PipelineError, OSError, ValueError) as error:
-        return [Finding(check.subject, "note", f"it could not be looked at: {error}")]
+        return [Diagnosis(check.subject, "note", f"it could not be looked at: {error}")]

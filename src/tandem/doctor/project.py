@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.doctor.machine import Needs
 from tandem.errors import PipelineError
 from tandem.files import list_files
@@ -58,20 +58,20 @@ def _fetched(lock: Path) -> frozenset[str]:
     return frozenset(re.findall(r"^  download@([\w-]+):$", text, re.MULTILINE))
 
 
-def judge_project(found: Project) -> list[Finding]:
+def judge_project(found: Project) -> list[Diagnosis]:
     """Its parameters with their warnings, its pipeline, and its lock files."""
-    findings = [Finding(str(PARAMS_PATH), "error", text) for text in found.problems] or [_VALID]
-    findings += [Finding(str(PARAMS_PATH), "note", text) for text in found.warnings]
+    findings = [Diagnosis(str(PARAMS_PATH), "error", text) for text in found.problems] or [_VALID]
+    findings += [Diagnosis(str(PARAMS_PATH), "note", text) for text in found.warnings]
     if not (found.root / "dvc.yaml").is_file():
-        findings.append(Finding("dvc.yaml", "error", "it is missing", "run from the project's folder"))
+        findings.append(Diagnosis("dvc.yaml", "error", "it is missing", "run from the project's folder"))
     if found.damaged:
-        findings.append(Finding("lock files", "error", found.damaged))
+        findings.append(Diagnosis("lock files", "error", found.damaged))
     else:
-        findings.append(Finding("lock files", "ok", "dvc.lock and .dvc/tmp/rwlock are whole or not there"))
+        findings.append(Diagnosis("lock files", "ok", "dvc.lock and .dvc/tmp/rwlock are whole or not there"))
     return findings
 
 
-_VALID = Finding(str(PARAMS_PATH), "ok", "it is valid, and the files that it names are there")
+_VALID = Diagnosis(str(PARAMS_PATH), "ok", "it is valid, and the files that it names are there")
 
 
 def unfetched(found: Project) -> dict[str, Source]:
