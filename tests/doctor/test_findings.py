@@ -1,10 +1,10 @@
 """What is printed of findings, and when they count as a stop."""
 
-from tandem.doctor.findings import Finding, findings_as_dict, format_findings, stops
+from tandem.doctor.findings import Diagnosis, findings_as_dict, format_findings, stops
 
-OK = Finding("memory", "ok", "20 GB")
-NOTE = Finding("weights", "note", "97 MB are to be downloaded", "put them there by hand")
-ERROR = Finding("git", "error", "it is not on PATH", "install git")
+OK = Diagnosis("memory", "ok", "20 GB")
+NOTE = Diagnosis("weights", "note", "97 MB are to be downloaded", "put them there by hand")
+ERROR = Diagnosis("git", "error", "it is not on PATH", "install git")
 
 
 def test_each_finding_is_a_line_with_what_to_do_and_the_last_line_counts_them():

@@ -5,7 +5,13 @@ from importlib.metadata import version
 
 import pytest
 
-from tandem.doctor.packages import Installation, judge_installation, read_installation, read_pins
+from tandem.doctor.packages import (
+    Installation,
+    judge_installation,
+    judge_python_of_stages,
+    read_installation,
+    read_pins,
+)
 
 SOUND = Installation(
     python="3.12.4",
@@ -49,6 +55,24 @@ def test_what_does_not_fit_is_named_with_both_versions(change, subject, level, w
     found = {each.subject: each for each in judge_installation(replace(SOUND, **change))}
     assert found[subject].level == level
     assert words in str(found[subject])
+
+
+@pytest.mark.parametrize(
+    ("found", "level", "words"),
+    [
+        ("/venv/bin/python", "ok", "/venv/bin/python"),
+        (
+            "/usr/bin/python",
+            "note",
+            "what is checked here is /venv; `source /venv/bin/activate`",
+        ),
+        (None, "error", "there is no `python` on PATH"),
+    ],
+)
+def test_stages_run_by_the_python_of_the_path(found, level, words):
+    (finding,) = judge_python_of_stages(found, prefix="/venv")
+    assert finding.level == level
+    assert words in str(finding)
 
 
 def test_many_differences_are_counted_and_a_few_are_named():

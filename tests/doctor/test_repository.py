@@ -66,7 +66,9 @@ def test_settings_of_dvc_say_whether_git_is_needed_and_where_the_cache_is(tmp_pa
 
 
 def test_settings_that_dvc_cannot_read_are_an_error(tmp_path):
-    project(tmp_path, "[core]\n    nonsense = 3\n")
+    (project(tmp_path) / ".dvc/config").write_text("[core\nx")
+    assert "\n" not in look_at_repository(tmp_path).problem
+    (tmp_path / ".dvc/config").write_text("[core]\n    nonsense = 3\n")
     assert "nonsense" in look_at_repository(tmp_path).problem
     assert look_for_remotes(tmp_path) == []
     assert dvc_cache(tmp_path) == tmp_path / ".dvc/cache"

@@ -144,6 +144,14 @@ def test_an_archive_in_the_home_folder_is_found(tmp_path: Path, monkeypatch: pyt
     check_project(with_archive(tmp_path / "project", "~/garage.zip"))
 
 
+def test_a_path_in_the_home_of_an_unknown_user_is_told_as_one_that_leads_nowhere(tmp_path: Path) -> None:
+    folder = with_archive(tmp_path / "project", "~no-such-user/garage.zip")
+    assert "~no-such-user/garage.zip; put it there, or correct the path" in refusal(folder)
+    entry = f"{{weights: ~no-such-user/w.pth, sha256: {'a' * 64}}}"
+    folder = project(tmp_path / "other", "{weights: random}", entry)
+    assert "the weights file ~no-such-user/w.pth is missing" in refusal(folder)
+
+
 def test_an_archive_that_was_downloaded_already_may_be_gone(tmp_path: Path) -> None:
     check_project(with_archive(tmp_path, "gone.zip", lock=True))
     folder = project(tmp_path, "\ningest:", ARCHIVE.replace("PATH", "other.zip"), lock=LOCK.replace("PATH", "gone.zip"))

@@ -15,6 +15,7 @@ from onnx import numpy_helper
 from PIL import Image
 from scipy.stats import spearmanr
 
+from pages import json_keys
 from scratch_project import copied, read_json
 from tandem.inference.explanation.explain import explanation_map
 from tandem.inference.export import write_model
@@ -75,8 +76,12 @@ def test_a_version_that_is_tagged_is_an_artifact_of_dvc(clone):
 
 
 def test_any_row_of_the_results_is_exported_by_name(clone, tmp_path, files):
-    clone.run(*TANDEM, "export", "--model", "feature", str(tmp_path / "feature.onnx"))
-    assert load_exported(tmp_path / "feature.onnx").card.model == "feature"
+    path = tmp_path / "feature.onnx"
+    said = clone.run(*TANDEM, "export", "--model", "feature", str(path), "--json").stdout
+    printed = json.loads(said[said.index("{\n") :])
+    assert set(printed) == json_keys("tandem export")
+    assert (printed["model"], printed["num_bytes"]) == ("feature", path.stat().st_size)
+    assert load_exported(path).card.model == "feature"
 
 
 def test_every_row_of_the_results_predicts_from_files_what_was_scored(trained, files):

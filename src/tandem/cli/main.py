@@ -8,13 +8,14 @@ import typer
 
 from tandem.pipeline.run import run, warn
 from tandem.cli import results
-from tandem.cli.output import AsJson, params_schema_text, print_json, problems_in
+from tandem.cli.output import AsJson, params_schema_text, print_json
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, PipelineError, SourceError
 from tandem.files import read_csv
 from tandem.pipeline.lock import require_whole_locks
 from tandem.pipeline.outputs import require_outputs
 from tandem.pipeline.params import read_params, section, sections
+from tandem.pipeline.problems import problems_in
 from tandem.pipeline.schema import check_params
 from tandem.review import mongod
 from tandem.sources.settings import Source

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 import tandem
-from tandem.errors import DataError, PipelineError
+from tandem.errors import DataError
 
 _SCHEMA = "params.schema.json"
 
@@ -19,12 +19,6 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout;
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what json.loads reads everywhere: numbers that are not finite are null."""
     typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
-
-
-def problems_in(error: PipelineError) -> list[str]:
-    """The problems that an error lists, a line each below its head; else its message alone."""
-    _, *listed = str(error).split("\n  ")
-    return [each.partition("\n")[0] for each in listed] or [str(error)]
 
 
 def params_schema_text() -> str:

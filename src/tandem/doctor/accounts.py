@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.errors import SourceError
 from tandem.sources.credentials import Credentials, kaggle_credentials, roboflow_credentials
 
@@ -46,18 +46,18 @@ def _is_exposed(path: Path) -> bool:
     return sys.platform != "win32" and path.is_file() and bool(path.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH))
 
 
-def judge_accounts(accounts: Sequence[Account], *, needed_by: Mapping[str, Sequence[str]]) -> list[Finding]:
+def judge_accounts(accounts: Sequence[Account], *, needed_by: Mapping[str, Sequence[str]]) -> list[Diagnosis]:
     """needed_by: service -> the sources that are still to be downloaded from it."""
     return [_judge(account, needed_by.get(account.service, ())) for account in accounts]
 
 
-def _judge(account: Account, sources: Sequence[str]) -> Finding:
+def _judge(account: Account, sources: Sequence[str]) -> Diagnosis:
     subject = f"account {account.service}"
     if account.problem:
         if sources:
-            return Finding(subject, "error", f"sources {', '.join(sources)} need them: {account.problem}")
-        return Finding(subject, "note", account.problem.partition(";")[0], "no source here needs them")
+            return Diagnosis(subject, "error", f"sources {', '.join(sources)} need them: {account.problem}")
+        return Diagnosis(subject, "note", account.problem.partition(";")[0], "no source here needs them")
     if account.exposed:
         files = " ".join(account.exposed)
-        return Finding(subject, "note", f"{files} can be read by other users of this machine", f"`chmod 600 {files}`")
-    return Finding(subject, "ok", f"credentials in {account.origin}")
+        return Diagnosis(subject, "note", f"{files} can be read by other users of this machine", f"`chmod 600 {files}`")
+    return Diagnosis(subject, "ok", f"credentials in {account.origin}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.errors import ReviewError
 from tandem.review import mongod
 
@@ -42,10 +42,10 @@ def look_for_database(environ: Mapping[str, str]) -> Database:
     return Database(path, (done.stdout.splitlines() or [""])[0], "", "")
 
 
-def judge_database(found: Database) -> list[Finding]:
+def judge_database(found: Database) -> list[Diagnosis]:
     """A mongod that runs, or a database elsewhere."""
     if found.host:
-        return [Finding("mongod", "ok", f"{_URI} names a database on {found.host}")]
+        return [Diagnosis("mongod", "ok", f"{_URI} names a database on {found.host}")]
     if found.path is None:
-        return [Finding("mongod", "error", found.problem, "run `tandem setup`")]
-    return [Finding("mongod", "ok", f"{found.version} in {found.path}")]
+        return [Diagnosis("mongod", "error", found.problem, "run `tandem setup`")]
+    return [Diagnosis("mongod", "ok", f"{found.version} in {found.path}")]

@@ -9,7 +9,7 @@ Level = Literal["ok", "note", "error"]
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """subject: what was looked at, in a word or two. level: "error" is what stops `dvc repro`. text: what was found.
 
     advice: what to do, "" where nothing is to be done.
@@ -25,19 +25,19 @@ class Finding:
         return f"{self.level.upper() if self.level == 'ok' else self.level:5}  {self.subject}: {self.text}{advice}"
 
 
-def format_findings(findings: Sequence[Finding]) -> str:
+def format_findings(findings: Sequence[Diagnosis]) -> str:
     """A line a finding, and one with their counts."""
     counts = Counter(each.level for each in findings)
     total = f"{_counted(counts['error'], 'error')}, {_counted(counts['note'], 'note')}, {counts['ok']} OK"
     return "\n".join([*map(str, findings), total])
 
 
-def findings_as_dict(findings: Sequence[Finding]) -> dict[str, Any]:
+def findings_as_dict(findings: Sequence[Diagnosis]) -> dict[str, Any]:
     """The same for programs."""
     return {"is_ready": not stops(findings), "findings": [asdict(each) for each in findings]}
 
 
-def stops(findings: Sequence[Finding]) -> bool:
+def stops(findings: Sequence[Diagnosis]) -> bool:
     """Whether any of them would stop `dvc repro`."""
     return any(each.level == "error" for each in findings)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-from tandem.doctor.findings import Finding, Level
+from tandem.doctor.findings import Diagnosis, Level
 
 _TIMEOUT_S = 60
 _ASK_TORCH = """
@@ -85,20 +85,20 @@ def _ask_torch() -> tuple[str, ...]:
     return tuple(done.stdout.split()) if not done.returncode else ()
 
 
-def judge_gpu(gpu: Gpu, *, device: str) -> list[Finding]:
+def judge_gpu(gpu: Gpu, *, device: str) -> list[Diagnosis]:
     """device: runtime.device of the project, "auto" outside of one."""
     is_needed = device in ("cuda", "mps")
     level: Level = "error" if is_needed else "note"
     if is_needed and device not in gpu.usable and not gpu.names:
         text = f"runtime.device is {device}, and no GPU is found here"
-        return [Finding("GPU", "error", text, "set runtime.device: auto, or install the driver of the GPU")]
+        return [Diagnosis("GPU", "error", text, "set runtime.device: auto, or install the driver of the GPU")]
     if not gpu.names:
-        return [Finding("GPU", "ok", "none is found; torch computes on the processor")]
+        return [Diagnosis("GPU", "ok", "none is found; torch computes on the processor")]
     text = f"{', '.join(dict.fromkeys(gpu.names))}{f' (driver {gpu.driver})' if gpu.driver else ''}"
     if gpu.build in ("", "cpu"):
         what = f"{text} is there, and torch is a build {'for processors alone' if gpu.build else 'that is missing'}"
-        return [Finding("GPU", level, what, "install a build of torch for the GPU: https://pytorch.org/get-started")]
+        return [Diagnosis("GPU", level, what, "install a build of torch for the GPU: https://pytorch.org/get-started")]
     if not gpu.usable or (is_needed and device not in gpu.usable):
         what = f"{text} is there, and torch for {gpu.build} cannot use it"
-        return [Finding("GPU", level, what, "update the driver, or install a build of torch for this one")]
-    return [Finding("GPU", "ok", f"{text}; torch for {gpu.build} computes on it")]
+        return [Diagnosis("GPU", level, what, "update the driver, or install a build of torch for this one")]
+    return [Diagnosis("GPU", "ok", f"{text}; torch for {gpu.build} computes on it")]

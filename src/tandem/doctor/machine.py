@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil  # type: ignore[import-untyped]
 
-from tandem.doctor.findings import Finding, Level
+from tandem.doctor.findings import Diagnosis, Level
 
 _GB = 10**9
 _MIN_MEMORY, _GOOD_MEMORY = 1 * _GB, 4 * _GB  # torch, DVC and one batch of images; two workers beside them
@@ -100,16 +100,16 @@ def _number_in(path: Path) -> int | None:
     return int(text) if text.isdigit() else None
 
 
-def judge_memory(memory: Memory) -> list[Finding]:
+def judge_memory(memory: Memory) -> list[Diagnosis]:
     """Enough for a run with two workers, or for any at all."""
     usable = min(memory.available, memory.limit or memory.available)
     limited = f", of which this container may use {_gb(memory.limit)}" if memory.limit else ""
     text = f"{_gb(memory.available)} of {_gb(memory.total)} available{limited}"
     if usable < _MIN_MEMORY:
-        return [Finding("memory", "error", text, "close other programs, or raise the container's limit")]
+        return [Diagnosis("memory", "error", text, "close other programs, or raise the container's limit")]
     if usable < _GOOD_MEMORY:
-        return [Finding("memory", "note", text, "if a process is killed, lower runtime.workers and runtime.batch_size")]
-    return [Finding("memory", "ok", text)]
+        return [Diagnosis("memory", "note", text, "if one is killed, lower runtime.workers and runtime.batch_size")]
+    return [Diagnosis("memory", "ok", text)]
 
 
 def look_at_disks(data: Mapping[str, Path], scratch: Mapping[str, Path]) -> list[Disk]:
@@ -126,7 +126,7 @@ def look_at_disks(data: Mapping[str, Path], scratch: Mapping[str, Path]) -> list
 
 
 def _existing(folder: Path) -> Path:
-    path = folder.expanduser().absolute()
+    path = folder.absolute()
     return next(each for each in (path, *path.parents) if each.exists())
 
 
@@ -135,39 +135,39 @@ def _kind_of(path: Path, kinds: Mapping[Path, str]) -> str:
     return next((kinds[each] for each in (resolved, *resolved.parents) if each in kinds), "")
 
 
-def judge_disks(disks: Iterable[Disk], needs: Needs) -> list[Finding]:
+def judge_disks(disks: Iterable[Disk], needs: Needs) -> list[Diagnosis]:
     """Each can be written to and has room for the sources; SQLite and mongod find locks that hold."""
     return [finding for disk in disks for finding in _judge_disk(disk, needs)]
 
 
-def _judge_disk(disk: Disk, needs: Needs) -> list[Finding]:
+def _judge_disk(disk: Disk, needs: Needs) -> list[Diagnosis]:
     roles, subject = ", ".join(disk.roles), "disk"
     text = f"{_gb(disk.free)} free at {disk.path} for {roles}"
     if not disk.is_writable:
         what = f"{disk.path} cannot be written to, and is for {roles}"
-        return [Finding(subject, "error", what, "change its owner or its mode, or work in another folder")]
+        return [Diagnosis(subject, "error", what, "change its owner or its mode, or work in another folder")]
     found = _judge_room(disk, needs, text) if disk.holds_data else _judge_scratch(disk, text)
     if disk.kind not in _NETWORK_KINDS:
         return [found]
     shared = f"{disk.path} ({roles}) is on a network disk ({disk.kind}), where locks of SQLite may not hold"
-    return [found, Finding(subject, "note", shared, "set TANDEM_CACHE_DIR and DVC_SITE_CACHE_DIR to a local disk")]
+    return [found, Diagnosis(subject, "note", shared, "set TANDEM_CACHE_DIR and DVC_SITE_CACHE_DIR to a local disk")]
 
 
-def _judge_room(disk: Disk, needs: Needs, text: str) -> Finding:
+def _judge_room(disk: Disk, needs: Needs, text: str) -> Diagnosis:
     if disk.free < max(_MIN_DISK, needs.num_bytes):
         known = f"; the sources alone have {_gb(needs.num_bytes)}" if needs.num_bytes else ""
-        return Finding("disk", "error", f"{text}{known}", _MAKE_ROOM)
+        return Diagnosis("disk", "error", f"{text}{known}", _MAKE_ROOM)
     if disk.free < max(_GOOD_DISK, _COPIES * needs.num_bytes):
         about = f"; the sources of {_gb(needs.num_bytes)} may take {_COPIES} times as much" if needs.num_bytes else ""
-        return Finding("disk", "note", f"{text}{about}", _MAKE_ROOM)
+        return Diagnosis("disk", "note", f"{text}{about}", _MAKE_ROOM)
     unknown = f"; the size of {', '.join(needs.unknown)} is not known before the download" if needs.unknown else ""
-    return Finding("disk", "ok", f"{text}{unknown}")
+    return Diagnosis("disk", "ok", f"{text}{unknown}")
 
 
-def _judge_scratch(disk: Disk, text: str) -> Finding:
+def _judge_scratch(disk: Disk, text: str) -> Diagnosis:
     if disk.free >= _MIN_DISK:
-        return Finding("disk", "ok", text)
-    return Finding("disk", "error" if disk.free < _MIN_SCRATCH else "note", text, _MAKE_ROOM)
+        return Diagnosis("disk", "ok", text)
+    return Diagnosis("disk", "error" if disk.free < _MIN_SCRATCH else "note", text, _MAKE_ROOM)
 
 
 def read_limits() -> ProcessLimits:
@@ -186,26 +186,26 @@ def _open_files() -> int | None:
     return None if soft == resource.RLIM_INFINITY else soft
 
 
-def judge_limits(limits: ProcessLimits, *, system: str) -> list[Finding]:
+def judge_limits(limits: ProcessLimits, *, system: str) -> list[Diagnosis]:
     """system: as sys.platform has it; only Linux keeps semaphores in /dev/shm."""
     return [_judge_files(limits.open_files), *([_judge_shared(limits.shared_bytes)] if system == "linux" else [])]
 
 
-def _judge_files(most: int | None) -> Finding:
+def _judge_files(most: int | None) -> Diagnosis:
     if most is None or most >= _GOOD_FILES:
-        return Finding("open files", "ok", f"a process may open {most or 'any number'}")
+        return Diagnosis("open files", "ok", f"a process may open {most or 'any number'}")
     level: Level = "error" if most < _MIN_FILES else "note"
-    return Finding("open files", level, f"a process may open {most}", "raise the limit: `ulimit -n 4096`")
+    return Diagnosis("open files", level, f"a process may open {most}", "raise the limit: `ulimit -n 4096`")
 
 
-def _judge_shared(free: int | None) -> Finding:
+def _judge_shared(free: int | None) -> Diagnosis:
     if free is None:
         what = "/dev/shm is missing or cannot be written to; processes that train side by side need it"  # noqa: S108
-        return Finding("shared memory", "error", what, "mount it: `mount -t tmpfs tmpfs /dev/shm`")
+        return Diagnosis("shared memory", "error", what, "mount it: `mount -t tmpfs tmpfs /dev/shm`")
     text = f"{free / 10**6:.0f} MB free in /dev/shm"
     if free < _GOOD_SHARED:
-        return Finding("shared memory", "note", text, "start the container with --shm-size=1g")
-    return Finding("shared memory", "ok", text)
+        return Diagnosis("shared memory", "note", text, "start the container with --shm-size=1g")
+    return Diagnosis("shared memory", "ok", text)
 
 
 def temporary_folder() -> Path:

@@ -11,7 +11,7 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 
 _NAME = "tandem"
 _MAX_NAMED = 6
@@ -71,30 +71,40 @@ def read_pins(text: str) -> dict[str, str]:
     return pins
 
 
-def judge_installation(found: Installation) -> list[Finding]:
+def judge_installation(found: Installation) -> list[Diagnosis]:
     """Python, the ranges, torch beside torchvision, and the pinned set where there is one."""
     pinned = [_judge_pins(found.versions, found.pinned)] if found.pinned else []
     return [_judge_python(found), _judge_ranges(found), _judge_pair(found), *pinned]
 
 
-def _judge_python(found: Installation) -> Finding:
+def _judge_python(found: Installation) -> Diagnosis:
     text = f"{found.python} in {found.prefix}"
     if not SpecifierSet(found.python_range).contains(found.python, prereleases=True):
-        return Finding("Python", "error", f"{text}; {found.python_range} is needed", "install another one")
-    return Finding("Python", "ok", text)
+        return Diagnosis("Python", "error", f"{text}; {found.python_range} is needed", "install another one")
+    return Diagnosis("Python", "ok", text)
 
 
-def _judge_ranges(found: Installation) -> Finding:
+def judge_python_of_stages(found: str | None, *, prefix: str) -> list[Diagnosis]:
+    """found: which `python` a shell starts, as DVC starts the stages; None without one. prefix: of this Python."""
+    subject, activate = "python of the stages", f"`source {Path(prefix) / 'bin/activate'}`"
+    if found is None:
+        return [Diagnosis(subject, "error", "there is no `python` on PATH, which DVC starts the stages by", activate)]
+    if Path(found).parent.parent.resolve() != Path(prefix).resolve():
+        return [Diagnosis(subject, "note", f"DVC starts them by {found}, what is checked here is {prefix}", activate)]
+    return [Diagnosis(subject, "ok", found)]
+
+
+def _judge_ranges(found: Installation) -> Diagnosis:
     subject = "packages"
     if not found.requirements:
         what = f"{_NAME} is not installed in {found.prefix}, so that the ranges of its packages are not known"
-        return Finding(subject, "note", what, _INSTALL)
+        return Diagnosis(subject, "note", what, _INSTALL)
     wanted = [Requirement(text) for text in found.requirements]
     wanted = [each for each in wanted if not each.marker or each.marker.evaluate({"extra": ""})]
     problems = [text for each in wanted if (text := _range_problem(each, found.versions))]
     if problems:
-        return Finding(subject, "error", "; ".join(problems), _INSTALL)
-    return Finding(subject, "ok", f"all {len(wanted)} are in the ranges that were tested")
+        return Diagnosis(subject, "error", "; ".join(problems), _INSTALL)
+    return Diagnosis(subject, "ok", f"all {len(wanted)} are in the ranges that were tested")
 
 
 def _range_problem(wanted: Requirement, versions: Mapping[str, str]) -> str:
@@ -105,24 +115,24 @@ def _range_problem(wanted: Requirement, versions: Mapping[str, str]) -> str:
     return "" if is_right else f"{wanted.name} {version} is installed, {wanted.specifier} is needed"
 
 
-def _judge_pair(found: Installation) -> Finding:
+def _judge_pair(found: Installation) -> Diagnosis:
     torch, torchvision = (found.versions.get(name, "missing") for name in ("torch", "torchvision"))
     text = f"torch {torch}, torchvision {torchvision}"
     if "missing" in (torch, torchvision):
-        return Finding("torch", "error", text, _INSTALL)
+        return Diagnosis("torch", "error", text, _INSTALL)
     if problem := _range_problem(Requirement(found.pair), found.versions):
-        return Finding("torch", "error", f"{text} do not match: {problem} by torchvision", _INSTALL)
-    return Finding("torch", "ok", text)
+        return Diagnosis("torch", "error", f"{text} do not match: {problem} by torchvision", _INSTALL)
+    return Diagnosis("torch", "ok", text)
 
 
-def _judge_pins(versions: Mapping[str, str], pinned: Mapping[str, str]) -> Finding:
+def _judge_pins(versions: Mapping[str, str], pinned: Mapping[str, str]) -> Diagnosis:
     subject = "requirements.lock"
     others = [f"{name} {versions[name]} for {pin}" for name, pin in pinned.items() if versions.get(name, pin) != pin]
     missing = [name for name in pinned if name not in versions]
     parts = [_named(others, "others"), _named(missing, "missing")]
     if text := "; ".join(part for part in parts if part):
-        return Finding(subject, "note", text, f"{_INSTALL} as they were tested")
-    return Finding(subject, "ok", f"all {len(pinned)} packages are installed as pinned")
+        return Diagnosis(subject, "note", text, f"{_INSTALL} as they were tested")
+    return Diagnosis(subject, "ok", f"all {len(pinned)} packages are installed as pinned")
 
 
 def _named(names: Iterable[str], what: str) -> str:

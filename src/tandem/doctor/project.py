@@ -1,30 +1,32 @@
 """The project in a folder: its parameters, what DVC left behind, and what its sources still need."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.doctor.machine import Needs
 from tandem.errors import PipelineError
 from tandem.files import list_files
-from tandem.pipeline.lock import read_lock, require_whole_locks
+from tandem.pipeline.lock import require_whole_locks
 from tandem.pipeline.params import PARAMS_PATH
 from tandem.pipeline.preflight import check_project
+from tandem.pipeline.problems import problems_in
 from tandem.pipeline.schema import Params, check_params
 from tandem.sources.settings import Source
 
 
 @dataclass(frozen=True)
 class Project:
-    """params: of the folder, None where they are not valid. problem: why. warnings: of valid ones.
+    """params: of the folder, None where they are not valid. problems: why. warnings: of valid ones.
 
     fetched: sources that the last run has downloaded. damaged: of a lock file that DVC left cut.
     """
 
     root: Path
     params: Params | None
-    problem: str
+    problems: tuple[str, ...]
     warnings: tuple[str, ...]
     fetched: frozenset[str]
     damaged: str
@@ -40,31 +42,36 @@ def read_project(root: Path) -> Project:
     fetched, damaged = frozenset[str](), ""
     try:
         require_whole_locks(root)
-        stages = read_lock(root / "dvc.lock")
-        fetched = frozenset(name.partition("@")[2] for name in stages if name.startswith("download@"))
+        fetched = _fetched(root / "dvc.lock")
     except PipelineError as error:
         damaged = str(error)
     try:
         params, warnings = check_project(root)
     except PipelineError as error:
-        return Project(root, None, str(error), (), fetched, damaged)
-    return Project(root, check_params(params), "", tuple(warnings), fetched, damaged)
+        return Project(root, None, tuple(problems_in(error)), (), fetched, damaged)
+    return Project(root, check_params(params), (), tuple(warnings), fetched, damaged)
 
 
-def judge_project(found: Project) -> list[Finding]:
+def _fetched(lock: Path) -> frozenset[str]:
+    """Of a lock file that is whole. By its lines, since to parse it once more takes as long as all other checks."""
+    text = lock.read_text(encoding="utf-8") if lock.is_file() else ""
+    return frozenset(re.findall(r"^  download@([\w-]+):$", text, re.MULTILINE))
+
+
+def judge_project(found: Project) -> list[Diagnosis]:
     """Its parameters with their warnings, its pipeline, and its lock files."""
-    findings = [Finding(str(PARAMS_PATH), "error", found.problem) if found.problem else _VALID]
-    findings += [Finding(str(PARAMS_PATH), "note", text) for text in found.warnings]
+    findings = [Diagnosis(str(PARAMS_PATH), "error", text) for text in found.problems] or [_VALID]
+    findings += [Diagnosis(str(PARAMS_PATH), "note", text) for text in found.warnings]
     if not (found.root / "dvc.yaml").is_file():
-        findings.append(Finding("dvc.yaml", "error", "it is missing", "run from the project's folder"))
+        findings.append(Diagnosis("dvc.yaml", "error", "it is missing", "run from the project's folder"))
     if found.damaged:
-        findings.append(Finding("lock files", "error", found.damaged))
+        findings.append(Diagnosis("lock files", "error", found.damaged))
     else:
-        findings.append(Finding("lock files", "ok", "dvc.lock and .dvc/tmp/rwlock are whole or not there"))
+        findings.append(Diagnosis("lock files", "ok", "dvc.lock and .dvc/tmp/rwlock are whole or not there"))
     return findings
 
 
-_VALID = Finding(str(PARAMS_PATH), "ok", "it is valid, and the files that it names are there")
+_VALID = Diagnosis(str(PARAMS_PATH), "ok", "it is valid, and the files that it names are there")
 
 
 def unfetched(found: Project) -> dict[str, Source]:
@@ -75,7 +82,7 @@ def unfetched(found: Project) -> dict[str, Source]:
 
 def needs_of(sources: Mapping[str, Source]) -> Needs:
     """The room that sources need: the size of archives and folders; what services have is not known here."""
-    sizes = [_num_bytes(Path(each.archive.path).expanduser()) for each in sources.values() if each.archive]
+    sizes = [_num_bytes(each.archive.location) for each in sources.values() if each.archive]
     return Needs(sum(sizes), tuple(name for name, each in sources.items() if each.kind in ("kaggle", "roboflow")))
 
 

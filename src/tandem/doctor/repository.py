@@ -11,7 +11,7 @@ from typing import Any
 
 from dvc.config import Config, ConfigError
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 
 _MAIL = ("config", "user.email")
 _REMOTES = "`dvc remote add --default NAME FOLDER-OR-ADDRESS` adds one"
@@ -57,7 +57,7 @@ def look_at_repository(root: Path) -> Repository:
     try:
         core = _settings(root).get("core", {}) if has_dvc else {}
     except ConfigError as error:
-        return Repository(has_git, top, mail, has_dvc, needs_git=True, problem=str(error))
+        return Repository(has_git, top, mail, has_dvc, needs_git=True, problem=" ".join(str(error).split()))
     return Repository(has_git, top, mail, has_dvc, needs_git=not core.get("no_scm", False))
 
 
@@ -94,7 +94,7 @@ def _remote(name: str, address: str, is_default: bool) -> Remote:
     if scheme:
         package = _PACKAGES.get(scheme, "")
         return Remote(name, address, is_default, is_there=True, has_package=bool(package and find_spec(package)))
-    folder = Path(address).expanduser()
+    folder = Path(os.path.expanduser(address))  # noqa: PTH111  # which raises for no user
     above = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
     return Remote(name, address, is_default, is_there=above.is_dir() and os.access(above, os.W_OK), has_package=True)
 
@@ -104,44 +104,44 @@ def _scheme(address: str) -> str:
     return scheme.lower() if separator and scheme.lower() != "file" else ""
 
 
-def judge_repository(found: Repository) -> list[Finding]:
+def judge_repository(found: Repository) -> list[Diagnosis]:
     """git and DVC."""
     return [_judge_git(found), _judge_dvc(found)]
 
 
-def _judge_git(found: Repository) -> Finding:
+def _judge_git(found: Repository) -> Diagnosis:
     if not found.has_git:
-        return Finding("git", "error" if found.needs_git else "note", "it is not on PATH", "install git")
+        return Diagnosis("git", "error" if found.needs_git else "note", "it is not on PATH", "install git")
     if not found.top:
-        return Finding("git", "error" if found.needs_git else "note", "this is no git repository", "`git init`")
+        return Diagnosis("git", "error" if found.needs_git else "note", "this is no git repository", "`git init`")
     if not found.identity:
         set_it = "`git config user.email MAIL` and `git config user.name NAME`"
-        return Finding("git", "note", "it knows no author, which commits and `dvc exp run` need", set_it)
-    return Finding("git", "ok", f"repository {found.top}, author {found.identity}")
+        return Diagnosis("git", "note", "it knows no author, which commits and `dvc exp run` need", set_it)
+    return Diagnosis("git", "ok", f"repository {found.top}, author {found.identity}")
 
 
-def _judge_dvc(found: Repository) -> Finding:
+def _judge_dvc(found: Repository) -> Diagnosis:
     if found.problem:
-        return Finding("DVC", "error", f"its settings cannot be read: {found.problem}", "mend .dvc/config")
+        return Diagnosis("DVC", "error", f"its settings cannot be read: {found.problem}", "mend .dvc/config")
     if not found.has_dvc:
-        return Finding("DVC", "error", "this folder is no DVC project (.dvc is missing)", "`dvc init`")
-    return Finding("DVC", "ok", f"a project {'in git' if found.needs_git else 'without git'}")
+        return Diagnosis("DVC", "error", "this folder is no DVC project (.dvc is missing)", "`dvc init`")
+    return Diagnosis("DVC", "ok", f"a project {'in git' if found.needs_git else 'without git'}")
 
 
-def judge_remotes(remotes: list[Remote]) -> list[Finding]:
+def judge_remotes(remotes: list[Remote]) -> list[Diagnosis]:
     """Each remote; `dvc repro` needs none of them."""
     if not remotes:
-        return [Finding("DVC remote", "note", "there is none, so outputs stay on this machine", _REMOTES)]
+        return [Diagnosis("DVC remote", "note", "there is none, so outputs stay on this machine", _REMOTES)]
     return [_judge_remote(each) for each in remotes]
 
 
-def _judge_remote(remote: Remote) -> Finding:
+def _judge_remote(remote: Remote) -> Diagnosis:
     scheme, subject = _scheme(remote.address), f"DVC remote {remote.name}"
     if not remote.has_package:
         package = _PACKAGES.get(scheme, f"dvc_{scheme}").replace("_", "-")
-        return Finding(subject, "note", f"{remote.address} needs the package {package}", f"install {package}")
+        return Diagnosis(subject, "note", f"{remote.address} needs the package {package}", f"install {package}")
     if not remote.is_there:
         what = f"the folder {remote.address} is not there and cannot be made"
-        return Finding(subject, "note", what, f"mount its disk, or `dvc remote modify {remote.name} url FOLDER`")
+        return Diagnosis(subject, "note", what, f"mount its disk, or `dvc remote modify {remote.name} url FOLDER`")
     default = "" if remote.is_default else f"; it is not the default: `dvc remote default {remote.name}`"
-    return Finding(subject, "ok", f"{remote.address}{default}")
+    return Diagnosis(subject, "ok", f"{remote.address}{default}")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.doctor.findings import Finding
+from tandem.doctor.findings import Diagnosis
 from tandem.features.backbones.catalog import torchvision_file
 from tandem.features.settings import RANDOM, BackboneSettings
 
@@ -35,15 +35,16 @@ def look_for_weights(backbones: Mapping[str, BackboneSettings], environ: Mapping
 def checkpoints_dir(environ: Mapping[str, str]) -> Path:
     """Where torch.hub keeps what it downloads (torch.hub.get_dir), without the import of torch."""
     caches = environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(environ.get("TORCH_HOME") or os.path.join(caches, "torch")).expanduser() / "hub/checkpoints"  # noqa: PTH118
+    home = environ.get("TORCH_HOME") or os.path.join(caches, "torch")  # noqa: PTH118
+    return Path(os.path.expanduser(home)) / "hub/checkpoints"  # noqa: PTH111
 
 
-def judge_weights(found: Sequence[NamedWeights]) -> list[Finding]:
+def judge_weights(found: Sequence[NamedWeights]) -> list[Diagnosis]:
     """What `dvc repro` will download."""
     missing = [each for each in found if not each.is_there]
     if missing:
         names, size = ", ".join(each.backbone for each in missing), sum(each.num_bytes for each in missing)
         text = f"those of {names} are downloaded to {missing[0].path.parent} ({size / 10**6:.0f} MB)"
-        return [Finding("weights", "note", text, "without a network put the files there by hand")]
+        return [Diagnosis("weights", "note", text, "without a network put the files there by hand")]
     kept = f"those of {', '.join(each.backbone for each in found)} are in {found[0].path.parent}" if found else ""
-    return [Finding("weights", "ok", kept or "no backbone needs a download")]
+    return [Diagnosis("weights", "ok", kept or "no backbone needs a download")]

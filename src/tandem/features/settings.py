@@ -1,7 +1,8 @@
 """`backbones` and `extract` in params.yaml: networks, their weights, and the one transform."""
 
+import os
 from dataclasses import dataclass
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
@@ -22,6 +23,11 @@ class BackboneSettings(Section):
     weights: NotEmpty
     sha256: Sha256 | None = None
     architecture: NotEmpty | None = None
+
+    @property
+    def path(self) -> Path:
+        """Of a file of weights, `~` being the user's home as in a shell."""
+        return Path(os.path.expanduser(self.weights))  # noqa: PTH111  # that of pathlib raises for an unknown user
 
     def __post_init__(self) -> None:
         path = PurePosixPath(self.weights)

@@ -35,7 +35,8 @@ _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR) 
 def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of all stores."""
     found = (os.environ if environ is None else environ).get(CACHE_DIR)
-    return (Path(found).expanduser() if found else platformdirs.user_cache_path("tandem")) / "features"
+    expanded = os.path.expanduser(found) if found else platformdirs.user_cache_path("tandem")  # noqa: PTH111
+    return Path(expanded) / "features"
 
 
 class FeatureStore:

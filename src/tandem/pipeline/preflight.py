@@ -56,7 +56,7 @@ def _backbone_problems(
 ) -> Iterator[Mistake]:
     known = torchvision_weights()
     for name, backbone in backbones.items():
-        path = Path(backbone.weights).expanduser()
+        path = backbone.path
         had_it = partial(last_run.had, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
         try:
             if known:

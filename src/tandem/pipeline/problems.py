@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, NamedTuple, Union, get_args, get_origin, get_type_hints
 
-from tandem.errors import did_you_mean
+from tandem.errors import PipelineError, did_you_mean
 from tandem.pipeline.renamed import usual_name
 from tandem.types import Hint
 
@@ -42,6 +42,12 @@ def describe_problem(problem: Any, params: Mapping[str, Any], schema: type) -> M
     """One line for one of the errors() of a ValidationError of `params` by the settings class `schema`."""
     path = tuple(map(str, problem["loc"]))
     return Mistake(path, _text(problem, path, params, schema))
+
+
+def problems_in(error: PipelineError) -> list[str]:
+    """The problems that an error lists, a line each below its head; else its message alone."""
+    _, *listed = str(error).split("\n  ")
+    return [each.partition("\n")[0] for each in listed] or [str(error)]
 
 
 def shown(value: Any) -> str:

@@ -27,7 +27,7 @@ def fetch(target: Path, source: ArchiveSource, **_: Any) -> Fetched:
     its litter (unpacking.litter). Raises SourceError when the path is missing, empty, unsafe, of another digest, or
     when one of the two folders would lie in the other.
     """
-    path = _path(source)
+    path = source.location
     if not path.exists():
         raise SourceError(f"there is no file or folder {path.absolute()}; put it there, or correct the source's path")
     _require_apart(path, target)
@@ -40,17 +40,9 @@ def fetch(target: Path, source: ArchiveSource, **_: Any) -> Fetched:
 
 def check(name: str, source: ArchiveSource, **_: Any) -> SourceStatus:
     """Whether the file or folder exists."""
-    exists = _path(source).exists()
+    exists = source.location.exists()
     facts = {"pin": pin_in_words(source), "disk": "it is there" if exists else "it is not there; put it there"}
     return SourceStatus(name, f"archive {source.path}", facts, exists)
-
-
-def _path(source: ArchiveSource) -> Path:
-    """Where the source lies; `~` is the user's home, as in a shell."""
-    try:
-        return Path(source.path).expanduser()
-    except RuntimeError:  # of a user that is not known here
-        return Path(source.path)
 
 
 def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:

@@ -38,7 +38,7 @@ def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool
     """
     if source.archive is None:
         return ""
-    path, expected = Path(source.archive.path).expanduser(), source.archive.sha256
+    path, expected = source.archive.location, source.archive.sha256
     where = f"sources.{name}.archive.path"
     try:
         if not path.exists():
@@ -72,7 +72,7 @@ def folder_names(source: Source) -> frozenset[str] | None:
     """
     if source.sample is not None:
         return labels_of(source.sample.style)
-    path = Path(source.archive.path).expanduser() if source.archive else None
+    path = source.archive.location if source.archive else None
     try:
         if path is None or not path.exists():
             return None

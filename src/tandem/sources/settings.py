@@ -1,6 +1,8 @@
 """`sources` in params.yaml: where images come from."""
 
+import os
 from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from tandem.types import Count, Fraction, Hint, Matching, Section, Seed, Sha256
@@ -32,6 +34,11 @@ class ArchiveSource(Section):
 
     path: str
     sha256: Sha256 | None = None
+
+    @property
+    def location(self) -> Path:
+        """The path, `~` being the user's home as in a shell: that of a user who is not known here stays as it is."""
+        return Path(os.path.expanduser(self.path))  # noqa: PTH111  # that of pathlib raises a RuntimeError there
 
 
 @dataclass(frozen=True)

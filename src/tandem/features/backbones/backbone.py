@@ -6,7 +6,6 @@ With trained weights the features are what the last layer would see; of random o
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -95,7 +94,7 @@ def _provider_of(architecture: str, *, name: str) -> Provider:
 def _fill(classifier: Classifier, provider: Provider, architecture: str, settings: BackboneSettings) -> None:
     """Load the weights of a file, or those of the provider that have this name."""
     if settings.sha256 is not None:
-        path, digest = Path(settings.weights).expanduser(), settings.sha256
+        path, digest = settings.path, settings.sha256
     else:
         url = provider.weights_url(architecture, settings.weights)
         path, digest = download_weights(url, described=f"{architecture} {settings.weights}")
