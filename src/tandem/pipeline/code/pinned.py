@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).parents[2]  # of the tandem that runs
 SHOWN_BELOW = Path("src")  # the folder of tandem's own repository that the package lies in, and a listing names
 # `tandem==1.2`, or an address with the version behind it: `tandem @ https://...  # version 1.2`
 _PIN = re.compile(r"^tandem(?:\[[^]]*\])?\s*(?:==\s*([^\s;#]+)|@\s*\S+(?:.*#\s*version\s+(\S+))?)", re.MULTILINE)
+PIN_LINE = re.compile(r"^tandem(?![\w.-]).*$", re.MULTILINE)  # whatever it says of the version
 
 
 def installed_version() -> str:
@@ -73,7 +74,7 @@ def require_listed(stage: str, root: Path = Path()) -> None:
         path = PACKAGE.parent / Path(name).relative_to(SHOWN_BELOW)
         if not path.is_file() or sha256(path) != digest:
             raise VersionError(
-                f"the tandem in {PACKAGE.parent} has other code than when this project's stages were listed ({path.name} "
-                f"differs), though its version is the same, {installed_version()}; `dvc repro -f -s check` lists it "
-                "anew, and then `dvc repro` runs what differs"
+                f"the tandem in {PACKAGE.parent} has other code than when this project's stages were listed "
+                f"({path.name} differs), though its version is the same, {installed_version()}; `dvc repro -f -s "
+                "check` lists it anew, and then `dvc repro` runs what differs"
             )
