@@ -45,9 +45,10 @@ class InspectedSource:
 
     @property
     def labels(self) -> Counter[str]:
-        """Label -> number of its images or crops."""
+        """Label -> number of its images or crops, the most frequent first."""
         used = {(each.path, each.box, each.label) for each in self.annotations if each.label and not each.reason}
-        return Counter(label for _, _, label in used)
+        counts = Counter(label for _, _, label in used)
+        return Counter(dict(sorted(counts.items(), key=lambda item: (-item[1], item[0]))))
 
     @property
     def unlabelled(self) -> list[Annotation]:

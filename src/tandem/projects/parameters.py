@@ -44,25 +44,22 @@ def parameters_for(sources: Sequence[InspectedSource], preset: str, *, name: str
 
 
 def _planned(sources: Sequence[InspectedSource], base: Params) -> tuple[ClassPlan, Splitting]:
-    """Classes each of which is in each split: those of which no seed makes it so are ignored."""
+    """Classes each of which is in each split; those that cannot be are ignored."""
     annotations = {source.name: source.annotations for source in sources}
     plan = plan_classes({source.name: source.labels for source in sources})
-    while True:
-        examples, _ = collect_examples(annotations, label_map(plan.settings))
-        if absent := sorted(set(plan.names) - {each.class_name for each in examples}):
-            plan = plan.without(absent[0], "all its images show several classes")
-            continue
-        splitting = splitting_for(
-            examples,
-            roots={source.name: source.root for source in sources},
-            fractions=base.curate.fractions,
-            seed=base.curate.seed,
-            settings=base.ingest,
-        )
-        if splitting.seed is not None:
-            return plan, splitting
-        reason = f"{plan.images[splitting.scarcest]} images, too many of them the same to be in every split"
-        plan = plan.without(splitting.scarcest, reason)
+    examples, _ = collect_examples(annotations, label_map(plan.settings))
+    for name in sorted(set(plan.names) - {each.class_name for each in examples}):
+        plan = plan.without(name, "all its images show several classes")
+    splitting = splitting_for(
+        examples,
+        roots={source.name: source.root for source in sources},
+        fractions=base.curate.fractions,
+        seed=base.curate.seed,
+        settings=base.ingest,
+    )
+    for name in splitting.absent:
+        plan = plan.without(name, f"{plan.images[name]} images, too few different ones to be in every split")
+    return plan, splitting
 
 
 def _source_lines(sources: Sequence[InspectedSource]) -> Iterator[str]:

@@ -26,7 +26,8 @@ def work_tree_of(folder: Path) -> Path | None:
     if found.returncode != 0 or not found.stdout.strip():
         return None
     root = Path(found.stdout.rstrip("\n"))
-    is_ignored = root != nearest.resolve() and _git(root, "check-ignore", "--quiet", str(folder)).returncode == 0
+    place = folder.resolve()
+    is_ignored = place != root and _git(root, "check-ignore", "--quiet", str(place)).returncode == 0
     return None if is_ignored else root
 
 

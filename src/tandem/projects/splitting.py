@@ -6,7 +6,7 @@ Near duplicates are not known yet, so a seed with two groups of each class in ea
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -25,17 +25,21 @@ from tandem.tables.samples import SPLITS
 from tandem.tables.splits import assign_split
 
 SURE = 100  # images of a class, from which on no seed need be looked for
-_LARGE = 60  # images of the smallest class, from which on the preset's fractions do
-_FOR_SMALL = SplitFractions(train=0.6, val=0.2, test=0.2)
-_MAX_OPENED, _NUM_SEEDS, _WORKERS = 6000, 2000, 4
+# Images of the smallest class -> fractions for fewer than that; from the last on, those of the preset do.
+_FOR_SMALL = {
+    15: SplitFractions(train=0.5, val=0.25, test=0.25),
+    60: SplitFractions(train=0.6, val=0.2, test=0.2),
+}
+_MAX_OPENED, _WORKERS = 6000, 4  # images; threads
+_SEEDS_FOR_TWO, _SEEDS_FOR_ONE, _SEEDS_FOR_MOST = 2_000, 10_000, 200
 
 
 class Splitting(NamedTuple):
-    """seed: None where no seed was found. scarcest: the class with the fewest groups of those that were looked into."""
+    """absent: the classes that are not in each split even so, by too few groups or by bad luck."""
 
     fractions: SplitFractions
-    seed: int | None
-    scarcest: str
+    seed: int
+    absent: tuple[str, ...] = ()
 
 
 def splitting_for(
@@ -53,32 +57,39 @@ def splitting_for(
     by_class = defaultdict[str, list[Example]](list)
     for example in examples:
         by_class[example.class_name].append(example)
-    if min(map(len, by_class.values())) < _LARGE:
-        fractions = _FOR_SMALL
+    smallest = min(map(len, by_class.values()))
+    fractions = next((each for limit, each in _FOR_SMALL.items() if smallest < limit), fractions)
     small = {name: found for name, found in by_class.items() if len(found) < SURE}
     if not small or sum(map(len, small.values())) > _MAX_OPENED:
-        return Splitting(fractions, seed, "")
+        return Splitting(fractions, seed)
     groups = _groups(small, roots, settings)
-    scarcest = min(groups, key=lambda name: (len(groups[name]), name))
-    return Splitting(fractions, _first_seed(list(groups.values()), fractions, seed), scarcest)
+    hopeless = tuple(name for name in groups if len(groups[name]) < len(SPLITS))
+    groups = {name: found for name, found in groups.items() if name not in hopeless}
+    chosen, absent = _best_seed(groups, fractions.by_split(), seed)
+    return Splitting(fractions, chosen, (*hopeless, *absent))
 
 
-def _first_seed(groups: Sequence[Iterable[str]], fractions: SplitFractions, start: int) -> int | None:
-    """The first seed with two groups of each class in each split, else with one. groups: of each class."""
-    with_one = None
-    for seed in range(start, start + _NUM_SEEDS):
-        least = min(_least(names, fractions, seed) for names in groups)
-        if least >= 2:
-            return seed
-        if least and with_one is None:
-            with_one = seed
-    return with_one
+def _best_seed(
+    groups: Mapping[str, Collection[str]], fractions: Mapping[str, float], start: int
+) -> tuple[int, tuple[str, ...]]:
+    """A seed, and the classes that are not in each split with it. groups: of each class."""
+    smallest_first = sorted(groups, key=lambda name: (len(groups[name]), name))
+
+    def absent(seed: int, least: int) -> Iterator[str]:
+        return (name for name in smallest_first if _least(groups[name], fractions, seed) < least)
+
+    for least, number in ((2, _SEEDS_FOR_TWO), (1, _SEEDS_FOR_ONE)):
+        for seed in range(start, start + number):
+            if next(absent(seed, least), None) is None:
+                return seed, ()
+    tried = {seed: tuple(absent(seed, 1)) for seed in range(start, start + _SEEDS_FOR_MOST)}
+    best = min(tried, key=lambda seed: (len(tried[seed]), seed))
+    return best, tried[best]
 
 
-def _least(groups: Iterable[str], fractions: SplitFractions, seed: int) -> int:
+def _least(groups: Iterable[str], fractions: Mapping[str, float], seed: int) -> int:
     """The number of groups in the split that has the fewest."""
-    by_split = fractions.by_split()
-    splits = [assign_split(group, fractions=by_split, seed=seed) for group in groups]
+    splits = [assign_split(group, fractions=fractions, seed=seed) for group in groups]
     return min(splits.count(split) for split in SPLITS)
 
 

@@ -68,11 +68,22 @@ def repository() -> Path | None:
 
 def _paths() -> Iterator[tuple[str, Path]]:
     root = repository()
-    folders = {"": PACKAGE / "template"} if root is None else {name: root / path for path, name in _table(root).items()}
-    for name, path in folders.items():
-        for file in [path] if path.is_file() else list_files(path):
-            if file.parent.name != "__pycache__":
-                yield "/".join(filter(None, (name, "" if path.is_file() else file.relative_to(path).as_posix()))), file
+    if root is None:
+        yield from _within(PACKAGE / "template", "", without="__pycache__")  # which pip makes
+        return
+    for source, name in _table(root).items():
+        if (root / source).is_file():
+            yield name, root / source
+        else:
+            yield from _within(root / source, name, without=(".", "__pycache__"))  # what tools leave, and no wheel has
+
+
+def _within(folder: Path, name: str, *, without: str | tuple[str, ...]) -> Iterator[tuple[str, Path]]:
+    """The files of a folder that is called so in a project. without: how names begin of what is left out."""
+    for file in list_files(folder):
+        inside = file.relative_to(folder)
+        if not any(part.startswith(without) for part in inside.parts):
+            yield Path(name, inside).as_posix(), file
 
 
 def _table(root: Path) -> dict[str, str]:
