@@ -62,7 +62,7 @@ def test_an_upgrade_is_written_by_yes_and_not_without_being_asked(made):
     assert not (project / "presets/scenes.yaml").exists()
     done = init(project, "--upgrade", "--yes")
     assert done.returncode == 0
-    assert done.stdout.endswith("1 files are written; `tandem check` says whether params.yaml still fits\n")
+    assert done.stdout.endswith("1 file written; `tandem check` says whether params.yaml still fits\n")
     assert (project / "presets/scenes.yaml").is_file()
 
 
@@ -82,3 +82,14 @@ def test_what_cannot_be_is_one_sentence(tmp_path, arguments, said):
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"error: {said.format(folder=tmp_path)}\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_upgrade_that_would_lose_something_is_not_even_asked(made):
+    project = made[0] / "my pets"
+    text = (project / "dvc.yaml").read_text(encoding="utf-8")
+    (project / "dvc.yaml").write_text(text + "# ours\n", encoding="utf-8")
+    done = init(project, "--upgrade", "--yes")
+    assert done.returncode == 1
+    assert "-# ours\n" in done.stdout
+    assert done.stderr.startswith("error: dvc.yaml would be replaced, and git has no copy of what is there now; commit")
+    assert (project / "dvc.yaml").read_text(encoding="utf-8").endswith("# ours\n")

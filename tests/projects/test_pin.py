@@ -41,3 +41,8 @@ def test_an_earlier_file_keeps_its_other_lines(tmp_path):
     assert lines[2].startswith("tandem")
     assert pin.requirements("timm\n").splitlines()[1:] == ["timm"]
     assert pin.requirements(pin.requirements(earlier)) == pin.requirements(earlier)
+
+
+def test_this_version_by_an_address_that_somebody_wrote_is_left(tmp_path):
+    ours = f"tandem @ https://example.org/tandem.whl  # version {installed_version()}\n"
+    assert pin.requirements(ours) == ours

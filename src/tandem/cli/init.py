@@ -14,6 +14,7 @@ from tandem.projects.creation import CreatedProject, create_project
 from tandem.projects.inspection import described
 from tandem.projects.upgrade import (
     changes_of_upgrade,
+    require_committed,
     unified_diff,
     unknown_scripts,
     version_in_words,
@@ -41,12 +42,13 @@ def upgrade_project(folder: Path | None, *, assume_yes: bool) -> None:
         typer.echo(f"the project is as {version_in_words()} makes it; nothing is to be done")
         return
     typer.echo(unified_diff(changes), nl=False)
-    question = f"write {len(changes)} files of {version_in_words()}?"
+    require_committed(root, changes)
+    files = f"{len(changes)} file{'s' if len(changes) > 1 else ''}"
     if not assume_yes and not sys.stdin.isatty():
         raise DataError("nothing is written, as nobody was asked; `tandem init --upgrade --yes` writes it")
-    if assume_yes or typer.confirm(question):
+    if assume_yes or typer.confirm(f"write {files} of {version_in_words()}?"):
         write_changes(root, changes)
-        typer.echo(f"{len(changes)} files are written; `tandem check` says whether params.yaml still fits")
+        typer.echo(f"{files} written; `tandem check` says whether params.yaml still fits")
     else:
         typer.echo("nothing is written")
 

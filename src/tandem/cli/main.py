@@ -28,7 +28,7 @@ duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
 
 # What `tandem compare` leaves away: dependencies, which DVC shows as columns of digests, and ends of intervals.
-_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
+_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|(params\.yaml|requirements\.txt)$|.*_(low|high)$"
 
 
 @app.command(name="init")

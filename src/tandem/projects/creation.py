@@ -55,7 +55,7 @@ def create_project(folder: Path, *, preset_name: str | None, data: Sequence[Path
             with tempfile.TemporaryDirectory(prefix=".data.", dir=building) as scratch:
                 sources = inspect_sources(data, Path(scratch))
                 params, plan = parameters_for(sources, params, name=name)
-        own = {README: readme(folder.absolute().name), PIN_PATH.name: requirements().encode()}
+        own = {README: readme(absolute(folder).name), PIN_PATH.name: requirements().encode()}
         files |= {**own, PARAMS_PATH.name: params.encode()}
         _write(files, building)
         problem = ""

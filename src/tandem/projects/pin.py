@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, distribution
 from typing import Any
 
-from tandem.pipeline.code.pinned import PACKAGE, PIN_LINE, installed_version
+from tandem.pipeline.code.pinned import PACKAGE, PIN_LINE, installed_version, version_in
 
 _HEAD = """\
 # The version of tandem that this project's results are computed by. `tandem init --upgrade` renews it.
@@ -20,9 +20,16 @@ _LOCAL = """\
 
 
 def requirements(earlier: str | None = None) -> str:
-    """The text of requirements.txt that pins the installed tandem; an earlier text keeps its other lines."""
-    line = _line(installed_version(), _origin())
+    """The text of requirements.txt that pins the installed tandem; an earlier text keeps its other lines.
+
+    One that pins this version stays as it is, by whatever address, but for another commit of a repository.
+    """
+    origin = _origin()
+    line = _line(installed_version(), origin)
     if earlier is not None:
+        commit = origin.get("vcs_info", {}).get("commit_id", "")
+        if version_in(earlier) == installed_version() and commit in earlier:
+            return earlier
         return PIN_LINE.sub(lambda _: line, earlier, count=1) if PIN_LINE.search(earlier) else f"{line}\n{earlier}"
     return f"{_HEAD}{_LOCAL if ' file:' in line else ''}{line}\n"
 

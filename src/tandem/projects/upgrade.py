@@ -59,17 +59,18 @@ def unified_diff(changes: Sequence[FileChange]) -> str:
     return "".join(line for change in changes for line in _diff(change))
 
 
-def write_changes(root: Path, changes: Sequence[FileChange]) -> None:
-    """Write the changes, each file whole or not at all.
-
-    Raises DataError, and writes nothing, where one of the files is in no commit as it is: its changes would be lost.
-    """
+def require_committed(root: Path, changes: Sequence[FileChange]) -> None:
+    """Raise DataError where a file that would be replaced is in no commit as it is: what it says would be lost."""
     replaced = [change.path for change in changes if change.before is not None]
     if lost := uncommitted(root, replaced):
         raise DataError(
             f"{', '.join(lost[:5])} would be replaced, and git has no copy of what is there now; commit it, and run "
             "`tandem init --upgrade` again"
         )
+
+
+def write_changes(root: Path, changes: Sequence[FileChange]) -> None:
+    """Write the changes, each file whole or not at all."""
     for change in changes:
         with atomic_file(root / change.path) as temporary:
             temporary.write_bytes(change.after)

@@ -34,14 +34,20 @@ def pinned_version(root: Path = Path()) -> str | None:
     path = root / PIN_PATH
     if is_clone(root) or not path.is_file():
         return None
-    found = _PIN.search(path.read_text(encoding="utf-8", errors="replace"))
-    if found is None or not any(found.groups()):
+    pinned = version_in(path.read_text(encoding="utf-8", errors="replace"))
+    if pinned is None:
         here = installed_version()
         raise VersionError(
             f"{path} does not say which version of tandem this project is for; add the line `tandem=={here}`, or write "
             f"`# version {here}` behind an address"
         )
-    return found[1] or found[2]
+    return pinned
+
+
+def version_in(text: str) -> str | None:
+    """The version of tandem that the text of a requirements.txt pins; None where it pins none."""
+    found = _PIN.search(text)
+    return (found[1] or found[2]) if found else None
 
 
 def is_clone(root: Path) -> bool:
