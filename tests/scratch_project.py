@@ -206,8 +206,8 @@ def make_clone(root, *, params, **settings):
 
 
 def build_wheel(folder):
-    """The package as its wheel has it, unpacked into a folder that a PYTHONPATH can name."""
-    command = [find_uv_bin(), "build", "--quiet", "--wheel", "--python", sys.executable, "--out-dir", folder, ROOT]
+    """The package as a wheel that was built of its sdist has it, unpacked into a folder that a PYTHONPATH can name."""
+    command = [find_uv_bin(), "build", "--quiet", "--python", sys.executable, "--out-dir", folder, ROOT]
     subprocess.run(command, check=True, capture_output=True, timeout=300)
     (wheel,) = folder.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
