@@ -10,7 +10,16 @@ RUN pip install --constraint requirements.lock \
     annotated-types fastapi ml-dtypes numpy onnxruntime opencv-python-headless pi-heif pillow prometheus-client pydantic \
     python-multipart ruamel.yaml simplejpeg tqdm typer uvicorn
 
-COPY LICENSE README.md pyproject.toml ./
+# What the package is built of; `tandem init` in it needs the rest beside src.
+COPY LICENSE README.md pyproject.toml dvc.yaml .gitignore .gitattributes .dvcignore ./
+COPY .dvc/config .dvc/.gitignore .dvc/
+COPY .dvc/plots .dvc/plots
+COPY .dvc/plots_page .dvc/plots_page
+COPY data/.gitignore data/README.md data/
+COPY data/review/decisions.csv data/review/
+COPY metrics/.gitignore metrics/
+COPY presets presets
+COPY stages stages
 COPY src src
 RUN pip install --no-deps .
 

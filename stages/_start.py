@@ -3,10 +3,14 @@
 This file and the scripts are such that an old Python reads them, and says that it is too old.
 """
 
+import os
 import sys
 
 _REMEDY = (
-    "activate the project's environment: `source .venv/bin/activate`; `make -B setup` makes it anew"
+    "activate the environment that tandem is in; `pip install -r requirements.txt` installs it"
+    if os.path.exists("requirements.txt")  # noqa: PTH110  # a project that `tandem init` made
+    else "activate the project's environment: `source .venv/bin/activate`; "
+    "`make -B setup` makes it anew"
 )
 
 if sys.version_info < (3, 11):  # noqa: UP036

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from _start import run, warn
 from tandem.files import remove_others
-from tandem.pipeline.code import write_listings
+from tandem.pipeline.code.listings import write_listings
 from tandem.pipeline.preflight import check_project
 
 

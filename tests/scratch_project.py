@@ -19,6 +19,7 @@ import numpy as np
 import psutil
 from PIL import Image
 from ruamel.yaml import YAML
+from uv import find_uv_bin
 
 ROOT = Path(__file__).parents[1]
 SIDE_PX = 48
@@ -202,6 +203,31 @@ def make_clone(root, *, params, **settings):
         clone.git("config", key, value)
     clone.commit("the project")
     return clone
+
+
+def build_wheel(folder):
+    """The package as a wheel that was built of its sdist has it, unpacked into a folder that a PYTHONPATH can name."""
+    command = [find_uv_bin(), "build", "--quiet", "--python", sys.executable, "--out-dir", folder, ROOT]
+    subprocess.run(command, check=True, capture_output=True, timeout=300)
+    (wheel,) = folder.glob("*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder / "site")
+    return folder / "site"
+
+
+def make_own_project(root, clone, *, site):
+    """What `tandem init` of a package in a folder makes, with the parameters and the outputs of a clone."""
+    named = {f"GIT_{who}_{what}": "a@b.c" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
+    root.parent.mkdir(parents=True, exist_ok=True)
+    project = Clone(root, clone.settings | named | {"PYTHONPATH": str(site)})
+    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "init", str(root)]
+    subprocess.run(command, cwd=root.parent, env=project.environment(), check=True, capture_output=True, timeout=100)
+    for name in ("data", "metrics", ".dvc/cache"):
+        shutil.copytree(clone.root / name, root / name, symlinks=True, dirs_exist_ok=True)
+    for name in ("params.yaml", "dvc.lock"):
+        shutil.copy2(clone.root / name, root / name)
+    project.commit("parameters and outputs of a clone")
+    return project
 
 
 def tiny_params(sources):

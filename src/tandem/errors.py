@@ -5,6 +5,7 @@ PipelineError                  everything below: one clear message, no traceback
 +-- SourceError                a source cannot be downloaded, read or unpacked: file, digest, account, network, disk
 |   +-- CorruptArchiveError    bytes of an archive are wrong or missing; another download of it may be whole
 +-- WeightsError               a backbone's weights cannot be loaded or do not fit
++-- VersionError               the tandem that is installed is not the one that the project's results are of
 +-- ReviewError                FiftyOne or its database does not start
 +-- DataError                  the data itself is wrong
     +-- UnknownLabelError      a label maps to no class and is not ignored
@@ -42,6 +43,10 @@ class CorruptArchiveError(SourceError):
 
 class WeightsError(PipelineError):
     """A backbone's weights are missing, unreachable or of another architecture."""
+
+
+class VersionError(PipelineError):
+    """The installed tandem is another one than that which a project pins or listed."""
 
 
 class ReviewError(PipelineError):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from tandem.pipeline.code import Code
+from tandem.pipeline.code.listings import Code
 
 ROOT = Path(__file__).resolve().parents[2]
 LOCK = ROOT / "dvc.lock"

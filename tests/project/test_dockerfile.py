@@ -49,6 +49,7 @@ def built(tmp_path_factory):
 def copy(*sources, folder):
     """As COPY does it: files into a folder, and what is in a folder."""
     *sources, destination = sources
+    (folder / destination if destination.endswith("/") else folder).mkdir(parents=True, exist_ok=True)
     for source in sources:
         if (ROOT / source).is_dir():
             shutil.copytree(ROOT / source, folder / destination, ignore=shutil.ignore_patterns("__pycache__"))

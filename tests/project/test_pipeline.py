@@ -25,10 +25,13 @@ from scratch_project import (
     OTHER,
     TRAINS,
     Clone,
+    build_wheel,
+    make_own_project,
     read_csv,
     read_json,
     wait_until_left,
 )
+from tandem.projects.template import template_files
 
 pytestmark = pytest.mark.slow
 
@@ -230,13 +233,27 @@ def test_a_clone_that_has_run_nothing_shows_no_results_as_its_own(first, tmp_pat
 # --- the same inputs and parameters give the same bytes
 
 
-def test_running_the_stages_again_gives_the_same_bytes(clone):
-    """All but extract and convert, of which tests/features and tests/inference say the same."""
-    before = clone.lock(), clone.metrics()
-    stages = ALL - EXTRACTS - CONVERTS
-    assert clone.repro("--force", "--single-item", *sorted(stages)).ran == stages
-    assert (clone.lock(), clone.metrics()) == before
-    assert clone.git("status", "--porcelain") == ""
+def test_running_the_stages_again_gives_the_same_bytes_in_a_project_of_the_installed_package(first, work):
+    """All but extract and convert, of which tests/features and tests/inference say the same.
+
+    The project is one of `tandem init`, and the package that of the wheel: nothing of the clone is there but its
+    parameters and outputs.
+    """
+    clone, stages = first[0], ALL - EXTRACTS - CONVERTS
+    project = make_own_project(work / "own/project", clone, site=build_wheel(work / "wheel"))
+    assert [name for name, content in template_files().items() if (project.root / name).read_bytes() != content] == []
+    assert not (project.root / "src").exists()
+    assert project.repro("--force", "--single-item", *sorted(stages)).ran == stages
+    assert (project.lock(), project.metrics()) == (clone.lock(), clone.metrics())
+    before, after = clone.stages(), project.stages()
+    assert [entry.pop("deps")[1]["path"] for entry in (before["check"], after["check"])] == [
+        "src/tandem",
+        "requirements.txt",
+    ]
+    assert after == before
+    assert project.repro().ran == set()
+    assert project.git("status", "--porcelain").split() == ["M", "dvc.lock"]  # by what its check depends on
+    wait_until_left(project.root)
 
 
 # --- errors

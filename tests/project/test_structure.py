@@ -14,7 +14,7 @@ import grimp
 import pytest
 from ruamel.yaml import YAML
 
-from tandem.pipeline.code import Code
+from tandem.pipeline.code.listings import Code
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "src" / "tandem"
@@ -33,6 +33,7 @@ OTHER_METRICS = {
 }
 KNOW_THE_LAYOUT = (
     "pipeline/params.py",
+    "pipeline/code/pinned.py",
     "cli/diff.py",
     "cli/doctor.py",
     "cli/main.py",
@@ -119,7 +120,7 @@ def graph():
 def own_modules(path):
     """The files of this project that a script runs: what it imports, what that imports, the packages on the way.
 
-    By grimp's graph, which shares no code with tandem.pipeline.code.
+    By grimp's graph, which shares no code with tandem.pipeline.code.listings.
     """
     beside = {path.with_name(f"{name}.py") for name in imported(path) if name.startswith("_")}
     beside = {file for file in beside if file.is_file()}

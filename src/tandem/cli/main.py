@@ -28,6 +28,32 @@ duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
 
 
+@app.command(name="init")
+def initialize(
+    folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A folder that is new or empty.")] = None,
+    preset: Annotated[str | None, typer.Option(help="Parameters to begin with: sample, vehicles, scenes.")] = None,
+    data: Annotated[
+        list[Path] | None, typer.Option(help="A folder, zip or tar of images; name several by several --data.")
+    ] = None,
+    upgrade: Annotated[
+        bool, typer.Option("--upgrade", help="Show what the installed tandem changes in a project, and ask.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Write the upgrade without asking.")] = False,
+) -> None:
+    """Make a project of your own, with parameters for the images that --data names; or upgrade one."""
+    from tandem.cli.init import init_project, upgrade_project
+
+    def main() -> None:
+        if upgrade and (data or preset):
+            raise DataError("--upgrade changes no parameters; leave --data and --preset away")
+        if upgrade:
+            upgrade_project(folder, assume_yes=yes)
+        else:
+            init_project(folder, preset_name=preset, data=data or [])
+
+    run(main)
+
+
 @app.command()
 def setup(as_json: AsJson = False) -> None:
     """Make sure that FiftyOne has a mongod to start; quiet when nothing is to be done."""

@@ -34,7 +34,7 @@ where to look next
 
 
 # What `tandem compare` leaves away: dependencies, which DVC shows as columns of digests, and ends of intervals.
-_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|params\.yaml$|.*_(low|high)$"
+_NOT_COMPARED = r"(data|metrics|src|stages)(/|$)|(params\.yaml|requirements\.txt)$|.*_(low|high)$"
 
 
 def show_results(*, as_json: bool) -> None:

@@ -14,6 +14,7 @@ from tandem.errors import ParamsError, WeightsError
 from tandem.features.backbones.catalog import require_architecture, require_weights_name, torchvision_weights
 from tandem.features.backbones.weights_file import require_weights_file
 from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.pipeline.code.pinned import require_pinned
 from tandem.pipeline.effects import without_effect
 from tandem.pipeline.lock import read_lock
 from tandem.pipeline.params import PARAMS_PATH, key_lines, read_params
@@ -25,8 +26,11 @@ from tandem.sources.check import archive_problem, folder_names
 def check_project(root: Path = Path()) -> tuple[dict[str, Any], list[str]]:
     """The parameters of the project in a folder, and warnings; raises ParamsError that lists all that is wrong.
 
+    And VersionError where another tandem is installed than the project pins.
+
     A file that the last run read already may be gone: who gets a project's outputs from a remote does not need it.
     """
+    require_pinned(root)
     path = root / PARAMS_PATH
     params = read_params(path)
     try:

@@ -28,6 +28,7 @@ _REMEDIES = {
     errno.ENOMEM: "there is not enough memory{where} ({what}); lower runtime.workers or runtime.batch_size",
 }
 _INSTALL = "`make -B setup` installs the project's packages anew, and `source .venv/bin/activate` uses them"
+_INSTALL_OWN = "`pip install --force-reinstall -r requirements.txt` installs the project's packages anew"
 _OTHER = "a file cannot be used{where} ({what}); look at what is there, and run again"
 
 
@@ -102,7 +103,8 @@ def _said_of_import(error: ImportError | OSError) -> str | None:
     if module == "tandem":
         return None
     what = str(error).strip().partition("\n")[0]
-    return f"{module} cannot be imported in {sys.prefix} ({what}); {_INSTALL}"
+    install = _INSTALL_OWN if Path("requirements.txt").is_file() else _INSTALL  # of a project that `tandem init` made
+    return f"{module} cannot be imported in {sys.prefix} ({what}); {install}"
 
 
 def _rerun(path: Path) -> str:
@@ -118,6 +120,8 @@ def _rerun(path: Path) -> str:
 
 def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> None:
     start = time.monotonic()
+    if stage := _stage(()):
+        _require_own_code(stage)
     if "DVC_STAGE" in os.environ:
         from tandem.sources.orphan import ended_with_dvc  # which a command need not wait for
 
@@ -127,6 +131,14 @@ def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> N
         done = main(*arguments)
     if done:
         sys.stderr.write(f"{_name(arguments)}: {done}, {time.monotonic() - start:.1f} s\n")
+
+
+def _require_own_code(stage: str) -> None:
+    from tandem.pipeline.code.pinned import require_listed, require_pinned
+
+    require_pinned()
+    if stage != "check":  # which writes the lists
+        require_listed(stage)
 
 
 def _name(arguments: tuple[object, ...]) -> str:

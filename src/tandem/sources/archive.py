@@ -57,7 +57,7 @@ def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:
 
 
 def _fetch_folder(target: Path, path: Path, expected: str | None) -> Fetched:
-    names, left_out = _names(path)
+    names, left_out = regular_files(path)
     if not names:
         beside = f" ({litter_in_words(left_out)})" if left_out else ""
         raise SourceError(f"folder {path} holds no files{beside}; fill it, or correct the source's path")
@@ -69,7 +69,7 @@ def _fetch_folder(target: Path, path: Path, expected: str | None) -> Fetched:
     return Fetched(what=path.as_posix(), version="", sha256=digest, left_out=left_out)
 
 
-def _names(root: Path) -> tuple[list[str], Counter[str]]:
+def regular_files(root: Path) -> tuple[list[str], Counter[str]]:
     """Relative POSIX paths of all regular files but litter, sorted; the number of files of each kind of litter.
 
     Raises SourceError for links, devices and unusable names.

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tandem.pipeline.code import Code, write_listings
+from tandem.pipeline.code.listings import Code, write_listings
 
 FILES = {
     "src/tandem/__init__.py": "",

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.files import atomic_dir, sha256, write_text
+from tandem.pipeline.code.pinned import PACKAGE, SHOWN_BELOW
 
 
 def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
@@ -19,22 +20,29 @@ def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
 
 
 class Code:
-    """The package in src/tandem below `root`, each file of which is read once.
+    """The package that the scripts below `root` run, each file of which is read once.
 
-    Imports are followed wherever they are in a file, within functions too. Importing a module runs the `__init__.py`
-    of each package on the way to it; other modules of those packages do not count.
+    That is root/src/tandem, as in a clone of tandem, else the one that is installed. Its files are named as in a
+    clone, so that the same code has the same listing wherever it lies. Imports are followed wherever they are in a
+    file, within functions too. Importing a module runs the `__init__.py` of each package on the way to it; other
+    modules of those packages do not count.
     """
 
     def __init__(self, root: Path) -> None:
-        self.root, self.src = root, root / "src"
+        self.root = root
+        self.src = root / SHOWN_BELOW if (root / SHOWN_BELOW / PACKAGE.name).is_dir() else PACKAGE.parent
         self._files = dict[Path, set[Path]]()
         self._lines = dict[Path, str]()
 
     def listing(self, script: Path) -> str:
         """A line "digest  path" for each file that a script runs, by path relative to root, as sha256sum has them."""
-        files = {script.relative_to(self.root).as_posix(): script}
-        files |= {path.relative_to(self.root).as_posix(): path for path in self._imported(script)}
+        files = {self._name(path): path for path in (script, *self._imported(script))}
         return "".join(self._line(files[name], name) for name in sorted(files))
+
+    def _name(self, path: Path) -> str:
+        if self.src in path.parents:
+            return SHOWN_BELOW.joinpath(path.relative_to(self.src)).as_posix()
+        return path.relative_to(self.root).as_posix()
 
     def _imported(self, script: Path) -> set[Path]:
         """The files of this project that a script imports, and what they import in turn."""
@@ -48,8 +56,9 @@ class Code:
     def _files_of(self, path: Path) -> set[Path]:
         """The files of this project that one file imports."""
         if path not in self._files:
-            folders = [self.src] if self.src in path.parents else [self.src, path.parent]
-            modules = {folder.joinpath(*name.split(".")) for name in _names(path) for folder in folders}
+            is_script, names = self.src not in path.parents, set(_names(path))
+            modules = {self.src.joinpath(*name.split(".")) for name in names if name.split(".")[0] == PACKAGE.name}
+            modules |= {path.parent.joinpath(*name.split(".")) for name in names if is_script}
             imported = {file for module in modules if (file := module.with_suffix(".py")).is_file()}
             packages = {parent for module in imported for parent in module.parents if self.src in parent.parents}
             self._files[path] = imported | {package / "__init__.py" for package in packages}
