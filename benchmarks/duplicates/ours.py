@@ -37,7 +37,7 @@ def find_pairs(images: Images, features: np.ndarray, settings: CurateSettings) -
         keypoints_of = keypoints_reader([images.paths[row] for row in rows])
         started = time.process_time()
         candidates = find_candidates(features[rows], hashes[rows], stems=[], settings=settings)
-        scored = verify_candidates(candidates, keypoints_of)
+        scored = verify_candidates(candidates, keypoints_of, [str(row) for row in rows], max_gb=0)
         pairs = scored.where(scored.correlation >= settings.min_correlation).pairs
         seconds += time.process_time() - started
         num_rows += len(rows)
