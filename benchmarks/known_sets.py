@@ -155,7 +155,8 @@ def curate_by_some_seed(
     inputs = CurateInputs(merged.index, merged.class_names, features, merged.hashes, merged.stored, Decisions())
     for seed in range(NUM_TRIED):
         try:
-            return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_reader(images), max_gb=0)
+            with keypoints_reader(images, merged.stored.sha256, max_gb=0) as keypoints_of:
+                return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_of, max_gb=0)
         except LeakageError:
             continue
     return None

@@ -29,7 +29,8 @@ def main() -> str:
     images = inputs.stored.packed(Path("data/ingest"))
     max_gb = section(params, "runtime", RuntimeSettings).feature_cache_gb
 
-    curated = curate(inputs, settings, keypoints_of=keypoints_reader(images), max_gb=max_gb)
+    with keypoints_reader(images, inputs.stored.sha256, max_gb=max_gb) as keypoints_of:
+        curated = curate(inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb)
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),

@@ -29,7 +29,6 @@ from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.pipeline.params import read_params, section
 from tandem.tables.samples import SPLITS
-from tandem.tables.stored import load_stored
 
 TURNS = cycle(SPLITS)
 NONE = np.zeros((0, 2), dtype=np.int64)
@@ -42,12 +41,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def script(project: Path) -> ModuleType:
-    """The script of the stage, which reads each image's keypoints once for all runs."""
-    module = stage("curate")
-    shared = keypoints_reader(load_stored(project / "data/merge/stored.csv").packed(project / "data/ingest"))
-    module.keypoints_reader = lambda _: shared
-    return module
+def script() -> ModuleType:
+    """The script of the stage. What its first run found of pairs and images is kept for the others."""
+    return stage("curate")
 
 
 def no_candidates(found: Candidates) -> Candidates:
@@ -90,14 +86,15 @@ SABOTAGE = [
 
 
 def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disputed(
-    project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
     settings, merge = section(read_params(), "curate", CurateSettings), Path("data/merge")
     features, decisions = Path("data/extract/mobilenet_v2"), Path("data/review/decisions.csv")
     inputs = parts.load_curate_inputs(merge, features, decisions_path=decisions)
-    images = load_stored(merge / "stored.csv").packed(Path("data/ingest"))
-    curated = parts.curate(inputs, settings, keypoints_of=script.keypoints_reader(images), max_gb=0)
+    images, sha256 = inputs.stored.packed(Path("data/ingest")), inputs.stored.sha256
+    with keypoints_reader(images, sha256, max_gb=0) as keypoints_of:
+        curated = parts.curate(inputs, settings, keypoints_of=keypoints_of, max_gb=0)
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -106,7 +103,7 @@ def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disp
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnails_of=thumbnails_reader(images, inputs.stored.sha256, max_gb=0),
+        thumbnails_of=thumbnails_reader(images, sha256, max_gb=0),
         settings=settings,
     )
     assert (len(curated.near_duplicates), len(curated.same_stem)) == (12, 6)  # copies and crops

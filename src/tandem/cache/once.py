@@ -1,6 +1,7 @@
 """Values that are computed once for each id: those that were before come from the store, the others go to it."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -46,6 +47,41 @@ def compute_once(
     finally:
         store.close()
     return values
+
+
+@contextmanager
+def computed_on_demand(
+    ids: Sequence[str],
+    compute: Callable[[int], np.ndarray],
+    *,
+    recipe: Mapping[str, object],
+    dtype: str,
+    row_bytes: int,
+    max_gb: float,
+) -> Iterator[Callable[[int], np.ndarray]]:
+    """Position in ids -> its value (n,) of dtype, any n: computed when it is asked for and not stored, one at a time.
+
+    compute, recipe, max_gb: as of compute_once. row_bytes: of a value, at most.
+    """
+    store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
+    is_prepared = False
+
+    def value(at: int) -> np.ndarray:
+        nonlocal is_prepared
+        if stored := store.read([ids[at]]):
+            return stored[ids[at]]
+        if not is_prepared:
+            num_new = int((~store.intact(ids)).sum())
+            store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=num_new, row_bytes=row_bytes)
+            is_prepared = True
+        found = compute(at)
+        store.write([ids[at]], found[None])
+        return found
+
+    try:
+        yield value
+    finally:
+        store.close()
 
 
 def _steps(positions: Sequence[int]) -> list[Sequence[int]]:
