@@ -33,7 +33,7 @@ from tqdm import tqdm
 
 from figures import Figure, at_most, conclude, make_parser, reported
 from scratch import make_clone, read_params, run, write_params
-from tandem.features.store import CACHE_DIR
+from tandem.cache.store import CACHE_DIR
 from tandem.files import sha256
 
 SIDE_PX = 48

@@ -152,10 +152,11 @@ def curate_by_some_seed(
     merged: Merged, features: np.ndarray, images: Sequence[Encoded], settings: CurateSettings
 ) -> Curated | None:
     """By the first seed that puts every class in every split; None where there is none."""
-    inputs = CurateInputs(merged.index, merged.class_names, features, merged.hashes, Decisions())
+    inputs = CurateInputs(merged.index, merged.class_names, features, merged.hashes, merged.stored, Decisions())
     for seed in range(NUM_TRIED):
         try:
-            return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_reader(images))
+            with keypoints_reader(images, merged.stored.sha256, max_gb=0) as keypoints_of:
+                return curate(inputs, replace(settings, seed=seed), keypoints_of=keypoints_of, max_gb=0)
         except LeakageError:
             continue
     return None

@@ -59,7 +59,6 @@ def rerun_figures(what: str, reruns: Sequence[Rerun], *, num_new: int) -> list[F
         for each in reruns
         for figure in (
             *required_of(f"{what}, {each.change}", each, everything, num_new=num_new),
-            reported(f"{what}, {each.change}: images decoded by curate", each.decoded("curate"), ".0f"),
             reported(f"{what}, {each.change}: decoded by other stages", each.decoded_elsewhere, ".0f"),
             reported(f"{what}, {each.change}: s", each.cost.seconds, ".1f"),
             reported(f"{what}, {each.change}: s of all cores", each.cost.core_seconds, ".1f"),
@@ -68,17 +67,19 @@ def rerun_figures(what: str, reruns: Sequence[Rerun], *, num_new: int) -> list[F
 
 
 def required_of(what: str, rerun: Rerun, everything: Rerun, *, num_new: int) -> list[Figure]:
-    """Files that ingest decoded, and passes."""
+    """Files that ingest decoded, passes, and images that curate decoded."""
     files, passes = f"{what}: files decoded by ingest", f"{what}: passes through frozen backbones"
+    stored, num_stored = f"{what}: images decoded by curate", rerun.decoded("curate")
     num_files, fraction = rerun.decoded("ingest"), rerun.passes / max(everything.passes, 1)
+    if rerun.change not in (EVERYTHING, NEW_BACKBONE, OWN_SOURCE, SAME_ARCHIVE):
+        return [exactly(files, 0, num_files), exactly(passes, 0, rerun.passes), exactly(stored, 0, num_stored)]
+    reports = [reported(passes, rerun.passes, ".0f"), reported(stored, num_stored, ".0f")]
     if rerun.change == EVERYTHING:
-        return [reported(files, num_files, ".0f"), reported(passes, rerun.passes, ".0f")]
+        return [reported(files, num_files, ".0f"), *reports]
     if rerun.change == NEW_BACKBONE:
-        return [exactly(files, 0, num_files), reported(passes, rerun.passes, ".0f")]
-    if rerun.change in (OWN_SOURCE, SAME_ARCHIVE):
-        of_all = at_most(f"{passes}, fraction of all", MAX_PASSES_OF_NEW, fraction, ".4f")
-        return [exactly(files, num_new, num_files), of_all]
-    return [exactly(files, 0, num_files), exactly(passes, 0, rerun.passes)]
+        return [exactly(files, 0, num_files), *reports]
+    of_all = at_most(f"{passes}, fraction of all", MAX_PASSES_OF_NEW, fraction, ".4f")
+    return [exactly(files, num_new, num_files), of_all, *reports[1:]]
 
 
 def as_record(rerun: Rerun) -> dict[str, Any]:

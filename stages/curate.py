@@ -8,26 +8,29 @@ from pathlib import Path
 
 from _start import run
 from tandem.curation.curate import curate, load_curate_inputs, save_curated
-from tandem.curation.disputed import thumbnail_reader
+from tandem.curation.disputed import thumbnails_reader
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.review.dataset import build_review_dataset
-from tandem.tables.stored import load_stored
 
 MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")
 
 
 def main() -> str:
-    settings = section(read_params(), "curate", CurateSettings)
+    params = read_params()
+    settings = section(params, "curate", CurateSettings)
     decisions_path = Path("data/review/decisions.csv")
     inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions_path)
-    images = load_stored(MERGE / "stored.csv").packed(Path("data/ingest"))
+    images = inputs.stored.packed(Path("data/ingest"))
+    max_gb = section(params, "runtime", RuntimeSettings).feature_cache_gb
 
-    curated = curate(inputs, settings, keypoints_of=keypoints_reader(images))
+    with keypoints_reader(images, inputs.stored.sha256, max_gb=max_gb) as keypoints_of:
+        curated = curate(inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb)
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -36,7 +39,7 @@ def main() -> str:
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnail_of=thumbnail_reader(images),
+        thumbnails_of=thumbnails_reader(images, inputs.stored.sha256, max_gb=max_gb),
         settings=settings,
     )
     brain = build_review_dataset(

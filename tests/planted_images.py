@@ -2,7 +2,7 @@
 
 import hashlib
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -76,6 +76,11 @@ def some_thumbnail(seed: int) -> np.ndarray:
     return np.random.default_rng(seed).uniform(0, 255, (16, 16)).astype(np.float32)
 
 
+def some_thumbnails(seeds: Iterable[int]) -> np.ndarray:
+    """(n, 16, 16)."""
+    return np.array([some_thumbnail(seed) for seed in seeds]).reshape(-1, 16, 16)
+
+
 def smooth_image(seed: int) -> Image.Image:
     """A smooth image of random colors."""
     colors = np.random.default_rng(seed).integers(0, 256, (9, 9, 3), dtype=np.uint8)
@@ -123,12 +128,13 @@ class Planted:
     def inputs(self, decisions: Sequence[Decision] = ()) -> CurateInputs:
         records = tuple(sorted(self.records, key=lambda record: record.id))
         features, hashes = (np.stack([of[record.id] for record in records]) for of in (self.features, self.hashes))
-        return CurateInputs(Index.of(records), CLASSES, features, hashes, Decisions(tuple(decisions)))
+        stored = StoredImages.of(StoredImage(record.id, "a.tar", 0, 1, record.id) for record in records)
+        return CurateInputs(Index.of(records), CLASSES, features, hashes, stored, Decisions(tuple(decisions)))
 
     def curate(self, settings: CurateSettings = SETTINGS, decisions: Sequence[Decision] = ()) -> Curated:
         inputs = self.inputs(decisions)
         ids = inputs.index.ids
-        return curate(inputs, settings, keypoints_of=lambda row: self.keypoints.get(ids[row], BLANK))
+        return curate(inputs, settings, keypoints_of=lambda row: self.keypoints.get(ids[row], BLANK), max_gb=0)
 
     def check(self, curated: Curated, settings: CurateSettings = SETTINGS, **changes: Any) -> LeakReport:
         """What the leakage check says of these; changes: other arguments of check_leakage."""
@@ -139,7 +145,9 @@ class Planted:
             "linked": curated.links.rows,
             "rejected": curated.rejected.pairs.rows,
             "decisions": inputs.decisions,
-            "thumbnail_of": lambda row: some_thumbnail(self.thumbnails.get(inputs.index.ids[row], row)),
+            "thumbnails_of": lambda rows: some_thumbnails(
+                self.thumbnails.get(inputs.index.ids[row], row) for row in rows
+            ),
             "settings": settings,
         }
         return check_leakage(inputs.index, curated.samples.rows_by_split(), **(given | changes))

@@ -12,7 +12,7 @@ import tempfile
 import time
 import zipfile
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +142,15 @@ class Clone:
             "GIT_CONFIG_NOSYSTEM": "1",
             **self.settings,
         }
+
+    def counting(self, path):
+        """This clone, whose processes write to a file each image that they decode or pass through a backbone.
+
+        See benchmarks/counting, and rerun_costs.read_counts.
+        """
+        path.touch()
+        python_path = os.pathsep.join([str(self.root / "src"), str(ROOT / "benchmarks" / "counting")])
+        return replace(self, settings=self.settings | {"PYTHONPATH": python_path, "TANDEM_COUNTS": str(path)})
 
     def commit(self, message):
         self.git("add", "-A")

@@ -34,10 +34,11 @@ def find_pairs(images: Images, features: np.ndarray, settings: CurateSettings) -
     found, seconds, num_rows = {}, 0.0, 0
     for name in TRANSFORMATIONS:
         rows = images.rows(name)
-        keypoints_of = keypoints_reader([images.paths[row] for row in rows])
+        paths, ids = [images.paths[row] for row in rows], [str(row) for row in rows]
         started = time.process_time()
         candidates = find_candidates(features[rows], hashes[rows], stems=[], settings=settings)
-        scored = verify_candidates(candidates, keypoints_of)
+        with keypoints_reader(paths, ids, max_gb=0) as keypoints_of:
+            scored = verify_candidates(candidates, keypoints_of, ids, max_gb=0)
         pairs = scored.where(scored.correlation >= settings.min_correlation).pairs
         seconds += time.process_time() - started
         num_rows += len(rows)

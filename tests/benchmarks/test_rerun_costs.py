@@ -30,24 +30,26 @@ assert [len(part) for part in engine.embed([np.zeros((3, 4, 4, 3)), np.zeros((2,
 """
 
 
-def rerun(change, *, ingested=0, passes=0, converted=0):
+def rerun(change, *, ingested=0, passes=0, converted=0, curated=0):
     counts = {("ingest", "decode"): ingested, ("extract", "pass"): passes, ("convert", "pass"): converted}
+    counts["curate", "decode"] = curated
     return Rerun(change, Cost(1.0, 1.0, 1.0), counts)
 
 
 @pytest.mark.parametrize(
     ("after", "are_reached"),
     [
-        (rerun("a class renamed"), [True, True]),
-        (rerun("a class renamed", ingested=1), [False, True]),
-        (rerun("a class renamed", converted=1), [True, False]),
-        (rerun("train.lr", passes=1), [True, False]),
-        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=10), [True, True]),
-        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=11), [True, False]),
-        (rerun(SAME_ARCHIVE, ingested=1010, passes=20), [False, True]),
-        (rerun(NEW_BACKBONE, passes=1000), [True, True]),
-        (rerun(NEW_BACKBONE, ingested=1, passes=1000), [False, True]),
-        (ALL, [True, True]),
+        (rerun("a class renamed"), [True, True, True]),
+        (rerun("a class renamed", ingested=1), [False, True, True]),
+        (rerun("a class renamed", converted=1), [True, False, True]),
+        (rerun("a class renamed", curated=1), [True, True, False]),
+        (rerun("train.lr", passes=1), [True, False, True]),
+        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=10, curated=9), [True, True, True]),
+        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=11), [True, False, True]),
+        (rerun(SAME_ARCHIVE, ingested=1010, passes=20), [False, True, True]),
+        (rerun(NEW_BACKBONE, passes=1000, curated=9), [True, True, True]),
+        (rerun(NEW_BACKBONE, ingested=1, passes=1000), [False, True, True]),
+        (ALL, [True, True, True]),
     ],
 )
 def test_what_is_required_depends_on_the_change(after, are_reached):

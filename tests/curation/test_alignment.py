@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
+from tandem.cache.store import CACHE_DIR
 from tandem.curation.duplicates.alignment import (
     SIDE_PX,
     Keypoints,
@@ -114,9 +115,26 @@ def test_images_are_read_by_row(tmp_path):
     paths = [tmp_path / f"{seed}.jpg" for seed in (1, 2)]
     for seed, path in enumerate(paths, start=1):
         textured(seed, size=(1600, 1200)).save(path, quality=95)
-    read = keypoints_reader(paths)
-    assert correlation(read(1), describe(textured(2, size=(1600, 1200)))) > 0.99
-    assert read(1) is read(1)
+    with keypoints_reader(paths, ["first", "second"], max_gb=0) as read:
+        assert correlation(read(1), describe(textured(2, size=(1600, 1200)))) > 0.99
+        assert read(1) is read(1)
+
+
+@pytest.mark.parametrize("size", [(320, 240), (240, 320), (1600, 5), (5, 1600), (60, 60)])
+def test_an_image_is_decoded_once_and_its_keypoints_are_the_same_from_the_store(size, tmp_path, monkeypatch):
+    monkeypatch.setenv(CACHE_DIR, str(tmp_path / "cache"))
+    textured(1, size=size).save(path := tmp_path / "a.jpg")
+    with keypoints_reader([path], ["a"], max_gb=0) as read:
+        nothing_kept = read(0)
+    assert not (tmp_path / "cache").exists()
+    for _ in range(2):
+        with keypoints_reader([path, path], ["other", "a"], max_gb=1) as read:
+            found = read(1)
+        assert [part.tobytes() for part in found] == [part.tobytes() for part in nothing_kept]
+        assert [part.shape for part in found] == [part.shape for part in nothing_kept]
+        path.unlink(missing_ok=True)
+    with pytest.raises(FileNotFoundError), keypoints_reader([path], ["other"], max_gb=1) as read:
+        read(0)
 
 
 def test_what_exposure_has_made_black_or_white_does_not_count():

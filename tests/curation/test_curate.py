@@ -31,6 +31,7 @@ from tandem.images.hashing import dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.index import Index
 from tandem.tables.samples import SPLITS, load_samples
+from tandem.tables.stored import StoredImage, StoredImages
 
 
 @pytest.fixture
@@ -241,15 +242,22 @@ def test_a_class_that_is_missing_from_a_split_is_an_error() -> None:
 
 def test_no_image_at_all_is_an_error() -> None:
     features, hashes = np.zeros((0, DIM), dtype=np.float32), np.zeros((0, 8, 32), dtype=np.uint8)
-    inputs = CurateInputs(Index.of(()), CLASSES, features, hashes, Decisions(()))
+    inputs = CurateInputs(Index.of(()), CLASSES, features, hashes, StoredImages.of(()), Decisions(()))
     with pytest.raises(LeakageError, match="no image of car in train"):
-        curate(inputs, SETTINGS, keypoints_of=lambda row: BLANK)
+        curate(inputs, SETTINGS, keypoints_of=lambda row: BLANK, max_gb=0)
 
 
 def test_features_of_other_images_are_an_error(planted: Planted) -> None:
     inputs = planted.inputs()
     with pytest.raises(DataError, match="80 images need as many features and hashes; got 79 and 80; run the merge and"):
         replace(inputs, features=inputs.features[1:])
+
+
+def test_stored_images_that_are_others_are_an_error(planted: Planted) -> None:
+    inputs = planted.inputs()
+    other = StoredImages.of(StoredImage(f"{id_}x", "a.tar", 0, 1, id_) for id_ in inputs.index.ids)
+    with pytest.raises(DataError, match="the 80 images of the index are not the 80 that are stored; run the merge"):
+        replace(inputs, stored=other)
 
 
 @pytest.mark.parametrize("hashes", [np.zeros((80, 32), np.uint8), np.zeros((80, 8, 32))])

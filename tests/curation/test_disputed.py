@@ -8,13 +8,14 @@ import pytest
 from PIL import Image, ImageOps
 
 from planted_images import NONE, similar_to, smooth_image, some_features, some_hashes, some_thumbnail, textured_image
+from tandem.cache.store import CACHE_DIR
 from tandem.curation import disputed as second
 from tandem.curation.disputed import (
     Disputed,
     find_disputed,
     require_undisputed,
     save_disputed,
-    thumbnail_reader,
+    thumbnails_reader,
 )
 from tandem.errors import LeakageError
 from tandem.files import read_csv
@@ -26,8 +27,13 @@ HASHES = np.stack([some_hashes(row) for row in range(40)])
 
 
 def find(pairs, features=FEATURES, hashes=HASHES, thumbnail_of=some_thumbnail, min_similarity=0.9) -> Disputed:
-    given = {"features": features, "hashes": hashes, "thumbnail_of": thumbnail_of, "min_similarity": min_similarity}
-    return find_disputed(np.array(pairs, dtype=np.int64).reshape(-1, 2), **given)
+    return find_disputed(
+        np.array(pairs, dtype=np.int64).reshape(-1, 2),
+        features=features,
+        hashes=hashes,
+        thumbnails_of=lambda rows: np.array([thumbnail_of(row) for row in rows], np.float32).reshape(-1, 16, 16),
+        min_similarity=min_similarity,
+    )
 
 
 def with_bits_changed(row: int, num_bits: int) -> np.ndarray:
@@ -85,9 +91,9 @@ def test_a_copy_is_found_in_every_orientation(turn, tmp_path: Path) -> None:
     image.save(tmp_path / "0.jpg")
     ImageOps.autocontrast(copy).resize((90, 70)).save(tmp_path / "1.png")
     hashes = np.stack([dihedral_phashes(each) for each in (image, copy)])
-    paths = [tmp_path / "0.jpg", tmp_path / "1.png"]
+    thumbnails = thumbnails_reader([tmp_path / "0.jpg", tmp_path / "1.png"], ["0", "1"], max_gb=0)([0, 1])
     for pair in ((0, 1), (1, 0)):
-        found = find([pair], hashes=hashes, thumbnail_of=thumbnail_reader(paths))
+        found = find([pair], hashes=hashes, thumbnail_of=thumbnails.__getitem__)
         assert found.is_copy.tolist() == [True]
 
 
@@ -190,9 +196,27 @@ def test_three_pairs_are_named_however_many_there_are() -> None:
     assert str(error.value).count("(thumbnails correlate by") == 3
 
 
+def test_a_thumbnail_is_read_once_and_is_the_same_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_DIR, str(tmp_path / "cache"))
+    paths = [tmp_path / f"{seed}.jpg" for seed in range(4)]
+    for seed, path in enumerate(paths):
+        textured_image(seed).save(path)
+    nothing_kept = thumbnails_reader(paths, IDS, max_gb=0)([0, 1, 2, 3])
+    assert not (tmp_path / "cache").exists()
+    thumbnails_reader(paths, IDS, max_gb=1)([0, 1, 3])
+    for row in (0, 1, 3):
+        paths[row].unlink()
+    found = thumbnails_reader(paths, IDS, max_gb=1)([3, 2, 1, 0])
+    assert (found.dtype, found.tobytes()) == (nothing_kept.dtype, nothing_kept[::-1].tobytes())
+    with pytest.raises(FileNotFoundError):
+        thumbnails_reader(paths, IDS[1:], max_gb=1)([3])  # of other bytes
+
+
 def test_a_thumbnail_holds_the_means_of_the_pixels_of_its_squares(tmp_path: Path) -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48), dtype=np.uint8)
     Image.fromarray(pixels).save(tmp_path / "a.png")
-    found = thumbnail_reader([tmp_path / "none.png", tmp_path / "a.png"])(1)
+    [found] = thumbnails_reader([tmp_path / "none.png", tmp_path / "a.png"], ["0", "1"], max_gb=0)([1])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, pixels.reshape(16, 2, 16, 3).mean(axis=(1, 3)), atol=1)  # rounded twice

@@ -14,8 +14,12 @@ import numpy as np
 import pytest
 
 from planted_project import plant_images, stage
+from tandem.cache.once import compute_once
+from tandem.cache.store import CACHE_DIR
 from tandem.curation import curate as parts
-from tandem.curation.disputed import thumbnail_reader
+from tandem.curation import disputed
+from tandem.curation.disputed import thumbnails_reader
+from tandem.curation.duplicates import verify
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.verify import ScoredPairs
@@ -25,7 +29,6 @@ from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.pipeline.params import read_params, section
 from tandem.tables.samples import SPLITS
-from tandem.tables.stored import load_stored
 
 TURNS = cycle(SPLITS)
 NONE = np.zeros((0, 2), dtype=np.int64)
@@ -38,12 +41,9 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def script(project: Path) -> ModuleType:
-    """The script of the stage, which reads each image's keypoints once for all runs."""
-    module = stage("curate")
-    shared = keypoints_reader(load_stored(project / "data/merge/stored.csv").packed(project / "data/ingest"))
-    module.keypoints_reader = lambda _: shared
-    return module
+def script() -> ModuleType:
+    """The script of the stage. What its first run found of pairs and images is kept for the others."""
+    return stage("curate")
 
 
 def no_candidates(found: Candidates) -> Candidates:
@@ -86,14 +86,15 @@ SABOTAGE = [
 
 
 def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disputed(
-    project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
+    project: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
     settings, merge = section(read_params(), "curate", CurateSettings), Path("data/merge")
     features, decisions = Path("data/extract/mobilenet_v2"), Path("data/review/decisions.csv")
     inputs = parts.load_curate_inputs(merge, features, decisions_path=decisions)
-    images = load_stored(merge / "stored.csv").packed(Path("data/ingest"))
-    curated = parts.curate(inputs, settings, keypoints_of=script.keypoints_reader(images))
+    images, sha256 = inputs.stored.packed(Path("data/ingest")), inputs.stored.sha256
+    with keypoints_reader(images, sha256, max_gb=0) as keypoints_of:
+        curated = parts.curate(inputs, settings, keypoints_of=keypoints_of, max_gb=0)
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -102,12 +103,46 @@ def test_where_no_part_is_at_fault_all_that_is_planted_is_found_and_nothing_disp
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnail_of=thumbnail_reader(images),
+        thumbnails_of=thumbnails_reader(images, sha256, max_gb=0),
         settings=settings,
     )
     assert (len(curated.near_duplicates), len(curated.same_stem)) == (12, 6)  # copies and crops
     assert len(curated.links.rows) == 12 + 6 + 6  # and what a person decided
     assert (len(leaks.disputed), leaks.disputed.num_judged > 10) == (0, True)
+
+
+def zeros(values: np.ndarray) -> np.ndarray:
+    return np.zeros_like(values)
+
+
+def of_the_next(values: np.ndarray) -> np.ndarray:
+    return np.roll(values, 1, axis=0)
+
+
+@pytest.mark.parametrize(
+    ("measures", "spoil"), [([verify], of_the_next), ([verify], zeros), ([verify, disputed], zeros)]
+)
+def test_the_stage_stops_when_values_are_kept_wrongly(
+    measures: list[ModuleType], spoil: Callable, project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    for measure in measures:
+        monkeypatch.setattr(measure, "compute_once", lambda *args, **options: spoil(compute_once(*args, **options)))
+    with pytest.raises(DataError, match="pairs in two splits were verified as different"):
+        script.main()
+
+
+def test_the_stage_stops_when_what_was_kept_came_of_a_verification_at_fault(
+    project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(project)
+    monkeypatch.setenv(CACHE_DIR, str(tmp_path))
+    with monkeypatch.context() as patch:
+        patch.setattr(verify, "_correlation", lambda one, other, is_similar: 0.0)
+        with pytest.raises(DataError, match="like copies of one file"):
+            script.main()
+    with pytest.raises(DataError, match="like copies of one file"):
+        script.main()  # of the store, which no change of code has emptied
 
 
 @pytest.mark.parametrize(("part", "spoil", "message"), SABOTAGE)

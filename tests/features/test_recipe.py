@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from factories import extract_settings
-from tandem import libraries
-from tandem.features import recipe as recipes
-from tandem.features.recipe import backbone_recipe, code_digest
+from tandem.cache import recipe as recipes
+from tandem.cache.recipe import code_digest
+from tandem.features.recipe import backbone_recipe
 from tandem.features.settings import BackboneSettings
 
 RANDOM = BackboneSettings("random")
@@ -46,45 +46,26 @@ def test_a_name_and_a_path_are_no_part_of_it_and_the_seed_is_that_of_random_weig
     assert recipe(weights=FILE) != recipe(weights=BackboneSettings("weights/a.pth", sha256="2" * 64))
 
 
-@pytest.mark.parametrize("variable", ["OMP_NUM_THREADS", "ONEDNN_MAX_CPU_ISA", "CUDA_VISIBLE_DEVICES"])
-def test_variables_that_choose_how_libraries_compute_are_part_of_it(variable, monkeypatch):
-    before = recipe()
-    monkeypatch.setenv("SOMETHING_ELSE", "7")
-    assert recipe() == before
-    monkeypatch.setenv(variable, "7")
-    assert recipe() != before
-
-
-def test_another_processor_or_library_is_another_recipe(tmp_path, monkeypatch):
-    before = recipe()
-    assert before["libraries"]["torch"] is not None
-    text = "model name: one\nflags: avx2\ncpu MHz: 2000\n"
-    (tmp_path / "cpuinfo").write_text(text)
-    one = recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR)
-    (tmp_path / "cpuinfo").write_text(text.replace("2000", "3000"))
-    assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) == one
-    (tmp_path / "cpuinfo").write_text(text.replace("avx2", "avx2 avx512_bf16"))
-    assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) != one
-    assert recipes._digest_of_lines(tmp_path / "nothing") is None
-    monkeypatch.setattr(libraries, "version", lambda _library: "0.1")
-    assert recipe() != before
-
-
-def test_the_code_that_computes_is_part_of_it(tmp_path, monkeypatch):
-    for name in ("features/extract.py", "images/decode.py", "seeding.py", "datasets/merge.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("x = 1\n")
+@pytest.mark.parametrize("name", ["features/extract.py", "images/decode.py", "seeding.py", "cache/once.py"])
+def test_the_code_that_computes_is_part_of_it_and_what_computes_no_feature_is_not(name, tmp_path, monkeypatch):
+    for each in (name, "datasets/merge.py"):
+        (tmp_path / each).parent.mkdir(exist_ok=True)
+        (tmp_path / each).write_text("x = 1\n")
     monkeypatch.setattr(recipes, "_PACKAGE", tmp_path)
-    digests = []
-    for name in ("datasets/merge.py", "features/extract.py", "images/decode.py", "seeding.py"):
+    code_digest.cache_clear()
+    before = recipe()
+    for changed in ("datasets/merge.py", name):
+        assert recipe() == before
+        (tmp_path / changed).write_text("x = 2\n")
         code_digest.cache_clear()
-        digests.append(code_digest())
-        (tmp_path / name).write_text("x = 2\n")
+    assert recipe() != before
+    monkeypatch.undo()
     code_digest.cache_clear()
-    digests.append(code_digest())
-    assert digests[0] == digests[1]
-    assert len(set(digests)) == 4
-    code_digest.cache_clear()
+
+
+def test_libraries_and_the_machine_are_part_of_it():
+    assert recipe()["libraries"]["torch"] is not None
+    assert {"processor", "cores", "environment"} <= recipe().keys()
 
 
 def test_a_recipe_is_plain_and_loads_neither_torch_nor_an_engine():

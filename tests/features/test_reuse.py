@@ -10,11 +10,11 @@ from PIL import Image
 
 from embeddings import joined
 from factories import RANDOM_WEIGHTS, extract_settings
+from tandem.cache.store import CACHE_DIR, ResultStore, cache_dir
 from tandem.errors import DataError
 from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
 from tandem.features.reuse import Extraction, Extractor, Loaded, backbone_extractor, extract_once
-from tandem.features.store import CACHE_DIR, FeatureStore, cache_dir
 
 SETTINGS = extract_settings(size_px=32, tta_views=2)
 
@@ -157,21 +157,21 @@ def test_features_of_two_engines_never_come_together(paths: list[Path]) -> None:
 
 
 def remove_rows(means: Means) -> None:
-    store = FeatureStore(cache_dir(), means.extractor.recipe, max_bytes=10**9)
+    store = ResultStore(cache_dir(), means.extractor.recipe, max_bytes=10**9)
     store._database.execute("DELETE FROM rows")
     store.close()
 
 
 def test_a_flipped_bit_in_the_store_changes_no_feature(paths: list[Path], capsys: pytest.CaptureFixture[str]) -> None:
     before, means = features(paths[:40], Means()), Means()
-    path = FeatureStore(cache_dir(), means.extractor.recipe, max_bytes=10**9).path
+    path = ResultStore(cache_dir(), means.extractor.recipe, max_bytes=10**9).path
     data = bytearray(path.read_bytes())
     place = data.index(np.frombuffer(before, np.float32)[60:66].tobytes())  # of the eleventh image
     data[place + 6] ^= 4
     path.write_bytes(data)
     assert features(paths[:40], means) == before
     assert means.num_images == 1
-    assert "is damaged in part; those features are computed again" in capsys.readouterr().err
+    assert "is damaged in part; those results are computed again" in capsys.readouterr().err
     assert features(paths[:40], Means()) == before
 
 

@@ -34,7 +34,7 @@ def make_first(root):
     root.mkdir()
     generate_sources(root / "sources", per_label=8)
     clone = make_clone(root / "clone", params=tiny_params(root / "sources"), **features_in(root))
-    run = asdict(clone.repro())
+    run = asdict(clone.counting(root / "counts.csv").repro())
     status = clone.git("status", "--porcelain").splitlines()
     clone.commit("results")
     run |= {"ran": sorted(run["ran"]), "restored": sorted(run["restored"])}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torchvision import models
 
+from rerun_costs import read_counts
 from scratch_project import (
     AFTER_CURATION,
     AFTER_TRAINING,
@@ -34,6 +35,7 @@ from scratch_project import (
 from tandem.projects.template import template_files
 
 pytestmark = pytest.mark.slow
+NUM_IMAGES = 49  # of another content each
 
 
 def partial_files(clone):
@@ -106,19 +108,29 @@ def test_an_alias_that_changes_no_label_reruns_the_merge_alone(clone):
     assert clone.repro().ran == {"check", "merge"}
 
 
+def test_the_first_run_decodes_images_and_passes_each_through_each_backbone_once(first):
+    counts = read_counts(first[0].root.with_name("counts.csv"))
+    assert counts["ingest", "decode"] > 0
+    assert counts["curate", "decode"] > 0  # what is stored of candidates for near duplicates
+    assert counts["extract", "pass"] == len(EXTRACTS) * NUM_IMAGES
+
+
 def test_an_alias_that_moves_images_to_another_class_decodes_none_and_passes_none_through_a_frozen_backbone(clone):
     clone.change("labels.classes", {"disc": ["disco", "barras"], "bars": [], "corner": ["canto"]})
-    again = clone.repro("curate", f"convert@{CURATES}")
+    again = clone.counting(path := clone.root.with_suffix(".csv")).repro("curate", f"convert@{CURATES}")
     assert again.ran == {"check", "merge", "curate", f"finetune@{CURATES}", f"convert@{CURATES}"}
     assert f"convert@{CURATES}: features of " in again.text
+    assert read_counts(path) == {}
 
 
-def test_one_ignored_label_more_passes_no_image_through_a_backbone(clone):
-    clone.change("labels", {**clone.params()["labels"], "ignore": ["blot", "canto"]})
-    clone.change("labels.classes.corner", [])
-    again = clone.repro(*EXTRACTS)
-    assert again.ran == {"check", "merge", *EXTRACTS}
+def test_a_class_renamed_and_one_ignored_label_more_decode_no_image_and_pass_none_through_a_backbone(clone):
+    labels = {"classes": {"disk": ["disc", "disco"], "bars": ["barras"], "corner": []}, "ignore": ["blot", "canto"]}
+    clone.change("labels", {**clone.params()["labels"], **labels})
+    again = clone.counting(path := clone.root.with_suffix(".csv")).repro("curate", *EXTRACTS)
+    assert again.ran == {"check", "merge", "curate", *EXTRACTS}
     assert again.text.count(" images, 0 of them new, ") == 2
+    assert read_counts(path) == {}
+    assert {row["label"] for row in read_csv(clone.root / "data/curate/samples.csv")} == {"disk", "bars", "corner"}
 
 
 def test_an_unfrozen_backbone_is_fine_tuned_and_the_other_one_is_not(first):

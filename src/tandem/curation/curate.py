@@ -30,11 +30,12 @@ from tandem.tables.features import load_features
 from tandem.tables.index import Index, load_index
 from tandem.tables.samples import Sample, Samples, load_class_names, save_samples
 from tandem.tables.splits import assign_split, require_every_class
+from tandem.tables.stored import StoredImages, load_stored
 
 
 @dataclass(frozen=True, eq=False)
 class CurateInputs:
-    """What is known of N images. features: (N, D). hashes: (N, 8, 32) packed bits. Both in the order of the index.
+    """What is known of N images, in the order of the index. features: (N, D). hashes: (N, 8, 32) packed bits.
 
     Raises DataError where these are of other images, or where an image or a decision has a class that there is not.
     """
@@ -43,6 +44,7 @@ class CurateInputs:
     class_names: Sequence[str]
     features: np.ndarray
     hashes: np.ndarray
+    stored: StoredImages
     decisions: Decisions
 
     def __post_init__(self) -> None:
@@ -55,6 +57,11 @@ class CurateInputs:
         if self.hashes.shape[1:] != (NUM_ORIENTATIONS, NUM_BITS // 8) or self.hashes.dtype != np.uint8:
             raise DataError(
                 f"hashes need 8 x 32 bytes an image; got {self.hashes.dtype} of shape {self.hashes.shape}; "
+                "run the merge stage again"
+            )
+        if self.stored.ids != self.index.ids:
+            raise DataError(
+                f"the {num_images} images of the index are not the {len(self.stored)} that are stored; "
                 "run the merge stage again"
             )
         for id_, label in zip(self.index.ids, self.index.labels, strict=True):
@@ -71,7 +78,8 @@ def load_curate_inputs(merge_dir: Path, features_dir: Path, *, decisions_path: P
     index, hashes = load_index(merge_dir / "index.csv"), load_array(merge_dir / "hashes.npy", ndim=3)
     class_names = load_class_names(merge_dir / "classes.json")
     features = load_features(features_dir, ids=index.ids).without_tta
-    return CurateInputs(index, class_names, features, hashes, load_decisions(decisions_path))
+    stored = load_stored(merge_dir / "stored.csv")
+    return CurateInputs(index, class_names, features, hashes, stored, load_decisions(decisions_path))
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,8 +98,12 @@ class Curated:
     duplicate_set_of: np.ndarray
 
 
-def curate(inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Callable[[int], Keypoints]) -> Curated:
+def curate(
+    inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Callable[[int], Keypoints], max_gb: float
+) -> Curated:
     """Group, exclude and split. keypoints_of: row of the index -> Keypoints, as of keypoints_reader.
+
+    max_gb: of what is kept of pairs for later runs, see verify_candidates.
 
     Near duplicates under several classes are all excluded. Raises LeakageError when a class is missing from a split.
     """
@@ -100,7 +112,7 @@ def curate(inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Call
     stems = rows_sharing(index.provenance_keys, "stem:")
 
     candidates = find_candidates(inputs.features, inputs.hashes, stems=stems, settings=settings)
-    scored = verify_candidates(candidates, keypoints_of)
+    scored = verify_candidates(candidates, keypoints_of, inputs.stored.sha256, max_gb=max_gb)
     is_duplicate = (scored.correlation >= settings.min_correlation) & ~is_among(scored.pairs.rows, not_duplicates)
     near_duplicates, rejected = scored.where(is_duplicate), scored.where(~is_duplicate)
 

@@ -9,7 +9,7 @@ images of one stem, which need no verification, where a person said so alone.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -52,14 +52,14 @@ def check_leakage(
     linked: np.ndarray,
     rejected: np.ndarray,
     decisions: Decisions,
-    thumbnail_of: Callable[[int], np.ndarray],
+    thumbnails_of: Callable[[Sequence[int]], np.ndarray],
     settings: CurateSettings,
 ) -> LeakReport:
     """What is similar across splits; raises LeakageError where a pair lies in two splits that must not.
 
     rows: split -> row numbers. features: (N, D). hashes: (N, 8, 32) packed bits; the first of the eight is of the
     upright image. linked: (L, 2) rows that curation joined. rejected: (R, 2) rows, smaller first, that were verified
-    and show different things. thumbnail_of: row -> (16, 16), as of thumbnail_reader.
+    and show different things. thumbnails_of: n rows -> (n, 16, 16), as of thumbnails_reader.
     """
     split_of = np.full(len(index), "", dtype=object)
     for split, numbers in rows.items():
@@ -83,7 +83,7 @@ def check_leakage(
         judged,
         features=features,
         hashes=hashes,
-        thumbnail_of=thumbnail_of,
+        thumbnails_of=thumbnails_of,
         min_similarity=settings.candidates.min_similarity,
     )
     require_undisputed(disputed, index.ids)

@@ -10,16 +10,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
 from tandem.errors import DataError
 from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
 from tandem.features.recipe import backbone_recipe
 from tandem.features.settings import BackboneSettings, ExtractSettings
-from tandem.features.store import FeatureStore, cache_dir
 from tandem.types import Encoded
 
 _IMAGES_A_STEP = 256  # that are read from the store, or written to it, at once
-_GB = 10**9
 
 
 class Loaded(NamedTuple):
@@ -91,7 +90,7 @@ def extract_once(
 
     max_gb: of all stores together; 0 uses none. Memory is that of a few hundred images, however many there are.
     """
-    store = FeatureStore(cache_dir(), extractor.recipe, max_bytes=int(max_gb * _GB))
+    store = ResultStore(cache_dir(), extractor.recipe, max_bytes=int(max_gb * BYTES_A_GB))
     run = _Run(images, ids, settings, batch_size, workers, name, extractor, store)
     is_stored = store.intact(ids)
     if store.made is not None and is_stored.all():
@@ -115,7 +114,7 @@ class _Run:
     workers: int
     name: str
     extractor: Extractor
-    store: FeatureStore
+    store: ResultStore
 
     @cached_property
     def loaded(self) -> Loaded:

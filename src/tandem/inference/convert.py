@@ -12,12 +12,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from tandem.cache.recipe import code_digest
 from tandem.errors import DataError
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.backbones.weights import restore
 from tandem.features.device import select_device
 from tandem.features.engines.base import Engine, reference_engine
-from tandem.features.recipe import code_digest, common_recipe
+from tandem.features.recipe import common_recipe
 from tandem.features.reuse import Extractor, Loaded, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import read_json

@@ -12,7 +12,8 @@ from tandem.types import BatchSize, LoggerName, Section
 class RuntimeSettings(Section):
     """workers: threads or processes. batch_size: of a forward pass. logger: where training curves go as they grow.
 
-    feature_cache_gb: of the features that are kept in the user's cache folder, of all projects together; 0 keeps none.
+    feature_cache_gb: of what is kept in the user's cache folder, features and what curation found of pairs of images,
+    of all projects together; 0 keeps none.
     """
 
     workers: Annotated[int, Ge(1), Le(1024)]

@@ -5,7 +5,8 @@ correlated. This sees through a crop, a rotation, a mirror image, a frame, a cap
 brightness; it tells two photographs of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
@@ -14,6 +15,8 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from tandem.cache.once import computed_on_demand
+from tandem.cache.recipe import circumstances
 from tandem.types import Encoded
 
 SIDE_PX = 128
@@ -29,6 +32,7 @@ _BLUR_PX = 1.0
 _UNCLIPPED = (4, 250)  # grays beyond are black or white by exposure, and tell nothing
 _MIN_UNCLIPPED = 0.3  # of the overlap; where less is left between black and white, all of it is compared
 _MIN_DEVIATION = 1.0  # of grays; below, an image is flat and shows nothing
+_CODE, _LIBRARIES = ("curation/duplicates/alignment.py",), ("numpy", "pillow")  # of which a gray comes
 _CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 # A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -47,23 +51,52 @@ class Keypoints(NamedTuple):
     descriptors: np.ndarray
 
 
-def keypoints_reader(images: Sequence[Encoded]) -> Callable[[int], Keypoints]:
-    """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB)."""
+@contextmanager
+def keypoints_reader(
+    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float
+) -> Iterator[Callable[[int], Keypoints]]:
+    """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
 
-    @lru_cache(_CACHE_SIZE)
-    def read(row: int) -> Keypoints:
+    sha256: of each image's bytes, by which its gray is kept, so that it is decoded once in its life. max_gb: of all
+    stores together, see computed_on_demand.
+    """
+
+    def decode(row: int) -> np.ndarray:
         with Image.open(BytesIO(images[row].read_bytes())) as image:
             image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
-            return describe(image)
+            gray = _small_gray(image)
+        return np.concatenate([np.array(gray.shape[1:], np.uint8), gray.ravel()])
 
-    return read
+    with computed_on_demand(
+        sha256,
+        decode,
+        recipe={"value": "gray", **circumstances(_CODE, _LIBRARIES)},
+        dtype="|u1",
+        row_bytes=1 + SIDE_PX**2,
+        max_gb=max_gb,
+    ) as kept_of:
+
+        @lru_cache(_CACHE_SIZE)
+        def read(row: int) -> Keypoints:
+            kept = kept_of(row)
+            return _described(kept[1:].reshape(-1, kept[0]))
+
+        yield read
 
 
 def describe(image: Image.Image) -> Keypoints:
     """The gray thumbnail, keypoints and descriptors by which an image is compared. About 5 ms."""
+    return _described(_small_gray(image))
+
+
+def _small_gray(image: Image.Image) -> np.ndarray:
+    """(h, w) uint8, the longer side SIDE_PX."""
     scale = SIDE_PX / max(image.size)
     width, height = (max(1, round(side * scale)) for side in image.size)
-    gray = np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
+    return np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
+
+
+def _described(gray: np.ndarray) -> Keypoints:
     found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(gray, None)
     points = np.array([point.pt for point in found[:NUM_POINTS]], dtype=np.float32).reshape(-1, 2)
     raw = np.zeros((0, 128), dtype=np.float32) if rows is None else rows[:NUM_POINTS]

@@ -1,21 +1,26 @@
 """Which candidates are near duplicates: one image is aligned with the other, and their pixels are correlated.
 
-What decides is one number, the correlation of the pixels once one image lies over the other (.alignment).
+What decides is one number, the correlation of the pixels once one image lies over the other (.alignment). It is kept by
+the bytes of both images, so that a pair that was verified before, whatever its labels were, costs no decode.
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tqdm import tqdm
 
+from tandem.cache.once import compute_once
+from tandem.cache.recipe import circumstances
 from tandem.curation.duplicates.alignment import Keypoints, correlation, correlation_unaligned
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.pairs import Pairs
 from tandem.files import write_csv
 
 _MIN_SAVED = 0.5  # a correlation below says nothing, and there are very many
+_CODE = ("curation/duplicates/alignment.py", "curation/duplicates/verify.py")  # of the package: what correlates
+_LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _COLUMNS = ("first", "second", "similarity", "correlation")
 
 
@@ -34,18 +39,30 @@ class ScoredPairs:
         return ScoredPairs(self.pairs.where(mask), self.correlation[mask])
 
 
-def verify_candidates(candidates: Candidates, keypoints_of: Callable[[int], Keypoints]) -> ScoredPairs:
-    """All candidates with their correlation. keypoints_of: row number -> Keypoints.
+def verify_candidates(
+    candidates: Candidates, keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], *, max_gb: float
+) -> ScoredPairs:
+    """All candidates with their correlation. keypoints_of: row number -> Keypoints, called for pairs that are new.
 
+    sha256: of each image's bytes, by which correlations are kept. max_gb: of all stores together, see compute_once.
     Similar images are also compared unaligned, in all orientations: some have no keypoints to align them by.
     """
-    pairs = candidates.pairs
-    rows = tqdm(pairs.rows.tolist(), "verify candidates", unit="pair", disable=None)
-    values = [
-        _correlation(keypoints_of(i), keypoints_of(j), is_similar=is_similar)
-        for (i, j), is_similar in zip(rows, candidates.is_similar.tolist(), strict=True)
-    ]
-    return ScoredPairs(pairs, np.array(values, dtype=np.float64))
+    pairs = list(zip(candidates.pairs.rows.tolist(), candidates.is_similar.tolist(), strict=True))
+
+    def correlate(at: int) -> float:
+        (i, j), is_similar = pairs[at]
+        return _correlation(keypoints_of(i), keypoints_of(j), is_similar=is_similar)
+
+    values = compute_once(
+        [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
+        correlate,
+        recipe={"value": "correlation", **circumstances(_CODE, _LIBRARIES)},
+        shape=(),
+        dtype="<f8",
+        max_gb=max_gb,
+        desc="verify candidates",
+    )
+    return ScoredPairs(candidates.pairs, values)
 
 
 def save_pairs(scored: ScoredPairs, ids: Sequence[str], path: Path) -> None:
@@ -58,6 +75,11 @@ def save_pairs(scored: ScoredPairs, ids: Sequence[str], path: Path) -> None:
     values = zip(*(column.tolist() for column in columns), strict=True)
     rows = [dict(zip(_COLUMNS, (ids[i], ids[j], *rest), strict=True)) for i, j, *rest in values]
     write_csv(path, rows, columns=_COLUMNS)
+
+
+def _id_of_pair(one: str, other: str, *, is_similar: bool) -> str:
+    """For the store. The first is warped onto the second, so their order is part of it."""
+    return hashlib.blake2b(f"{one} {other} {is_similar}".encode(), digest_size=16).hexdigest()
 
 
 def _correlation(one: Keypoints, other: Keypoints, *, is_similar: bool) -> float:

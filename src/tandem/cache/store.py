@@ -1,4 +1,4 @@
-"""Features that were computed before, by the id of their image: one SQLite file for each way to compute them.
+"""Arrays that were computed before, by the id of what they are of: one SQLite file for each way to compute them.
 
 They lie in the user's cache folder, so that all projects and all copies of one share them, and save time alone: what a
 store does not hold, or holds damaged, is computed, and where it cannot be written to nothing is kept. A line on stderr
@@ -20,14 +20,15 @@ import numpy as np
 import platformdirs
 
 CACHE_DIR = "TANDEM_CACHE_DIR"  # in the environment: another folder than that of the system for a user's caches
+BYTES_A_GB = 10**9
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS made (text TEXT, checksum BLOB);
-CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, checksum BLOB, features BLOB);
+CREATE TABLE IF NOT EXISTS rows (id TEXT PRIMARY KEY, checksum BLOB, data BLOB);
 """
 _INSERT = "INSERT OR REPLACE INTO rows VALUES (?, ?, ?)"
 _ROWS_A_QUERY = 256
 _PATIENCE_S = 60  # for other processes that write to the same file, each for a moment
-_OVERHEAD, _OVERHEAD_BYTES = 1.1, 2500  # of a row in the file, whose pages are not full
+_OVERHEAD, _ENTRY_BYTES, _UNUSED_BYTES = 1.1, 300, 2200  # of a row; of a page that large rows do not fill
 _FILLED = 0.95  # of the limit, by what stays where it was exceeded
 _DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)  # the last: other tables, or none
 
@@ -36,18 +37,19 @@ def cache_dir(environ: Mapping[str, str] | None = None) -> Path:
     """The folder of all stores."""
     found = (os.environ if environ is None else environ).get(CACHE_DIR)
     expanded = os.path.expanduser(found) if found else platformdirs.user_cache_path("tandem")  # noqa: PTH111
-    return Path(expanded) / "features"
+    return Path(expanded) / "computed"
 
 
-class FeatureStore:
-    """The features that were computed by one recipe. made: what it came to, e.g. the engine; None before the first.
+class ResultStore:
+    """The arrays that were computed by one recipe. made: what it came to, e.g. the engine; None before the first.
 
-    A recipe says all that the bytes of features depend on, their image apart. Several processes may use a store at
-    once. max_bytes: of all files in the folder, about; 0 keeps and finds nothing.
+    A recipe says all that their bytes depend on, but for what an id stands for. Several processes may use a store at
+    once. dtype: of the arrays, with its byte order. max_bytes: of all files in the folder, about; 0 keeps and finds
+    nothing.
     """
 
-    def __init__(self, folder: Path, recipe: Mapping[str, object], *, max_bytes: int) -> None:
-        self._recipe = dict(recipe)
+    def __init__(self, folder: Path, recipe: Mapping[str, object], *, max_bytes: int, dtype: str = "<f4") -> None:
+        self._recipe, self._dtype = dict(recipe), dtype
         self._key = hashlib.sha256(json.dumps(self._recipe, sort_keys=True).encode()).digest()
         self.path = folder / f"{self._key.hex()[:32]}.sqlite"
         self.made: dict[str, Any] | None = None
@@ -59,7 +61,7 @@ class FeatureStore:
             self._open()
 
     def intact(self, ids: Sequence[str]) -> np.ndarray:
-        """(N,) bool: of which of these images the features are there, and are what was written."""
+        """(N,) bool: of which of these ids the arrays are there, and are what was written."""
         found = np.zeros(len(ids), np.bool_)
         for at in range(0, len(ids), _ROWS_A_QUERY):
             part = ids[at : at + _ROWS_A_QUERY]
@@ -68,27 +70,27 @@ class FeatureStore:
         return found
 
     def read(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
-        """Id -> (D,) float32 of those that are there and intact."""
+        """Id -> (D,) of those that are there and intact."""
         with self._reading() as database:
             rows = list[tuple[Any, Any, Any]]()
             for part in (ids[at : at + _ROWS_A_QUERY] for at in range(0, len(ids), _ROWS_A_QUERY)):
                 places = ",".join("?" * len(part))
-                query = f"SELECT id, checksum, features FROM rows WHERE id IN ({places})"  # noqa: S608  # ? alone
-                rows += database.execute(query, part) if database and self.made else ()
-            intact = {row[0]: np.frombuffer(row[2], "<f4") for row in rows if self._is_intact(*row)}
+                query = f"SELECT id, checksum, data FROM rows WHERE id IN ({places})"  # noqa: S608  # ? alone
+                rows += database.execute(query, part) if database and self.made is not None else ()
+            intact = {row[0]: np.frombuffer(row[2], self._dtype) for row in rows if self._is_intact(*row)}
             if len(intact) < len(rows) and not self._was_damaged:
                 self._was_damaged = True
-                _warn(f"{self.path} is damaged in part; those features are computed again")
+                _warn(f"{self.path} is damaged in part; those results are computed again")
             return intact
         return {}
 
     def prepare(self, made: Mapping[str, Any], *, ids: Sequence[str], num_new: int, row_bytes: int) -> None:
-        """Make room for the features of `num_new` of these images; what was made otherwise than `made` goes.
+        """Make room for the arrays of `num_new` of these ids; what was made otherwise than `made` goes.
 
         Other files are removed first, those that were used least recently, and then the oldest rows that are of none
-        of these images. Where that does not suffice, what comes last is not kept.
+        of these ids. Where that does not suffice, what comes last is not kept.
         """
-        row_size = row_bytes * _OVERHEAD + _OVERHEAD_BYTES
+        row_size = row_bytes * _OVERHEAD + _ENTRY_BYTES + min(row_bytes, _UNUSED_BYTES)
         max_rows = int(self._max_bytes // row_size)
 
         def make_room(database: sqlite3.Connection) -> None:
@@ -101,15 +103,15 @@ class FeatureStore:
 
         self._in_transaction(make_room)
 
-    def write(self, ids: Sequence[str], features: np.ndarray) -> None:
-        """Keep features (n, ...) float32 of images, as far as there is room and they are finite."""
+    def write(self, ids: Sequence[str], arrays: np.ndarray) -> None:
+        """Keep arrays (n, ...), one of each id, as far as there is room and they are finite."""
         if self._room <= 0 or not len(ids):
             return
         rows = [
             (id_, self._checksum(id_, data), data)
-            for id_, each in zip(ids[: self._room], features, strict=False)
+            for id_, each in zip(ids[: self._room], arrays, strict=False)
             if np.isfinite(each).all()
-            for data in [each.astype("<f4").tobytes()]
+            for data in [each.astype(self._dtype).tobytes()]
         ]
         self._room -= len(rows)
         self._in_transaction(lambda database: database.executemany(_INSERT, rows))
@@ -131,7 +133,7 @@ class FeatureStore:
             self._database.text_factory = lambda data: data.decode(errors="replace")
             self._database.execute("PRAGMA synchronous = OFF")  # what a loss of power damages is computed again
             self._database.executescript(_SCHEMA)
-            self._database.execute("SELECT id, checksum, features FROM rows LIMIT 1")  # these columns are there
+            self._database.execute("SELECT id, checksum, data FROM rows LIMIT 1")  # these columns are there
             for text, checksum in self._database.execute("SELECT text, checksum FROM made").fetchall():
                 if isinstance(text, str) and checksum == _digest(self._key, text.encode()):
                     self._use(json.loads(text)["made"])
@@ -159,7 +161,7 @@ class FeatureStore:
                     _remove(self.path)
                 self._open()
             else:
-                _warn(f"features are not kept for later: {self.path} cannot be used ({error})")
+                _warn(f"results are not kept for later: {self.path} cannot be used ({error})")
 
     def _in_transaction(self, change: Callable[[sqlite3.Connection], object]) -> None:
         """Change the database, whole or not at all; where it cannot be written to, it can still be read."""
@@ -172,7 +174,7 @@ class FeatureStore:
                 if _is_damage(error):
                     raise
                 self._room = 0
-                _warn(f"features are not kept for later: {self.path} cannot be written to ({error})")
+                _warn(f"results are not kept for later: {self.path} cannot be written to ({error})")
 
     def _restart(self, database: sqlite3.Connection, made: Mapping[str, Any]) -> None:
         text = json.dumps({"made": made, "recipe": self._recipe}, sort_keys=True)
@@ -229,7 +231,7 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
 
 
 def _remove_oldest(database: sqlite3.Connection, number: int, *, but: Sequence[str] = ()) -> int:
-    """At most so many rows, of no image in `but`; how many they are."""
+    """At most so many rows, of no id in `but`; how many they are."""
     if number <= 0:
         return 0
     used = set(but)

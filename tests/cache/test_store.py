@@ -1,4 +1,4 @@
-"""What is kept of features, and what becomes of files that are damaged, full, in use or not to be written to."""
+"""What is kept, and what becomes of files that are damaged, full, in use or not to be written to."""
 
 import os
 import sqlite3
@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tandem.features.store import CACHE_DIR, FeatureStore, cache_dir
+from tandem.cache.store import CACHE_DIR, ResultStore, cache_dir
 
 RECIPE = {"weights": "random", "size_px": 32}
 MADE = {"engine": "torch float32", "dim": 6, "digest": "0" * 64}
@@ -19,11 +19,11 @@ FEATURES = np.random.default_rng(0).normal(size=(40, 2, 3)).astype(np.float32)
 GB = 10**9
 
 
-OPENED = list[FeatureStore]()
+OPENED = list[ResultStore]()
 
 
-def opened(folder: Path, recipe: Mapping[str, object] = RECIPE, *, max_bytes: int = GB) -> FeatureStore:
-    OPENED.append(FeatureStore(folder, recipe, max_bytes=max_bytes))
+def opened(folder: Path, recipe: Mapping[str, object] = RECIPE, *, max_bytes: int = GB) -> ResultStore:
+    OPENED.append(ResultStore(folder, recipe, max_bytes=max_bytes))
     return OPENED[-1]
 
 
@@ -34,7 +34,7 @@ def closed_afterwards() -> Iterator[None]:
         OPENED.pop().close()
 
 
-def fill(store: FeatureStore, ids: list[str] = IDS, *, made: Mapping[str, object] = MADE) -> None:
+def fill(store: ResultStore, ids: list[str] = IDS, *, made: Mapping[str, object] = MADE) -> None:
     store.prepare(made, ids=ids, num_new=len(ids), row_bytes=24)
     store.write(ids, FEATURES[: len(ids)])
 
@@ -97,15 +97,15 @@ def test_a_flipped_bit_is_found_in_whatever_column_it_is(path: Path, capsys: pyt
     data = bytearray(FEATURES[7].tobytes())
     data[5] ^= 1
     with sqlite3.connect(path) as database:
-        database.execute("UPDATE rows SET features = ? WHERE id = ?", (bytes(data), IDS[7]))
+        database.execute("UPDATE rows SET data = ? WHERE id = ?", (bytes(data), IDS[7]))
         database.execute("UPDATE rows SET checksum = x'00' WHERE id = ?", (IDS[9],))
-        database.execute("UPDATE rows SET features = 12 WHERE id = ?", (IDS[11],))
+        database.execute("UPDATE rows SET data = 12 WHERE id = ?", (IDS[11],))
         database.execute("DELETE FROM rows WHERE id = ?", (IDS[12],))
         database.execute("UPDATE rows SET id = ? WHERE id = ?", (IDS[12], IDS[13]))
     database.close()
     store = opened(path.parent)
     assert np.flatnonzero(~store.intact(IDS)).tolist() == [7, 9, 11, 12, 13]
-    assert capsys.readouterr().err == f"warning: {path} is damaged in part; those features are computed again\n"
+    assert capsys.readouterr().err == f"warning: {path} is damaged in part; those results are computed again\n"
     fill(store)
     assert opened(path.parent).intact(IDS).all()
 
@@ -181,7 +181,7 @@ def test_a_place_that_is_no_folder_costs_the_store_and_no_more(
     assert not store.intact(IDS).any()
     store.close()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"warning: features are not kept for later: {store.path} cannot be used (")
+    assert line.startswith(f"warning: results are not kept for later: {store.path} cannot be used (")
 
 
 def test_a_full_disk_ends_writing_and_not_reading(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +195,7 @@ def test_a_full_disk_ends_writing_and_not_reading(path: Path, capsys: pytest.Cap
     assert store.intact(IDS).all()
     assert not store.intact(more).any()
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == (f"warning: features are not kept for later: {path} cannot be written to (database or disk is full)")
+    assert line == (f"warning: results are not kept for later: {path} cannot be written to (database or disk is full)")
 
 
 def test_what_can_only_be_read_is_read(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -218,13 +218,13 @@ def test_files_that_were_used_least_recently_go_first(tmp_path: Path) -> None:
         os.utime(store.path, (1000 - age, 1000 - age))
     size = stores[0].path.stat().st_size
     opened(tmp_path, {"number": 2}).close()  # used now
-    last = opened(tmp_path, {"number": 3}, max_bytes=3 * size + 3000)
+    last = opened(tmp_path, {"number": 3}, max_bytes=3 * size + 500)
     last.prepare(MADE, ids=IDS[:2], num_new=2, row_bytes=24)
     assert [store.path.exists() for store in stores] == [True, False, True, True]
 
 
 def test_the_oldest_rows_that_no_image_here_has_make_room(tmp_path: Path) -> None:
-    store = opened(tmp_path, max_bytes=50 * 2527)
+    store = opened(tmp_path, max_bytes=50 * 351)
     fill(store)
     ids = [*IDS[:5], *(f"more{number}" for number in range(20))]
     store.prepare(MADE, ids=ids, num_new=20, row_bytes=24)
@@ -234,7 +234,7 @@ def test_the_oldest_rows_that_no_image_here_has_make_room(tmp_path: Path) -> Non
 
 
 def test_what_has_no_room_is_not_kept_and_takes_none_from_what_is_in_use(tmp_path: Path) -> None:
-    store = opened(tmp_path, max_bytes=30 * 2527)
+    store = opened(tmp_path, max_bytes=30 * 351)
     fill(store)
     fill(store)
     assert store.intact(IDS).tolist() == [True] * 30 + [False] * 10
@@ -259,10 +259,10 @@ FILLS = """
 import sys
 from pathlib import Path
 import numpy as np
-from tandem.features.store import FeatureStore
+from tandem.cache.store import ResultStore
 folder, first = Path(sys.argv[1]), int(sys.argv[2])
 ids = [f"{number:032x}" for number in range(first, first + 300)]
-store = FeatureStore(folder, {"weights": "random", "size_px": 32}, max_bytes=10**9)
+store = ResultStore(folder, {"weights": "random", "size_px": 32}, max_bytes=10**9)
 store.prepare({"dim": 6}, ids=ids, num_new=300, row_bytes=24)
 for at in range(0, 300, 10):
     numbers = np.arange(first + at, first + at + 10, dtype=np.float32)
@@ -287,6 +287,6 @@ def test_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_that_of_the_environment_or_the_users(tmp_path: Path) -> None:
-    assert cache_dir({CACHE_DIR: str(tmp_path)}) == tmp_path / "features"
-    assert cache_dir({}).parts[-2:] == ("tandem", "features")
-    assert cache_dir() == Path(os.environ[CACHE_DIR]) / "features"  # of the tests
+    assert cache_dir({CACHE_DIR: str(tmp_path)}) == tmp_path / "computed"
+    assert cache_dir({}).parts[-2:] == ("tandem", "computed")
+    assert cache_dir() == Path(os.environ[CACHE_DIR]) / "computed"  # of the tests

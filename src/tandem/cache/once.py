@@ -1,0 +1,88 @@
+"""Values that are computed once for each id: those that were before come from the store, the others go to it."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from numpy.typing import ArrayLike
+from tqdm import tqdm
+
+from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
+
+_A_STEP = 256  # values that are read from the store, or written to it, at once
+
+
+def compute_once(
+    ids: Sequence[str],
+    compute: Callable[[int], ArrayLike],
+    *,
+    recipe: Mapping[str, object],
+    shape: tuple[int, ...],
+    dtype: str,
+    max_gb: float,
+    desc: str,
+) -> np.ndarray:
+    """(N, *shape) of dtype: the value of each id, the same bytes as from an empty store.
+
+    compute: position in ids -> its value; called in order for those that are not stored. recipe: all that a value
+    depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and finds nothing. desc: for the
+    progress bar.
+    """
+    values, is_missing = np.zeros((len(ids), *shape), dtype), np.ones(len(ids), np.bool_)
+    store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
+    try:
+        for part in _steps(range(len(ids))):
+            stored = store.read([ids[at] for at in part])
+            for at in (at for at in part if ids[at] in stored):
+                values[at], is_missing[at] = stored[ids[at]].reshape(shape), False
+        missing = np.flatnonzero(is_missing).tolist()
+        if missing:
+            store.prepare({"shape": list(shape)}, ids=ids, num_new=len(missing), row_bytes=values[0].nbytes)
+        with tqdm(total=len(missing), desc=desc, disable=None) as progress:
+            for part in _steps(missing):
+                for at in part:
+                    values[at] = compute(at)
+                    progress.update()
+                store.write([ids[at] for at in part], values[part])
+    finally:
+        store.close()
+    return values
+
+
+@contextmanager
+def computed_on_demand(
+    ids: Sequence[str],
+    compute: Callable[[int], np.ndarray],
+    *,
+    recipe: Mapping[str, object],
+    dtype: str,
+    row_bytes: int,
+    max_gb: float,
+) -> Iterator[Callable[[int], np.ndarray]]:
+    """Position in ids -> its value (n,) of dtype, any n: computed when it is asked for and not stored, one at a time.
+
+    compute, recipe, max_gb: as of compute_once. row_bytes: of a value, at most.
+    """
+    store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
+    is_prepared = False
+
+    def value(at: int) -> np.ndarray:
+        nonlocal is_prepared
+        if stored := store.read([ids[at]]):
+            return stored[ids[at]]
+        if not is_prepared:
+            num_new = int((~store.intact(ids)).sum())
+            store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=num_new, row_bytes=row_bytes)
+            is_prepared = True
+        found = compute(at)
+        store.write([ids[at]], found[None])
+        return found
+
+    try:
+        yield value
+    finally:
+        store.close()
+
+
+def _steps(positions: Sequence[int]) -> list[Sequence[int]]:
+    return [positions[at : at + _A_STEP] for at in range(0, len(positions), _A_STEP)]
