@@ -1,6 +1,7 @@
 # make run    set up, run the whole pipeline, whose last stage prints the results
 # make test   set up, run the tests; TESTS=tests/cli runs some of them
 # make check  set up, format, lint, types, import rules
+# make docs   set up, build the documentation as a site
 # make faults set up, damage inputs, kill runs and fill disks; INPUTS=1000 KILLS=4 DISKS=8 tries fewer
 # make mutants set up, change the code in one place after the other: do the tests notice? MUTANTS=100 tries fewer
 # make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
@@ -22,7 +23,7 @@ ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check faults mutants bench setup lock
+.PHONY: run test check docs faults mutants bench setup lock
 
 run: setup
 	@find .dvc -path .dvc/tmp/rwlock -empty -delete # what a kill can leave of it, and no dvc reads
@@ -39,6 +40,9 @@ check: setup
 	ruff check .
 	mypy
 	lint-imports
+
+docs: setup
+	python docs/site.py
 
 faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
