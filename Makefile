@@ -42,7 +42,7 @@ check: setup
 	lint-imports
 
 docs: setup
-	python docs/site.py
+	python docs/build_site.py
 
 faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)

@@ -9,7 +9,7 @@ import pytest
 
 from pages import PAGES, ROOT, rel, script
 
-SITE = script("docs/site.py")
+SITE = script("docs/build_site.py")
 
 
 class Page(HTMLParser):
