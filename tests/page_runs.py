@@ -1,0 +1,79 @@
+"""The commands of a page, run in the order in which they stand there, by one shell in scratch folders."""
+
+import os
+import re
+import shlex
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pages import fences
+
+# Commands that no page runs here, since they install gigabytes, take hours, need a container or wait for a person; and
+# the file that runs them, by words of that file.
+ELSEWHERE = {
+    "make run": (".ci/run", "make run"),
+    "make check": (".ci/run", "make check"),
+    "make test": (".ci/run", "make test"),
+    "make setup": (".ci/run", "make setup"),
+    "make bench": ("Makefile", "bench: setup"),
+    "make faults": ("Makefile", "faults: setup"),
+    "make mutants": ("Makefile", "mutants: setup"),
+    "docker build": ("tests/project/test_dockerfile.py", "def built"),
+    "docker run": ("tests/project/test_dockerfile.py", "def served"),
+    "tandem serve": ("tests/cli/test_serve.py", '"serve"'),
+    "tandem review": ("tests/project/test_reviews.py", '"review"'),
+    "tensorboard": ("tests/training/test_loggers.py", "tensorboard"),
+    "python docs/screenshots.py": ("docs/screenshots.py", "browser.opened("),
+}
+# What these leave to those that follow: the tests' own environment is installed already.
+INSTEAD = {"make setup": "mkdir -p .venv/bin && echo 'export PYTHONPATH=$PWD/src' > .venv/bin/activate"}
+# What a command begins in the background, and must have ended well before the next page.
+UNTIL = {
+    "dvc queue start": "while dvc queue status | tee queue.txt | grep -qE 'Queued|Running'; do sleep 3; done; "
+    "! grep -q Failed queue.txt && grep -q Success queue.txt"
+}
+# A block that begins so is for an empty folder.
+BEGINS_ANEW = ("git clone", "tandem init")
+
+
+@dataclass(frozen=True)
+class Session:
+    """Where a page's commands run. places: what a reader replaces by their own -> what it is here.
+
+    starting: shell commands for each new folder, which put there what a reader has.
+    """
+
+    folder: Path
+    scratch: Path
+    places: dict = field(default_factory=dict)
+    starting: str = "true"
+
+    def script(self, page):
+        """All blocks of a page as one script, which tells each command and stops at the first that fails."""
+        lines = ["set -eo pipefail", "PS4='$ '", f"cd {shlex.quote(str(self.folder))}"]
+        for number, block in enumerate(fences(page, "sh")):
+            if block.startswith(BEGINS_ANEW):
+                empty = shlex.quote(str(self.scratch / f"{page.stem}-{number}"))
+                lines.append(f"mkdir {empty}; cd {empty}; {self.starting}")
+            lines += ["set -x", *(self.line(line) for line in block.splitlines()), "{ set +x; } 2>/dev/null"]
+        return "\n".join(lines)
+
+    def line(self, line):
+        """A line of a block, with this session's places, without what runs elsewhere."""
+        for theirs, ours in self.places.items():
+            line = re.sub(rf"(?<![\w/.-]){re.escape(theirs)}(?![\w-])", ours.replace("\\", r"\\"), line)
+        parts = [part.strip() for part in re.sub(r"\s#.*$", "", line).split("&&")]
+        kept = [INSTEAD.get(part, "") if runs_elsewhere(part) else part for part in parts]
+        kept += [wait for begun, wait in UNTIL.items() if line.startswith(begun)]
+        return " && ".join(part for part in kept if part)
+
+
+def runs_elsewhere(command):
+    """Where a command is run that no page runs here; None for all others."""
+    found = [start for start in ELSEWHERE if command == start or command.startswith(f"{start} ")]
+    return ELSEWHERE[found[0]] if found else None
+
+
+def cache_settings(home):
+    """A home of its own for what a command writes there, but for caches that only take time to be made anew."""
+    return {"HOME": str(home), "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))}
