@@ -3,10 +3,14 @@
 import os
 import re
 import shlex
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ruamel.yaml import YAML
+
 from pages import fences
+from scratch_project import tiny_params
 
 # Commands that no page runs here, since they install gigabytes, take hours, need a container or wait for a person; and
 # the file that runs them, by words of that file.
@@ -15,6 +19,9 @@ ELSEWHERE = {
     "make check": (".ci/run", "make check"),
     "make test": (".ci/run", "make test"),
     "make setup": (".ci/run", "make setup"),
+    "python3 -m venv": ("Makefile", "$(PYTHON) -m venv"),
+    "pip install": ("Makefile", "pip install"),
+    "uv pip install": ("tests/project/test_install.py", '"pip", "install"'),
     "make bench": ("Makefile", "bench: setup"),
     "make faults": ("Makefile", "faults: setup"),
     "make mutants": ("Makefile", "mutants: setup"),
@@ -23,14 +30,21 @@ ELSEWHERE = {
     "tandem serve": ("tests/cli/test_serve.py", '"serve"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
     "tensorboard": ("tests/training/test_loggers.py", "tensorboard"),
+    "dvc exp run -S train.trainable_backbone_layers": (
+        "tests/project/test_pipeline.py",
+        '["trainable_backbone_layers"]',
+    ),
     "python docs/screenshots.py": ("docs/screenshots.py", "browser.opened("),
 }
 # What these leave to those that follow: the tests' own environment is installed already.
-INSTEAD = {"make setup": "mkdir -p .venv/bin && echo 'export PYTHONPATH=$PWD/src' > .venv/bin/activate"}
-# What a command begins in the background, and must have ended well before the next page.
-UNTIL = {
-    "dvc queue start": "while dvc queue status | tee queue.txt | grep -qE 'Queued|Running'; do sleep 3; done; "
-    "! grep -q Failed queue.txt && grep -q Success queue.txt"
+_ENVIRONMENT = "mkdir -p .venv/bin && echo '[ ! -d src ] || export PYTHONPATH=$PWD/src' > .venv/bin/activate"
+INSTEAD = {"make setup": _ENVIRONMENT, "python3 -m venv .venv": _ENVIRONMENT}
+# What is done after a command: what it began in the background must end well; a new project gets parameters under which
+# all stages take seconds, and no weights are downloaded.
+AFTER = {
+    "dvc queue start": "while dvc queue status > queue.txt; grep -qE 'Queued|Running' queue.txt; do sleep 3; done\n"
+    "if grep Failed queue.txt; then exit 1; fi\ngrep Success queue.txt\nrm queue.txt",
+    "tandem init my": f"python {shlex.quote(__file__)} params.yaml",
 }
 # A block that begins so is for an empty folder.
 BEGINS_ANEW = ("git clone", "tandem init")
@@ -63,9 +77,9 @@ class Session:
         for theirs, ours in self.places.items():
             line = re.sub(rf"(?<![\w/.-]){re.escape(theirs)}(?![\w-])", ours.replace("\\", r"\\"), line)
         parts = [part.strip() for part in re.sub(r"\s#.*$", "", line).split("&&")]
-        kept = [INSTEAD.get(part, "") if runs_elsewhere(part) else part for part in parts]
-        kept += [wait for begun, wait in UNTIL.items() if line.startswith(begun)]
-        return " && ".join(part for part in kept if part)
+        kept = [part for part in (INSTEAD.get(part, "") if runs_elsewhere(part) else part for part in parts) if part]
+        # a line each, since bash goes on after what fails before a `&&`
+        return "\n".join([*kept, *(more for begun, more in AFTER.items() if line.startswith(begun))])
 
 
 def runs_elsewhere(command):
@@ -77,3 +91,18 @@ def runs_elsewhere(command):
 def cache_settings(home):
     """A home of its own for what a command writes there, but for caches that only take time to be made anew."""
     return {"HOME": str(home), "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))}
+
+
+def make_tiny(path):
+    """Other parameters than sources and labels for a project's params.yaml: one small network, and none downloaded."""
+    yaml = YAML(typ="safe", pure=True)
+    own = yaml.load(path.read_text(encoding="utf-8"))
+    params = tiny_params(path.parent) | {"sources": own["sources"], "labels": own["labels"]}
+    params["backbones"] = {"mobilenet_v2": {"weights": "random"}}
+    params["train"] |= {"trainable_backbone_layers": {}}
+    with path.open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+
+
+if __name__ == "__main__":
+    make_tiny(Path(sys.argv[1]))

@@ -33,7 +33,7 @@ ALONE = {
 
 
 @pytest.fixture(scope="module")
-def project(first, work):
+def project(first, work, given):
     """A clone with a finished run, in a git repository with an origin, and beside it some images of a reader."""
     home = work / "home"
     home.mkdir()
@@ -42,16 +42,20 @@ def project(first, work):
         clone.git("init", "-q", "--bare", str(origin))
         clone.git("remote", "add", "origin", str(origin))
         clone.git("push", "-qu", "origin", "HEAD")
-        give_images(first[0].root.parent / "sources/web/disc", clone.root)
+        shutil.copytree(given, clone.root, dirs_exist_ok=True)
         yield clone
 
 
-def give_images(folder, target):
-    """`photos/` and `one.jpg`."""
-    (target / "photos").mkdir()
+@pytest.fixture(scope="module")
+def given(first, work):
+    """What a reader has: images in `photos/` and `one.jpg`, and more of each class in `flowers.zip`."""
+    folder, sources = work / "given", first[0].root.parent / "sources"
+    (folder / "photos").mkdir(parents=True)
     for number in range(3):
-        shutil.copy(folder / f"{number}.png", target / "photos")
-    shutil.copy(folder / "4.png", target / "one.jpg")
+        shutil.copy(sources / f"web/disc/{number}.png", folder / "photos")
+    shutil.copy(sources / "web/disc/4.png", folder / "one.jpg")
+    shutil.copy(sources / "exports.zip", folder / "flowers.zip")
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +85,7 @@ def services():
 
 
 @pytest.mark.parametrize("page", RUN, ids=rel)
-def test_the_commands_of_a_page_run_in_order(page, project, bucket, work, request):
+def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work, request):
     settings = {}
     if page.stem == "kaggle-and-roboflow":
         sources, settings = request.getfixturevalue("services")
@@ -93,9 +97,9 @@ def test_the_commands_of_a_page_run_in_order(page, project, bucket, work, reques
         "https://s3.example.com": bucket,
         "KEY": KEY,
         "SECRET": SECRET,
-        "FILES": "photos",
+        "FILES": str(given / "photos"),
     }
-    session = Session(project.root, work, places)
+    session = Session(project.root, work, places, f"cp -r {given}/. .")
     done = Clone(project.root, project.settings | settings).run("bash", "-c", session.script(page), check=False)
     project.git("checkout", "-q", ".")
     assert done.returncode == 0, done.stdout[-4000:]
