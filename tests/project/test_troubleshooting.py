@@ -1,4 +1,4 @@
-"""Each message that docs/troubleshooting.md quotes is one that this project's code, or DVC's as installed, can print."""
+"""Each message that docs/troubleshooting.md quotes is one that the code, or that of DVC as installed, can print."""
 
 import ast
 import re
