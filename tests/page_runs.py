@@ -40,11 +40,11 @@ ELSEWHERE = {
 _ENVIRONMENT = "mkdir -p .venv/bin && echo '[ ! -d src ] || export PYTHONPATH=$PWD/src' > .venv/bin/activate"
 INSTEAD = {"make setup": _ENVIRONMENT, "python3 -m venv .venv": _ENVIRONMENT}
 # What is done after a command: what it began in the background must end well; a new project gets parameters under which
-# all stages take seconds, and no weights are downloaded.
+# all stages take seconds, and no weights are downloaded; and the cache of the one before, so that no stage runs twice.
 AFTER = {
     "dvc queue start": "while dvc queue status > queue.txt; grep -qE 'Queued|Running' queue.txt; do sleep 3; done\n"
     "if grep Failed queue.txt; then exit 1; fi\ngrep Success queue.txt\nrm queue.txt",
-    "tandem init my": f"python {shlex.quote(__file__)} params.yaml",
+    "tandem init my": f"python {shlex.quote(__file__)} params.yaml\ndvc cache dir --local $PROJECTS_CACHE",
 }
 # A block that begins so is for an empty folder.
 BEGINS_ANEW = ("git clone", "tandem init")

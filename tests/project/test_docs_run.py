@@ -86,9 +86,10 @@ def services():
 
 @pytest.mark.parametrize("page", RUN, ids=rel)
 def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work, request):
-    settings = {}
+    settings = {"PROJECTS_CACHE": str(work / "projects")}
     if page.stem == "kaggle-and-roboflow":
-        sources, settings = request.getfixturevalue("services")
+        sources, of_clients = request.getfixturevalue("services")
+        settings |= of_clients
         project.write_params(project.params() | {"sources": sources})
     places = {
         "<address of this repository>": str(work / "origin.git"),
