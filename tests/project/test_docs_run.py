@@ -7,18 +7,19 @@ Services are mock servers. tests/page_runs.py names what runs elsewhere, and why
 import secrets
 import shutil
 
+import psutil
 import pytest
 import requests
 
 from page_runs import ELSEWHERE, Session, cache_settings, runs_elsewhere
 from pages import CHANGELOG, PAGES, ROOT, fences, rel, text_of, yaml
-from scratch_project import Clone, copied
+from scratch_project import Clone, copied, processes, read_json
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Services, zipped
 
 pytestmark = pytest.mark.slow
 
 DOCS = ROOT / "docs"
-# These first, in this order: an experiment that one of them has run is not computed by the next.
+# These first, in this order: `predicting` hands a file on by the remote that `remotes` names.
 ORDER = [DOCS / f"{name}.md" for name in ("remotes", "predicting", "experiments", "fine-tuning")]
 RUN = [*ORDER, *(page for page in PAGES if fences(page, "sh") and page not in (*ORDER, CHANGELOG))]
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
@@ -102,8 +103,24 @@ def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work,
     }
     session = Session(project.root, work, places, f"cp -r {given}/. .")
     done = Clone(project.root, project.settings | settings).run("bash", "-c", session.script(page), check=False)
-    project.git("checkout", "-q", ".")
     assert done.returncode == 0, done.stdout[-4000:]
+    if page.stem == "experiments":
+        check_queue(project)
+    project.git("checkout", "-q", ".")
+
+
+def check_queue(project):
+    """Each value of the page's queue has its experiment, other scores, and the folder that of the last run still."""
+    loss = {float(row["train.lr"]): row["log_loss"] for row in project.experiments()}
+    assert set(loss) == {0.01, 0.001}
+    assert len(set(loss.values())) == 2
+    assert project.params()["train"]["lr"] == 0.01
+    assert f"{read_json(project.root / 'metrics/summary.json')['log_loss']:.5g}" == f"{float(loss[0.01]):.5g}"
+    project.dvc("queue", "stop")
+    # now and then one of dvc's workers misses that its queue is empty, and the request to stop as well
+    for worker in psutil.wait_procs(processes(project.root), timeout=20)[1]:
+        worker.terminate()
+    psutil.wait_procs(processes(project.root), timeout=20)
 
 
 @pytest.mark.parametrize("start", ELSEWHERE)
