@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 
-from pages import fences
+from pages import runnable
 from scratch_project import tiny_params
 
 # Commands that no page runs here, since they install gigabytes, take hours, need a container or wait for a person; and
@@ -65,7 +65,10 @@ class Session:
     def script(self, page):
         """All blocks of a page as one script, which tells each command and stops at the first that fails."""
         lines = ["set -eo pipefail", "PS4='$ '", f"cd {shlex.quote(str(self.folder))}"]
-        for number, block in enumerate(fences(page, "sh")):
+        for number, (language, block) in enumerate(runnable(page)):
+            if language == "python":
+                lines += ["python - <<'END OF BLOCK'", block, "END OF BLOCK"]
+                continue
             if block.startswith(BEGINS_ANEW):
                 empty = shlex.quote(str(self.scratch / f"{page.stem}-{number}"))
                 lines.append(f"mkdir {empty}; cd {empty}; {self.starting}")

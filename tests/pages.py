@@ -33,6 +33,11 @@ def fences(page, language):
     return [block for name, block in _FENCE.findall(text_of(page)) if name == language]
 
 
+def runnable(page):
+    """(language, content) of the page's blocks that a reader runs: by a shell, or by Python."""
+    return [(name, block) for name, block in _FENCE.findall(text_of(page)) if name in ("sh", "python")]
+
+
 def prose(page):
     """The page without its fenced blocks."""
     return _FENCE.sub("", text_of(page))

@@ -39,11 +39,20 @@ PLACEHOLDERS = {"DIR", "FILE", "FOLDER"}
 NOT_OURS = {"cd", "git", "pip", "pre-commit", "python3", "source", "tensorboard", "uv"}
 # Commands of ours that pages only mention, and the file that runs them, by words of that file.
 MENTIONED = {
+    "make docs": ("tests/project/test_site.py", "SITE.build("),
+    "make TORCH=cpu setup": ("tests/project/test_install.py", 'INSTALL.arguments("cpu")'),
+    "make TORCH=cuda setup": ("tests/project/test_install.py", '"asked": "cuda"'),
     "make lock": ("Makefile", "lock: "),
     "make PYTHON=python3.12 run": (".ci/run", "make run"),
     "python benchmarks/": ("Makefile", "python benchmarks/$$name.py"),
     "python docs/near_duplicates_figure.py": ("tests/project/test_docs.py", "def test_the_figure"),
+    "python docs/lists.py": ("tests/project/test_docs_lists.py", "python docs/lists.py"),
+    "python docs/params_schema.py": ("tests/project/test_params_schema.py", "python docs/params_schema.py"),
     "python docs/tables.py": ("tests/project/test_readme.py", "def test_the_tables"),
+    "tandem --install-completion": ("tests/cli/test_output.py", '"--install-completion"'),
+    "tandem diff": ("tests/cli/test_diff.py", '"diff"'),
+    "tandem doctor": ("tests/cli/test_doctor.py", '"doctor"'),
+    "tandem schema": ("tests/cli/test_output.py", '"schema"'),
     "tandem setup": ("Makefile", "tandem setup"),
 }
 # Run here, as they stand.

@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from page_runs import ELSEWHERE, Session, cache_settings, runs_elsewhere
-from pages import CHANGELOG, PAGES, ROOT, fences, rel, text_of, yaml
+from pages import CHANGELOG, PAGES, ROOT, fences, rel, runnable, text_of, yaml
 from scratch_project import Clone, copied, processes, read_json
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Services, zipped
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 DOCS = ROOT / "docs"
 # These first, in this order: `predicting` hands a file on by the remote that `remotes` names.
 ORDER = [DOCS / f"{name}.md" for name in ("remotes", "predicting", "experiments", "fine-tuning")]
-RUN = [*ORDER, *(page for page in PAGES if fences(page, "sh") and page not in (*ORDER, CHANGELOG))]
+RUN = [*ORDER, *(page for page in PAGES if runnable(page) and page not in (*ORDER, CHANGELOG))]
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
 # Of this machine no configuration, no credentials, and no proxy; and whoever commits.
 ALONE = {
@@ -97,6 +97,7 @@ def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work,
         "URL": str(work / "origin.git"),
         "/mnt/disk/tandem": str(work / "disk"),
         "https://s3.example.com": bucket,
+        "DIR": str(work / "written"),
         "KEY": KEY,
         "SECRET": SECRET,
         "FILES": str(given / "photos"),
