@@ -23,11 +23,13 @@ DOCS = ROOT / "docs"
 ORDER = [DOCS / f"{name}.md" for name in ("remotes", "predicting", "experiments", "fine-tuning")]
 RUN = [*ORDER, *(page for page in PAGES if runnable(page) and page not in (*ORDER, CHANGELOG))]
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
-# Of this machine no configuration, no credentials, and no proxy; and whoever commits.
+# Of this machine no configuration, no credentials but those of the bucket, and no proxy; and whoever commits.
 ALONE = {
     "AWS_CONFIG_FILE": "none",
     "AWS_SHARED_CREDENTIALS_FILE": "none",
     "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ACCESS_KEY_ID": KEY,
+    "AWS_SECRET_ACCESS_KEY": SECRET,
     "NO_PROXY": "127.0.0.1",
     **{f"GIT_{role}_{what}": "a@example.invalid" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
 }
