@@ -30,7 +30,7 @@ ELSEWHERE = {
     "tandem serve": ("tests/cli/test_serve.py", '"serve"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
     "tensorboard": ("tests/training/test_loggers.py", "tensorboard"),
-    "dvc exp run -S train.trainable_backbone_layers": (
+    "dvc exp run -S train.trainable_backbone_layers=5": (
         "tests/project/test_pipeline.py",
         '["trainable_backbone_layers"]',
     ),
