@@ -1,13 +1,17 @@
 # make run    set up, run the whole pipeline, whose last stage prints the results
 # make test   set up, run the tests; TESTS=tests/cli runs some of them
 # make check  set up, format, lint, types, import rules
+# make docs   set up, build the documentation as a site
 # make faults set up, damage inputs, kill runs and fill disks; INPUTS=1000 KILLS=4 DISKS=8 tries fewer
 # make mutants set up, change the code in one place after the other: do the tests notice? MUTANTS=100 tries fewer
 # make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
 # make lock   resolve the pinned set anew from pyproject.toml
+# TORCH=cpu or TORCH=cuda beside these chooses the build of torch
 
 PYTHON ?= python3
 VENV := .venv
+# the build of torch: cpu, cuda, or auto, which .ci/install.py explains
+TORCH ?= auto
 # the archives of photographs, see docs/benchmarks.md
 ARCHIVES ?=
 INPUTS ?= 100000
@@ -19,7 +23,7 @@ ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels views
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check faults mutants bench setup lock
+.PHONY: run test check docs faults mutants bench setup lock
 
 run: setup
 	@find .dvc -path .dvc/tmp/rwlock -empty -delete # what a kill can leave of it, and no dvc reads
@@ -36,6 +40,9 @@ check: setup
 	ruff check .
 	mypy
 	lint-imports
+
+docs: setup
+	python docs/build_site.py
 
 faults: setup
 	python benchmarks/mutated_inputs.py --inputs $(INPUTS)
@@ -56,12 +63,16 @@ bench: setup
 
 setup: $(VENV)/ready
 
+ifneq ($(TORCH),auto)
+.PHONY: $(VENV)/ready # what is asked for is held against what is installed
+endif
+
 # The stamp is written last: a set-up that was cut short is done again.
 $(VENV)/ready: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or newer is needed, found " + sys.version.split()[0] + "; name another one: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 	python -m uv --version >/dev/null 2>&1 || python -m pip install --quiet --disable-pip-version-check uv
-	python -m uv pip install --quiet --python $(VENV)/bin/python --compile-bytecode -r requirements.lock
+	python .ci/install.py $(TORCH)
 	python -m uv pip install --quiet --python $(VENV)/bin/python --no-deps --editable .
 	tandem setup
 	@touch $@

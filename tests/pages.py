@@ -33,6 +33,11 @@ def fences(page, language):
     return [block for name, block in _FENCE.findall(text_of(page)) if name == language]
 
 
+def runnable(page):
+    """(language, content) of the page's blocks that a reader runs: by a shell, or by Python."""
+    return [(name, block) for name, block in _FENCE.findall(text_of(page)) if name in ("sh", "python")]
+
+
 def prose(page):
     """The page without its fenced blocks."""
     return _FENCE.sub("", text_of(page))
@@ -45,12 +50,23 @@ def code_spans(page):
 
 def commands(page):
     """Each command of the page as a list of words: of its sh blocks, and those named in the text."""
-    lines = [line for block in fences(page, "sh") for line in block.splitlines()]
-    spans = [span for span in code_spans(page) if re.match(r"(tandem|dvc|make|python) \S", span)]
-    for line in [*lines, *spans]:
-        for part in re.split(r"&&|;", re.sub(r"(?:^|\s)#.*$", "", line)):
-            if words := shlex.split(re.sub(r"<[^>]*>", "PLACE", part)):
-                yield words
+    yield from block_commands(page)
+    for span in code_spans(page):
+        if re.match(r"(tandem|dvc|make|python) \S", span):
+            yield from _split(span)
+
+
+def block_commands(page):
+    """Each command of the page's sh blocks as a list of words."""
+    for block in fences(page, "sh"):
+        for line in block.splitlines():
+            yield from _split(line)
+
+
+def _split(line):
+    for part in re.split(r"&&|;", re.sub(r"(?:^|\s)#.*$", "", line)):
+        if words := shlex.split(re.sub(r"<[^>]*>", "PLACE", part)):
+            yield words
 
 
 def anchors(page):

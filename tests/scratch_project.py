@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import io
 import json
 import os
 import re
@@ -188,6 +189,11 @@ class Clone:
         """Path -> bytes of all files under metrics/."""
         found = (path for path in (self.root / "metrics").rglob("*") if path.is_file())
         return {path.relative_to(self.root).as_posix(): path.read_bytes() for path in found}
+
+    def experiments(self):
+        """The rows of `dvc exp show` that are experiments, column -> text."""
+        rows = csv.DictReader(io.StringIO(self.dvc("exp", "show", "--csv")))
+        return [row for row in rows if row["Experiment"]]
 
     def copy(self, target):
         """An independent clone at a path: its own git history, cache and run cache, but no FiftyOne database."""

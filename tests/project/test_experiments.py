@@ -1,16 +1,12 @@
 """Other training parameters: what reruns, and how experiments compare; the real dvc in scratch clones."""
 
-import csv
-import io
 import json
 import re
 import sys
-import time
 
-import psutil
 import pytest
 
-from scratch_project import AFTER_TRAINING, TRAINS, Run, copied, processes
+from scratch_project import AFTER_TRAINING, TRAINS, Run, copied
 from terminal import output_on_a_terminal
 
 pytestmark = pytest.mark.slow
@@ -55,7 +51,7 @@ def test_an_experiment_shows_in_every_comparison(trained, work):
         metrics = clone.dvc("metrics", "diff")
         assert "metrics/summary.json  log_loss " in metrics
         assert len(metrics.splitlines()) <= 20
-        [row] = [row for row in experiments(clone) if row["Experiment"] == "small"]
+        [row] = [row for row in clone.experiments() if row["Experiment"] == "small"]
         assert (float(row["train.lr"]), int(row["train.batch_size"])) == (0.01, 4)
         on_terminal = shown_by_exp_show(clone, columns=160)
         assert max(map(len, on_terminal)) <= 160
@@ -71,35 +67,9 @@ def test_an_experiment_shows_in_every_comparison(trained, work):
         assert "metrics/models.csv" in (clone.root / "page" / "index.html").read_text(encoding="utf-8")
 
 
-def test_a_queue_of_experiments_runs_two_at_a_time_and_leaves_the_workspace_alone(trained, work):
-    with copied(trained[0], work, "queue") as clone:
-        before = clone.metrics(), clone.lock()
-        clone.dvc("exp", "run", "--queue", "-S", "train.lr=0.02,0.002", "-S", "train.batch_size=4")
-        clone.dvc("queue", "start", "-j", "2")
-        end = time.monotonic() + 400
-        while ("Queued" in (status := clone.dvc("queue", "status")) or "Running" in status) and time.monotonic() < end:
-            time.sleep(6)  # each look is a process of dvc
-        assert status.count("Success") == 2, status
-        assert (clone.metrics(), clone.lock()) == before
-        rows = experiments(clone)
-        pairs = [(float(row["train.lr"]), int(row["train.batch_size"])) for row in rows]
-        assert sorted(pairs) == [(0.002, 4), (0.02, 4)]
-        assert len({row["log_loss"] for row in rows}) == 2, rows
-        clone.dvc("queue", "stop")
-        # now and then one of dvc's workers misses that its queue is empty, and the request to stop as well
-        for worker in psutil.wait_procs(processes(clone.root), timeout=20)[1]:
-            worker.terminate()
-        psutil.wait_procs(processes(clone.root), timeout=20)
-
-
 def shown_by_exp_show(clone, *, columns):
     """The lines, without colors, of `dvc exp show`, as docs/experiments.md has it, on a terminal of so many columns."""
     options = ("--only-changed", "--drop", "data|metrics|params|.*_(low|high)", "--no-pager")
     command = [sys.executable, "-m", "dvc", "exp", "show", *options]
     text = output_on_a_terminal(columns=columns, args=command, cwd=clone.root, env=clone.environment())
     return re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text).strip().splitlines()
-
-
-def experiments(clone):
-    rows = csv.DictReader(io.StringIO(clone.dvc("exp", "show", "--csv")))
-    return [row for row in rows if row["Experiment"]]
