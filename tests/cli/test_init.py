@@ -1,5 +1,11 @@
 """`tandem init` as a user types it."""
 
+<<<<<<< HEAD
+=======
+import json
+import os
+import subprocess
+>>>>>>> aaaa609 (tandem init --json; several --data behind one option; names and lists of what was merged)
 import sys
 from contextlib import chdir
 
@@ -59,6 +65,25 @@ def test_where_it_was_made_in_place_with_dvc_at_hand_the_run_is_all_that_is_left
     assert text.splitlines()[-1] == "next: dvc repro"
 
 
+def test_several_data_behind_one_option_are_all_looked_into_and_told_to_programs(tmp_path):
+    plant_classes(tmp_path / "yard", {"cat": 7, "dog": 7})
+    plant_classes(tmp_path / "web", {"dog": 8, "Cat": 9})
+    found = json.loads(init(tmp_path, "pets", "--json", "--data", "yard", "web")[1])
+    assert {name: each["images"] for name, each in found["sources"].items()} == {"yard": 14, "web": 17}
+    assert (found["folder"], len(found["classes"]), found["ignored"], found["next"][-1]) == ("pets", 2, {}, "dvc repro")
+    assert found.keys() == {"folder", "sources", "classes", "ignored", "next"}
+
+
+def test_an_upgrade_told_to_programs_is_written_by_yes_alone(made):
+    project = made[0] / "my pets"
+    (project / "presets/vehicles.yaml").unlink()
+    for arguments, is_written in ((), False), (("--yes",), True):
+        found = json.loads(init(project, "--upgrade", "--json", *arguments)[1])
+        assert (found.keys(), found["is_written"]) == ({"folder", "diff", "is_written"}, is_written)
+        assert "+++ b/presets/vehicles.yaml" in found["diff"]
+        assert (project / "presets/vehicles.yaml").is_file() == is_written
+
+
 def test_an_upgrade_of_a_new_project_has_nothing_to_do(made):
     code, text = init(made[0] / "my pets", "--upgrade")
     assert code == 0
@@ -95,6 +120,7 @@ def test_an_upgrade_that_would_lose_something_is_not_even_asked(made):
     ("arguments", "said"),
     [
         ([], "a new project needs a folder; name its folder: `tandem init DIR`; `.` is this one"),
+        (["new", "data.zip"], "a project has one folder, and data.zip is too much; name data by --data"),
         (["--upgrade", "--preset", "scenes"], "--upgrade changes no parameters; leave --data and --preset away"),
         (
             ["new", "--data", "nowhere.zip"],

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import typer
 
+from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.projects.creation import CreatedProject, create_project
 from tandem.projects.inspection import described
@@ -24,20 +25,29 @@ from tandem.projects.upgrade import (
 _HOW = "name its folder: `tandem init DIR`; `.` is this one"
 
 
-def init_project(folder: Path | None, *, preset_name: str | None, data: Sequence[Path]) -> None:
+def init_project(folder: Path | None, *, preset_name: str | None, data: Sequence[Path], as_json: bool) -> None:
     """Make a project, and say what was found and what comes next."""
     if folder is None:
         raise DataError(f"a new project needs a folder; {_HOW}")
     created = create_project(folder, preset_name=preset_name, data=data)
-    typer.echo("\n".join(_told(created)))
+    if as_json:
+        print_json(_as_dict(created))
+    else:
+        typer.echo("\n".join(_told(created)))
 
 
-def upgrade_project(folder: Path | None, *, assume_yes: bool) -> None:
+def upgrade_project(folder: Path | None, *, assume_yes: bool, as_json: bool) -> None:
     """Show what the installed version changes in a project, and write it if that is wanted."""
     root = folder or Path()
     changes = changes_of_upgrade(root)
     if own := unknown_scripts(root):
         typer.echo(f"not of {version_in_words()}, and left as they are: {', '.join(own)}", err=True)
+    if as_json:
+        if assume_yes:
+            require_committed(root, changes)
+            write_changes(root, changes)
+        print_json({"folder": str(root), "diff": unified_diff(changes), "is_written": assume_yes and bool(changes)})
+        return
     if not changes:
         typer.echo(f"the project is as {version_in_words()} makes it; nothing is to be done")
         return
@@ -51,6 +61,20 @@ def upgrade_project(folder: Path | None, *, assume_yes: bool) -> None:
         typer.echo(f"{files} written; `tandem check` says whether params.yaml still fits")
     else:
         typer.echo("nothing is written")
+
+
+def _as_dict(created: CreatedProject) -> dict[str, object]:
+    """classes, ignored: None without data."""
+    return {
+        "folder": str(created.folder),
+        "sources": {
+            each.name: {"path": str(each.path), "format": each.format, "images": each.num_images, "labels": each.labels}
+            for each in created.sources
+        },
+        "classes": list(created.plan.names) if created.plan else None,
+        "ignored": dict(created.plan.ignored) if created.plan else None,
+        "next": list(_next_commands(created.folder)),
+    }
 
 
 def _told(created: CreatedProject) -> Iterator[str]:

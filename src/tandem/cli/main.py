@@ -28,28 +28,33 @@ duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
 
 
-@app.command(name="init")
+@app.command(name="init", context_settings={"allow_extra_args": True})
 def initialize(
+    context: typer.Context,
     folder: Annotated[Path | None, typer.Argument(metavar="DIR", help="A folder that is new or empty.")] = None,
     preset: Annotated[str | None, typer.Option(help="Parameters to begin with: sample, vehicles, scenes.")] = None,
     data: Annotated[
-        list[Path] | None, typer.Option(help="A folder, zip or tar of images; name several by several --data.")
+        list[Path] | None, typer.Option(metavar="PATH...", help="Folders, zip or tar files of images.")
     ] = None,
     upgrade: Annotated[
         bool, typer.Option("--upgrade", help="Show what the installed tandem changes in a project, and ask.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Write the upgrade without asking.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make a project of your own, with parameters for the images that --data names; or upgrade one."""
     from tandem.cli.init import init_project, upgrade_project
 
     def main() -> None:
+        if context.args and not data:
+            raise DataError(f"a project has one folder, and {' '.join(context.args)} is too much; name data by --data")
         if upgrade and (data or preset):
             raise DataError("--upgrade changes no parameters; leave --data and --preset away")
         if upgrade:
-            upgrade_project(folder, assume_yes=yes)
+            upgrade_project(folder, assume_yes=yes, as_json=as_json)
         else:
-            init_project(folder, preset_name=preset, data=data or [])
+            paths = [*(data or []), *map(Path, context.args)]  # of `--data a.zip b.zip` the second is an argument
+            init_project(folder, preset_name=preset, data=paths, as_json=as_json)
 
     run(main)
 
