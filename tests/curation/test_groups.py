@@ -64,6 +64,14 @@ def test_where_near_duplicates_join_two_classes_the_link_between_the_classes_is_
     assert (found.weakest, found.strength, found.classes) == ((2, 3), 0.98, {"bus": 2, "car": 3})
 
 
+def test_the_largest_group_is_named_first() -> None:
+    chains = [range(11), range(11, 24), range(24, 36)]
+    links = [pair for chain in chains for pair in zip(chain, chain[1:], strict=False)]
+    group_of, links = grouped(60, links)
+    found = oversized_or_mixed(group_of, links, strengths=np.ones(len(links)), labels=["car"] * 60)
+    assert [group.size for group in found] == [13, 12, 11]
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_of_links_that_are_equally_weak_the_first_is_named(seed):
     strengths = np.random.default_rng(seed).choice([0.96, 0.97, 0.98], 300)

@@ -140,6 +140,20 @@ def test_similarities_are_the_same_bytes_on_any_number_of_cores() -> None:
     assert np.stack(found[0]).tobytes() == np.stack(found[1]).tobytes()
 
 
+def test_similarities_to_the_own_and_to_other_classes_are_those_that_a_loop_finds() -> None:
+    rng = np.random.default_rng(0)
+    features, targets, groups = rng.normal(size=(30, 4)).astype(np.float32), np.arange(30) % 3, np.arange(30) // 2
+    unit = features.astype(float) / np.linalg.norm(features.astype(float), axis=1, keepdims=True)
+    expected = np.zeros((2, 30))
+    for row in range(30):
+        others = [other for other in range(30) if groups[other] != groups[row]]
+        for number, is_same in enumerate((True, False)):
+            cosines = [unit[row] @ unit[other] for other in others if (targets[other] == targets[row]) == is_same]
+            expected[number, row] = np.mean(sorted(cosines)[-5:])
+    found = label_errors._class_similarities(features, targets, groups, 5)
+    np.testing.assert_allclose(np.stack(found), expected, atol=1e-6)
+
+
 def test_probs_are_means_over_three_divisions_into_folds_each_of_its_own_seed() -> None:
     features, samples = blobs(), labelled()
     rows = np.flatnonzero(samples.splits != "")

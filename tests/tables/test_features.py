@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tandem.errors import DataError
+from tandem.errors import DamagedFileError, DataError
 from tandem.tables.features import Features, load_features, load_features_of, write_features
 
 IDS = ["a", "b", "c", "d", "e"]
@@ -138,3 +138,10 @@ def test_all_tables_of_a_folder_are_read_by_name(tmp_path: Path) -> None:
     assert list(found) == ["two", "one"]
     assert np.array_equal(found["two"][:, 0], X * 2)
     assert np.array_equal(found["one"][:, 0], X)
+
+
+def test_what_was_made_is_named_where_it_is_no_mapping(tmp_path: Path) -> None:
+    write(tmp_path / "resnet50", in_batches(X, 5))
+    (tmp_path / "resnet50/meta.json").write_text("3", encoding="utf-8")
+    with pytest.raises(DamagedFileError, match=r"resnet50/meta\.json cannot be read"):
+        load_features(tmp_path / "resnet50", ids=IDS)

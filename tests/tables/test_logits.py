@@ -85,6 +85,13 @@ def test_a_library_comes_back_by_model_in_order_and_is_the_same_bytes_twice(tmp_
     assert (tmp_path / "deep" / "1.npz").read_bytes() == (tmp_path / "deep" / "2.npz").read_bytes()
 
 
+def test_a_library_with_a_model_twice_is_refused(tmp_path: Path) -> None:
+    twice = {"models": np.array(["one", "one"]), "values": np.stack([VALUES, VALUES])}
+    np.savez(tmp_path / "library.npz", ids=np.array(IDS), class_names=np.array(NAMES), **twice)
+    with pytest.raises(DataError, match=r"library\.npz .*models of a library must be unique and not empty; 'one' is"):
+        load_model_library(tmp_path / "library.npz", ids=list(IDS), class_names=list(NAMES))
+
+
 @pytest.mark.parametrize(("ids", "names"), [(("a", "c", "b"), NAMES), (IDS, ("car", "truck"))])
 def test_a_library_of_other_images_or_classes_is_refused(
     ids: tuple[str, ...], names: tuple[str, ...], tmp_path: Path
