@@ -1,6 +1,6 @@
 """Components against a union-find; groups that are too large or of several classes against removing links."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_where_near_duplicates_join_two_classes_the_link_between_the_classes_is_
 
 def test_the_largest_group_is_named_first() -> None:
     chains = [range(11), range(11, 24), range(24, 36)]
-    links = [pair for chain in chains for pair in zip(chain, chain[1:], strict=False)]
+    links = [pair for chain in chains for pair in pairwise(chain)]
     group_of, links = grouped(60, links)
     found = oversized_or_mixed(group_of, links, strengths=np.ones(len(links)), labels=["car"] * 60)
     assert [group.size for group in found] == [13, 12, 11]
