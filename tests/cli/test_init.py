@@ -1,11 +1,6 @@
 """`tandem init` as a user types it."""
 
-<<<<<<< HEAD
-=======
 import json
-import os
-import subprocess
->>>>>>> aaaa609 (tandem init --json; several --data behind one option; names and lists of what was merged)
 import sys
 from contextlib import chdir
 

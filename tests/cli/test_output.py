@@ -120,8 +120,4 @@ def test_completion_is_installed_for_a_shell_and_completes_commands(tmp_path, mo
     monkeypatch.setenv("_TANDEM_COMPLETE", "complete_bash")
     monkeypatch.setenv("COMP_WORDS", "tandem re")
     monkeypatch.setenv("COMP_CWORD", "1")
-<<<<<<< HEAD
     assert {"results", "review"} <= set(call(capsys)[1].split())
-=======
-    assert call(capsys)[1].split() == ["results", "report", "review"]
->>>>>>> aaaa609 (tandem init --json; several --data behind one option; names and lists of what was merged)

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import typer
 
+from tandem.cache.store import CACHE_DIR, cache_dir
 from tandem.cli.output import print_json
 from tandem.doctor.checkup import Site, examine
 from tandem.doctor.findings import findings_as_dict, format_findings, stops
 from tandem.doctor.machine import temporary_folder
 from tandem.doctor.project import is_project, read_project
 from tandem.doctor.repository import dvc_cache
-from tandem.cache.store import CACHE_DIR, cache_dir
 
 
 def examine_here(*, as_json: bool) -> None:

@@ -21,6 +21,7 @@ _KEY = re.compile(r"(?=^[a-z]\w*:)", re.MULTILINE)
 _HEAD = """\
 # Every choice of the pipeline, one section a stage. `sources`, `labels` and the splits (`curate`) are what
 # `tandem init` made of the data; all else is the preset `{preset}`. `tandem check` says what is wrong with this file.
+# yaml-language-server: $schema=params.schema.json
 
 """
 
