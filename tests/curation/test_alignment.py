@@ -8,6 +8,7 @@ from tandem.cache.store import CACHE_DIR
 from tandem.curation.duplicates.alignment import (
     SIDE_PX,
     Keypoints,
+    _matches,
     _pearson,
     _warped_correlation,
     correlation,
@@ -244,3 +245,18 @@ def test_descriptors_are_unit_rows_one_a_point_and_none_of_a_flat_image():
     np.testing.assert_allclose(np.linalg.norm(found.descriptors, axis=1), 1, atol=1e-5)
     flat = describe(Image.new("L", (60, 40), 9))
     assert (flat.points.shape, flat.descriptors.shape) == ((0, 2), (0, 128))
+
+
+def test_matches_are_mutual_and_clearly_better_than_the_second_best() -> None:
+    other = np.eye(12)[:9]
+    one = np.eye(12)[:8].copy()
+    one[6] = one[5]  # of two that are alike, one is the best match's own best
+    one[7] = (other[7] + other[8]) / np.sqrt(2)  # as near to two of them
+    rows, best = _matches(one, other)
+    assert (rows.tolist(), best.tolist()) == ([0, 1, 2, 3, 4, 5], [0, 1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize(("num_one", "num_other"), [(5, 12), (12, 5), (0, 12)])
+def test_of_few_descriptors_none_match(num_one: int, num_other: int) -> None:
+    rows, best = _matches(np.eye(12)[:num_one], np.eye(12)[:num_other])
+    assert (len(rows), len(best)) == (0, 0)

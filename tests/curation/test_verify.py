@@ -37,6 +37,11 @@ def test_a_pair_is_scored_by_its_aligned_pixels() -> None:
     assert expected[0] > 0.95 > 0.9 > max(expected[1:])
 
 
+def test_nothing_is_printed_where_no_terminal_is(capfd: pytest.CaptureFixture[str]) -> None:
+    verify_candidates(candidates((0, 1), is_similar=False), TEXTURED.__getitem__, IDS, max_gb=0)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_similar_images_without_keypoints_are_compared_unaligned_and_others_are_not() -> None:
     similar = verify_candidates(candidates((0, 1), is_similar=True), FLAT.__getitem__, IDS, max_gb=0)
     nearest = verify_candidates(candidates((0, 1), is_similar=False), FLAT.__getitem__, IDS, max_gb=0)

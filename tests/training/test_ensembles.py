@@ -34,6 +34,7 @@ from tandem.training.ensembles import (
     fit_stack,
     fit_weighted,
     load_inputs,
+    logit_task,
     save_ensembles,
     weighted_mean,
 )
@@ -365,3 +366,9 @@ def test_the_weights_and_the_temperature_of_a_mean_give_its_logits(kind: str) ->
     mean = average_probs(np.stack(list(models.values())), weights)
     np.testing.assert_allclose(ensemble.logits, mean / ensemble.temperature, rtol=1e-5, atol=1e-6)
     assert ensemble.temperature != 1
+
+
+def test_the_logit_ensemble_is_trained_without_the_dropout_of_heads() -> None:
+    logits, samples = planted()
+    task = logit_task(inputs_of(samples, logits, train=replace(SETTINGS, dropout=0.5, head="mlp")))
+    assert (task.settings.head, task.settings.dropout) == ("linear", 0)

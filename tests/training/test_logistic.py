@@ -47,6 +47,14 @@ def test_C_and_probabilities_are_those_of_the_search_of_scikit_learn(num_classes
     assert probs(fitted, features) == pytest.approx(reference.predict_proba(scaler.transform(features)), abs=2e-3)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_the_head_of_a_search_is_fitted_to_all_rows_with_the_C_that_it_found(balanced: bool) -> None:
+    features, targets, fold_of = planted()
+    found = fit_cv(features, targets, fold_of, balanced=balanced)
+    expected = fit_logistic(features, targets, C=found.C, balanced=balanced)
+    assert probs(found.head, features) == pytest.approx(probs(expected, features), abs=1e-6)
+
+
 def test_with_more_columns_than_rows_C_is_that_of_the_search_of_scikit_learn() -> None:
     features, targets, fold_of = planted(90)
     features = np.concatenate([features, np.random.default_rng(2).normal(size=(90, 130))], axis=1)

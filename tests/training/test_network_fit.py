@@ -42,6 +42,16 @@ def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
     assert early_stopping.best_epoch(curve) == 1 + losses.index(min(losses))
 
 
+def test_the_curve_has_the_accuracy_on_the_rows_that_were_trained_on() -> None:
+    features = torch.tensor([[1.0], [-1.0]] * 20)
+    rows = Batch(features, (features[:, 0] < 0).long())
+    head = networks.linear_head(rows.features, 2, dropout=0.0, seed=0)
+    settings = replace(SETTINGS, epochs=20, lr=0.1)
+    curve = fit_network_head(head, train=rows, val=rows, settings=settings, name="separable")
+    assert all(0 <= epoch.train_top1_accuracy <= 1 for epoch in curve)
+    assert curve[-1].train_top1_accuracy == curve[-1].val_top1_accuracy == 1
+
+
 def test_training_ends_when_patience_does() -> None:
     whole, short = (overfitting(replace(SETTINGS, epochs=30, lr=0.1, patience=patience))[2] for patience in (1000, 2))
     losses = [epoch.val_loss for epoch in whole]
