@@ -11,7 +11,7 @@ RUN pip install --constraint requirements.lock \
     python-multipart ruamel.yaml simplejpeg tqdm typer uvicorn
 
 # What the package is built of; `tandem init` in it needs the rest beside src.
-COPY LICENSE README.md pyproject.toml dvc.yaml .gitignore .gitattributes .dvcignore ./
+COPY LICENSE README.md pyproject.toml params.schema.json dvc.yaml .gitignore .gitattributes .dvcignore ./
 COPY .dvc/config .dvc/.gitignore .dvc/
 COPY .dvc/plots .dvc/plots
 COPY .dvc/plots_page .dvc/plots_page
