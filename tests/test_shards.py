@@ -101,3 +101,16 @@ def test_what_is_no_shard_is_named(tmp_path: Path) -> None:
     (shards / "mine.txt").write_text("words")
     with pytest.raises(DamagedFileError, match=r"mine\.txt"):
         shards_sha256(shards)
+
+
+@pytest.mark.parametrize("kind", ["outside", "absolute", "link"])
+def test_a_shard_that_no_stage_has_packed_writes_nothing_elsewhere(kind: str, tmp_path: Path) -> None:
+    member = tarfile.TarInfo({"outside": "../mine.txt", "absolute": f"{tmp_path}/mine.txt", "link": "mine.txt"}[kind])
+    if kind == "link":
+        member.type, member.linkname = tarfile.SYMTYPE, "/etc/passwd"
+    (tmp_path / "shards").mkdir()
+    with tarfile.open(tmp_path / "shards/files-00000.tar", "w") as tar:
+        tar.addfile(member)
+    with pytest.raises(DamagedFileError, match=r"files-00000\.tar cannot be read \(it holds '.*mine\.txt', which no"):
+        unpack_shards(tmp_path / "shards", tmp_path / "unpacked/files")
+    assert not [path for path in tmp_path.rglob("mine.txt")]

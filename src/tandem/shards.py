@@ -7,10 +7,10 @@ begins is kept beside the shards (tandem.tables.stored), so that any of them is 
 import hashlib
 import shutil
 import tarfile
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import BinaryIO, NamedTuple
 
@@ -93,14 +93,14 @@ def unpack_shards(shards: Path, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for path in list_files(shards):
         with _opened(path) as tar:
-            tar.extractall(folder, filter="data")
+            _unpack(tar, tar, folder)
 
 
 def unpack_some(shards: Path, names: Collection[str], folder: Path) -> None:
     """Write those files of the shards that have these names below `folder`. Raises DamagedFileError."""
     for path in list_files(shards):
         with _opened(path) as tar:
-            tar.extractall(folder, [member for member in tar if member.name in names], filter="data")
+            _unpack(tar, (member for member in tar if member.name in names), folder)
 
 
 def shards_sha256(shards: Path, *, without: Collection[str] = ()) -> str:
@@ -118,6 +118,23 @@ def shards_sha256(shards: Path, *, without: Collection[str] = ()) -> str:
                         content.update(block)
                 digest.update(digest_line(content.hexdigest(), member.name))
     return digest.hexdigest()
+
+
+def _unpack(tar: tarfile.TarFile, members: Iterable[tarfile.TarInfo], folder: Path) -> None:
+    """Write members below a folder. Not by extractall, whose safe ways (`filter`) Python 3.11 lacks before 3.11.4."""
+    made = set[Path]()
+    for member in members:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not member.isreg():
+            raise ValueError(f"it holds {member.name!r}, which no stage has packed")
+        path = folder / name
+        if path.parent not in made:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.add(path.parent)
+        content = tar.extractfile(member)
+        assert content is not None, "of a regular file there is one"
+        with content, path.open("wb") as file:
+            shutil.copyfileobj(content, file, _BLOCK_BYTES)
 
 
 @contextmanager
