@@ -5,6 +5,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from tandem import files
@@ -293,6 +294,13 @@ def test_of_several_anchors_each_counts_what_it_stands_for() -> None:
 def test_an_alias_of_nothing_is_named_with_its_place() -> None:
     with pytest.raises(ValueError, match=r"^line 2, column 3: found undefined alias 'b'"):
         files.parse_yaml("- &a x\n- *b\n")
+
+
+def test_an_array_of_other_dimensions_is_refused_with_both_numbers(tmp_path: Path) -> None:
+    files.write_array(tmp_path / "a.npy", np.zeros((2, 3)))
+    assert files.load_array(tmp_path / "a.npy", ndim=2).shape == (2, 3)
+    with pytest.raises(DamagedFileError, match=r"a\.npy .*an array of 3 dimensions is expected, not of 2"):
+        files.load_array(tmp_path / "a.npy", ndim=3)
 
 
 def test_a_pointer_of_git_lfs_is_known_by_how_it_begins() -> None:

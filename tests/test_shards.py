@@ -113,4 +113,4 @@ def test_a_shard_that_no_stage_has_packed_writes_nothing_elsewhere(kind: str, tm
         tar.addfile(member)
     with pytest.raises(DamagedFileError, match=r"files-00000\.tar cannot be read \(it holds '.*mine\.txt', which no"):
         unpack_shards(tmp_path / "shards", tmp_path / "unpacked/files")
-    assert not [path for path in tmp_path.rglob("mine.txt")]
+    assert not list(tmp_path.rglob("mine.txt"))

@@ -140,7 +140,7 @@ def _module(path: str) -> str:
 def _functions(code: str) -> dict[str, list[str]]:
     """Function or method -> its arguments, and the lines of its body."""
     nodes = (node for node in ast.walk(ast.parse(code)) if isinstance(node, ast.FunctionDef))
-    return {node.name: [ast.unparse(node.args), *ast.unparse(node.body).split("\n")] for node in nodes}
+    return {node.name: [ast.unparse(node.args), *"\n".join(map(ast.unparse, node.body)).split("\n")] for node in nodes}
 
 
 def _difference(was: Sequence[str], becomes: Sequence[str]) -> tuple[str, str]:

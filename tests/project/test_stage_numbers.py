@@ -133,6 +133,21 @@ def test_ensemble_combines_what_was_trained_and_stacks_what_no_head_has_seen(pro
     assert read_json(project / "metrics/ensemble.json") == rounded(summary)
 
 
+@pytest.mark.parametrize("kind", ["mean", "stack", "feature"])
+def test_the_ensemble_that_is_asked_for_is_selected(kind: str, project: Path) -> None:
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    assert "  kind: best " in text
+    (project / "params.yaml").write_text(text.replace("  kind: best ", f"  kind: {kind} "), encoding="utf-8")
+    for name in BACKBONES:
+        head, out_of_fold = trained_directly(name)
+        for stem, values in (("logits", head.logits), ("out_of_fold", out_of_fold)):
+            save_logits(Logits(SAMPLES.ids, SAMPLES.class_names, values), project / f"data/train/{name}/{stem}.npz")
+    named = {"ids": SAMPLES.ids, "class_names": SAMPLES.class_names}
+    save_model_library({"other": np.zeros((NUM_IMAGES, 3))}, **named, path=project / "data/study/library.npz")
+    stage("ensemble").main()
+    assert read_json(project / "data/ensemble/selected.json")["selected"] == kind
+
+
 def model(*, val: float, test: float, seed: int = 0) -> np.ndarray:
     """(N, 3) logits that are right on these fractions of validation and test; right on all of train."""
     rng, logits = np.random.default_rng(seed), np.zeros((NUM_IMAGES, 3), dtype=np.float32)

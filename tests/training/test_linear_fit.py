@@ -140,6 +140,16 @@ def test_dropout_leaves_out_that_fraction_of_the_values_and_keeps_their_mean() -
     assert (inputs[:, -1] == 1).all()  # of the bias
 
 
+def test_a_head_begins_at_weights_between_the_bounds_of_torch_s_own_and_prints_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    fit = linear_fit._Fit(one := task())
+    bound = 1 / np.sqrt(one.table.shape[1])
+    assert -bound <= fit.state[0].min() < -bound / 2 < bound / 2 < fit.state[0].max() <= bound
+    fit_linear_heads([one])
+    assert capfd.readouterr() == ("", "")
+
+
 def test_each_head_samples_from_its_own_seed() -> None:
     first, again, other = fit_linear_heads([task(dropout=0.5, seed=seed) for seed in (0, 0, 1)])
     assert state(first) == state(again) != state(other)
