@@ -1,5 +1,6 @@
 """What curation decided: rows and targets of each split, what is refused, and the way to disk and back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,11 @@ PLANTED = Samples.of(
         Sample("f", "car", "street", group="2", split="test"),
     ),
 )
+
+
+def test_columns_of_other_lengths_are_refused() -> None:
+    with pytest.raises(DataError, match="the columns of samples are not equally long"):
+        replace(PLANTED, groups=PLANTED.groups[:-1])
 
 
 def test_rows_of_a_split_are_ascending_row_numbers() -> None:
