@@ -116,7 +116,7 @@ NO_RESULTS = (
     r"top-1",
     r"x86-64",
     r"Python 3\.11",
-    r"about 3 GB",
+    r"4 GB",
     r"7\.2 GB",
     r"about 2 minutes on 2 cores",
     r"the first 5 %",
