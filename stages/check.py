@@ -1,4 +1,5 @@
-"""Find what is wrong in params.yaml before any work starts; remove outputs of earlier parameters.
+"""Find what is wrong in params.yaml before any work starts; provide the database that curate needs;
+remove outputs of earlier parameters.
 
 Reads params.yaml and what it names, stages, src; writes data/check/code/<stage>.txt, the digests of
 the files that a stage runs. Each stage depends on its own list, and so reruns when its code changes
@@ -13,11 +14,13 @@ from _start import run, warn
 from tandem.files import remove_others
 from tandem.pipeline.code.listings import write_listings
 from tandem.pipeline.preflight import check_project
+from tandem.review import mongod
 
 
 def main() -> str:
     params, warnings = check_project()
     warn(warnings)
+    mongod.main()
     remove_others(Path("data/download/files"), params["sources"])
     remove_others(Path("data/download/receipts"), params["sources"])
     remove_others(Path("data/download/partial"), params["sources"])

@@ -3,12 +3,15 @@
 import ast
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
 import pytest
+
+from tandem.review import mongod
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "stages"
@@ -64,3 +67,20 @@ def test_the_oldest_python_that_is_let_in_is_the_oldest_that_the_project_support
 @pytest.mark.parametrize("script", [FOLDER / "_start.py", *SCRIPTS], ids=lambda path: path.stem)
 def test_an_old_python_can_read_what_tells_it_so(script: Path) -> None:
     ast.parse(script.read_text(encoding="utf-8"), feature_version=(3, 7))
+
+
+def test_the_check_provides_the_database_that_curate_needs(tmp_path: Path) -> None:
+    for folder in ("project", "site/fiftyone/db", "programs"):  # a FiftyOne as it is installed without its mongod
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "site/fiftyone/__init__.py").write_text("")
+    real = mongod.find()
+    assert real is not None
+    (tmp_path / "programs/mongod").symlink_to(real)
+    shutil.copytree(FOLDER, tmp_path / "project/stages")
+    shutil.copy(ROOT / "params.yaml", tmp_path / "project")
+    plain = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "FIFTYONE_DATABASE_URI")}
+    paths = {"PYTHONPATH": f"{tmp_path / 'site'}{os.pathsep}{ROOT / 'src'}"}
+    paths["PATH"] = f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}"
+    command = [sys.executable, "stages/check.py"]
+    subprocess.run(command, env=plain | paths, cwd=tmp_path / "project", check=True, capture_output=True)
+    assert mongod.problem_with(tmp_path / "site/fiftyone/db/bin/mongod") == ""
