@@ -23,12 +23,7 @@ _KILLED = {1, 3, 24, -24, 36, 152, 255, -9, -11}  # as mutmut has it: a failed t
 _SURVIVED = {0, 5, 33}  # all tests passed, or there is none
 _STRICT = re.compile(r"(, )?strict=\w+|, (?=\))")
 _PLUGINS = ("cacheprovider", "unraisableexception")  # the latter collects garbage for most of a mutant's time
-_DECORATED = re.compile(
-    r"(?P<indent>[ ]*)@(?P<decorator>property|cached_property|contextmanager)\n"
-    r"(?P<body>(?P=indent)def (?P<name>\w+)\(.*?\n)"
-    r"(?=\n*(?P=indent)\S|\n*[ ]{0,3}\S|\s*\Z)",
-    re.DOTALL,
-)
+_DECORATORS = ("property", "cached_property", "contextmanager")
 
 
 def mutmut_outcomes(clone: Path, number: int, seed: int, groups: Sequence[str]) -> list[Mutant]:
@@ -56,7 +51,15 @@ def modules(clone: Path) -> list[str]:
 def undecorate(path: Path) -> None:
     """`@property def x` becomes `def x` and `x = property(x)`."""
     text = path.read_text(encoding="utf-8")
-    path.write_text(_DECORATED.sub(r"\g<body>\g<indent>\g<name> = \g<decorator>(\g<name>)\n", text), encoding="utf-8")
+    lines, nodes = text.splitlines(keepends=True), ast.walk(ast.parse(text))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and len(node.decorator_list) == 1]
+    for node in sorted(functions, key=lambda node: -node.lineno):  # the last first, so that line numbers stay
+        decorator = ast.unparse(node.decorator_list[0])
+        if decorator in _DECORATORS:
+            assert node.end_lineno is not None, "what was parsed has an end"
+            lines.insert(node.end_lineno, f"{' ' * node.col_offset}{node.name} = {decorator}({node.name})\n")
+            del lines[node.decorator_list[0].lineno - 1]
+    path.write_text("".join(lines), encoding="utf-8")
 
 
 def write_config(clone: Path, paths: Iterable[str], groups: Iterable[str]) -> None:

@@ -33,7 +33,9 @@ class Split:
 
 
 @contextmanager
-def opened(path):
+def opened(
+    path,
+) -> object:
     with path.open() as file:
         yield file
 
