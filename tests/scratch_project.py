@@ -27,6 +27,13 @@ SIDE_PX = 48
 LABELS = {"disc": "disco", "bars": "barras", "corner": "canto"}  # in one source, in the other
 OWN_RESULTS = re.compile(r"dvc\.lock|metrics/.*\.json")  # the project's own last run, if it is committed
 FOREIGN_SETTINGS = ("AWS_", "DVC_", "FIFTYONE_", "GIT_", "KAGGLE_", "PYTHON", "ROBOFLOW_", "TANDEM_")
+# Of this machine no configuration of AWS, no credentials, and no proxy.
+NO_AWS = {
+    "AWS_CONFIG_FILE": "none",
+    "AWS_SHARED_CREDENTIALS_FILE": "none",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "NO_PROXY": "127.0.0.1",
+}
 # Stages of its pipeline, by the backbones of tiny_params.
 CURATES = "mobilenet_v2"  # whose features curate reads
 OTHER = "squeezenet1_1"

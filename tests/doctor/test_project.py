@@ -12,7 +12,7 @@ def project(folder, change=("", "")):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     (folder / "params.yaml").write_text(text.replace(*change, 1) if change[0] else text, encoding="utf-8")
     shutil.copy(ROOT / "dvc.yaml", folder)
-    (folder / "presets").symlink_to(ROOT / "presets")  # by which keys without effect are known to be as shipped
+    (folder / "presets").symlink_to(ROOT / "presets")  # by which keys without effect are known to be those of a preset
     return folder
 
 

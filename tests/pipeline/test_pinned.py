@@ -1,4 +1,4 @@
-"""Projects whose tandem is another one than they are for: each is told, and a clone of tandem never is."""
+"""A project with another tandem than it pins is an error that says so; a clone of tandem never is."""
 
 import os
 import shutil

@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import pytest
+import requests
 from filelock import FileLock
 
 from scratch_project import Clone, Run, copied, generate_sources, make_clone, processes, tiny_params
@@ -54,3 +55,16 @@ def work(tmp_path_factory):
 def clone(first, work, request):
     with copied(first[0], work, request.node.name) as copy:
         yield copy
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    """The address of an S3-compatible server that ends with this process, with the bucket `team`."""
+    from moto.server import ThreadedMotoServer  # takes half a second, which other files should not wait for
+
+    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    requests.put(f"http://{host}:{port}/team", timeout=60).raise_for_status()
+    yield f"http://{host}:{port}"
+    server.stop()

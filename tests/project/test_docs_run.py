@@ -9,11 +9,10 @@ import shutil
 
 import psutil
 import pytest
-import requests
 
 from page_runs import ELSEWHERE, Session, cache_settings, runs_elsewhere
 from pages import CHANGELOG, PAGES, ROOT, fences, rel, runnable, text_of, yaml
-from scratch_project import Clone, copied, processes, read_json
+from scratch_project import NO_AWS, Clone, copied, processes, read_json
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Services, zipped
 
 pytestmark = pytest.mark.slow
@@ -23,14 +22,11 @@ DOCS = ROOT / "docs"
 ORDER = [DOCS / f"{name}.md" for name in ("remotes", "predicting", "experiments", "fine-tuning")]
 RUN = [*ORDER, *(page for page in PAGES if runnable(page) and page not in (*ORDER, CHANGELOG))]
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
-# Of this machine no configuration, no credentials but those of the bucket, and no proxy; and whoever commits.
+# No credentials but those of the bucket; and whoever commits.
 ALONE = {
-    "AWS_CONFIG_FILE": "none",
-    "AWS_SHARED_CREDENTIALS_FILE": "none",
-    "AWS_EC2_METADATA_DISABLED": "true",
+    **NO_AWS,
     "AWS_ACCESS_KEY_ID": KEY,
     "AWS_SECRET_ACCESS_KEY": SECRET,
-    "NO_PROXY": "127.0.0.1",
     **{f"GIT_{role}_{what}": "a@example.invalid" for role in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")},
 }
 
@@ -59,19 +55,6 @@ def given(first, work):
     shutil.copy(sources / "web/disc/4.png", folder / "one.jpg")
     shutil.copy(sources / "exports.zip", folder / "flowers.zip")
     return folder
-
-
-@pytest.fixture(scope="module")
-def bucket():
-    """The address of an S3-compatible server that ends with this process, with the bucket `team`."""
-    from moto.server import ThreadedMotoServer  # takes half a second, which other files should not wait for
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    requests.put(f"http://{host}:{port}/team", timeout=60).raise_for_status()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture(scope="module")

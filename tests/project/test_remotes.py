@@ -10,9 +10,8 @@ import sys
 from contextlib import contextmanager
 
 import pytest
-import requests
 
-from scratch_project import Clone, Run, copied
+from scratch_project import NO_AWS, Clone, Run, copied
 
 pytestmark = pytest.mark.slow
 
@@ -21,13 +20,6 @@ STAGE = "merge"
 EXPERIMENT = ("exp", "run", STAGE, "-S", "labels.ignore=[]", "-S", "+labels.classes.blot=[]")
 WRITTEN = "metrics/merge.json"
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
-# Of this machine no configuration, no credentials, and no proxy.
-ALONE = {
-    "AWS_CONFIG_FILE": "none",
-    "AWS_SHARED_CREDENTIALS_FILE": "none",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "NO_PROXY": "127.0.0.1",
-}
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +35,11 @@ def by_folder(first, work):
 
 
 @pytest.fixture(scope="module")
-def by_bucket(first, work, address):
+def by_bucket(first, work, bucket):
     """A clone that ran an experiment and pushed it to a bucket; one that pulled, and what the same one did there."""
-    with copied(Clone(first[0].root, ALONE), work, "pushed to a bucket") as one:
+    with copied(Clone(first[0].root, NO_AWS), work, "pushed to a bucket") as one:
         one.dvc("remote", "add", "--default", "storage", "s3://team/tandem")
-        one.dvc("remote", "modify", "storage", "endpointurl", address)
+        one.dvc("remote", "modify", "storage", "endpointurl", bucket)
         one.dvc("remote", "modify", "--local", "storage", "access_key_id", KEY)
         one.dvc("remote", "modify", "--local", "storage", "secret_access_key", SECRET)
         one.commit("a remote")
@@ -57,19 +49,6 @@ def by_bucket(first, work, address):
             other.dvc("pull", "--run-cache", "--with-deps", STAGE)
             before = (other.root / WRITTEN).read_bytes()
             yield one, other, before, Run.of(other.run(sys.executable, "-m", "dvc", *EXPERIMENT, "--pull"))
-
-
-@pytest.fixture(scope="module")
-def address():
-    """Of an S3-compatible server, which ends with this process, with one empty bucket."""
-    from moto.server import ThreadedMotoServer  # takes half a second, which other files should not wait for
-
-    server = ThreadedMotoServer("127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    requests.put(f"http://{host}:{port}/team", timeout=60).raise_for_status()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @contextmanager

@@ -184,13 +184,14 @@ def score_change(before: ScoredModel, after: ScoredModel, *, num_resamples: int,
     """The scores of two versions, by the bootstrap of the results: over groups, those of now for the paired one."""
     common = _common_test(before.samples, after.samples)
     then, now = (_predictions(each, common, labels_of=after.samples) for each in (before, after))
-    groups = after.samples.groups[[after.samples.ids.index(id_) for id_ in common]] if common else np.array([], str)
+    groups = after.samples.groups[_rows_of(common, after.samples)]
     options = {"num_resamples": num_resamples, "seed": seed}
     own = [
-        score_intervals(_predictions(each, each.samples.test.ids, labels_of=each.samples), each.samples.test.groups,
-                        num_resamples=num_resamples, seed=seed)
+        score_intervals(
+            _predictions(each, each.samples.test.ids, labels_of=each.samples), each.samples.test.groups, **options
+        )
         for each in (before, after)
-    ]  # fmt: skip
+    ]
     return ScoreChange(
         models=(before.name, after.name),
         common=len(common),
@@ -212,8 +213,13 @@ def _common_test(before: Samples, after: Samples) -> list[str]:
 
 def _predictions(model: ScoredModel, ids: Iterable[str], *, labels_of: Samples) -> Predictions:
     """Of these images, in their order, held against the classes that `labels_of` gives them."""
-    rows = {id_: row for row, id_ in enumerate(model.samples.ids)}
     labels = dict(zip(labels_of.ids, labels_of.labels.tolist(), strict=True))
     names = list(ids)
     targets = np.array([model.samples.class_names.index(labels[id_]) for id_ in names], np.int64)
-    return predict(model.logits[np.array([rows[id_] for id_ in names], np.int64)], targets)
+    return predict(model.logits[_rows_of(names, model.samples)], targets)
+
+
+def _rows_of(ids: Iterable[str], samples: Samples) -> np.ndarray:
+    """(n,) int64: where these images stand among the samples."""
+    rows = {id_: row for row, id_ in enumerate(samples.ids)}
+    return np.array([rows[id_] for id_ in ids], np.int64)

@@ -127,7 +127,6 @@ _AT_HUGGING_FACE = (
     "cc-by-nc-4.0", "cc-by-nd-4.0", "cc-by-nc-nd-3.0", "cc-by-nc-nd-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
     "cc-by-nc-sa-4.0",
 )  # fmt: skip
-_SPDX_OF = {_: spdx for spdx, (_terms, _hub, names) in _OTHERS.items() for _ in names}
 
 
 def licensing(by_source: Mapping[str, str], stated: Mapping[str, str]) -> Licensing:
@@ -146,18 +145,25 @@ def licensing(by_source: Mapping[str, str], stated: Mapping[str, str]) -> Licens
 
 def parse_license(text: str) -> License:
     """The licence that a person, a file, Kaggle, Roboflow or Hugging Face means by this text; its terms may be None."""
-    words = " ".join(re.sub(r"[^a-z0-9]+", " ", text.casefold()).split())
+    words = _words_of(text)
     if words in _NOT_STATED:
         return License("not stated", "", "unknown", None, "")
     if words in _PUBLIC_DOMAIN:
         return License("public domain", "", "other", _FREE, "public domain")
-    by_id = {re.sub(r"[^a-z0-9]+", " ", spdx.casefold()): spdx for spdx in _OTHERS}
-    if spdx := by_id.get(words) or _SPDX_OF.get(words):
+    if spdx := _SPDX_OF.get(words):
         terms, hub, _ = _OTHERS[spdx]
         return License(spdx, spdx, hub, terms, spdx)
     if "creativecommons org publicdomain zero" in words:
         return parse_license("CC0-1.0")
     return _creative_commons(words) or License(text.strip(), "", "other", None, "")
+
+
+def _words_of(text: str) -> str:
+    """In lower case, without marks."""
+    return " ".join(re.sub(r"[^a-z0-9]+", " ", text.casefold()).split())
+
+
+_SPDX_OF = {name: spdx for spdx, (_, _, names) in _OTHERS.items() for name in (_words_of(spdx), *names)}
 
 
 def _creative_commons(words: str) -> License | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.files import atomic_dir, sha256, write_text
-from tandem.pipeline.code.pinned import PACKAGE, SHOWN_BELOW
+from tandem.pipeline.code.pinned import PACKAGE, SHOWN_BELOW, is_clone
 
 
 def write_listings(scripts: Path, folder: Path, *, root: Path) -> None:
@@ -30,7 +30,7 @@ class Code:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.src = root / SHOWN_BELOW if (root / SHOWN_BELOW / PACKAGE.name).is_dir() else PACKAGE.parent
+        self.src = root / SHOWN_BELOW if is_clone(root) else PACKAGE.parent
         self._files = dict[Path, set[Path]]()
         self._lines = dict[Path, str]()
 

@@ -1,4 +1,4 @@
-"""Images of a run as small pictures within the page."""
+"""Thumbnails of a run's images within the page."""
 
 import base64
 from collections.abc import Mapping
