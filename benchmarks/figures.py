@@ -106,10 +106,12 @@ def command(argv: Sequence[str]) -> str:
 
 def machine() -> dict[str, Any]:
     """Processor, its cores, whether it has AMX in bfloat16 (None: not known), system and Python."""
+    from tandem.reporting.speed import processor_name  # heavy imports, which would be in what is measured
+
     lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.is_file() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     return {
-        "processor": facts.get("model name") or platform.processor() or platform.machine(),
+        "processor": processor_name(),
         "cores": os.cpu_count(),
         "amx": "amx_bf16" in facts["flags"].split() if "flags" in facts else None,
         "system": platform.system(),

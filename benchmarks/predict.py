@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import ROOT
@@ -38,7 +39,6 @@ from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.images.scaling import fastest_scale
-from tandem.inference.classifier import head_model
 from tandem.inference.convert import onnx_engine, to_onnx
 from tandem.inference.converted import largest_difference
 from tandem.inference.export import export_model, provenance_of
@@ -135,14 +135,12 @@ def model_figures(params: Mapping[str, Any], images: Sequence[Encoded]) -> Itera
                 trained,
                 samples,
                 path,
-                images=images,
                 max_error=0.01,
                 provenance=provenance_of(params, Path("data")),
-                batch_size=BATCH_SIZE,
-                workers=WORKERS,
             ).parity
             model, fast = (load_exported(path, is_fast=is_fast) for is_fast in (False, True))
-            read = [extracts[each.name] for each in head_model(name, trained).graph.input]
+            parts = {node.output[0].partition("/")[0] for node in onnx.load(path).graph.node}
+            read = [each for backbone, each in extracts.items() if backbone in parts]
             compared: list[Compute] = [partial(predictions, model), partial(predictions, fast), *read]
             seconds = seconds_by_turns(compared, images)
             exact_s, fast_s, extract_s = seconds[:, 0], seconds[:, 1], seconds[:, 2:].sum(axis=1)

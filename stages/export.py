@@ -1,8 +1,8 @@
 """The selected model as one file, held against what was scored.
 
-Reads data/{ingest,merge,curate,convert,train,study,ensemble} and the sources' receipts. Writes
-data/export (model.onnx, the same as model.safetensors and model.json, and its predictions of the
-test images) and metrics/export.json.
+Reads data/{convert,train,study,ensemble}, and of which data these are: the index, data/curate and
+the sources' receipts. Writes data/export (model.onnx, the same as model.safetensors and model.json,
+and its predictions of the test images) and metrics/export.json.
 """
 
 from pathlib import Path
@@ -13,10 +13,8 @@ from tandem.files import atomic_dir, write_json
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
 from tandem.inference.tensors import save_tensors
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
-from tandem.tables.stored import load_stored
 from tandem.training.ensembles import selected_model
 
 DATA = Path("data")
@@ -24,7 +22,6 @@ DATA = Path("data")
 
 def main() -> str:
     params = read_params()
-    runtime = section(params, "runtime", RuntimeSettings)
     samples = load_samples(DATA / "curate")
     model = selected_model(DATA / "ensemble")
     trained = trained_models(params, samples.class_names, DATA)
@@ -35,11 +32,8 @@ def main() -> str:
             trained,
             samples,
             folder / "model.onnx",
-            images=load_stored(DATA / "merge/stored.csv").packed(DATA / "ingest"),
             max_error=section(params, "evaluate", EvaluateSettings).max_error,
             provenance=provenance_of(params, DATA),
-            batch_size=runtime.batch_size,
-            workers=runtime.workers,
         )
         save_tensors(folder / "model.onnx", folder / "model.safetensors")
         save_test_logits(exported, samples, folder / "logits.npz")

@@ -19,6 +19,7 @@ from tandem.reporting.licenses import licensing
 from tandem.reporting.mistakes import worst_mistakes
 from tandem.reporting.page.statements import Statements
 from tandem.reporting.slices import by_name, judge
+from tandem.reporting.speed import Speed
 from tandem.reporting.state import RunState
 from tandem.sources.receipts import Receipt
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin
@@ -36,6 +37,7 @@ PARAMS = {
 }
 UP_TO_DATE = RunState((), (), "", "c0ffee" * 6 + "abcd", "2026-11-28", False, "d1" * 32, {"Python": "3.11"})
 CLASS_NAMES = ("car", "motorcycle", "truck")
+SPEED = Speed("a processor", num_cores=4, num_images=32, single=12.34, batched=5.0, batched_fast=None)
 
 
 def planted_facts(folder, *, class_names=CLASS_NAMES, per_class=20, file_name="{}.png", state=UP_TO_DATE, wrong=0.2):
@@ -93,6 +95,7 @@ def planted_analysis(facts):
             without_maps="none were drawn",
         ),
         licensing=licensing({name: each.licence for name, each in facts.receipts.items()}, {}),
+        speed=SPEED,
     )
 
 

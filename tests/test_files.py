@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -316,3 +318,20 @@ def test_a_folder_is_made_with_all_that_it_lies_in(tmp_path: Path) -> None:
 
 def test_letters_are_no_brackets_of_yaml() -> None:
     assert files.parse_yaml("X" * 500) == "X" * 500
+
+
+def test_text_is_utf_8_whatever_the_systems_own_encoding_is(tmp_path: Path) -> None:
+    code = """if True:
+        import sys, warnings
+        from pathlib import Path
+        from tandem import files
+        warnings.simplefilter("error", EncodingWarning)
+        folder = Path(sys.argv[1])
+        files.write_json(folder / "a.json", {"name": "Käfer"})
+        assert files.read_json(folder / "a.json") == {"name": "Käfer"}
+        files.write_csv(folder / "a.csv", [{"name": "Käfer"}])
+        assert files.read_csv(folder / "a.csv", columns=("name",)) == [{"name": "Käfer"}]
+    """
+    command = [sys.executable, "-X", "warn_default_encoding", "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=60)
+    assert (done.returncode, done.stderr) == (0, "")

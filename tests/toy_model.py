@@ -28,7 +28,7 @@ def pooled_model(filters: dict[str, np.ndarray], head: Linear, *, num_views: int
     """
     graph = Graph()
     values = [
-        graph.add("Reshape", graph.include(_pooled(each), name=name), np.array([-1, num_views, len(each)]))
+        graph.add("Reshape", graph.include(pooled(each), name=name), np.array([-1, num_views, len(each)]))
         for name, each in filters.items()
     ]
     logits = nodes.mean_over_views(graph, nodes.linear(graph, nodes.side_by_side(graph, values), head))
@@ -36,7 +36,8 @@ def pooled_model(filters: dict[str, np.ndarray], head: Linear, *, num_views: int
     return graph.model([images], graph.add("Softmax", logits, axis=-1), name=PROBABILITIES)
 
 
-def _pooled(filters: np.ndarray) -> onnx.ModelProto:
+def pooled(filters: np.ndarray) -> onnx.ModelProto:
+    """A backbone of pooled_model as a graph of its own."""
     graph = Graph()
     pixels = graph.add("Transpose", graph.add("Cast", PIXELS, to=TensorProto.FLOAT), perm=[0, 3, 1, 2])
     cells = graph.add("Relu", graph.add("Conv", pixels, filters, strides=[4, 4]))

@@ -1,5 +1,6 @@
 """Synthetic images with keypoints, aligned with changed versions of themselves and with one another."""
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
@@ -260,3 +261,23 @@ def test_matches_are_mutual_and_clearly_better_than_the_second_best() -> None:
 def test_of_few_descriptors_none_match(num_one: int, num_other: int) -> None:
     rows, best = _matches(np.eye(12)[:num_one], np.eye(12)[:num_other])
     assert (len(rows), len(best)) == (0, 0)
+
+
+def test_a_jpeg_is_decoded_at_the_fraction_of_its_size_that_leaves_256_px(tmp_path):
+    path = tmp_path / "a.jpg"
+    textured(3, (512, 512)).save(path)
+    with Image.open(path) as image:
+        image.draft("L", (256, 256))
+        assert image.size == (256, 256)
+        expected = np.asarray(image.resize((128, 128), Image.Resampling.BILINEAR))
+    with keypoints_reader([path], ["0"], max_gb=0) as read:
+        np.testing.assert_array_equal(read(0).gray, expected)
+
+
+def test_of_more_keypoints_than_a_hundred_the_strongest_are_taken():
+    gray = np.asarray(textured(7).convert("L").resize((128, 96), Image.Resampling.BILINEAR))
+    strongest = sorted(cv2.SIFT.create(contrastThreshold=0.02).detect(gray), key=lambda point: -point.response)
+    assert len(strongest) > 120
+    found = {tuple(point) for point in describe(textured(7)).points.tolist()}
+    assert len({point.pt for point in strongest[:90]} - found) == 0
+    assert found <= {point.pt for point in strongest}

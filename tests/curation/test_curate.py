@@ -268,8 +268,8 @@ def test_hashes_of_another_shape_or_type_are_an_error(hashes: np.ndarray, plante
 
 def test_an_image_of_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:
     inputs = planted.inputs()
-    with pytest.raises(DataError, match=r"image \w+ has class 'truck', not one of car; run the merge stage again"):
-        replace(inputs, class_names=["car"])
+    with pytest.raises(DataError, match=r"image \w+ has class 'truck', not one of car, bus; run the merge stage again"):
+        replace(inputs, class_names=["car", "bus"])
 
 
 def test_a_decision_on_a_class_that_there_is_not_is_an_error(planted: Planted) -> None:

@@ -220,3 +220,13 @@ def test_a_thumbnail_holds_the_means_of_the_pixels_of_its_squares(tmp_path: Path
     [found] = thumbnails_reader([tmp_path / "none.png", tmp_path / "a.png"], ["0", "1"], max_gb=0)([1])
     assert found.dtype == np.float32
     np.testing.assert_allclose(found, pixels.reshape(16, 2, 16, 3).mean(axis=(1, 3)), atol=1)  # rounded twice
+
+
+def test_a_jpeg_is_decoded_at_the_fraction_of_its_size_that_leaves_64_px(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    textured_image(3).resize((128, 128)).save(path)
+    with Image.open(path) as image:
+        image.draft("L", (64, 64))
+        assert image.size == (64, 64)
+        expected = np.asarray(image.resize((16, 16), Image.Resampling.BOX))
+    np.testing.assert_array_equal(thumbnails_reader([path], ["0"], max_gb=0)([0])[0], expected)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates.threshold import format_suggestion, suggest_threshold
+from tandem.curation.duplicates.threshold import format_suggestion, suggest_threshold, suggestion_as_dict
+from tandem.curation.histogram import similarity_histogram
 from tandem.errors import DataError
 
 
@@ -49,8 +50,14 @@ def test_a_terminal_shows_bins_the_suggestion_and_the_pairs_it_hangs_on():
     assert "0.60-0.65        2  ########################################" in text
     assert "suggested: curate.min_correlation: 0.9" in text
     assert "(now 0.96); 0 pairs lie within 0.015 of it" in text
-    assert "0.990 near duplicate  web/a3.jpg  web/b3.jpg" in text
-    assert "0.700 rejected        web/a2.jpg  web/b2.jpg" in text
+    assert text.splitlines()[-5:] == [
+        "  0.995 near duplicate  web/a4.jpg  web/b4.jpg",
+        "  0.990 near duplicate  web/a3.jpg  web/b3.jpg",
+        "  0.700 rejected        web/a2.jpg  web/b2.jpg",
+        "  0.610 rejected        web/a1.jpg  web/b1.jpg",
+        "  0.600 rejected        web/a0.jpg  web/b0.jpg",
+    ]
+    assert text.splitlines()[-6] == "pairs nearest to it, for a look:"
 
 
 @pytest.mark.parametrize(("empty_from", "empty_to", "expected"), [(0.8, 0.867, 0.851), (0.966, 0.998, 0.982)])
@@ -76,3 +83,18 @@ def test_of_several_stretches_without_pairs_the_middle_of_the_longest_is_suggest
     found = suggest_threshold(values[~is_left_out])
     free = [t / 1000 for t in range(850, 986) if 0.925 + 0.015 < t / 1000 < 0.965 - 0.015]
     assert (found.correlation, found.num_near) == (pytest.approx(free[len(free) // 2], abs=1e-9), 0)
+
+
+def test_a_suggestion_for_programs_has_the_same_numbers_and_the_bins() -> None:
+    values = [0.6, 0.61, 0.7, 0.99, 0.995]
+    pairs = [{"first": "a", "second": "b", "correlation": str(value)} for value in values]
+    found = suggest_threshold(np.array(values))
+    histogram = similarity_histogram(np.array(values))
+    assert suggestion_as_dict(pairs, min_correlation=0.96) == {
+        "suggested": found.correlation,
+        "min_correlation": 0.96,
+        "pairs": 5,
+        "pairs_near_suggested": 0,
+        "histogram": histogram,
+    }
+    assert histogram["0.60-0.65"] == 2

@@ -63,7 +63,7 @@ def test_the_scores_of_the_file_stand_in_the_metrics_beside_those_of_its_model(e
     selected = evaluation["models"][metrics["model"]]
     for key in ("top1_accuracy", "macro_f1", "log_loss", "ece"):
         assert evaluation["exported"][key] == metrics[key] == pytest.approx(selected[key], abs=1e-3)
-    for way in ("fp32", "file", "scored"):
+    for way in ("fp32", "scored"):
         found = metrics[f"difference_to_{way}"]
         assert (found["largest"] <= 1e-3, found["changed_classes"], found["images"]) == (True, 0, evaluation["images"])
     assert metrics["sha256"] == load_exported(exported).sha256

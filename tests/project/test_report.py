@@ -33,6 +33,18 @@ def test_a_run_has_a_page_and_cards_that_git_ignores(reported):
     assert (clone.root / "report/index.html").stat().st_size < 3_000_000
 
 
+def test_the_speed_is_measured_and_the_rest_is_the_same_bytes_each_time(reported):
+    clone, _, page = reported
+    times = table(page, "How long tandem predict takes")
+    assert all(float(ms) > 0 for name, (ms,) in times.items() if name and ms != "–")
+    command = (sys.executable, "-c", "from tandem.cli.main import app; app()", "report", "--no-speed", "--output")
+    for folder in ("one", "two"):
+        clone.run(*command, folder)
+    for name in FILES:
+        assert (clone.root / "one" / name).read_bytes() == (clone.root / "two" / name).read_bytes()
+    assert "Times were not measured." in HtmlPage((clone.root / "one/index.html").read_text(encoding="utf-8")).text
+
+
 @pytest.mark.filterwarnings("ignore:ConjunctiveGraph is deprecated:DeprecationWarning")
 def test_the_metadata_load_every_image_of_the_run(reported):
     import mlcroissant  # a second

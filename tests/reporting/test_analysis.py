@@ -17,7 +17,7 @@ def facts_of(folder, **changes):
 
 def test_everything_is_found_of_the_selected_model_on_test(tmp_path):
     facts = facts_of(tmp_path, per_class=100)
-    found = analyse(facts)
+    found = analyse(facts, with_speed=False)
     assert {each.kind for each in found.slices.slices} == {"source", "class", "brightness", "blur", "cluster"}
     assert found.slices.accuracy == facts.predictions.is_right.mean()
     wrong = set(facts.samples.test.rows[~facts.predictions.is_right].tolist())
@@ -27,7 +27,8 @@ def test_everything_is_found_of_the_selected_model_on_test(tmp_path):
 
 
 def test_what_a_user_states_of_a_licence_goes_first_and_a_source_without_a_receipt_has_none(tmp_path):
-    rows = analyse(facts_of(tmp_path, report={"licenses": {"exports": "CC0-1.0"}}, receipts=(EXPORT,))).licensing.rows
+    facts = facts_of(tmp_path, report={"licenses": {"exports": "CC0-1.0"}}, receipts=(EXPORT,))
+    rows = analyse(facts, with_speed=False).licensing.rows
     assert [(row.source, row.stated, row.by) for row in rows] == [
         ("web", "not stated", "files or service"),
         ("exports", "CC0-1.0", "user"),

@@ -203,6 +203,7 @@ def test_the_licence_that_a_service_states_counts_where_the_files_state_none(tmp
         ({"README.md": "---\nlicense: cc-by-4.0\n---\n# Cars\n"}, "cc-by-4.0"),
         ({"cars/README.md": "\ufeff---\r\npretty_name: Cars\r\nlicense:\r\n- mit\r\n- odbl\r\n---\r\n"}, "mit; odbl"),
         ({"LICENSE": "\n  MIT License\n\nCopyright (c) 2026\n"}, "MIT License"),
+        ({"LICENSE": "X11 License"}, "X11 License"),
         ({"licence.md": "# Attribution 4.0 International\n\n====\n"}, "Attribution 4.0 International"),
         ({"LICENSE.txt": "MIT License", "README.md": "---\nlicense: cc0-1.0\n---\n"}, "cc0-1.0"),
     ],

@@ -13,10 +13,8 @@ from tandem.evaluation.settings import EvaluateSettings
 from tandem.inference.export import export_model, provenance_of
 from tandem.pipeline import lock
 from tandem.pipeline.params import read_params, section
-from tandem.pipeline.settings import RuntimeSettings
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
-from tandem.tables.stored import load_stored
 from tandem.training.ensembles import selected_model
 
 _DATA = Path("data")
@@ -30,7 +28,7 @@ def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
     """
     _require_writable(output)
     params = _params_of_run()
-    samples, runtime = load_samples(_DATA / "curate"), section(params, "runtime", RuntimeSettings)
+    samples = load_samples(_DATA / "curate")
     name = model or selected_model(_DATA / "ensemble")
     trained = trained_models(params, samples.class_names, _DATA)
     exported = export_model(
@@ -38,11 +36,8 @@ def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
         trained,
         samples,
         output,
-        images=load_stored(_DATA / "merge/stored.csv").packed(_DATA / "ingest"),
         max_error=section(params, "evaluate", EvaluateSettings).max_error,
         provenance=provenance_of(params, _DATA),
-        batch_size=runtime.batch_size,
-        workers=runtime.workers,
     )
     parity = exported.parity
     if as_json:

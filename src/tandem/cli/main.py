@@ -186,6 +186,7 @@ def export(
 @app.command(name="report")
 def report_run(
     output: Annotated[Path, typer.Option(help="The folder to write to.")] = Path("report"),
+    no_speed: Annotated[bool, typer.Option("--no-speed", help="Do not measure how fast the model is here.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Write a page about the last run, which any browser opens without a network, and cards of model and data.
@@ -195,7 +196,7 @@ def report_run(
     # Here, and not at the top: it draws, and reads all of a run.
     from tandem.cli.report import write_report
 
-    run(lambda: write_report(output, as_json=as_json))
+    run(lambda: write_report(output, with_speed=not no_speed, as_json=as_json))
 
 
 @app.command(name="predict")

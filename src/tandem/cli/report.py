@@ -19,15 +19,15 @@ PAGE, MODEL_CARD, DATASET_CARD, CROISSANT = "index.html", "model_card.md", "data
 _NAMES = (PAGE, MODEL_CARD, DATASET_CARD, CROISSANT, IMAGES_CSV)
 
 
-def write_report(folder: Path, *, as_json: bool = False) -> None:
-    """Write page and cards into a folder, and print where they are.
+def write_report(folder: Path, *, with_speed: bool = True, as_json: bool = False) -> None:
+    """Write page and cards into a folder, and print where they are. with_speed: how fast the model is, measured now.
 
     Raises DataError where no run has ended, where the folder cannot be written to, and where a file of one of their
     names lies there that this command has not written, or that was changed since; then nothing is written.
     """
     require_own_folder(folder, _NAMES)
     facts = read_facts(Path(), read_params(), data_dir=Path("data"), metrics_dir=Path("metrics"))
-    texts = _texts(facts)
+    texts = _texts(facts, with_speed=with_speed)
     write_own_files(folder, texts)
     sizes = {str(folder / name): len(text.encode()) for name, text in texts.items()}
     if as_json:
@@ -41,8 +41,8 @@ def write_report(folder: Path, *, as_json: bool = False) -> None:
         )
 
 
-def _texts(facts: RunFacts) -> dict[str, str]:
-    analysis, said, table = analyse(facts), statements(facts), images_csv(facts)
+def _texts(facts: RunFacts, *, with_speed: bool) -> dict[str, str]:
+    analysis, said, table = analyse(facts, with_speed=with_speed), statements(facts), images_csv(facts)
     return {
         PAGE: render_page(facts, analysis, said),
         MODEL_CARD: model_card(facts, said, analysis),

@@ -8,6 +8,7 @@ from tqdm import tqdm
 from tandem.features.engines.base import Engine
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.loader import iter_batches
+from tandem.images.scaling import Scale, scale_by_torch
 from tandem.types import Encoded
 
 
@@ -19,10 +20,12 @@ def extract(
     batch_size: int,
     workers: int,
     name: str,
+    scale: Scale = scale_by_torch,
 ) -> Iterator[np.ndarray]:
     """Yield (n, tta_views, dim) float32 features in the order of images, a few images at a time.
 
-    At most a few batches of decoded images are held at once, however many there are. name: of the backbone.
+    At most a few batches of decoded images are held at once, however many there are. name: of the backbone. scale: with
+    torch or without.
     """
     tta_views = settings.tta_views
     batches = iter_batches(
@@ -32,6 +35,7 @@ def extract(
         tta_views=tta_views,
         batch_size=batch_size,
         workers=workers,
+        scale=scale,
     )
     pending: list[np.ndarray] = []  # features of views, of which those of the last image may not all be there yet
     with tqdm(total=len(images), desc=f"extract {name}, {engine.name}", unit="image", disable=None) as bar:

@@ -16,6 +16,7 @@ from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
 from tandem.features.recipe import backbone_recipe
 from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.images.scaling import Scale, scale_by_torch
 from tandem.types import Encoded
 
 _IMAGES_A_STEP = 256  # that are read from the store, or written to it, at once
@@ -31,10 +32,14 @@ class Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class Extractor:
-    """recipe: all that the bytes of features depend on, their image apart. load: called if any is missing."""
+    """recipe: all that the bytes of features depend on, their image apart. load: called if any is missing.
+
+    scale: how images are scaled, with torch or without.
+    """
 
     recipe: Mapping[str, object]
     load: Callable[[], Loaded]
+    scale: Scale = scale_by_torch
 
 
 @dataclass(frozen=True)
@@ -152,6 +157,7 @@ class _Run:
                 batch_size=self.batch_size,
                 workers=self.workers,
                 name=self.name,
+                scale=self.extractor.scale,
             )
             for batch in batches:
                 yield from batch

@@ -11,6 +11,7 @@ from numpy.lib.format import write_array_header_1_0
 from tandem.errors import CorruptImageError, DataError
 from tandem.files import atomic_file
 from tandem.images.decode import Resize
+from tandem.images.scaling import Scale, scale_by_torch
 from tandem.images.transforms import fill_transformed
 from tandem.types import Encoded
 
@@ -20,12 +21,19 @@ IMAGES_A_TASK = 8  # one each: handing them over took a fifth of the time of six
 
 
 def iter_batches(
-    images: Sequence[Encoded], *, size_px: int, resize: Resize, tta_views: int = 1, batch_size: int, workers: int
+    images: Sequence[Encoded],
+    *,
+    size_px: int,
+    resize: Resize,
+    tta_views: int = 1,
+    batch_size: int,
+    workers: int,
+    scale: Scale = scale_by_torch,
 ) -> Iterator[np.ndarray]:
     """(n, size_px, size_px, 3) uint8 batches, decoded by `workers` threads a few batches ahead.
 
-    tta_views: see tandem.images.transforms; those of one image follow one another, and are in one batch. Raises
-    DataError for a file that cannot be read.
+    tta_views, scale: see tandem.images.transforms; the views of one image follow one another, and are in one batch.
+    Raises DataError for a file that cannot be read.
     """
     num_images = max(1, batch_size // tta_views)
     num_ahead = max(BATCHES_AHEAD, -(-IMAGES_AHEAD * workers // batch_size))
@@ -35,7 +43,7 @@ def iter_batches(
             batch = images[start : start + num_images]
             out = np.empty((len(batch), tta_views, size_px, size_px, 3), np.uint8)
             parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
-            waiting.append((out, [pool.submit(_load, batch[part], out[part], resize) for part in parts]))
+            waiting.append((out, [pool.submit(_load, batch[part], out[part], resize, scale) for part in parts]))
             if len(waiting) > num_ahead:
                 yield _finish(*waiting.popleft())
         while waiting:
@@ -55,11 +63,11 @@ def cache_pixels(path: Path, batches: Iterable[np.ndarray], *, count: int, size_
     return np.load(path, mmap_mode="r")
 
 
-def _load(images: Sequence[Encoded], out: np.ndarray, resize: Resize) -> None:
+def _load(images: Sequence[Encoded], out: np.ndarray, resize: Resize, scale: Scale) -> None:
     for image, views in zip(images, out, strict=True):
         try:
             # ingest has refused what is too small or too large; here every image is taken
-            fill_transformed(image.read_bytes(), views, resize=resize)
+            fill_transformed(image.read_bytes(), views, resize=resize, scale=scale)
         except (FileNotFoundError, IsADirectoryError, CorruptImageError) as error:
             raise DataError(f"{image} cannot be read any more ({error}); run the ingest stage again") from None
 

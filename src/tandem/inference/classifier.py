@@ -74,18 +74,6 @@ def classifier_model(model: str, trained: TrainedModels) -> onnx.ModelProto:
     return graph.model([pixels], probs, name=PROBABILITIES)
 
 
-def head_model(model: str, trained: TrainedModels) -> onnx.ModelProto:
-    """The features (n, k, D) of the backbones that a model reads, by their names, to PROBABILITIES (n, C)."""
-    graph, inputs = Graph(), dict[str, onnx.ValueInfoProto]()
-
-    def features(name: str) -> str:
-        inputs[name] = helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", "k", "D"])
-        return name
-
-    probs = graph.add("Softmax", _Heads(graph, features, trained).of(model), axis=-1)
-    return graph.model(list(inputs.values()), probs, name=PROBABILITIES)
-
-
 @dataclass(frozen=True)
 class _Heads:
     """Adds heads to a graph. features: backbone -> the value that holds its features, for those that are read."""

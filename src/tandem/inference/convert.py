@@ -22,6 +22,7 @@ from tandem.features.recipe import common_recipe
 from tandem.features.reuse import Extractor, Loaded, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import read_json
+from tandem.images.scaling import Scale, scale_by_numpy, scale_by_torch
 from tandem.inference.converted import FEATURES, embed_with, largest_difference, save_converted
 from tandem.inference.exported import PIXELS
 from tandem.inference.graph import OPSET
@@ -58,24 +59,24 @@ def convert(
 ) -> Conversion:
     """Write `folder`, see converted.py. images, ids: those of test. max_gb: see extract_once."""
     data = to_onnx(backbone, size_px=settings.size_px)
-    engines = (
-        onnx_engine(data, threads=workers, batch_size=batch_size),
-        reference_engine(backbone.net, select_device(device), batch_size=batch_size),
-    )
+    on_graph = onnx_engine(data, threads=workers, batch_size=batch_size)
+    by_torch = reference_engine(backbone.net, select_device(device), batch_size=batch_size)
+    # the first is what `tandem predict` computes of an image, by which the exported file is judged
+    ways = (on_graph, hashlib.sha256(data).hexdigest(), scale_by_numpy), (by_torch, backbone.digest, scale_by_torch)
     recipe = common_recipe(settings, device=device, batch_size=batch_size)
     recipe |= {"threads": workers, "graph code": code_digest(_GRAPH_CODE)}
     both = [
         extract_once(
             images,
             ids=ids,
-            extractor=_extractor(backbone, engine, digest, recipe),
+            extractor=_extractor(backbone, engine, digest, recipe, scale),
             settings=settings,
             batch_size=batch_size,
             workers=workers,
             name=backbone.name,
             max_gb=max_gb,
         )
-        for engine, digest in zip(engines, (hashlib.sha256(data).hexdigest(), backbone.digest), strict=True)
+        for engine, digest, scale in ways
     ]
     features, reference = (np.concatenate(list(each.batches)) for each in both)
     meta = {"backbone": backbone.name, "weights_sha256": backbone.digest}
@@ -83,10 +84,12 @@ def convert(
     return Conversion(len(images), both[0].num_new, largest_difference(features, reference))
 
 
-def _extractor(backbone: Backbone, engine: Engine, digest: str, recipe: Mapping[str, object]) -> Extractor:
+def _extractor(
+    backbone: Backbone, engine: Engine, digest: str, recipe: Mapping[str, object], scale: Scale
+) -> Extractor:
     """digest: of what the engine runs, the network or its graph."""
     of_engine = {**recipe, "backbone": backbone.name, "engine": engine.name, "network": digest}
-    return Extractor(of_engine, lambda: Loaded(engine, backbone.dim, digest))
+    return Extractor(of_engine, lambda: Loaded(engine, backbone.dim, digest), scale)
 
 
 def trained_backbone(name: str, weights: BackboneSettings, settings: ExtractSettings, *, folder: Path) -> Backbone:

@@ -1,4 +1,7 @@
-"""A backbone as an ONNX graph, with its features of the test images and those that fp32 by torch gives. No torch."""
+"""A backbone as an ONNX graph, with its features of the test images and those that fp32 by torch gives. No torch.
+
+The first are of images that were scaled without torch, as `tandem predict` scales them.
+"""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

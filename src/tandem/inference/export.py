@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,6 @@ from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
 from tandem.inference.parity import Parity, check_exported
 from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
-from tandem.types import Encoded
 
 _SECTIONS = ("ingest", "backbones", "extract", "train", "ensemble")  # the others show in images and labels
 
@@ -39,19 +38,16 @@ def export_model(
     samples: Samples,
     path: Path,
     *,
-    images: Sequence[Encoded],
     max_error: float,
     provenance: Mapping[str, Any],
-    batch_size: int,
-    workers: int,
 ) -> Exported:
     """Write a model of the results table, whole or not at all, and hold the file against what was scored.
 
-    images: all N, in the order of samples. max_error: see EvaluateSettings. Raises DataError for a name that is no
-    model, and where the file's predictions are not those of torch in fp32; then nothing is written.
+    max_error: see EvaluateSettings. Raises DataError for a name that is no model, and where the file's predictions are
+    not those of torch in fp32; then nothing is written.
     """
     logits = load_logits_in(trained.folder_of(model), ids=samples.ids, class_names=samples.class_names)
-    val, test = predictions_on(samples.val, logits), samples.test
+    val = predictions_on(samples.val, logits)
     card = ModelCard(
         model=model,
         class_names=tuple(samples.class_names),
@@ -65,15 +61,7 @@ def export_model(
     )
     with atomic_file(path) as temporary:
         digest = write_model(classifier_model(model, trained), card, temporary)
-        parity = check_exported(
-            temporary,
-            model,
-            trained,
-            images=[images[row] for row in test.rows],
-            scored=softmax(logits[test.rows]),
-            batch_size=batch_size,
-            workers=workers,
-        )
+        parity = check_exported(temporary, trained, scored=softmax(logits[samples.test.rows]))
     return Exported(model, digest, parity)
 
 
@@ -90,7 +78,6 @@ def export_summary(exported: Exported, samples: Samples) -> dict[str, Any]:
         "sha256": exported.digest,
         **score(predict(log_probs(parity.probs), samples.test.targets)),
         "difference_to_fp32": asdict(parity.fp32),
-        "difference_to_file": asdict(parity.file),
         "difference_to_scored": asdict(parity.scored),
     }
 

@@ -39,7 +39,7 @@ class Graph:
 
     def include(self, model: onnx.ModelProto, *, name: str) -> str:
         """Add another model of one output, under a name of its own; its output. Its inputs keep their names."""
-        graph = compose.add_prefix(model, f"{name}/", rename_inputs=False).graph
+        graph = as_part(model, name=name)
         self.nodes.extend(graph.node)
         self.constants.extend(graph.initializer)
         return str(graph.output[0].name)
@@ -48,8 +48,23 @@ class Graph:
         """All of it as a model whose output, (n, C) float32, has a name."""
         self.nodes.append(helper.make_node("Identity", [output], [name], name=name))
         shaped = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", "C"])
-        graph = helper.make_graph(self.nodes, "classifier", inputs, [shaped], self.constants)
-        return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
+        return as_model(self.nodes, inputs, [shaped], self.constants)
+
+
+def as_part(model: onnx.ModelProto, *, name: str) -> onnx.GraphProto:
+    """A model's graph as a part of another: its names, but for those of its inputs, begin with `name/`."""
+    return compose.add_prefix(model, f"{name}/", rename_inputs=False).graph
+
+
+def as_model(
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+    constants: Sequence[onnx.TensorProto],
+) -> onnx.ModelProto:
+    """Nodes, in the order in which they are computed, as a model."""
+    graph = helper.make_graph(nodes, "classifier", inputs, outputs, constants)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION)
 
 
 def linear(graph: Graph, features: str, head: Linear) -> str:

@@ -28,7 +28,7 @@ tandem predict --model {file} PATH...   # files or folders of images
 
 def model_card(facts: RunFacts, said: Statements, analysis: Analysis) -> str:
     """All of it, as one text that ends with a newline."""
-    evaluation, card = facts.metrics.evaluate, facts.exported.card
+    evaluation, card, use = facts.metrics.evaluate, facts.exported.card, use_view(facts, analysis.speed)
     parts = [
         front_matter(_head(facts, said)),
         f"# {said.title}: {facts.selected}",
@@ -39,7 +39,7 @@ def model_card(facts: RunFacts, said: Statements, analysis: Analysis) -> str:
         _USE.format(file=facts.model_path.name),
         f"It takes an image as {card.size_px} x {card.size_px} pixels and gives the probability of each class. "
         f"{_selective(facts)}",
-        markdown_table(use_view(facts).size),
+        *(markdown_table(table) for table in (use.size, use.speed) if table),
         "## Training data",
         f"{said.description} The dataset card says more.",
         "## Training",

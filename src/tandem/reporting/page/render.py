@@ -30,7 +30,7 @@ class Headline:
 
 
 def render_page(facts: RunFacts, analysis: Analysis, said: Statements) -> str:
-    """The page. The same run gives the same text. Raises DamagedFileError for an image that cannot be read."""
+    """The page. The same run and speed give the same text. Raises DamagedFileError for an image that cannot be read."""
     environment = Environment(
         loader=FileSystemLoader(_TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
@@ -46,7 +46,7 @@ def render_page(facts: RunFacts, analysis: Analysis, said: Statements) -> str:
         "data": data_view(facts),
         "models": model_view(facts),
         "errors": error_view(facts, analysis.slices, analysis.mistakes),
-        "use": use_view(facts),
+        "use": use_view(facts, analysis.speed),
         "licensing": analysis.licensing,
         "style": Markup((_TEMPLATES / "style.css").read_text(encoding="utf-8")),  # noqa: S704  # our own
     }

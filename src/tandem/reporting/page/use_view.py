@@ -1,4 +1,4 @@
-"""The page's part on the model file: how large, how much it computes, whether it predicts what was scored."""
+"""The page's part on the model file: how large, how fast, and whether it predicts what was scored."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +9,7 @@ import onnx
 
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.page.tables import NOTHING, Row, Table, count, file_size
+from tandem.reporting.speed import BATCH_SIZE, Speed
 
 _RESIZED = {"squash": "squashed", "crop": "central square"}
 _WEIGHTED = ("Conv", "Gemm", "MatMul")
@@ -16,15 +17,20 @@ _WEIGHTED = ("Conv", "Gemm", "MatMul")
 
 @dataclass(frozen=True)
 class UseView:
-    """What the template shows of the file that is handed out."""
+    """What the template shows of the file that is handed out. speed: None where it was not measured."""
 
     size: Table
+    speed: Table | None
     parity: Table
 
 
-def use_view(facts: RunFacts) -> UseView:
-    """All of it, read off the file."""
-    return UseView(size=_size_table(facts), parity=_parity_table(facts.metrics.export))
+def use_view(facts: RunFacts, speed: Speed | None) -> UseView:
+    """All of it, read off the file, but for its speed."""
+    return UseView(
+        size=_size_table(facts),
+        speed=None if speed is None else _speed_table(speed),
+        parity=_parity_table(facts.metrics.export),
+    )
 
 
 def num_parameters(model: onnx.ModelProto) -> int:
@@ -76,10 +82,23 @@ def _size_table(facts: RunFacts) -> Table:
     return Table("The file that is handed out", ["", "value"], rows, "export/")
 
 
+def _speed_table(speed: Speed) -> Table:
+    times = {
+        "one image after the other": speed.single,
+        f"{BATCH_SIZE} images at a time": speed.batched,
+        f"{BATCH_SIZE} images at a time, by --fast": speed.batched_fast,
+    }
+    rows: list[Row] = [[words, NOTHING if ms is None else f"{ms:.1f}"] for words, ms in times.items()]
+    note = (
+        f"Measured while this was written, on {speed.processor}, {speed.num_cores} cores: decoding, scaling and the "
+        f"model, for {count(speed.num_images)} test images as they are stored; medians."
+    )
+    return Table("How long tandem predict takes", ["", "ms an image"], rows, "export/", note=note)
+
+
 def _parity_table(export: Mapping[str, Any]) -> Table:
     names = {
         "difference_to_fp32": "torch in fp32",
-        "difference_to_file": "predicting from image files",
         "difference_to_scored": "the predictions that were scored",
     }
     rows: list[Row] = [
