@@ -7,8 +7,8 @@ the vehicles preset, everything runs once, with no stored features. Then each ch
 time, and `dvc repro` runs: a class gets another name, an alias moves to another class, an alias is ignored, 1 % new
 images come as a source of their own, and as more files in an archive (generated images alone), one backbone more, and
 another train.lr. Decoders and engines are counted in every stage (benchmarks/counting). Required: a change of labels
-decodes no file in ingest, nothing of what is stored in curate, and passes nothing through a backbone, in extract and
-convert; new images of their own source are decoded alone, and cost at most 2 % of all passes; train.lr costs nothing of
+decodes no file in ingest, nothing of what is stored in any other stage, and passes nothing through a frozen backbone;
+new images of their own source are decoded alone, and cost at most 2 % of all passes; train.lr costs nothing of
 these. With new images and with another backbone, whose features give other candidates, what curate decodes is reported.
 
 With DIR, a change of train.lr as `dvc exp run -S train.lr=...` too: with the head that the preset selects, which is

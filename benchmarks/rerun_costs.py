@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from figures import Figure, at_most, exactly, reported
 from growth import Cost
 
-EMBEDDING = ("extract", "convert")  # stages that pass images through frozen backbones
+EMBEDDING = ("extract", "convert", "export")  # stages that could pass images through frozen backbones
 EVERYTHING, NEW_BACKBONE = "everything", "a new backbone"
 NEW_PERCENT = 1
 OWN_SOURCE, SAME_ARCHIVE = f"{NEW_PERCENT} % new images, a new source", f"{NEW_PERCENT} % more files in an archive"
@@ -59,7 +59,6 @@ def rerun_figures(what: str, reruns: Sequence[Rerun], *, num_new: int) -> list[F
         for each in reruns
         for figure in (
             *required_of(f"{what}, {each.change}", each, everything, num_new=num_new),
-            reported(f"{what}, {each.change}: decoded by other stages", each.decoded_elsewhere, ".0f"),
             reported(f"{what}, {each.change}: s", each.cost.seconds, ".1f"),
             reported(f"{what}, {each.change}: s of all cores", each.cost.core_seconds, ".1f"),
         )
@@ -67,13 +66,19 @@ def rerun_figures(what: str, reruns: Sequence[Rerun], *, num_new: int) -> list[F
 
 
 def required_of(what: str, rerun: Rerun, everything: Rerun, *, num_new: int) -> list[Figure]:
-    """Files that ingest decoded, passes, and images that curate decoded."""
+    """Files that ingest decoded, passes, and stored images that curate and the other stages decoded."""
     files, passes = f"{what}: files decoded by ingest", f"{what}: passes through frozen backbones"
     stored, num_stored = f"{what}: images decoded by curate", rerun.decoded("curate")
     num_files, fraction = rerun.decoded("ingest"), rerun.passes / max(everything.passes, 1)
+    others, num_others = f"{what}: images decoded by other stages", rerun.decoded_elsewhere
     if rerun.change not in (EVERYTHING, NEW_BACKBONE, OWN_SOURCE, SAME_ARCHIVE):
-        return [exactly(files, 0, num_files), exactly(passes, 0, rerun.passes), exactly(stored, 0, num_stored)]
-    reports = [reported(passes, rerun.passes, ".0f"), reported(stored, num_stored, ".0f")]
+        none = {files: num_files, passes: rerun.passes, stored: num_stored, others: num_others}
+        return [exactly(words, 0, number) for words, number in none.items()]
+    reports = [
+        reported(passes, rerun.passes, ".0f"),
+        reported(stored, num_stored, ".0f"),
+        reported(others, num_others, ".0f"),
+    ]
     if rerun.change == EVERYTHING:
         return [reported(files, num_files, ".0f"), *reports]
     if rerun.change == NEW_BACKBONE:

@@ -30,26 +30,27 @@ assert [len(part) for part in engine.embed([np.zeros((3, 4, 4, 3)), np.zeros((2,
 """
 
 
-def rerun(change, *, ingested=0, passes=0, converted=0, curated=0):
+def rerun(change, *, ingested=0, passes=0, converted=0, curated=0, exported=0):
     counts = {("ingest", "decode"): ingested, ("extract", "pass"): passes, ("convert", "pass"): converted}
-    counts["curate", "decode"] = curated
+    counts |= {("curate", "decode"): curated, ("export", "decode"): exported}
     return Rerun(change, Cost(1.0, 1.0, 1.0), counts)
 
 
 @pytest.mark.parametrize(
     ("after", "are_reached"),
     [
-        (rerun("a class renamed"), [True, True, True]),
-        (rerun("a class renamed", ingested=1), [False, True, True]),
-        (rerun("a class renamed", converted=1), [True, False, True]),
-        (rerun("a class renamed", curated=1), [True, True, False]),
-        (rerun("train.lr", passes=1), [True, False, True]),
-        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=10, curated=9), [True, True, True]),
-        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=11), [True, False, True]),
-        (rerun(SAME_ARCHIVE, ingested=1010, passes=20), [False, True, True]),
-        (rerun(NEW_BACKBONE, passes=1000, curated=9), [True, True, True]),
-        (rerun(NEW_BACKBONE, ingested=1, passes=1000), [False, True, True]),
-        (ALL, [True, True, True]),
+        (rerun("a class renamed"), [True, True, True, True]),
+        (rerun("a class renamed", ingested=1), [False, True, True, True]),
+        (rerun("a class renamed", converted=1), [True, False, True, True]),
+        (rerun("a class renamed", curated=1), [True, True, False, True]),
+        (rerun("a class renamed", exported=1), [True, True, True, False]),
+        (rerun("train.lr", passes=1), [True, False, True, True]),
+        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=10, curated=9), [True, True, True, True]),
+        (rerun(OWN_SOURCE, ingested=10, passes=30, converted=11), [True, False, True, True]),
+        (rerun(SAME_ARCHIVE, ingested=1010, passes=20), [False, True, True, True]),
+        (rerun(NEW_BACKBONE, passes=1000, curated=9), [True, True, True, True]),
+        (rerun(NEW_BACKBONE, ingested=1, passes=1000), [False, True, True, True]),
+        (ALL, [True, True, True, True]),
     ],
 )
 def test_what_is_required_depends_on_the_change(after, are_reached):
@@ -68,15 +69,15 @@ def test_comparisons_of_engines_are_no_passes_and_other_stages_decode_too():
     counts = {
         ("extract", "comparison"): 16,
         ("extract", "decode"): 5,
-        ("export", "pass"): 64,
-        ("export", "decode"): 64,
+        ("finetune", "pass"): 64,
+        ("finetune", "decode"): 64,
         ("curate", "decode"): 7,
     }
     record = rerun_costs.as_record(Rerun("train.lr", Cost(1.04, 2.06, 3.0), counts))
     assert record["passes"] == 0
     assert (record["decoded_by_curate"], record["decoded_elsewhere"]) == (7, 69)
     assert (record["seconds"], record["core_seconds"]) == (1.0, 2.1)
-    assert record["by_stage"]["export pass"] == 64
+    assert record["by_stage"]["finetune pass"] == 64
 
 
 def test_decoders_and_engines_are_counted_where_they_are_called(tmp_path):

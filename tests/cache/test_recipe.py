@@ -1,5 +1,8 @@
 """That the code, the libraries, the machine and the environment of a result are in its recipe."""
 
+import subprocess
+import sys
+
 import pytest
 
 from tandem import libraries
@@ -18,6 +21,15 @@ def test_variables_that_choose_how_libraries_compute_are_part_of_it(variable, mo
     assert recipe() == before
     monkeypatch.setenv(variable, "7")
     assert recipe() != before
+
+
+def test_what_libraries_set_when_they_are_imported_is_no_part_of_it() -> None:
+    code = (
+        "from tandem.cache.recipe import _machine; before = _machine()['environment']; "
+        "import torch._dynamo, sklearn, cv2, onnxruntime; print(before == _machine()['environment'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    assert done.stdout == "True\n"
 
 
 def test_another_processor_or_library_is_another_recipe(tmp_path, monkeypatch):

@@ -133,6 +133,13 @@ def test_a_class_renamed_and_one_ignored_label_more_decode_no_image_and_pass_non
     assert {row["label"] for row in read_csv(clone.root / "data/curate/samples.csv")} == {"disk", "bars", "corner"}
 
 
+def test_another_lr_decodes_no_image_and_passes_none_through_a_backbone(clone):
+    clone.change("train.lr", 0.01)
+    again = clone.counting(path := clone.root.with_suffix(".csv")).repro()
+    assert {f"train@{CURATES}", "ensemble", "export", "evaluate"} <= again.ran
+    assert read_counts(path) == {}
+
+
 def test_an_unfrozen_backbone_is_fine_tuned_and_the_other_one_is_not(first):
     summary = {name: read_json(first[0].root / f"metrics/finetune/{name}.json") for name in (CURATES, OTHER)}
     assert summary[CURATES] == {"trainable_backbone_layers": 0}

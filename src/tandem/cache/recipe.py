@@ -32,6 +32,8 @@ _PREFIXES = (
     "OV_",
     "TORCH",
 )
+# of these: what names a folder, or what libraries set themselves when they are imported, and their children inherit
+_NO_CHOICE = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR", "TORCH_HOME")
 _PROCESSOR = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")  # lines of /proc/cpuinfo
 
 
@@ -58,7 +60,11 @@ def _machine() -> dict[str, object]:
         "processor": _digest_of_lines(Path("/proc/cpuinfo"), _PROCESSOR),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "gpus": [_digest_of_lines(path) for path in sorted(gpus) if path.exists()],
-        "environment": {key: value for key, value in sorted(os.environ.items()) if key.startswith(_PREFIXES)},
+        "environment": {
+            key: value
+            for key, value in sorted(os.environ.items())
+            if key.startswith(_PREFIXES) and key not in _NO_CHOICE
+        },
     }
 
 

@@ -1,0 +1,33 @@
+"""ONNX Runtime as it is started here: what is no model is said in a line, and nobody is told that it ran."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from services import Services
+from tandem.inference.runtime import start_session
+
+PROGRAM = """
+import time
+from tandem.inference.runtime import start_session
+try:
+    start_session(b"no model")
+except ValueError:
+    time.sleep(12)  # it reports after nine seconds
+"""
+
+
+def test_what_is_no_model_is_one_line() -> None:
+    with pytest.raises(ValueError, match=r"^[^\n]+$"):
+        start_session(b"no model")
+
+
+@pytest.mark.slow
+def test_its_makers_are_not_told_of_its_use() -> None:
+    with Services() as services:
+        subprocess.run(
+            [sys.executable, "-c", PROGRAM], env={**os.environ, **services.environ()}, check=True, timeout=60
+        )
+        assert services.unexpected == []
