@@ -2,10 +2,10 @@
 
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
-from tandem import libraries
 from tandem.cache import recipe as recipes
 from tandem.cache.recipe import circumstances, code_digest
 
@@ -43,7 +43,7 @@ def test_another_processor_or_library_is_another_recipe(tmp_path, monkeypatch):
     (tmp_path / "cpuinfo").write_text(text.replace("avx2", "avx2 avx512_bf16"))
     assert recipes._digest_of_lines(tmp_path / "cpuinfo", recipes._PROCESSOR) != one
     assert recipes._digest_of_lines(tmp_path / "nothing") is None
-    monkeypatch.setattr(libraries, "version", lambda _library: "0.1")
+    monkeypatch.setattr(metadata, "version", lambda _library: "0.1")
     assert recipe() != before
 
 

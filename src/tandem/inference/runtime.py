@@ -4,6 +4,7 @@ import sys
 from typing import Any
 
 from tandem.errors import DataError
+from tandem.libraries import silence_reports
 
 
 def start_session(data: bytes, *, threads: int = 0) -> Any:
@@ -11,6 +12,7 @@ def start_session(data: bytes, *, threads: int = 0) -> Any:
 
     Raises DataError where ONNX Runtime is missing, and ValueError with one line where the data is no model.
     """
+    silence_reports()
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as statuses

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from tandem.errors import DamagedFileError, PipelineError
+from tandem.libraries import silence_reports
 
 _GO_ON = "interrupted; `dvc repro` goes on from here: stages that are finished are not repeated\n"
 _REMEDIES = {
@@ -38,6 +39,7 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     What main returns is printed on stderr, after the script's name and arguments and before the seconds that it took.
     TANDEM_TRACEBACK=1 in the environment shows the traceback of an error as well.
     """
+    silence_reports()
     if _shows_traceback():
         return _report(main, arguments)
     try:
