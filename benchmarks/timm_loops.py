@@ -46,7 +46,7 @@ def timm_finetuning(name: str, ours: float) -> list[Figure]:
     if not find_spec("timm"):
         return []
     import timm
-    from timm.optim import create_optimizer_v2
+    from timm.optim import create_optimizer_v2  # type: ignore[attr-defined]
 
     net = timm.create_model(NAMES[name], num_classes=NUM_CLASSES).cuda().to(memory_format=torch.channels_last).train()
     optimizer = create_optimizer_v2(net, opt="adamw", lr=SETTINGS.lr)

@@ -10,12 +10,13 @@ def versions_of(libraries: Iterable[str]) -> dict[str, str | None]:
 
 
 def silence_reports() -> None:
-    """Set what keeps ONNX Runtime from reporting its use to its makers; before anything imports it.
+    """Set what keeps libraries from reporting their use to their makers; before anything imports them.
 
-    From 1.32 on it does so from the tenth second of a process on. What FiftyOne, OpenVINO and DVC would report is off
-    where each of them is set up.
+    ONNX Runtime does so from 1.32 on, from the tenth second of a process on; the Hugging Face Hub's client where another
+    library asks it to. What FiftyOne, OpenVINO and DVC would report is off where each of them is set up.
     """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    for variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
+        os.environ.setdefault(variable, "1")
 
 
 def _version(library: str) -> str | None:

@@ -1,6 +1,9 @@
-"""Weights that torchvision has a name for: there, or how large the download is."""
+"""Weights that a provider has a name for: there, or how large the download is."""
 
-from tandem.doctor.weights import checkpoints_dir, judge_weights, look_for_weights
+import subprocess
+import sys
+
+from tandem.doctor.weights import checkpoints_dir, hub_dir, judge_weights, look_for_weights
 from tandem.features.settings import BackboneSettings
 
 NAMED = BackboneSettings("IMAGENET1K_V1")
@@ -46,3 +49,23 @@ def test_the_folder_is_that_of_torch(monkeypatch, tmp_path):
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         assert str(checkpoints_dir(environ).parent) == torch.hub.get_dir()
+
+
+def test_weights_of_timm_are_looked_for_where_the_hub_s_client_keeps_them(tmp_path):
+    backbones = {"mine": BackboneSettings("in1k", architecture="tf_efficientnet_lite0", provider="timm")}
+    environ = {"HF_HOME": str(tmp_path)}
+    (finding,) = judge_weights(look_for_weights(backbones, environ))
+    assert finding.text == f"those of mine are downloaded to {tmp_path / 'hub'}"
+    folder = tmp_path / "hub/models--timm--tf_efficientnet_lite0.in1k/snapshots/c0ffee"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").touch()
+    (finding,) = judge_weights(look_for_weights(backbones, environ))
+    assert (finding.level, finding.text) == ("ok", f"those of mine are in {tmp_path / 'hub'}")
+
+
+def test_the_hub_s_folder_is_that_of_its_client(tmp_path):
+    for environ in ({"HF_HOME": str(tmp_path)}, {"XDG_CACHE_HOME": str(tmp_path)}, {"HF_HUB_CACHE": str(tmp_path)}):
+        code = "from huggingface_hub.constants import HF_HUB_CACHE; print(HF_HUB_CACHE)"
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=60)
+        assert str(hub_dir(environ)) == done.stdout.strip()

@@ -1,15 +1,19 @@
 """What is read from torchvision's source, against what torchvision says of itself."""
 
 import pytest
+import timm
 from torchvision import models
 
 from tandem.errors import WeightsError
 from tandem.features.backbones.catalog import (
+    known_weights,
     require_architecture,
     require_weights_name,
+    timm_weights,
     torchvision_file,
     torchvision_weights,
 )
+from tandem.features.settings import ProviderName
 
 
 def test_names_of_architectures_and_weights_are_those_that_torchvision_has() -> None:
@@ -31,12 +35,12 @@ def test_files_of_weights_are_those_that_torchvision_downloads() -> None:
     assert torchvision_file("resnet-50", "IMAGENET1K_V1") is None
 
 
-@pytest.mark.parametrize("written", ["resnet-18", "ResNet18", "resnet_18", "resnet18d"])
+@pytest.mark.parametrize("written", ["resnet-18", "ResNet18", "resnet_18", "resnet18x"])
 def test_a_name_that_is_nearly_one_is_met_with_it(written: str) -> None:
     with pytest.raises(
-        WeightsError, match=rf"backbones\.mine: .* '{written}'; did you mean 'resnet18'\? take one of: a"
+        WeightsError, match=rf"backbones\.mine: .* '{written}' in torchvision; did you mean 'resnet18'\? take one of: a"
     ):
-        require_architecture("mine", written, torchvision_weights())
+        require_architecture("mine", written, torchvision_weights(), provider="torchvision")
 
 
 @pytest.mark.parametrize(
@@ -50,5 +54,33 @@ def test_a_name_that_is_nearly_one_is_met_with_it(written: str) -> None:
 )
 def test_weights_that_are_none_are_met_with_those_there_are(weights: str, words: str) -> None:
     with pytest.raises(WeightsError) as caught:
-        require_weights_name("resnet18", weights, torchvision_weights()["resnet18"])
+        require_weights_name("resnet18", weights, torchvision_weights()["resnet18"], provider="torchvision")
     assert words in str(caught.value)
+
+
+def test_names_of_timm_are_those_that_it_has_and_no_weights_that_it_has_are_refused() -> None:
+    found = timm_weights()
+    assert list(found) == sorted(timm.list_models())
+    for name, _, tag in (each.partition(".") for each in timm.list_pretrained()):
+        assert tag in found[name] or not found[name]  # of a few families timm makes up the names while it is imported
+    listed = {f"{name}.{tag}" for name, tags in found.items() for tag in tags}
+    assert len(listed - set(timm.list_pretrained())) < 10  # those that have a tag and no file
+
+
+@pytest.mark.parametrize(
+    ("written", "provider", "words"),
+    [
+        ("tf_efficientnet_lite2", "torchvision", "timm has it: write `provider: timm` beside it; "),
+        ("shufflenet_v2_x1_0", "timm", "torchvision has it: write `provider: torchvision` beside it; "),
+        ("tf_efficientnet_lite22", "timm", "did you mean 'tf_efficientnet_lite2'? it has 1,3"),
+    ],
+)
+def test_a_name_of_the_other_provider_is_met_with_that(written: str, provider: ProviderName, words: str) -> None:
+    with pytest.raises(WeightsError) as caught:
+        require_architecture("mine", written, known_weights(provider), provider=provider)
+    assert f"backbones.mine: there is no architecture '{written}' in {provider}; {words}" in str(caught.value)
+    assert len(str(caught.value)) < 3000
+
+
+def test_a_name_of_timm_may_have_a_tag() -> None:
+    require_architecture("mine", "tf_efficientnet_lite0.in1k", timm_weights(), provider="timm")

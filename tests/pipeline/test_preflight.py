@@ -82,9 +82,9 @@ def test_the_committed_project_is_as_it_should_be() -> None:
         ("  seed: 3", "  seed: 9223372036854775808", "curate.seed is 9223372036854775808; a number of at most 9223372"),
         ("  seed: 3", f"  seed: {10**30}", "curate.seed is a number of about 30 digits; no parameter is that large"),
         ("  seed: 3", f"  seed: 0x{'f' * 4000}", "curate.seed is a number of about 4816 digits; no parameter is that"),
-        ("  resnet50:", "  resnet51:", "there is no architecture 'resnet51'; did you mean 'resnet50'? take one of: "),
+        ("  resnet50:", "  resnet51:", "there is no architecture 'resnet51' in torchvision; did you mean 'resnet50'"),
         ("{weights: random}", "{weights: Imagenet1k_V1}", "resnet50 has no weights 'Imagenet1k_V1'; did you mean 'IM"),
-        ("{weights: random}", "{weights: random, architecture: vgg}", "there is no architecture 'vgg'; did you mean "),
+        ("{weights: random}", "{weights: random, architecture: vgg}", "there is no architecture 'vgg' in torchvis"),
     ],
 )  # fmt: skip
 def test_a_mistake_is_told_with_its_line_and_what_to_write(tmp_path: Path, old: str, new: str, words: str) -> None:

@@ -46,7 +46,7 @@ CONTRACTS = (
     ("datasets/formats/*.py", {"NAME", "matches", "read"}),
     ("sources/*.py", {"IS_REMOTE", "check", "fetch", "page", "service_info"}),
     ("sources/transfer/*_client.py", {"work"}),
-    ("features/backbones/*.py", {"architectures", "build", "weights_url"}),
+    ("features/backbones/*.py", {"adapt", "architectures", "build", "weights_file"}),
 )
 # Modules that no test file is named after, and the test file that is about them.
 TESTED_IN = {

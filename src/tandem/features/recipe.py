@@ -8,7 +8,7 @@ from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 
 _CODE = ("features", "images", "seeding.py")  # of the package: what turns an image's bytes into features
 _LIBRARIES = (
-    "torch", "torchvision", "openvino", "onnxruntime", "numpy", "ml-dtypes", "pillow", "simplejpeg", "pi-heif",
+    "torch", "torchvision", "timm", "openvino", "onnxruntime", "numpy", "ml-dtypes", "pillow", "simplejpeg", "pi-heif",
 )  # fmt: skip
 
 
@@ -18,6 +18,7 @@ def backbone_recipe(
     """Of the features of a backbone. device, batch_size: of runtime."""
     return {
         **common_recipe(settings, device=device, batch_size=batch_size),
+        "provider": weights.provider,
         "architecture": weights.architecture or name,
         "weights": weights.sha256 or weights.weights,
         "seed": settings.seed if weights.weights == RANDOM else None,

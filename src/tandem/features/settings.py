@@ -11,18 +11,21 @@ from tandem.types import NotEmpty, Section, Seed, Sha256, SidePx
 
 RANDOM = "random"
 EngineChoice = Literal["auto", "reference"]
+ProviderName = Literal["torchvision", "timm"]
 
 
 @dataclass(frozen=True)
 class BackboneSettings(Section):
     """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
 
-    architecture: the provider's name of a network that is called otherwise here; None where its name is that.
+    provider: the library that builds the network. architecture: the provider's name of a network that is called
+    otherwise here; None where its name is that.
     """
 
     weights: NotEmpty
     sha256: Sha256 | None = None
     architecture: NotEmpty | None = None
+    provider: ProviderName = "torchvision"
 
     @property
     def path(self) -> Path:

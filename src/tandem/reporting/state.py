@@ -15,7 +15,17 @@ from tandem.files import sha256
 from tandem.pipeline.lock import ParamChange, changed_params, read_lock
 from tandem.pipeline.params import PARAMS_PATH
 
-_PACKAGES = ("tandem", "torch", "torchvision", "onnxruntime", "numpy", "scikit-learn", "opencv-python-headless", "dvc")
+_PACKAGES = (
+    "tandem",
+    "torch",
+    "torchvision",
+    "timm",
+    "onnxruntime",
+    "numpy",
+    "scikit-learn",
+    "opencv-python-headless",
+    "dvc",
+)
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,10 @@ from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
 from tandem.features.backbones.catalog import require_architecture
 from tandem.features.backbones.provider import Classifier, Provider
-from tandem.features.backbones.weights import download_weights, fill, read_weights, strip_prefix
-from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.features.backbones.weights import fill, read_weights, strip_prefix
+from tandem.features.settings import RANDOM, BackboneSettings, ProviderName
 from tandem.files import first_line
 from tandem.seeding import seeded
-
-PROVIDERS: tuple[Provider, ...] = (torchvision,)  # of two that have a name, the first builds it
 
 
 @dataclass(frozen=True)
@@ -59,9 +57,10 @@ def load_backbone(
     trained has its real end. Raises WeightsError.
     """
     architecture = settings.architecture or name
-    provider = _provider_of(architecture, name=name)
+    provider = provider_of(settings.provider)
+    require_architecture(name, architecture, provider.architectures(), provider=settings.provider)
     with seeded(seed):  # building a network draws initial weights, also where others replace them at once
-        classifier = provider.build(architecture)
+        classifier = provider.build(architecture, weights=settings.weights, size_px=size_px)
     if settings.weights != RANDOM:
         _fill(classifier, provider, architecture, settings)
     classifier.net.set_submodule(classifier.last_layer, nn.Identity())
@@ -85,10 +84,13 @@ def state_digest(net: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def _provider_of(architecture: str, *, name: str) -> Provider:
-    providers = {each: provider for provider in reversed(PROVIDERS) for each in provider.architectures()}
-    require_architecture(name, architecture, providers)
-    return providers[architecture]
+def provider_of(name: ProviderName) -> Provider:
+    """The module of a provider, imported now."""
+    if name == "timm":
+        from tandem.features.backbones import timm  # three seconds
+
+        return timm
+    return torchvision
 
 
 def _fill(classifier: Classifier, provider: Provider, architecture: str, settings: BackboneSettings) -> None:
@@ -96,8 +98,7 @@ def _fill(classifier: Classifier, provider: Provider, architecture: str, setting
     if settings.sha256 is not None:
         path, digest = settings.path, settings.sha256
     else:
-        url = provider.weights_url(architecture, settings.weights)
-        path, digest = download_weights(url, described=f"{architecture} {settings.weights}")
+        path, digest = provider.weights_file(architecture, settings.weights)
     state = read_weights(path, digest=digest)
     strip_prefix(state, classifier.net.state_dict().keys())
     provider.adapt(state)

@@ -1,10 +1,11 @@
 """What a library of classifiers must offer, so that its networks can be backbones.
 
-A provider is a module with these functions, such as torchvision.py, that is entered in backbone.PROVIDERS. Tested in
+A provider is a module with these functions, torchvision.py or timm.py, which `provider` of a backbone names. Tested in
 tests/features/test_backbone.py, for each of them.
 """
 
 from collections.abc import MutableMapping
+from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import torch
@@ -33,12 +34,18 @@ class Provider(Protocol):
         """The names of its classifiers, as `backbones` of the parameters may use them."""
         ...
 
-    def build(self, architecture: str) -> Classifier:
-        """A classifier with initial weights from torch's global generator."""
+    def build(self, architecture: str, *, weights: str, size_px: int) -> Classifier:
+        """A classifier with initial weights from torch's global generator, for images of size_px.
+
+        weights: those that it is to have, whose mean and std these are where they have a name.
+        """
         ...
 
-    def weights_url(self, architecture: str, weights: str) -> str:
-        """Where the library's own weights of this name lie. Raises WeightsError for a name that it does not have."""
+    def weights_file(self, architecture: str, weights: str) -> tuple[Path, str]:
+        """The file of the library's own weights of this name, fetched if need be, and what its sha256 begins with.
+
+        Raises WeightsError for a name that it does not have, and where it cannot be fetched.
+        """
         ...
 
     def adapt(self, state: StateDict) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import nn
+from torch.fx.proxy import TraceError
 from torch.nn import functional
 
 from tandem.features.backbones.torchvision import node_outputs
@@ -25,9 +26,15 @@ _BATCH_SIZE = 16
 
 
 def early_exit(classifier: nn.Module, *, size_px: int) -> nn.Module:
-    """The classifier up to its last map whose side is at least a quarter of the input's, or as it is without one."""
-    with torch.inference_mode():
-        outputs = node_outputs(classifier)(torch.zeros(2, 3, size_px, size_px))
+    """The classifier up to its last map whose side is at least a quarter of the input's.
+
+    As it is where it has none, and where torch.fx cannot trace it, as some of timm's.
+    """
+    try:
+        with torch.inference_mode():
+            outputs = node_outputs(classifier)(torch.zeros(2, 3, size_px, size_px))
+    except (TraceError, TypeError, ValueError):
+        return classifier
     early = [name for name, output in outputs.items() if _is_map(output) and 4 * output.shape[3] >= size_px]
     return _GridMean(node_outputs(classifier, early[-1:])) if early else classifier
 

@@ -4,12 +4,14 @@ import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from types import ModuleType
 
 from torch import nn
 
 from tandem.features.backbones.catalog import require_weights_name
 from tandem.features.backbones.provider import Classifier, StateDict
+from tandem.features.backbones.weights import download_weights
 
 
 @contextmanager
@@ -49,18 +51,19 @@ def architectures() -> list[str]:
     return models.list_models(module=models)
 
 
-def build(architecture: str) -> Classifier:
-    """A classifier of 1000 classes with initial weights."""
+def build(architecture: str, *, weights: str, size_px: int) -> Classifier:
+    """A classifier of 1000 classes; see Provider. Mean, std and network are the same for all weights and sizes."""
+    del weights, size_px
     options = _INCEPTION_OPTIONS if architecture in _INCEPTIONS else {}
     net = models.get_model(architecture, weights=None, **options)
     return Classifier(net, _last_layer(net), IMAGENET_MEAN, IMAGENET_STD)
 
 
-def weights_url(architecture: str, weights: str) -> str:
-    """The address of weights such as IMAGENET1K_V1. Raises WeightsError for others than torchvision's."""
+def weights_file(architecture: str, weights: str) -> tuple[Path, str]:
+    """The file of weights such as IMAGENET1K_V1 in torch's cache; see Provider."""
     known = {member.name: member for member in models.get_model_weights(architecture)}
-    require_weights_name(architecture, weights, known)
-    return known[weights].url
+    require_weights_name(architecture, weights, known, provider="torchvision")
+    return download_weights(known[weights].url, described=f"{architecture} {weights}")
 
 
 def adapt(state: StateDict) -> None:
