@@ -1,5 +1,6 @@
 """Backbones against the classifiers that they are cut from: frozen, and the same by the same seed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -151,3 +152,24 @@ def test_random_weights_without_an_early_exit_end_where_trained_ones_do() -> Non
     state = {key.removeprefix("classifier."): value for key, value in whole.net.state_dict().items()}
     net.load_state_dict(state, strict=False)
     assert_close(whole.net(images()), penultimate(net, images()))
+
+
+@pytest.mark.parametrize("own_px", [48, SIZE_PX, 100])
+def test_a_backbone_scales_larger_images_down_to_its_own_size(own_px: int, tmp_path: Path) -> None:
+    weights = saved(tmp_path / "weights.pth", classifier(SMALL).state_dict())
+    found = load(SMALL, replace(weights, size_px=own_px)).net(images())
+    scaled = as_input(images())
+    if own_px < SIZE_PX:
+        scaled = nn.functional.interpolate(as_input(images()), (own_px, own_px), mode="bilinear")
+    net = classifier(SMALL)
+    net.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True))
+    seen = []
+    last_layer(net).register_forward_hook(lambda _layer, inputs, _output: seen.append(inputs[0]))
+    with torch.no_grad():
+        net.eval()(scaled)
+    assert_close(found, seen[0])
+
+
+def test_a_size_of_its_own_is_that_for_which_random_weights_are_made() -> None:
+    whole, own = (load(RANDOM, BackboneSettings("random", size_px=size_px)) for size_px in (None, 32))
+    assert whole.digest != own.digest  # of statistics of smaller images

@@ -11,7 +11,9 @@ from tandem.finetune.layers import parameter_groups, split_layers, unfreeze
 
 
 def backbone(name: str) -> FeatureExtractor:
-    return FeatureExtractor(models.get_model(name, weights=None), mean=IMAGENET_MEAN, std=IMAGENET_STD).eval()
+    return FeatureExtractor(
+        models.get_model(name, weights=None), mean=IMAGENET_MEAN, std=IMAGENET_STD, size_px=None
+    ).eval()
 
 
 def tops(names: tuple[str, ...], depth: int) -> list[str]:

@@ -87,3 +87,10 @@ def test_inputs_larger_than_what_is_stored_are_told(size_px: int, stored_px: int
     layers, sizes = {"train__trainable_backbone_layers": 5}, {"finetune__size_px": size_px, "extract__size_px": 64}
     unfrozen = told(ingest__max_side_px=stored_px, **layers, **sizes)
     assert ["finetune.size_px is 97" in line for line in unfrozen] == [True] * is_told
+
+
+@pytest.mark.parametrize(("own_px", "is_told"), [(63, False), (64, True), (65, True)])
+def test_a_backbone_s_own_size_to_which_nothing_is_scaled_down_is_told(own_px: int, is_told: bool) -> None:
+    lines = told(extract__size_px=64, backbones__resnet50__size_px=own_px)
+    text = "backbones.resnet50.size_px has no effect: extract.size_px is 64, and no image is larger; write a smaller"
+    assert [line.startswith(text) for line in lines] == [True] * is_told

@@ -19,6 +19,7 @@ def backbone_recipe(
     return {
         **common_recipe(settings, device=device, batch_size=batch_size),
         "provider": weights.provider,
+        "own_size_px": weights.size_px,
         "architecture": weights.architecture or name,
         "weights": weights.sha256 or weights.weights,
         "seed": settings.seed if weights.weights == RANDOM else None,

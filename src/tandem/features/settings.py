@@ -19,13 +19,14 @@ class BackboneSettings(Section):
     """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
 
     provider: the library that builds the network. architecture: the provider's name of a network that is called
-    otherwise here; None where its name is that.
+    otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone.
     """
 
     weights: NotEmpty
     sha256: Sha256 | None = None
     architecture: NotEmpty | None = None
     provider: ProviderName = "torchvision"
+    size_px: SidePx | None = None
 
     @property
     def path(self) -> Path:

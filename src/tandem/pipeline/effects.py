@@ -65,6 +65,7 @@ def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any
         if rule.holds(params) and not any(_is_shipped(rule, params, preset) for preset in presets):
             yield Mistake((rule.section, *rule.keys[:1]), rule.text)
     yield from _enlarged(params)
+    yield from _not_smaller(params)
     for name, source in params["sources"].items():
         path, boxes = ("sources", name, "boxes"), source.get("boxes")
         if any(preset.get("sources", {}).get(name, {}).get("boxes") == boxes for preset in presets):
@@ -83,6 +84,16 @@ def _enlarged(params: Mapping[str, Any]) -> Iterator[Mistake]:
         if stored_px is not None and size_px > stored_px:
             text = f"{section}.size_px is {size_px}, and images are stored at most ingest.max_side_px = {stored_px}"
             yield Mistake((section, "size_px"), f"{text}: they are enlarged again; raise ingest.max_side_px")
+
+
+def _not_smaller(params: Mapping[str, Any]) -> Iterator[Mistake]:
+    """Sizes of backbones' own to which no image is scaled down."""
+    of_all = params["extract"]["size_px"]
+    for name, backbone in params["backbones"].items():
+        own = backbone.get("size_px")
+        if own is not None and own >= of_all:
+            text = f"backbones.{name}.size_px has no effect: extract.size_px is {of_all}, and no image is larger"
+            yield Mistake(("backbones", name, "size_px"), f"{text}; write a smaller one, or leave it out")
 
 
 def _is_shipped(rule: _Rule, params: Mapping[str, Any], preset: Mapping[str, Any]) -> bool:

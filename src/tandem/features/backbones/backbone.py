@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
@@ -31,44 +32,52 @@ class Backbone:
 
 
 class FeatureExtractor(nn.Module):
-    """A network without its last layer or layers, which takes plain pixels."""
+    """A network without its last layer or layers, which takes plain pixels.
+
+    size_px: to which larger images are scaled down, by bilinear interpolation; None takes them as they are.
+    """
 
     mean: torch.Tensor
     std: torch.Tensor
 
-    def __init__(self, classifier: nn.Module, *, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self, classifier: nn.Module, *, mean: Sequence[float], std: Sequence[float], size_px: int | None
+    ) -> None:
         super().__init__()
         self.classifier = classifier
+        self.size_px = size_px
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
     def forward(self, pixels: torch.Tensor) -> torch.Tensor:
         """(n, H, W, 3) uint8 to (n, dim) float32 pooled features."""
         images = pixels.permute(0, 3, 1, 2).float() / 255
+        if self.size_px is not None and pixels.shape[1] > self.size_px:
+            images = functional.interpolate(images, (self.size_px, self.size_px), mode="bilinear")
         return self.classifier((images - self.mean) / self.std)
 
 
 def load_backbone(
     name: str, settings: BackboneSettings, *, seed: int, size_px: int, early_exit: bool = True
 ) -> Backbone:
-    """The frozen backbone `name`, for images of size_px.
+    """The frozen backbone `name`, for images of size_px, which it scales down itself where its own size is smaller.
 
     seed: of random weights. early_exit: whether random weights end early, see random_init; a backbone that is to be
     trained has its real end. Raises WeightsError.
     """
-    architecture = settings.architecture or name
+    architecture, own_px = settings.architecture or name, min(size_px, settings.size_px or size_px)
     provider = provider_of(settings.provider)
     require_architecture(name, architecture, provider.architectures(), provider=settings.provider)
     with seeded(seed):  # building a network draws initial weights, also where others replace them at once
-        classifier = provider.build(architecture, weights=settings.weights, size_px=size_px)
+        classifier = provider.build(architecture, weights=settings.weights, size_px=own_px)
     if settings.weights != RANDOM:
         _fill(classifier, provider, architecture, settings)
     classifier.net.set_submodule(classifier.last_layer, nn.Identity())
-    net = _extractor(classifier.net, classifier)
+    net = _extractor(classifier.net, classifier, settings.size_px)
     dim = _dim(net, name=name, size_px=size_px)
     if settings.weights == RANDOM:
         if early_exit:
-            net = _extractor(random_init.early_exit(classifier.net, size_px=size_px), classifier)
+            net = _extractor(random_init.early_exit(classifier.net, size_px=own_px), classifier, settings.size_px)
             dim = _dim(net, name=name, size_px=size_px)
         random_init.gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -106,8 +115,8 @@ def _fill(classifier: Classifier, provider: Provider, architecture: str, setting
     fill(classifier.net, state, last_layer=classifier.last_layer, described=described)
 
 
-def _extractor(net: nn.Module, classifier: Classifier) -> FeatureExtractor:
-    return FeatureExtractor(net, mean=classifier.mean, std=classifier.std).eval()
+def _extractor(net: nn.Module, classifier: Classifier, size_px: int | None) -> FeatureExtractor:
+    return FeatureExtractor(net, mean=classifier.mean, std=classifier.std, size_px=size_px).eval()
 
 
 def _dim(net: FeatureExtractor, *, name: str, size_px: int) -> int:

@@ -55,8 +55,9 @@ def timm_weights() -> Mapping[str, tuple[str, ...]]:
 
 
 def known_weights(provider: ProviderName) -> Mapping[str, tuple[str, ...]]:
-    """Of a provider: torchvision_weights or timm_weights."""
-    return timm_weights() if provider == "timm" else torchvision_weights()
+    """Of a provider; nothing where its names are not known without its import."""
+    readers = {"torchvision": torchvision_weights, "timm": timm_weights}
+    return readers[provider]() if provider in readers else {}
 
 
 def torchvision_file(architecture: str, weights: str) -> WeightsFile | None:
