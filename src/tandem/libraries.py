@@ -12,7 +12,7 @@ def versions_of(libraries: Iterable[str]) -> dict[str, str | None]:
 def silence_reports() -> None:
     """Set what keeps libraries from reporting their use to their makers; before anything imports them.
 
-    ONNX Runtime does so from 1.32 on, from the tenth second of a process on; the Hugging Face Hub's client where another
+    ONNX Runtime does so from 1.32 on, from the tenth second of a process; the Hugging Face Hub's client where another
     library asks it to. What FiftyOne, OpenVINO and DVC would report is off where each of them is set up.
     """
     for variable in ("ORT_DISABLE_TELEMETRY", "HF_HUB_DISABLE_TELEMETRY"):
