@@ -325,7 +325,7 @@ def test_text_is_utf_8_whatever_the_systems_own_encoding_is(tmp_path: Path) -> N
         import sys, warnings
         from pathlib import Path
         from tandem import files
-        warnings.simplefilter("error", EncodingWarning)
+        warnings.filterwarnings("error", category=EncodingWarning, module="tandem")
         folder = Path(sys.argv[1])
         files.write_json(folder / "a.json", {"name": "Käfer"})
         assert files.read_json(folder / "a.json") == {"name": "Käfer"}
