@@ -27,6 +27,7 @@ ELSEWHERE = {
     "make mutants": ("Makefile", "mutants: setup"),
     "docker build": ("tests/project/test_dockerfile.py", "def built"),
     "docker run": ("tests/project/test_dockerfile.py", "def served"),
+    "tandem backbones": ("tests/project/test_backbones.py", '"backbones"'),
     "tandem serve": ("tests/cli/test_serve.py", '"serve"'),
     "tandem review": ("tests/project/test_reviews.py", '"review"'),
     "tensorboard": ("tests/training/test_loggers.py", "tensorboard"),

@@ -128,8 +128,7 @@ def print_results(as_json: AsJson = False) -> None:
 def compare_side_by_side(context: typer.Context, as_json: AsJson = False) -> None:
     """Show experiments side by side: the summary's numbers and the parameters that differ.
 
-    Calls `dvc exp show`, which by itself shows all parameters and the digests of all dependencies, and takes the
-    options of that.
+    Calls `dvc exp show`, which by itself shows all parameters and all digests, and takes the options of that.
     """
     run(lambda: results.compare_experiments(context.args, as_json=as_json))
 
@@ -181,6 +180,20 @@ def export(
     from tandem.cli.export import export_to
 
     run(lambda: export_to(output, model=model, as_json=as_json))
+
+
+@app.command(name="backbones")
+def show_backbones(
+    others: Annotated[list[str] | None, typer.Argument(help="Other ones: PROVIDER/ARCHITECTURE/WEIGHTS each.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Rank backbones on the project's images: accuracy, what a second one adds, time and size.
+
+    Run `dvc repro curate` first. The features of a candidate are kept: as a backbone of the project it costs no pass.
+    """
+    from tandem.cli import backbones  # torch
+
+    run(lambda: backbones.compare_backbones(others or [], as_json=as_json))
 
 
 @app.command(name="report")

@@ -1,0 +1,93 @@
+"""Backbones are ranked by probes that have not seen the group of an image, and never by test."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from factories import evaluate_settings, train_settings
+from tandem.studies.candidates import rank_backbones
+from tandem.tables.samples import Sample, Samples
+
+CLASS_NAMES = ("car", "motorcycle", "truck", "van")
+NUM_IMAGES = 480
+TARGETS = np.arange(NUM_IMAGES) % 4
+RNG = np.random.default_rng(0)
+
+
+def samples_of(groups):
+    splits = np.where(np.arange(NUM_IMAGES) % 10 < 7, "train", np.where(np.arange(NUM_IMAGES) % 10 < 8, "val", "test"))
+    rows = zip(TARGETS, groups, splits, strict=True)
+    return Samples.of(
+        CLASS_NAMES,
+        (
+            Sample(f"{n:032x}", CLASS_NAMES[target], "web", f"{group:032x}", str(split))
+            for n, (target, group, split) in enumerate(rows)
+        ),
+    )
+
+
+SAMPLES = samples_of(np.arange(NUM_IMAGES))
+
+
+def noisy(values, scale):
+    return (values + RNG.normal(0, scale, values.shape)).astype(np.float32)
+
+
+FEATURES = {
+    "noise": noisy(np.zeros((NUM_IMAGES, 6)), 1),
+    "kind": noisy(np.eye(4)[TARGETS // 2 * 2], 0.2),  # of two pairs of classes, which one
+    "which": noisy(np.eye(4)[TARGETS % 2], 0.2),  # of a pair, which class
+    "good": noisy(np.eye(4)[TARGETS], 0.45),
+}
+
+
+def rank(features, samples=SAMPLES):
+    evaluate = evaluate_settings(num_resamples=300)
+    return rank_backbones(features, samples, train=train_settings(folds=5), evaluate=evaluate)
+
+
+def test_the_best_comes_first_with_an_interval_around_its_accuracy():
+    ranked = rank(FEATURES)
+    names = [each.name for each in ranked]
+    assert (names[0], names[-1]) == ("good", "noise")
+    by_name = {each.name: each for each in ranked}
+    for each in ranked:
+        assert each.top1_accuracy.low < each.top1_accuracy.value < each.top1_accuracy.high
+    assert by_name["noise"].top1_accuracy.value == pytest.approx(0.25, abs=0.08)
+    assert by_name["kind"].top1_accuracy.value == pytest.approx(0.5, abs=0.08)
+    assert by_name["good"].log_loss < by_name["kind"].log_loss < by_name["noise"].log_loss
+
+
+def test_what_knows_something_else_adds_most_and_the_same_once_more_adds_nothing():
+    parts = {name: FEATURES[name] for name in ("kind", "which", "noise")}
+    first, *others = rank({**parts, "again": FEATURES["kind"]} if rank(parts)[0].name == "kind" else parts)
+    gains = {each.name: each.gain for each in others}
+    assert first.gain is None
+    best_partner = max(gains, key=lambda name: gains[name].value)
+    assert {first.name, best_partner} == {"kind", "which"} or best_partner == "which"
+    assert gains[best_partner].low > 0.2
+    assert abs(gains["noise"].value) < 0.1
+    if "again" in gains:
+        assert gains["again"].value == pytest.approx(0, abs=1e-9)
+
+
+def test_images_of_one_group_do_not_vouch_for_one_another():
+    groups = np.arange(NUM_IMAGES) // 4 * 4 % (NUM_IMAGES // 4)  # four images each, of four classes' own features
+    of_group = np.random.default_rng(1).normal(0, 1, (NUM_IMAGES, 60)).astype(np.float32)[groups * 4 + TARGETS]
+    alone, together = (rank({"memory": of_group}, samples_of(each))[0] for each in (np.arange(NUM_IMAGES), groups))
+    assert alone.top1_accuracy.value > 0.6  # copies in other folds give it away
+    assert together.top1_accuracy.value < 0.4
+
+
+def test_images_of_test_are_not_looked_at():
+    changed = FEATURES["good"].copy()
+    changed[SAMPLES.test.rows] = 0
+    assert rank({"good": changed}) == rank({"good": FEATURES["good"]})
+    assert rank({"good": changed[:, None]}) == rank({"good": changed})
+
+
+def test_the_projects_own_head_and_layers_change_nothing():
+    others = replace(train_settings(folds=5), head="mlp", trainable_backbone_layers=3)
+    evaluate = evaluate_settings(num_resamples=300)
+    assert rank_backbones(FEATURES, SAMPLES, train=others, evaluate=evaluate) == rank(FEATURES)
