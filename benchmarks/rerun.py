@@ -45,7 +45,7 @@ from rerun_costs import (
     read_counts,
     rerun_figures,
 )
-from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require_files, run
+from scratch import VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files, run, write_params
 from tandem.files import sha256
 
 COUNTING = Path(__file__).resolve().parent / "counting"
@@ -157,10 +157,12 @@ def rerun_changes(clone: Path, changes: Mapping[str, Callable[[Params], None]]) 
     """Everything first, and then each change on that state alone."""
     reruns = [counted_repro(clone, EVERYTHING)]
     commit(clone, EVERYTHING)
+    before = read_params(clone)
     for name, change in changes.items():
         change_params(clone, change)
         reruns.append(counted_repro(clone, name))
         run(clone, "git", "checkout", "--quiet", "--force", "HEAD")
+        write_params(clone, before)  # git takes a file of the same second and size for unchanged
         run(clone, sys.executable, "-m", "dvc", "checkout", "--quiet", "--force")
     return reruns
 
