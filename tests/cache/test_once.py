@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tandem.cache.once import compute_once, computed_on_demand
+from tandem.cache.once import compute_once, computed_one_by_one
 from tandem.cache.store import CACHE_DIR
 
 IDS = [f"{number:032x}" for number in range(600)]
@@ -95,7 +95,7 @@ def test_what_was_computed_before_a_run_broke_off_is_not_computed_again() -> Non
     assert again == list(range(256, 600))
 
 
-def test_values_of_any_length_are_computed_when_they_are_asked_for_and_never_again() -> None:
+def test_values_of_any_length_are_computed_once_all_of_them_before_the_first_is_asked_for() -> None:
     computed = list[int]()
 
     def compute(at: int) -> np.ndarray:
@@ -103,12 +103,13 @@ def test_values_of_any_length_are_computed_when_they_are_asked_for_and_never_aga
         return np.arange(at, dtype=np.uint8)
 
     for _ in range(2):
-        with computed_on_demand(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=1) as value:
+        with computed_one_by_one(IDS[:210], compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=1) as value:
+            assert computed == list(range(210))
             assert [value(at).tolist() for at in (200, 3, 200)] == [list(range(200)), [0, 1, 2], list(range(200))]
-    assert computed == [200, 3]
-    with computed_on_demand(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=0) as value:
+    assert computed == list(range(210))
+    with computed_one_by_one(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=0) as value:
         assert value(3).tolist() == [0, 1, 2]
-    assert computed == [200, 3, 3]
+    assert computed == [*range(210), 3]
 
 
 def test_no_id_gives_no_value() -> None:

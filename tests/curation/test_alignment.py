@@ -135,7 +135,9 @@ def test_an_image_is_decoded_once_and_its_keypoints_are_the_same_from_the_store(
         assert [part.tobytes() for part in found] == [part.tobytes() for part in nothing_kept]
         assert [part.shape for part in found] == [part.shape for part in nothing_kept]
         path.unlink(missing_ok=True)
-    with pytest.raises(FileNotFoundError), keypoints_reader([path], ["other"], max_gb=1) as read:
+    with keypoints_reader([path], ["other"], max_gb=1) as read:  # which nobody asked for
+        assert read(0).gray.tobytes() == nothing_kept.gray.tobytes()
+    with pytest.raises(FileNotFoundError), keypoints_reader([path], ["a third"], max_gb=1) as read:
         read(0)
 
 

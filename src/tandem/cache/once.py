@@ -50,7 +50,7 @@ def compute_once(
 
 
 @contextmanager
-def computed_on_demand(
+def computed_one_by_one(
     ids: Sequence[str],
     compute: Callable[[int], np.ndarray],
     *,
@@ -59,9 +59,11 @@ def computed_on_demand(
     row_bytes: int,
     max_gb: float,
 ) -> Iterator[Callable[[int], np.ndarray]]:
-    """Position in ids -> its value (n,) of dtype, any n: computed when it is asked for and not stored, one at a time.
+    """Position in ids -> its value (n,) of dtype, any n.
 
-    compute, recipe, max_gb: as of compute_once. row_bytes: of a value, at most.
+    What is not stored is computed first, of all ids, one at a time, so that later runs need not whichever they ask for;
+    where nothing is kept, when it is asked for. compute, recipe, max_gb: as of compute_once. row_bytes: of a value, at
+    most.
     """
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
     is_prepared = False
@@ -79,6 +81,8 @@ def computed_on_demand(
         return found
 
     try:
+        for at in np.flatnonzero(~store.intact(ids)).tolist() if max_gb else []:
+            value(at)
         yield value
     finally:
         store.close()

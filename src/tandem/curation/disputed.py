@@ -14,6 +14,7 @@ others are crops and the like, of which a whole thumbnail tells nothing.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cache
 from io import BytesIO
 from pathlib import Path
 
@@ -66,10 +67,11 @@ def thumbnails_reader(
 ) -> Callable[[Sequence[int]], np.ndarray]:
     """Row numbers -> (n, 16, 16) float32 grays of images, stretched to squares; an image is decoded once in its life.
 
-    sha256: of each image's bytes, by which thumbnails are kept. max_gb: of all stores together, see compute_once.
+    All of them when the first are asked for, unless nothing is kept: which ones are judged changes with labels and
+    splits. sha256: of each image's bytes, by which thumbnails are kept. max_gb: of all stores, see compute_once.
     """
 
-    def read(rows: Sequence[int]) -> np.ndarray:
+    def compute(rows: Sequence[int]) -> np.ndarray:
         return compute_once(
             [sha256[row] for row in rows],
             lambda at: _thumbnail(images[rows[at]]),
@@ -80,7 +82,11 @@ def thumbnails_reader(
             desc="judge excused pairs",
         )
 
-    return read
+    @cache
+    def all_thumbnails() -> np.ndarray:
+        return compute(range(len(sha256)))
+
+    return (lambda rows: all_thumbnails()[list(rows)]) if max_gb else compute
 
 
 def find_disputed(

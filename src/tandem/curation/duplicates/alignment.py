@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tandem.cache.once import computed_on_demand
+from tandem.cache.once import computed_one_by_one
 from tandem.cache.recipe import circumstances
 from tandem.types import Encoded
 
@@ -58,7 +58,7 @@ def keypoints_reader(
     """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
 
     sha256: of each image's bytes, by which its gray is kept, so that it is decoded once in its life. max_gb: of all
-    stores together, see computed_on_demand.
+    stores together, see computed_one_by_one.
     """
 
     def decode(row: int) -> np.ndarray:
@@ -67,7 +67,7 @@ def keypoints_reader(
             gray = _small_gray(image)
         return np.concatenate([np.array(gray.shape[1:], np.uint8), gray.ravel()])
 
-    with computed_on_demand(
+    with computed_one_by_one(
         sha256,
         decode,
         recipe={"value": "gray", **circumstances(_CODE, _LIBRARIES)},
