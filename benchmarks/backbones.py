@@ -1,0 +1,142 @@
+"""Backbones with ImageNet weights on the photographs: frozen features, a logistic head, twenty splits by group.
+
+    python benchmarks/backbones.py --archives DIR [--splits 20] [--json FILE]
+
+DIR is as for benchmarks/real_photos.py, and holds weights/tf_efficientnet_lite0-imagenet.pth and -lite2- of timm too.
+The vehicles preset runs up to curate. Each backbone gets images of some size (after @), which it may scale down itself
+(after >): that may cost no accuracy. Top-1 accuracy on test of each and of means of probs, and what the best mean adds
+to the best single one on the same splits. Prints required beside reached and exits 1 when a figure falls short. About
+four minutes.
+"""
+
+import os
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import fmean, stdev
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from figures import Figure, at_most, conclude, make_parser, reported
+from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require_files
+from tandem.evaluation.metrics import softmax
+from tandem.features.reuse import backbone_extractor, extract_once
+from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
+from tandem.files import sha256
+from tandem.pipeline.params import read_params, section
+from tandem.studies.repeated_splits import repeated_splits
+from tandem.tables.samples import Samples, load_samples
+from tandem.tables.stored import load_stored
+from tandem.training.heads import train_head
+from tandem.training.settings import TrainSettings
+from tandem.training.task import head_task
+
+LITE0, LITE2 = (f"weights/tf_efficientnet_lite{number}-imagenet.pth" for number in (0, 2))
+MAX_CHANGE = 0.005  # of top-1 accuracy, where a backbone scales images down itself
+BATCH_SIZE = 16
+
+
+class Variant(NamedTuple):
+    """A backbone for images of size_px, which it scales down to own_px."""
+
+    file: str
+    architecture: str
+    provider: ProviderName
+    size_px: int
+    own_px: int | None = None
+
+
+VARIANTS = {
+    "MobileNetV2 @224": Variant(WEIGHTS, "mobilenet_v2", "torchvision", 224),
+    "MobileNetV2 @260>224": Variant(WEIGHTS, "mobilenet_v2", "torchvision", 260, 224),
+    "Lite0 @224": Variant(LITE0, "tf_efficientnet_lite0", "timm", 224),
+    "Lite0 @260>224": Variant(LITE0, "tf_efficientnet_lite0", "timm", 260, 224),
+    "Lite2 @224": Variant(LITE2, "tf_efficientnet_lite2", "timm", 224),
+    "Lite2 @260": Variant(LITE2, "tf_efficientnet_lite2", "timm", 260),
+    "Lite2 @288": Variant(LITE2, "tf_efficientnet_lite2", "timm", 288),
+}
+MEANS = (
+    ("MobileNetV2 @224", "Lite0 @224"),
+    ("MobileNetV2 @260>224", "Lite2 @260"),
+    ("MobileNetV2 @224", "Lite2 @288"),
+    ("MobileNetV2 @260>224", "Lite0 @260>224", "Lite2 @260"),
+)
+
+
+def main() -> None:
+    parser = make_parser(__doc__)
+    parser.add_argument("--archives", type=Path, required=True)
+    parser.add_argument("--splits", type=int, default=20)
+    arguments = parser.parse_args()
+    archives = require_files(arguments.archives, WEIGHTS, LITE0, LITE2, *VEHICLES.values())
+    with tempfile.TemporaryDirectory(prefix="tandem-backbones-") as work:
+        clone = Path(work) / "clone"
+        make_clone(clone, "vehicles", archives, VEHICLES)
+        change_params(clone, lambda values: values["backbones"].pop("resnet50"))
+        repro(clone, "curate")
+        os.chdir(clone)
+        accuracies = accuracies_on_splits(archives, arguments.splits)
+    conclude(figures_of(accuracies), arguments, details={"top1_accuracy": accuracies})
+
+
+def accuracies_on_splits(archives: Path, num_splits: int) -> dict[str, list[float]]:
+    """Of each variant and mean, one a split."""
+    params, samples = read_params(), load_samples(Path("data/curate"))
+    features = {name: extracted(each, archives, params) for name, each in VARIANTS.items()}
+    train = replace(section(params, "train", TrainSettings), head="logistic", trainable_backbone_layers=0)
+    found: dict[str, list[float]] = {}
+    fractions = params["curate"]["fractions"]
+    for split in repeated_splits(samples, fractions=fractions, first_seed=0, num_splits=num_splits).values():
+        probs = {name: test_probs(each, split, train, name) for name, each in features.items()}
+        probs |= {" + ".join(names): np.mean([probs[name] for name in names], axis=0) for names in MEANS}
+        for name, each in probs.items():
+            found.setdefault(name, []).append(float((each.argmax(axis=1) == split.test.targets).mean()))
+    return found
+
+
+def extracted(variant: Variant, archives: Path, params: Mapping[str, Any]) -> np.ndarray:
+    """(N, k, D)."""
+    path = archives / variant.file
+    weights = BackboneSettings(str(path), sha256(path), variant.architecture, variant.provider, variant.own_px)
+    settings = replace(section(params, "extract", ExtractSettings), size_px=variant.size_px)
+    stored = load_stored(Path("data/merge/stored.csv"))
+    extractor = backbone_extractor(variant.architecture, weights, settings, device="cpu", batch_size=BATCH_SIZE)
+    extraction = extract_once(
+        stored.packed(Path("data/ingest")),
+        ids=stored.sha256,
+        extractor=extractor,
+        settings=settings,
+        batch_size=BATCH_SIZE,
+        workers=os.cpu_count() or 1,
+        name=variant.architecture,
+        max_gb=0,
+    )
+    return np.concatenate(list(extraction.batches))
+
+
+def test_probs(features: np.ndarray, samples: Samples, train: TrainSettings, name: str) -> np.ndarray:
+    """(n, C) of the split's test images."""
+    return softmax(train_head(head_task(features, samples, train, name)).logits[samples.test.rows])
+
+
+def figures_of(accuracies: Mapping[str, Sequence[float]]) -> list[Figure]:
+    figures = list[Figure]()
+    for name, each in sorted(accuracies.items(), key=lambda item: -fmean(item[1])):
+        figures.append(reported(f"{name}: top-1 accuracy", fmean(each), ".4f"))
+        figures.append(reported(f"{name}: its standard deviation over splits", stdev(each), ".4f"))
+    for name in ("MobileNetV2", "Lite0"):
+        change = fmean(accuracies[f"{name} @260>224"]) - fmean(accuracies[f"{name} @224"])
+        figures.append(at_most(f"{name}: scaled down by itself, less top-1 accuracy", MAX_CHANGE, -change, ".4f"))
+    best, single = (
+        max(names, key=lambda name: fmean(accuracies[name])) for names in (map(" + ".join, MEANS), VARIANTS)
+    )
+    gains = np.subtract(accuracies[best], accuracies[single])
+    figures.append(reported(f"{best} less {single}: top-1 accuracy", float(gains.mean()), ".4f"))
+    figures.append(reported("its standard error over splits", float(gains.std(ddof=1) / len(gains) ** 0.5), ".4f"))
+    return figures
+
+
+if __name__ == "__main__":
+    main()
