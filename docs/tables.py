@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
-from statistics import fmean
+from statistics import fmean, stdev
 
 from tandem.errors import DamagedFileError
 from tandem.evaluation import summary
@@ -304,6 +304,15 @@ def growth_cell(figures: Mapping[str, Mapping[str, str]], *names: str) -> str:
     return "".join(each["reached"] if each["is_reached"] else f"**{each['reached']}, falls short**" for each in found)
 
 
+def backbones() -> str:
+    """One row a backbone or a mean of several: its accuracy over splits, the highest first."""
+    accuracies = read_json(RESULTS_DIR / "backbones.json")["top1_accuracy"]
+    lines = ["| | top-1 accuracy | standard deviation over splits |", "| --- | --- | --- |"]
+    for name, each in sorted(accuracies.items(), key=lambda item: -fmean(item[1])):
+        lines.append(f"| {name} | {fmean(each):.4f} | {stdev(each):.4f} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -312,6 +321,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "near duplicates": near_duplicates,
     "real photographs": real_photographs,
     "exported models": exported_models,
+    "backbones": backbones,
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
     "disks": partial(survived, "disks"),
