@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import venv
 from pathlib import Path
 
 import pytest
@@ -104,3 +105,15 @@ def test_the_command_is_quiet_when_there_is_nothing_to_do(uri, tmp_path):
     command = [Path(sys.executable).with_name("tandem"), "setup"]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_environment_without_pip_and_uv_installs_all_the_same(tmp_path):
+    venv.create(tmp_path / "venv", with_pip=False)
+    code = (
+        "import subprocess; from tandem.review.mongod import _installer; "
+        "subprocess.run([*_installer(), '--help'], check=True)"
+    )
+    environ = {"PATH": "/nowhere", "PYTHONPATH": str(Path(mongod.__file__).parents[2])}
+    command = [tmp_path / "venv/bin/python", "-c", code]
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=120)
+    assert "pip install [options]" in done.stdout

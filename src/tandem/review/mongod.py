@@ -107,6 +107,8 @@ def _installer() -> list[str]:
         return [sys.executable, "-m", "uv", "pip", "install", "--python", sys.executable]
     if uv := shutil.which("uv"):
         return [uv, "pip", "install", "--python", sys.executable]
+    if find_spec("pip") is None:  # environments of `uv tool install` and pipx have none
+        subprocess.run([sys.executable, "-m", "ensurepip"], capture_output=True, check=False)
     return [sys.executable, "-m", "pip", "install"]
 
 
