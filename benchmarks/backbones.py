@@ -20,12 +20,12 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from figures import Figure, at_most, conclude, make_parser, reported
-from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require_files
+from scratch import VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
 from tandem.evaluation.metrics import softmax
 from tandem.features.reuse import backbone_extractor, extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
 from tandem.files import sha256
-from tandem.pipeline.params import read_params, section
+from tandem.pipeline.params import section
 from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.samples import Samples, load_samples
 from tandem.tables.stored import load_stored
@@ -76,15 +76,14 @@ def main() -> None:
         make_clone(clone, "vehicles", archives, VEHICLES)
         change_params(clone, lambda values: values["backbones"].pop("resnet50"))
         repro(clone, "curate")
-        os.chdir(clone)
-        accuracies = accuracies_on_splits(archives, arguments.splits)
+        accuracies = accuracies_on_splits(clone, archives, arguments.splits)
     conclude(figures_of(accuracies), arguments, details={"top1_accuracy": accuracies})
 
 
-def accuracies_on_splits(archives: Path, num_splits: int) -> dict[str, list[float]]:
+def accuracies_on_splits(clone: Path, archives: Path, num_splits: int) -> dict[str, list[float]]:
     """Of each variant and mean, one a split."""
-    params, samples = read_params(), load_samples(Path("data/curate"))
-    features = {name: extracted(each, archives, params) for name, each in VARIANTS.items()}
+    params, samples = read_params(clone), load_samples(clone / "data/curate")
+    features = {name: extracted(each, clone, archives, params) for name, each in VARIANTS.items()}
     train = replace(section(params, "train", TrainSettings), head="logistic", trainable_backbone_layers=0)
     found: dict[str, list[float]] = {}
     fractions = params["curate"]["fractions"]
@@ -96,15 +95,15 @@ def accuracies_on_splits(archives: Path, num_splits: int) -> dict[str, list[floa
     return found
 
 
-def extracted(variant: Variant, archives: Path, params: Mapping[str, Any]) -> np.ndarray:
+def extracted(variant: Variant, clone: Path, archives: Path, params: Mapping[str, Any]) -> np.ndarray:
     """(N, k, D)."""
     path = archives / variant.file
     weights = BackboneSettings(str(path), sha256(path), variant.architecture, variant.provider, variant.own_px)
     settings = replace(section(params, "extract", ExtractSettings), size_px=variant.size_px)
-    stored = load_stored(Path("data/merge/stored.csv"))
+    stored = load_stored(clone / "data/merge/stored.csv")
     extractor = backbone_extractor(variant.architecture, weights, settings, device="cpu", batch_size=BATCH_SIZE)
     extraction = extract_once(
-        stored.packed(Path("data/ingest")),
+        stored.packed(clone / "data/ingest"),
         ids=stored.sha256,
         extractor=extractor,
         settings=settings,
