@@ -22,7 +22,7 @@ import numpy as np
 from figures import Figure, at_most, conclude, make_parser, reported
 from scratch import VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
 from tandem.evaluation.metrics import softmax
-from tandem.features.reuse import backbone_extractor, extract_once
+from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
 from tandem.files import sha256
 from tandem.pipeline.params import section
@@ -101,15 +101,15 @@ def extracted(variant: Variant, clone: Path, archives: Path, params: Mapping[str
     weights = BackboneSettings(str(path), sha256(path), variant.architecture, variant.provider, variant.own_px)
     settings = replace(section(params, "extract", ExtractSettings), size_px=variant.size_px)
     stored = load_stored(clone / "data/merge/stored.csv")
-    extractor = backbone_extractor(variant.architecture, weights, settings, device="cpu", batch_size=BATCH_SIZE)
-    extraction = extract_once(
+    extraction = extract_backbone(
+        variant.architecture,
+        weights,
+        settings,
         stored.packed(clone / "data/ingest"),
         ids=stored.sha256,
-        extractor=extractor,
-        settings=settings,
+        device="cpu",
         batch_size=BATCH_SIZE,
         workers=os.cpu_count() or 1,
-        name=variant.architecture,
         max_gb=0,
     )
     return np.concatenate(list(extraction.batches))

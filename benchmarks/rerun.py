@@ -203,19 +203,8 @@ def changed_lr(clone: Path, head: str) -> list[Figure]:
 def commit(clone: Path, message: str) -> None:
     """All that git tracks in the clone."""
     run(clone, "git", "add", "--all")
-    run(
-        clone,
-        "git",
-        "-c",
-        "user.name=b",
-        "-c",
-        "user.email=b@localhost",
-        "commit",
-        "--quiet",
-        "--allow-empty",
-        "--message",
-        message,
-    )
+    author = ("-c", "user.name=b", "-c", "user.email=b@localhost")
+    run(clone, "git", *author, "commit", "--quiet", "--allow-empty", "--message", message)
 
 
 def least_seconds(clone: Path, *arguments: str) -> float:

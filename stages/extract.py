@@ -8,7 +8,7 @@ from pathlib import Path
 
 from _start import run
 from tandem.features.extract import extraction_meta
-from tandem.features.reuse import backbone_extractor, extract_once
+from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
@@ -23,16 +23,15 @@ def main(name: str) -> str:
     runtime = section(params, "runtime", RuntimeSettings)
     stored = load_stored(Path("data/merge/stored.csv"))
 
-    features = extract_once(
+    features = extract_backbone(
+        name,
+        weights,
+        settings,
         stored.packed(Path("data/ingest")),
         ids=stored.sha256,
-        extractor=backbone_extractor(
-            name, weights, settings, device=runtime.device, batch_size=runtime.batch_size
-        ),
-        settings=settings,
+        device=runtime.device,
         batch_size=runtime.batch_size,
         workers=runtime.workers,
-        name=name,
         max_gb=runtime.feature_cache_gb,
     )
 

@@ -103,13 +103,27 @@ def test_values_of_any_length_are_computed_once_all_of_them_before_the_first_is_
         return np.arange(at, dtype=np.uint8)
 
     for _ in range(2):
-        with computed_one_by_one(IDS[:210], compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=1) as value:
+        with computed_one_by_one(IDS[:210], compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=1, desc="") as value:
             assert computed == list(range(210))
             assert [value(at).tolist() for at in (200, 3, 200)] == [list(range(200)), [0, 1, 2], list(range(200))]
     assert computed == list(range(210))
-    with computed_one_by_one(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=0) as value:
+    with computed_one_by_one(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=0, desc="") as value:
         assert value(3).tolist() == [0, 1, 2]
     assert computed == [*range(210), 3]
+
+
+def test_what_has_no_room_is_not_computed_ahead() -> None:
+    computed = list[int]()
+
+    def compute(at: int) -> np.ndarray:
+        computed.append(at)
+        return np.full(250, at % 250, np.uint8)
+
+    with computed_one_by_one(IDS, compute, recipe={}, dtype="|u1", row_bytes=250, max_gb=0.0001, desc="") as value:
+        num_ahead = len(computed)
+        assert num_ahead < 300
+        assert value(599).tolist() == [599 % 250] * 250
+    assert computed == [*range(num_ahead), 599]
 
 
 def test_no_id_gives_no_value() -> None:

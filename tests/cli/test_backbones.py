@@ -31,6 +31,10 @@ def test_an_architecture_or_weights_that_there_are_not_are_known_before_any_pass
     assert str(caught.value).startswith(words)
 
 
+def test_an_architecture_may_have_its_tag() -> None:
+    assert backbones._candidate("timm/resnet18.a1_in1k/random").architecture == "resnet18.a1_in1k"
+
+
 def test_random_weights_need_no_name() -> None:
     found = backbones._candidate("torchvision/resnet18/random")
     assert (found.provider, found.architecture, found.weights) == ("torchvision", "resnet18", "random")

@@ -1,4 +1,4 @@
-"""ONNX Runtime as it is started here: what is no model is said in a line, and nobody is told that it ran."""
+"""ONNX Runtime as it is started here: what is no model is said in a line, and its use is reported to nobody."""
 
 import os
 import subprocess
@@ -27,7 +27,7 @@ def test_what_is_no_model_is_one_line() -> None:
 
 
 @pytest.mark.slow
-def test_its_makers_are_not_told_of_its_use() -> None:
+def test_its_use_is_not_reported_to_its_makers() -> None:
     environ = {key: value for key, value in os.environ.items() if not key.startswith("ORT_")}
     with Services() as services:
         environ |= services.environ()

@@ -58,31 +58,26 @@ def computed_one_by_one(
     dtype: str,
     row_bytes: int,
     max_gb: float,
+    desc: str,
 ) -> Iterator[Callable[[int], np.ndarray]]:
     """Position in ids -> its value (n,) of dtype, any n.
 
     What is not stored is computed first, of all ids, one at a time, so that later runs need not whichever they ask for;
-    where nothing is kept, when it is asked for. compute, recipe, max_gb: as of compute_once. row_bytes: of a value, at
-    most.
+    where nothing is kept, or no more has room, when it is asked for. compute, recipe, max_gb, desc: as of compute_once.
+    row_bytes: of a value, at most.
     """
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
-    is_prepared = False
 
     def value(at: int) -> np.ndarray:
-        nonlocal is_prepared
-        if stored := store.read([ids[at]]):
-            return stored[ids[at]]
-        if not is_prepared:
-            num_new = int((~store.intact(ids)).sum())
-            store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=num_new, row_bytes=row_bytes)
-            is_prepared = True
-        found = compute(at)
-        store.write([ids[at]], found[None])
-        return found
+        stored = store.read([ids[at]])
+        return stored[ids[at]] if stored else compute(at)
 
     try:
-        for at in np.flatnonzero(~store.intact(ids)).tolist() if max_gb else []:
-            value(at)
+        missing = np.flatnonzero(~store.intact(ids)).tolist()
+        if missing:
+            store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=len(missing), row_bytes=row_bytes)
+        for at in tqdm(missing[: store.room], desc=desc, disable=None):
+            store.write([ids[at]], compute(at)[None])
         yield value
     finally:
         store.close()

@@ -103,6 +103,11 @@ class ResultStore:
 
         self._in_transaction(make_room)
 
+    @property
+    def room(self) -> int:
+        """For how many more arrays there is room; 0 before prepare."""
+        return max(0, self._room)
+
     def write(self, ids: Sequence[str], arrays: np.ndarray) -> None:
         """Keep arrays (n, ...), one of each id, as far as there is room and they are finite."""
         if self._room <= 0 or not len(ids):

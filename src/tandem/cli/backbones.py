@@ -11,10 +11,10 @@ import typer
 from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
-from tandem.features.backbones.catalog import known_weights, require_architecture, require_weights_name
+from tandem.features.backbones.catalog import require_known
 from tandem.features.cost import Cost, measure_cost
-from tandem.features.reuse import backbone_extractor, extract_once
-from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings, ProviderName
+from tandem.features.reuse import extract_backbone
+from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.studies.candidates import Ranked, rank_backbones
@@ -58,10 +58,7 @@ def _candidate(name: str) -> BackboneSettings:
         raise DataError(f"{name!r} names no backbone: write {_FORM}")
     architecture, weights = rest
     settings = BackboneSettings(weights, architecture=architecture, provider=provider)  # type: ignore[arg-type]
-    known = known_weights(settings.provider)
-    require_architecture(name, architecture, known, provider=settings.provider)
-    if weights != RANDOM and known[architecture]:
-        require_weights_name(architecture, weights, known[architecture], provider=settings.provider)
+    require_known(name, settings)
     return settings
 
 
@@ -71,18 +68,17 @@ def _features(
     """Backbone -> (N, k, D), computed once: `dvc repro` finds them where a candidate becomes a backbone."""
     stored, found = load_stored(_DATA / "merge/stored.csv"), dict[str, np.ndarray]()
     for name, weights in backbones.items():
-        extraction = extract_once(
+        extraction = extract_backbone(
+            name,
+            weights,
+            settings,
             stored.packed(_DATA / "ingest"),
             ids=stored.sha256,
-            extractor=backbone_extractor(
-                name, weights, settings, device=runtime.device, batch_size=runtime.batch_size
-            ),
-            settings=settings,
+            device=runtime.device,
             batch_size=runtime.batch_size,
             workers=runtime.workers,
-            name=name,
             max_gb=runtime.feature_cache_gb,
-        )  # fmt: skip
+        )
         found[name] = np.concatenate(list(extraction.batches))
     return found
 

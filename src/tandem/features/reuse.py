@@ -80,6 +80,31 @@ def backbone_extractor(
     return Extractor(backbone_recipe(name, weights, settings, device=device, batch_size=batch_size), load)
 
 
+def extract_backbone(
+    name: str,
+    weights: BackboneSettings,
+    settings: ExtractSettings,
+    images: Sequence[Encoded],
+    *,
+    ids: Sequence[str],
+    device: str,
+    batch_size: int,
+    workers: int,
+    max_gb: float,
+) -> Extraction:
+    """extract_once by a frozen backbone. name: its own, or what it is called here."""
+    return extract_once(
+        images,
+        ids=ids,
+        extractor=backbone_extractor(name, weights, settings, device=device, batch_size=batch_size),
+        settings=settings,
+        batch_size=batch_size,
+        workers=workers,
+        name=name,
+        max_gb=max_gb,
+    )
+
+
 def extract_once(
     images: Sequence[Encoded],
     *,

@@ -11,9 +11,9 @@ from typing import Any
 
 from tandem.datasets.labels import label_map
 from tandem.errors import ParamsError, WeightsError
-from tandem.features.backbones.catalog import known_weights, require_architecture, require_weights_name
+from tandem.features.backbones.catalog import require_known
 from tandem.features.backbones.weights_file import require_weights_file
-from tandem.features.settings import RANDOM, BackboneSettings
+from tandem.features.settings import BackboneSettings
 from tandem.pipeline.code.pinned import require_pinned
 from tandem.pipeline.effects import without_effect
 from tandem.pipeline.lock import read_lock
@@ -59,18 +59,12 @@ def _backbone_problems(
     backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], last_run: "_LastRun"
 ) -> Iterator[Mistake]:
     for name, backbone in backbones.items():
-        known, provider = known_weights(backbone.provider), backbone.provider
         path = backbone.path
         had_it = partial(last_run.had, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
         try:
-            if known:
-                require_architecture(name, backbone.architecture or name, known, provider=provider)
+            require_known(name, backbone)
             if backbone.sha256 is not None and (path.exists() or not had_it()):
                 require_weights_file(path, digest=backbone.sha256)
-            elif backbone.sha256 is None and backbone.weights != RANDOM and known:
-                architecture = (backbone.architecture or name).partition(".")[0]
-                if names := known[architecture]:
-                    require_weights_name(architecture, backbone.weights, names, provider=provider)
         except WeightsError as error:
             where = "" if str(error).startswith("backbones.") else f"backbones.{name}: "
             yield Mistake(("backbones", name), f"{where}{error}")

@@ -74,6 +74,7 @@ def keypoints_reader(
         dtype="|u1",
         row_bytes=1 + SIDE_PX**2,
         max_gb=max_gb,
+        desc="small images",
     ) as kept_of:
 
         @lru_cache(_CACHE_SIZE)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem.errors import WeightsError, did_you_mean
-from tandem.features.settings import RANDOM, ProviderName
+from tandem.features.settings import RANDOM, BackboneSettings, ProviderName
 
 _BUILDER = re.compile(
     r'^@register_model\((?:name="(?P<other>\w+)")?\)\n(?:(?!def ).*\n)*?'
@@ -84,6 +84,21 @@ def _sources(library: str) -> Iterator[str]:
     if spec and spec.origin:
         for path in sorted((Path(spec.origin).parent / "models").glob("*.py")):
             yield path.read_text(encoding="utf-8")
+
+
+def require_known(name: str, backbone: BackboneSettings) -> None:
+    """Raise WeightsError where a backbone's provider lacks its architecture, or weights that have a name.
+
+    name: the backbone's own. What cannot be known without the provider's import, its stage finds.
+    """
+    known, provider, architecture = known_weights(backbone.provider), backbone.provider, backbone.architecture or name
+    if not known:
+        return
+    require_architecture(name, architecture, known, provider=provider)
+    base = architecture.partition(".")[0]
+    names = known[base]
+    if backbone.sha256 is None and backbone.weights != RANDOM and (names or provider != "timm"):
+        require_weights_name(base, backbone.weights, names, provider=provider)
 
 
 def require_architecture(backbone: str, architecture: str, known: Iterable[str], *, provider: ProviderName) -> None:
