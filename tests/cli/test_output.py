@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -121,3 +123,10 @@ def test_completion_is_installed_for_a_shell_and_completes_commands(tmp_path, mo
     monkeypatch.setenv("COMP_WORDS", "tandem re")
     monkeypatch.setenv("COMP_CWORD", "1")
     assert {"results", "review"} <= set(call(capsys)[1].split())
+
+
+def test_the_help_of_a_command_explains_its_arguments(tmp_path):
+    """With some versions of click, typer's arguments lose theirs."""
+    command = [sys.executable, "-c", "from tandem.cli.main import app; app()", "backbones", "--help"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120)
+    assert "PROVIDER/ARCHITECTURE/WEIGHTS" in done.stdout
