@@ -13,7 +13,7 @@ from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.samples import load_samples
 from tandem.training.ensembles import combine_all, load_inputs, save_ensembles
 from tandem.training.loggers import open_logger
-from tandem.training.selection import ensemble_summary, select_ensemble
+from tandem.training.selection import ensemble_summary, select_model
 from tandem.training.settings import EnsembleSettings, TrainSettings
 
 
@@ -35,7 +35,7 @@ def main() -> str:
             logger=logger,
         )
         ensembles = combine_all(inputs)
-    selected = select_ensemble(settings.kind, ensembles, samples.val)
+    selected = select_model(settings.kind, ensembles, samples.val, singles=params["backbones"])
 
     save_ensembles(ensembles, samples, Path("data/ensemble"), selected=selected)
     summary = ensemble_summary(ensembles, samples.val, selected=selected)

@@ -38,6 +38,7 @@ def main() -> str:
         samples,
         selected=ensembles["selected"],
         singles=list(params["backbones"]),
+        student="student",
         exported=load_logits_in(Path("data/export"), ids=test.ids, class_names=names),
         min_sides=load_index(Path("data/merge/index.csv")).min_sides,
         settings=section(params, "evaluate", EvaluateSettings),

@@ -53,7 +53,7 @@ _TRAIN = TrainSettings(
     folds=3,
     seed=0,
 )
-_ENSEMBLE = EnsembleSettings(kind="best", dropout=0.5, width=16)
+_ENSEMBLE = EnsembleSettings(kind="best", student="best", dropout=0.5, width=16)
 _STUDY = StudySettings(lr=(0.01,), batch_size=(8,), num_seeds=1)
 _EVALUATE = EvaluateSettings(num_resamples=100, max_error=0.1, num_splits=0, seed=0)
 _EXTRACT = ExtractSettings(size_px=32, resize="squash", tta_views=1, engine="reference", seed=0)

@@ -143,6 +143,7 @@ def _evaluated(samples, logits):
         samples,
         selected="mean",
         singles=["one"],
+        student="one",
         exported=logits[test.rows],
         min_sides=np.full(len(samples), 32),
         settings=settings,

@@ -41,11 +41,11 @@ PLANTS = tuple(
         "stages/ensemble.py": [
             ('features_dir=Path("data/finetune")', 'features_dir=Path("data/extract")'),
             (
-                "select_ensemble(settings.kind, ensembles, samples.val)",
-                "select_ensemble(settings.kind, ensembles, samples.test)",
+                "select_model(settings.kind, ensembles, samples.val,",
+                "select_model(settings.kind, ensembles, samples.test,",
             ),
             ("ensemble_summary(ensembles, samples.val", "ensemble_summary(ensembles, samples.test"),
-            ("select_ensemble(settings.kind", 'select_ensemble("mean"'),
+            ("select_model(settings.kind", 'select_model("mean"'),
         ],
         "stages/study.py": [
             ('load_features_of(Path("data/finetune")', 'load_features_of(Path("data/extract")'),

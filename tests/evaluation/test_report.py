@@ -64,6 +64,7 @@ def reported(
         samples,
         selected=selected,
         singles=singles or [selected],
+        student=next(iter(logits)),
         exported=logits[selected][samples.test.rows] if exported is None else exported,
         min_sides=np.full(60, 100),
         settings=SETTINGS,
@@ -189,6 +190,7 @@ def test_the_seed_decides_every_interval_and_no_score() -> None:
             samples,
             selected="one",
             singles=["other"],
+            student="other",
             exported=other[samples.test.rows],
             min_sides=np.full(60, 100),
             settings=evaluate_settings(seed=seed),
@@ -219,6 +221,7 @@ def test_images_of_one_group_do_not_make_an_interval_any_surer() -> None:
             replace(each, targets=samples.targets.repeat(2)[:60]),  # the two of a group are alike
             selected="one",
             singles=["other"],
+            student="other",
             exported=one.repeat(2, axis=0)[:60],
             min_sides=np.full(60, 100),
             settings=evaluate_settings(num_resamples=400),

@@ -15,6 +15,7 @@ EVALUATION = {
         "single": "resnet50",
         "top1_accuracy": {"value": 0.0456, "low": -0.012, "high": 0.1, "p_value": 0.084},
     },
+    "student_minus_selected": {"top1_accuracy": {"value": -0.004, "low": -0.02, "high": 0.011, "p_value": 0.6}},
     "images": 66,
 }
 SPREAD = {"top1_accuracy": {"mean": 0.9029, "stdev": 0.055, "low": 0.8451, "high": 0.9545}}
@@ -29,7 +30,18 @@ def test_the_table_has_a_line_a_model_in_columns_and_marks_and_compares_the_sele
         "exported file    0.940 (0.880-0.990)     0.930     0.210  0.022",
         "",
         "mean minus resnet50, the best single model on validation: top-1 accuracy +0.046 (-0.012 to +0.100, p = 0.08)",
+        "student minus mean: top-1 accuracy -0.004 (-0.020 to +0.011, p = 0.60)",
     ]
+
+
+def test_a_selected_model_is_not_compared_with_itself():
+    single = {**EVALUATION, "selected": {"model": "resnet50", **SINGLE}}
+    assert format_results(single).splitlines()[-2:] == [
+        "selected: resnet50, the best single model on validation",
+        "student minus resnet50: top-1 accuracy -0.004 (-0.020 to +0.011, p = 0.60)",
+    ]
+    student = {**EVALUATION, "selected": {"model": "student", **MEAN}}
+    assert "student minus student" not in format_results(student)
 
 
 def test_the_spread_over_splits_is_a_line_and_nothing_without_any():

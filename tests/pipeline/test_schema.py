@@ -94,7 +94,7 @@ GOOD: dict[str, Any] = {
         "folds": 5,
         "seed": 0,
     },
-    "ensemble": {"kind": "best", "dropout": 0.5, "width": 256},
+    "ensemble": {"kind": "best", "student": "best", "dropout": 0.5, "width": 256},
     "study": {"lr": [0.01, 1], "batch_size": [4], "num_seeds": 3},
     "evaluate": {"num_resamples": 2000, "max_error": 0.05, "num_splits": 3, "seed": 0},
     "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "logger": "dvclive", "feature_cache_gb": 0.5},
@@ -231,7 +231,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "ensemble.kind",
             "vote",
-            "ensemble.kind is 'vote'; one of best, mean, weighted, greedy, stack, logit, feature is needed",
+            "ensemble.kind is 'vote'; one of best, mean, weighted, greedy, stack, logit, feature, student is needed",
         ),
         ("study.batch_size", [8, 0], "study.batch_size.1 is 0; a number from 1 on is needed"),
         ("study.lr", [], "study.lr is []; at least 1 entry is needed"),
@@ -338,6 +338,11 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "curate.backbone",
             "vgg16",
             "  curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
+        ),
+        (
+            "ensemble.student",
+            "vgg16",
+            "  ensemble.student is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
         (
             "labels.by_source.field",

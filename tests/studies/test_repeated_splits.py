@@ -118,7 +118,7 @@ def test_the_best_of_one_backbone_is_that_of_validation_and_not_of_test() -> Non
 
 def test_the_table_has_the_scores_of_scikit_learn_on_the_test_images_of_each_split(results: list[SplitResult]) -> None:
     rows = split_scores(results)
-    assert len({(row.seed, row.model) for row in rows}) == len(rows) == 2 * 8
+    assert len({(row.seed, row.model) for row in rows}) == len(rows) == 2 * (2 + len(KINDS))
     for row in rows:
         result = next(result for result in results if result.seed == row.seed)
         test = result.samples.test
@@ -130,7 +130,7 @@ def test_the_table_has_the_scores_of_scikit_learn_on_the_test_images_of_each_spl
 
 def test_the_saved_table_has_its_columns_even_without_rows(results: list[SplitResult], tmp_path: Path) -> None:
     save_scores(results, tmp_path / "scores.csv")
-    assert len(read_csv(tmp_path / "scores.csv")) == 2 * 8
+    assert len(read_csv(tmp_path / "scores.csv")) == 2 * (2 + len(KINDS))
     save_scores([], tmp_path / "none.csv")
     assert (tmp_path / "none.csv").read_text().strip().split(",") == list(SCORE_COLUMNS)
 
@@ -150,6 +150,15 @@ def test_the_summary_has_mean_and_spread_and_one_difference_over_all_splits(resu
         )
         gains += (selected.astype(int) - best).tolist()
     assert summary["selected_minus_best_single"]["top1_accuracy"]["value"] == pytest.approx(np.mean(gains))
+    lost = [
+        (result.logits[name][test.rows].argmax(1) == test.targets).mean()
+        for result in results
+        for test in [result.samples.test]
+        for name in ("student", result.selected)
+    ]
+    sizes = [len(result.samples.test) for result in results]
+    difference = np.average(np.subtract(lost[::2], lost[1::2]), weights=sizes)
+    assert summary["student_minus_selected"]["top1_accuracy"]["value"] == pytest.approx(difference)
     assert summary["pooled"]["images"] == len(gains)
     assert sum(summary["selected"]["kinds"].values()) == 2
 

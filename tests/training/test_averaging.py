@@ -59,6 +59,12 @@ def test_max_likelihood_weights_are_those_of_a_constrained_minimiser(seed: int, 
     assert loss(weights, target_probs) <= reference.fun + 1e-5
 
 
+def test_a_model_that_has_no_say_weighs_nothing() -> None:
+    rng = np.random.default_rng(0)
+    knows, guesses = rng.uniform(0.7, 0.9, 200), rng.uniform(0.1, 0.6, 200)
+    assert averaging.max_likelihood_weights(np.stack([knows, guesses])).tolist() == [1, 0]
+
+
 def test_a_bag_is_never_worse_than_its_best_model_and_nearly_as_good_as_the_best_small_mixture() -> None:
     target_probs = averaging.probs_of_targets(*planted(3))
     selected = averaging._select_greedily(target_probs)

@@ -32,6 +32,7 @@ from tandem.training.ensembles import (
     fit_logit,
     fit_mean,
     fit_stack,
+    fit_student,
     fit_weighted,
     load_inputs,
     logit_task,
@@ -41,7 +42,7 @@ from tandem.training.ensembles import (
 from tandem.training.fitting.network_fit import NetworkHead
 from tandem.training.heads import train_head
 from tandem.training.linear import Linear
-from tandem.training.selection import ensemble_summary, select_ensemble
+from tandem.training.selection import ensemble_summary, select_model
 from tandem.training.settings import EnsembleKind, TrainSettings
 from tandem.training.task import head_task
 
@@ -280,6 +281,61 @@ def test_the_feature_ensemble_learns() -> None:
     assert accuracy_on_test(fit_feature(inputs), samples) > 0.6
 
 
+# --- the student
+
+
+def wide_and_blind(num_images: int = 900) -> tuple[dict[str, np.ndarray], Samples, np.ndarray]:
+    """Features in which classes overlap, features of noise, and (N, C) logits that are the truth about the first."""
+    rng = np.random.default_rng(0)
+    targets = rng.integers(3, size=num_images)
+    seen = (rng.normal(size=(num_images, 3)) + 1.5 * np.eye(3)[targets]).astype(np.float32)
+    splits = rng.permutation([SPLITS[row % 3] for row in range(num_images)]).tolist()
+    blind = rng.normal(size=(num_images, 3)).astype(np.float32)
+    # of equal classes around 1.5 times the unit vectors, these are the log odds up to what all classes share
+    return {"seen": seen, "blind": blind}, samples_of(targets.tolist(), splits), 1.5 * seen
+
+
+def test_a_student_learns_from_a_teacher_what_labels_alone_do_not_say() -> None:
+    features, samples, truth = wide_and_blind()
+    few = replace(
+        samples,
+        splits=np.where(
+            np.arange(900) % 20 == 0, samples.splits, np.where(samples.splits == "train", "", samples.splits)
+        ),
+    )
+    noise = np.random.default_rng(1).normal(size=(900, 12)).astype(np.float32)
+    features["seen"] = np.concatenate([features["seen"], noise], axis=1)
+    inputs = inputs_of(few, {"seen": truth}, features=features)
+    alone = train_head(head_task(features["seen"], few, replace(SETTINGS, head="logistic"), "alone")).logits
+    student = fit_student(inputs)
+    assert len(few.train) < 20
+    loss, loss_alone = (score(predictions_on(few.test, each))["log_loss"] for each in (student.logits, alone))
+    assert loss < loss_alone - 0.02
+
+
+def test_the_student_is_of_the_best_backbone_on_validation_or_of_the_one_that_is_named() -> None:
+    features, samples, truth = wide_and_blind()
+    inputs = inputs_of(samples, {"blind": np.zeros_like(truth), "seen": truth}, features=features)
+    assert fit_student(inputs).backbone == "seen"
+    named = replace(inputs, ensemble=replace(inputs.ensemble, student="blind"))
+    found = fit_student(named)
+    assert found.backbone == "blind"
+    assert found.trained.head.weight.shape == (3, 3)
+    assert found.logits == pytest.approx(found.trained.head.logits(features["blind"]), abs=1e-5)
+
+
+def test_the_teacher_of_the_student_has_not_seen_the_images_that_it_teaches() -> None:
+    features, samples, truth = wide_and_blind()
+    rows = samples.train.rows
+    boasting = truth.copy()
+    boasting[rows] += 50 * np.eye(3, dtype=np.float32)[samples.train.targets]
+    honest, deceived = (
+        fit_student(inputs_of(samples, {"seen": logits}, features=features, out_of_fold={"seen": truth}))
+        for logits in (truth, boasting)
+    )
+    assert state_bytes(honest) == state_bytes(deceived)
+
+
 # --- as a whole
 
 
@@ -296,9 +352,9 @@ def test_neither_weights_nor_the_selection_depend_on_the_test_images() -> None:
     assert turned != samples
     second = combined(others, turned)
     assert first["weighted"].weights == second["weighted"].weights
-    for kind in ("logit", "feature", "stack"):
+    for kind in ("logit", "feature", "stack", "student"):
         assert state_bytes(first[kind]) == state_bytes(second[kind])
-    assert select_ensemble("best", first, samples.val) == select_ensemble("best", second, turned.val)
+    assert select_model("best", first, samples.val, singles=[]) == select_model("best", second, turned.val, singles=[])
     summaries = [
         ensemble_summary(ensembles, split, selected="mean")
         for ensembles, split in ((first, samples.val), (second, turned.val))
@@ -318,6 +374,8 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
     trained = {f"logit/{file}" for file in ("choices.json", "curves.csv", "head.npz", "logits.npz")}
     trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "head.pt", "logits.npz")}
     averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
+    trained |= {f"student/{file}" for file in ("choices.json", "head.npz", "logits.npz", "student.json")}
+    assert read_json(tmp_path / "one/student/student.json") == {"backbone": "backbone0"}
     assert digests[0].keys() == trained | averages | {
         f"stack/{file}" for file in ("choices.json", "head.npz", "logits.npz")
     } | {"selected.json"}

@@ -55,6 +55,31 @@ def test_the_head_of_a_search_is_fitted_to_all_rows_with_the_C_that_it_found(bal
     assert probs(found.head, features) == pytest.approx(probs(expected, features), abs=1e-6)
 
 
+@pytest.mark.parametrize("balanced", [False, True])
+def test_soft_targets_are_rows_of_every_class_each_weighing_its_prob(balanced: bool) -> None:
+    features, targets, fold_of = planted()
+    soft = np.random.default_rng(1).dirichlet(np.ones(3), size=len(targets))
+    found = fit_cv(features, targets, fold_of, balanced=balanced, soft_targets=soft)
+    scaler = StandardScaler().fit(features)
+    of_class = len(targets) / (3 * np.bincount(targets))[targets] if balanced else np.ones(len(targets))
+    reference = LogisticRegression(C=found.C, max_iter=1000).fit(
+        scaler.transform(features).repeat(3, axis=0),
+        np.tile(np.arange(3), len(targets)),
+        sample_weight=(soft * of_class[:, None]).ravel(),
+    )
+    assert probs(found.head, features) == pytest.approx(reference.predict_proba(scaler.transform(features)), abs=2e-3)
+
+
+def test_the_C_of_soft_targets_is_that_by_which_the_labels_are_predicted_best() -> None:
+    features, targets, fold_of = planted()
+    labels = np.eye(3)[targets]
+    as_labels = fit_cv(features, targets, fold_of, balanced=False, soft_targets=labels)
+    assert best_C(features, targets, fold_of, balanced=False) == as_labels.C
+    shifted = np.roll(labels, 1, axis=1)  # what is learnt is of no use, so that as little as possible is best
+    as_shifted = fit_cv(features, targets, fold_of, balanced=False, soft_targets=shifted)
+    assert min(C_GRID) == as_shifted.C
+
+
 def test_with_more_columns_than_rows_C_is_that_of_the_search_of_scikit_learn() -> None:
     features, targets, fold_of = planted(90)
     features = np.concatenate([features, np.random.default_rng(2).normal(size=(90, 130))], axis=1)

@@ -28,14 +28,16 @@ def report(
     *,
     selected: str,
     singles: Sequence[str],
+    student: str,
     exported: np.ndarray,
     min_sides: np.ndarray,
     settings: EvaluateSettings,
 ) -> dict[str, object]:
     """All that follows, of test, for the metrics. logits: model -> (N, C).
 
-    singles: the models of one backbone; the selected model is compared with the best of them on validation. exported:
-    (n, C) logits of test by the file that is handed out. min_sides: (N,) shorter side of each image in px.
+    singles: the models of one backbone; the selected model is compared with the best of them on validation. student:
+    the model that is compared with the selected one. exported: (n, C) logits of test by the file that is handed out.
+    min_sides: (N,) shorter side of each image in px.
     """
     test, best = samples.test, best_on(samples.val, {name: logits[name] for name in singles})
     predictions = {name: predictions_on(test, values) for name, values in logits.items()}
@@ -48,6 +50,7 @@ def report(
             "ece_expected_if_calibrated": ece_expected_if_calibrated(chosen, test.ids, settings),
         },
         "selected_minus_best_single": {"single": best, **compare(chosen, predictions[best], test.groups, settings)},
+        "student_minus_selected": compare(predictions[student], chosen, test.groups, settings),
         "models": models,
         "exported": score_with_intervals(predict(exported, test.targets), test.groups, settings),
         "selective": selective_scores(chosen, val=val, max_error=settings.max_error),

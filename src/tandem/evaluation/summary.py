@@ -91,12 +91,18 @@ def _cell(scores: Mapping[str, Any], key: str) -> str:
 
 
 def _comparison(evaluation: Mapping[str, Any]) -> str:
-    found = evaluation["selected_minus_best_single"]
+    found, selected = evaluation["selected_minus_best_single"], evaluation["selected"]["model"]
+    best = f"{found['single']}, the best single model on validation"
+    lines = [f"selected: {best}"] if found["single"] == selected else [_difference(f"{selected} minus {best}", found)]
+    if selected != "student":
+        lines.append(_difference(f"student minus {selected}", evaluation["student_minus_selected"]))
+    return "\n".join(lines)
+
+
+def _difference(what: str, found: Mapping[str, Any]) -> str:
     gain = found["top1_accuracy"]
-    return (
-        f"{evaluation['selected']['model']} minus {found['single']}, the best single model on validation: "
-        f"top-1 accuracy {gain['value']:+.3f} ({gain['low']:+.3f} to {gain['high']:+.3f}, p = {gain['p_value']:.2f})"
-    )
+    interval = f"{gain['low']:+.3f} to {gain['high']:+.3f}"
+    return f"{what}: top-1 accuracy {gain['value']:+.3f} ({interval}, p = {gain['p_value']:.2f})"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

@@ -91,6 +91,8 @@ class _Heads:
         folder = self.trained.folder_of(model)
         if model in self.trained.backbones:
             return self._of_backbone(model, folder)
+        if (folder / "student.json").is_file():
+            return self._of_backbone(read_json(folder / "student.json", keys=("backbone",))["backbone"], folder)
         if (folder / "mean.json").is_file():
             mean = read_json(folder / "mean.json", keys=("weights", "temperature"))
             return self._weighted_mean(weights=mean["weights"], temperature=mean["temperature"])

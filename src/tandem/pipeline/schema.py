@@ -28,7 +28,7 @@ from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 from tandem.studies.settings import StudySettings
 from tandem.training.loggers import require_logger
-from tandem.training.settings import NUM_LAYERS, EnsembleSettings, TrainSettings
+from tandem.training.settings import BEST, NUM_LAYERS, EnsembleSettings, TrainSettings
 from tandem.types import Name, NotEmpty, Section
 
 _MAX_BITS = 64  # of a whole number
@@ -170,17 +170,23 @@ def _across_sections(params: Params) -> Iterator[Mistake]:
         label_map(params.labels)
     except DataError as error:
         yield Mistake(("labels",), str(error))
+    yield from _unknown_names(params)
+    yield from _layer_problems(params.train, params.backbones)
+    try:
+        require_logger(params.runtime.logger)
+    except ParamsError as error:
+        yield Mistake(("runtime", "logger"), str(error))
+
+
+def _unknown_names(params: Params) -> Iterator[Mistake]:
     for name in sorted(set(params.labels.by_source) - set(params.sources)):
         yield _unknown(("labels", "by_source", name), "names", name, "sources", params.sources)
     for name in sorted(set((params.report and params.report.licenses) or ()) - set(params.sources)):
         yield _unknown(("report", "licenses", name), "names", name, "sources", params.sources)
     if params.curate.backbone not in params.backbones:
         yield _unknown(("curate", "backbone"), "is", params.curate.backbone, "backbones", params.backbones)
-    yield from _layer_problems(params.train, params.backbones)
-    try:
-        require_logger(params.runtime.logger)
-    except ParamsError as error:
-        yield Mistake(("runtime", "logger"), str(error))
+    if params.ensemble.student not in (BEST, *params.backbones):
+        yield _unknown(("ensemble", "student"), "is", params.ensemble.student, "backbones", params.backbones)
 
 
 def _unknown(path: tuple[str, ...], verb: str, name: str, section: str, known: Iterable[str]) -> Mistake:

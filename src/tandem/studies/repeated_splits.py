@@ -25,7 +25,7 @@ from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import assign_split
 from tandem.training.ensembles import EnsembleInputs, combine_all
 from tandem.training.out_of_fold import train_with_folds
-from tandem.training.selection import select_ensemble
+from tandem.training.selection import select_model
 from tandem.training.settings import EnsembleSettings, TrainSettings
 from tandem.training.task import head_task
 
@@ -112,7 +112,7 @@ def run_split(
         seed=seed,
         samples=samples,
         logits={**singles, **{kind: combined.logits for kind, combined in ensembles.items()}},
-        selected=select_ensemble(ensemble.kind, ensembles, samples.val),
+        selected=select_model(ensemble.kind, ensembles, samples.val, singles=singles),
         single=best_on(samples.val, singles),
     )
 
@@ -152,23 +152,29 @@ def save_scores(results: Sequence[SplitResult], path: Path) -> None:
 def repeated_splits_summary(results: Sequence[SplitResult], *, settings: EvaluateSettings) -> dict[str, object]:
     """Mean and spread over splits of each model's scores, and of what would be selected; pooled, that one's scores.
 
-    pooled: on the test images of all splits together, with confidence intervals by a bootstrap over groups. Without
-    splits there are no scores.
+    pooled: on the test images of all splits together, with confidence intervals by a bootstrap over groups; so are the
+    differences of what would be selected to the best single model, and of the student to it. Without splits there are
+    no scores.
     """
     if not results:
         return {"seeds": []}
     rows, selected = split_scores(results), [result.selected for result in results]
     pooled, groups = _pooled(results, selected), np.concatenate([result.samples.test.groups for result in results])
     single = _pooled(results, [result.single for result in results])
+    student = _pooled(results, ["student"] * len(results))
     ids = [id_ for result in results for id_ in result.samples.test.ids]
     num_resamples, seed = settings.num_resamples, settings.seed
-    difference = paired_difference(pooled, single, groups, num_resamples=num_resamples, seed=seed)
+    gain, loss = (
+        paired_difference(one, other, groups, num_resamples=num_resamples, seed=seed)
+        for one, other in ((pooled, single), (student, pooled))
+    )
     intervals = score_intervals(pooled, groups, num_resamples=num_resamples, seed=seed)
     return {
         "seeds": [result.seed for result in results],
         "selected": {**_spread([row for row in rows if row.is_selected]), "kinds": dict(Counter(selected))},
         "models": {model: _spread([row for row in rows if row.model == model]) for model in results[0].logits},
-        "selected_minus_best_single": {name: asdict(each) for name, each in difference.items()},
+        "selected_minus_best_single": {name: asdict(each) for name, each in gain.items()},
+        "student_minus_selected": {name: asdict(each) for name, each in loss.items()},
         "pooled": {
             "images": len(pooled),
             **{name: asdict(interval) for name, interval in intervals.items()},

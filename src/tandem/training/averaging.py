@@ -10,6 +10,7 @@ from tandem.evaluation.metrics import SMALLEST_PROB, log_probs, softmax
 
 _TOLERANCE = 1e-10
 _MAX_STEPS = 10_000
+_LEAST = 1e-6  # weight
 _NUM_BAGS = 20
 NUM_STANDARD_ERRORS = 2  # of a difference, about its 95 % confidence interval
 _BAG_FRACTION = 0.5  # of the models in a bag
@@ -48,6 +49,8 @@ def equal_weights(target_probs: np.ndarray) -> np.ndarray:
 def max_likelihood_weights(target_probs: np.ndarray) -> np.ndarray:
     """(M,) weights, none negative, of sum 1, with the lowest log loss on target_probs (M, n).
 
+    One below a millionth is on its way to 0, and is 0: a model that says nothing need not be run.
+
     By expectation and maximisation for the weights of a mixture of fixed parts: the loss is convex in the weights and
     falls in every step (Dempster, Laird & Rubin 1977). Without images all models weigh the same.
     """
@@ -61,7 +64,8 @@ def max_likelihood_weights(target_probs: np.ndarray) -> np.ndarray:
         if np.abs(updated - weights).max() < _TOLERANCE:
             break
         weights = updated
-    return weights
+    weights[weights < _LEAST] = 0
+    return weights / weights.sum()
 
 
 def greedy_weights(target_probs: np.ndarray, *, seed: int) -> np.ndarray:

@@ -1,4 +1,6 @@
-"""Combine several models: weighted means of their probs, linear layers on their logits, or a network on their features.
+"""Combine several models: weighted means of their probs, linear layers on their logits, a network on their features.
+
+Or distill them: a student of one backbone learns what their mean says.
 
 Weights and temperatures are fitted on validation, so a kind is judged by what it reaches on folds of validation that it
 was not fitted to.
@@ -13,16 +15,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tandem.evaluation.calibration import apply_temperature, fit_temperature
-from tandem.evaluation.metrics import log_losses, predict
+from tandem.evaluation.metrics import log_losses, predict, softmax
+from tandem.evaluation.scores import best_on
 from tandem.files import atomic_dir, read_json, write_json
 from tandem.tables.features import load_features_of
 from tandem.tables.logits import Logits, load_logits_of, load_model_library, save_logits
 from tandem.tables.samples import Samples, Split
 from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging
-from tandem.training.heads import Trained, save_head, train_head
+from tandem.training.heads import Trained, calibrated, fit_logistic_head, save_head, train_head
 from tandem.training.loggers import LoggerFactory, no_logger
-from tandem.training.settings import EnsembleKind, EnsembleSettings, TrainSettings
+from tandem.training.settings import BEST, EnsembleKind, EnsembleSettings, TrainSettings
 from tandem.training.task import HeadTask, head_task
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _NUM_FOLDS = 5  # of validation
+_TEACHER = 0.5  # of the student's targets, the rest is the labels'
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +61,7 @@ class Ensemble:
 
     held_out_losses: (n,) log loss of each validation image, by weights and temperature fitted to other folds. weights:
     model -> weight of its probs, for a weighted mean, whose log is divided by the temperature. trained: None for that.
+    backbone: of a student, whose features alone it reads.
     """
 
     logits: np.ndarray
@@ -64,6 +69,7 @@ class Ensemble:
     weights: Mapping[str, float] | None = None
     temperature: float = 1.0
     trained: Trained | None = None
+    backbone: str | None = None
 
 
 def combine_all(inputs: EnsembleInputs) -> dict[str, Ensemble]:
@@ -106,6 +112,27 @@ def fit_feature(inputs: EnsembleInputs) -> Ensemble:
     return _trained(replace(task, network=partial(_fusion_head, inputs)))
 
 
+def fit_student(inputs: EnsembleInputs) -> Ensemble:
+    """Distillation: a logistic regression on one backbone's features, fitted to what soft voting says of the images.
+
+    That is the mean of heads that have not seen the image, and counts as much as its label (Hinton et al. 2015).
+    """
+    backbone, train = student_backbone(inputs), inputs.samples.train
+    task = _task(inputs, "student", inputs.features[backbone], replace(inputs.train, head="logistic"))
+    stacked = np.stack([inputs.out_of_fold[name][train.rows] for name in inputs.logits])
+    weights = averaging.equal_weights(_target_probs(inputs.logits, inputs.samples.val))
+    teacher = softmax(averaging.average_probs(stacked, weights))
+    labels = np.eye(task.num_classes)[train.targets]
+    fitted, _ = fit_logistic_head(task, soft_targets=(1 - _TEACHER) * labels + _TEACHER * teacher)
+    return replace(_as_ensemble(calibrated(task, fitted), task.val), backbone=backbone)
+
+
+def student_backbone(inputs: EnsembleInputs) -> str:
+    """The backbone that ensemble.student names, or the one whose head has the lowest log loss on validation."""
+    named = inputs.ensemble.student
+    return best_on(inputs.samples.val, inputs.logits) if named == BEST else named
+
+
 Fit = Callable[[EnsembleInputs], Ensemble]
 KINDS: Mapping[EnsembleKind, Fit] = {
     "mean": fit_mean,
@@ -114,6 +141,7 @@ KINDS: Mapping[EnsembleKind, Fit] = {
     "stack": fit_stack,
     "logit": fit_logit,
     "feature": fit_feature,
+    "student": fit_student,
 }
 
 
@@ -149,8 +177,7 @@ def weighted_mean(
     logits: Mapping[str, np.ndarray], val: Split, weights_of: Callable[[np.ndarray], np.ndarray]
 ) -> Ensemble:
     """A weighted mean of probs. weights_of: probs of the targets (M, n) of validation images -> weights (M,)."""
-    stacked = np.stack(list(logits.values()))
-    target_probs = averaging.probs_of_targets(stacked[:, val.rows], val.targets)
+    stacked, target_probs = np.stack(list(logits.values())), _target_probs(logits, val)
 
     def averaged(fitted: np.ndarray) -> np.ndarray:
         return averaging.average_probs(stacked, weights_of(target_probs[:, fitted]))
@@ -168,8 +195,16 @@ def weighted_mean(
 
 def _trained(task: HeadTask) -> Ensemble:
     """An ensemble that is trained on train; validation gives it no more than its temperature and its epoch."""
-    trained = train_head(task)
-    return Ensemble(trained.logits, _held_out_losses(lambda _: trained.logits, task.val), trained=trained)
+    return _as_ensemble(train_head(task), task.val)
+
+
+def _as_ensemble(trained: Trained, val: Split) -> Ensemble:
+    return Ensemble(trained.logits, _held_out_losses(lambda _: trained.logits, val), trained=trained)
+
+
+def _target_probs(logits: Mapping[str, np.ndarray], split: Split) -> np.ndarray:
+    """(M, n) prob that each model gives to the target of each image of a split."""
+    return averaging.probs_of_targets(np.stack([each[split.rows] for each in logits.values()]), split.targets)
 
 
 def _held_out_losses(logits_of: Callable[[np.ndarray], np.ndarray], val: Split) -> np.ndarray:
@@ -222,6 +257,8 @@ def save_ensembles(ensembles: Mapping[str, Ensemble], samples: Samples, folder: 
         for kind, ensemble in ensembles.items():
             if ensemble.trained:
                 save_head(ensemble.trained, samples, temporary / kind)
+                if ensemble.backbone:
+                    write_json(temporary / kind / "student.json", {"backbone": ensemble.backbone})
             else:
                 logits = Logits(samples.ids, samples.class_names, ensemble.logits)
                 save_logits(logits, temporary / kind / "logits.npz")

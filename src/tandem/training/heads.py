@@ -60,14 +60,21 @@ def calibrated(task: HeadTask, fitted: Fitted) -> Trained:
     return Trained(fitted.head.scaled(temperature), apply_temperature(logits, temperature), fitted.curve, choices)
 
 
-def fit_logistic_head(task: HeadTask) -> tuple[Fitted, np.ndarray]:
+def fit_logistic_head(task: HeadTask, *, soft_targets: np.ndarray | None = None) -> tuple[Fitted, np.ndarray]:
     """A logistic regression, its C by folds of groups, and (n, C) out-of-fold logits of the train images.
 
-    These are by fits without their fold, and nan in a fold without which a class has no image left.
+    These are by fits without their fold, and nan in a fold without which a class has no image left. soft_targets:
+    (n, C) probs that it is fitted to instead of the labels of train.
     """
     rows, targets = task.rows_of(task.train)
     fold_of = train_folds(task).repeat(task.num_views)
-    result = fit_cv(task.table[rows], targets, fold_of, balanced=task.settings.balance != "none")
+    result = fit_cv(
+        task.table[rows],
+        targets,
+        fold_of,
+        balanced=task.settings.balance != "none",
+        soft_targets=None if soft_targets is None else soft_targets.repeat(task.num_views, axis=0),
+    )
     out_of_fold = result.out_of_fold.reshape(-1, task.num_views, task.num_classes).mean(axis=1)
     return Fitted(result.head, choices={"C": result.C}), out_of_fold
 

@@ -1,6 +1,6 @@
 """Which ensemble is selected, by its log loss on folds of validation that it was not fitted to."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 import numpy as np
 
@@ -8,19 +8,23 @@ from tandem.evaluation.scores import predictions_on, score
 from tandem.tables.samples import Split
 from tandem.training.averaging import NUM_STANDARD_ERRORS
 from tandem.training.ensembles import Ensemble
+from tandem.training.settings import BEST
 
-BEST = "best"
 
+def select_model(kind: str, ensembles: Mapping[str, Ensemble], val: Split, *, singles: Collection[str]) -> str:
+    """The ensemble `kind`, or for "best" the first that is not clearly worse on validation than the best one.
 
-def select_ensemble(kind: str, ensembles: Mapping[str, Ensemble], val: Split) -> str:
-    """`kind` itself, or for "best" the first ensemble that is not clearly worse on validation than the best one.
-
-    Not clearly: its held-out log loss is higher by at most two standard errors of the difference, over groups. So
-    simpler kinds come first, and a small validation split does not pick by chance (after the rule of Breiman et al.
-    1984, section 3.4.3). Kinds whose models were stopped or selected on validation look better there than they are.
+    Not clearly: the interval of the paired difference of held-out log losses, two standard errors over groups to either
+    side, holds 0. So simpler kinds come first, and a small validation split does not pick by chance (after the rule of
+    Breiman et al. 1984, section 3.4.3). Kinds whose models were stopped or selected on validation look better there
+    than they are. A mean that weighs a single one of the base models, singles, is that model, and gets its name.
     """
-    if kind != BEST:
-        return kind
+    selected = _best_kind(ensembles, val) if kind == BEST else kind
+    weights = ensembles[selected].weights or {}
+    return next((name for name in weights if len(weights) == 1 and name in singles), selected)
+
+
+def _best_kind(ensembles: Mapping[str, Ensemble], val: Split) -> str:
     lowest = min((ensemble.held_out_losses for ensemble in ensembles.values()), key=np.mean)
     excesses = {name: ensemble.held_out_losses - lowest for name, ensemble in ensembles.items()}
     return next(

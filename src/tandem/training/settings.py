@@ -6,11 +6,13 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le
 
-from tandem.types import BatchSize, CheckedBy, LearningRate, NumEpochs, Rate, Section, Seed, WeightDecay
+from tandem.types import BatchSize, CheckedBy, LearningRate, NotEmpty, NumEpochs, Rate, Section, Seed, WeightDecay
 
 NUM_LAYERS = 5  # torchvision's trainable_backbone_layers counts to five as well (models/detection/backbone_utils.py)
 Balance = Literal["sampler", "loss", "none"]
-EnsembleKind = Literal["mean", "weighted", "greedy", "stack", "logit", "feature"]  # simplest first; see ensembles.KINDS
+BEST = "best"  # what is best on validation
+# simplest first; see ensembles.KINDS
+EnsembleKind = Literal["mean", "weighted", "greedy", "stack", "logit", "feature", "student"]
 
 
 def _require_layer_counts(value: Any) -> None:
@@ -57,9 +59,11 @@ class TrainSettings(Section):
 class EnsembleSettings(Section):
     """kind: the ensemble that is selected; "best" is the first that is not clearly worse on validation.
 
-    dropout, width: of the feature ensemble.
+    student: the backbone of the student, or "best". dropout, width: of the
+    feature ensemble.
     """
 
     kind: Literal["best", EnsembleKind]
+    student: NotEmpty
     dropout: Rate
     width: Annotated[int, Ge(2), Le(4096)]

@@ -91,13 +91,22 @@ def _with_span(scores: Mapping[str, Any], scale: Axis) -> Cell:
 
 
 def _comparison(evaluation: Mapping[str, Any]) -> str:
-    found = evaluation["selected_minus_best_single"]
-    name, gain = evaluation["selected"]["model"], found["top1_accuracy"]
-    if name == found["single"]:
-        return f"{name} is itself the best single model on validation."
+    found, selected = evaluation["selected_minus_best_single"], evaluation["selected"]["model"]
+    best = f"{found['single']}, the best single model on validation"
+    first = f"{selected} is itself the best single model on validation."
+    student = (
+        "" if selected == "student" else _difference(f"student minus {selected}", evaluation["student_minus_selected"])
+    )
     return (
-        f"{name} minus {found['single']}, the best single model on validation: top-1 accuracy {signed(gain['value'])} "
-        f"({signed(gain['low'])} to {signed(gain['high'])}, p = {number(gain['p_value'], digits=2)})."
+        f"{first if selected == found['single'] else _difference(f'{selected} minus {best}', found)} {student}".strip()
+    )
+
+
+def _difference(what: str, found: Mapping[str, Any]) -> str:
+    gain = found["top1_accuracy"]
+    return (
+        f"{what}: top-1 accuracy {signed(gain['value'])} ({signed(gain['low'])} to {signed(gain['high'])}, "
+        f"p = {number(gain['p_value'], digits=2)})."
     )
 
 

@@ -31,13 +31,21 @@ class CVResult(NamedTuple):
     out_of_fold: np.ndarray
 
 
-def fit_cv(features: np.ndarray, targets: np.ndarray, fold_of: np.ndarray, *, balanced: bool) -> CVResult:
+def fit_cv(
+    features: np.ndarray,
+    targets: np.ndarray,
+    fold_of: np.ndarray,
+    *,
+    balanced: bool,
+    soft_targets: np.ndarray | None = None,
+) -> CVResult:
     """The one of C_GRID with the lowest log loss over folds, searched from the lowest on until two are worse.
 
-    fold_of: (n,) fold of each row; the rest as in fit_logistic.
+    fold_of: (n,) fold of each row. soft_targets: (n, C) probs that it is fitted to, where these are not the targets
+    themselves; C is chosen by the targets in any case. The rest as in fit_logistic.
     """
     with threadpool_limits(limits=1):
-        table = _Table(features, targets)
+        table = _Table(features, targets, soft_targets)
         folds, fold_numbers = np.unique(fold_of, return_inverse=True)
         weights = np.stack([table.weights(fold_numbers != number, balanced) for number in range(len(folds))])
         coefficients, tried, losses = np.zeros((len(folds), *table.shape)), list[np.ndarray](), list[float]()
@@ -66,9 +74,10 @@ def fit_logistic(features: np.ndarray, targets: np.ndarray, *, C: float, balance
 class _Table:
     """Standardised rows, rotated into the space that they span where that is the smaller one, and their targets."""
 
-    def __init__(self, features: np.ndarray, targets: np.ndarray) -> None:
+    def __init__(self, features: np.ndarray, targets: np.ndarray, soft_targets: np.ndarray | None = None) -> None:
         self.mean, self.std = mean_and_std(features)
         self.one_hot = np.eye(int(targets.max()) + 1)[targets]
+        self.fitted = self.one_hot if soft_targets is None else soft_targets
         self.rows, self.rotate_back = _rotated((features - self.mean) / self.std)
         self.shape = (self.one_hot.shape[1], self.rows.shape[1] + 1)
 
@@ -79,8 +88,8 @@ class _Table:
         return is_fitted * (self.one_hot @ per_class)
 
     def has_class(self, weights: np.ndarray) -> np.ndarray:
-        """(folds, C) whether a row of the class has a weight."""
-        return (weights > 0) @ self.one_hot > 0
+        """(folds, C) whether a row of the class, or with a prob of it, has a weight."""
+        return (weights > 0) @ self.fitted > 0
 
     def fit(self, C: float, balanced: bool) -> Linear:
         weights = self.weights(np.ones(len(self.one_hot), dtype=bool), balanced)
@@ -133,9 +142,9 @@ class _Table:
             logits -= logits.max(axis=2, keepdims=True)
             probs = np.exp(logits)
             total = probs.sum(axis=2, keepdims=True)
-            losses = np.log(total[:, :, 0]) - (logits * self.one_hot[:, None]).sum(axis=2)
+            losses = np.log(total[:, :, 0]) - (logits * self.fitted[:, None]).sum(axis=2)
             value = (normalized[:, :, 0] * losses).sum() + (penalty * slopes**2).sum() / 2
-            residual = (probs / total - self.one_hot[:, None]) * normalized
+            residual = (probs / total - self.fitted[:, None]) * normalized
             gradient = np.empty_like(coefficients)
             gradient[:, :, :-1] = (residual.reshape(len(residual), -1).T @ self.rows).reshape(slopes.shape)
             gradient[:, :, :-1] += penalty * slopes
