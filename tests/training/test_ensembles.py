@@ -381,7 +381,7 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
     } | {"selected.json"}
     assert read_json(tmp_path / "one" / "selected.json") == {"selected": "logit", "kinds": list(KINDS)}
     mean = read_json(tmp_path / "one" / "mean" / "mean.json")
-    assert mean == {"weights": {"backbone0": 1.0}, "temperature": ensembles["mean"].temperature}
+    assert mean == {"weights": {"backbone0": 1.0}, "temperature": pytest.approx(ensembles["mean"].temperature)}
     for kind, ensemble in ensembles.items():
         saved = load_logits(tmp_path / "one" / kind / "logits.npz")
         assert saved.ids == samples.ids
