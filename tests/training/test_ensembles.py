@@ -22,11 +22,18 @@ from tandem.tables.features import write_features
 from tandem.tables.logits import Logits, load_logits, save_logits, save_model_library
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import stratified_group_folds
-from tandem.training.averaging import average_probs, greedy_weights, uniform_weights
+from tandem.training.averaging import (
+    average_probs,
+    equal_weights,
+    greedy_weights,
+    max_likelihood_weights,
+    uniform_weights,
+)
 from tandem.training.ensembles import (
     KINDS,
     Ensemble,
     EnsembleInputs,
+    Fit,
     combine_all,
     fit_feature,
     fit_logit,
@@ -164,6 +171,43 @@ def test_the_weighted_mean_trusts_the_model_that_knows_and_the_mean_leaves_the_o
     assert weighted.weights["knows"] > 0.9
     assert weighted.held_out_losses.mean() < both.held_out_losses.mean()
     assert fit_mean(inputs).weights == {"knows": 1.0}
+
+
+def fooled_by_validation() -> tuple[Samples, Arrays, Arrays]:
+    """A model that knows and one that was lucky on validation alone: logits, and those of heads unseen by train."""
+    _, samples = planted(300)
+    rng = np.random.default_rng(0)
+    knows = (rng.normal(size=(300, 3)) + 2 * np.eye(3)[samples.targets]).astype(np.float32)
+    lucky = rng.normal(size=(300, 3)).astype(np.float32)
+    lucky[samples.val.rows] += 4 * np.eye(3, dtype=np.float32)[samples.val.targets]
+    overfitted = lucky.copy()
+    overfitted[samples.train.rows] += 9 * np.eye(3, dtype=np.float32)[samples.train.targets]
+    return samples, {"knows": knows, "lucky": overfitted}, {"lucky": lucky, "knows": knows}
+
+
+@pytest.mark.parametrize("fit", [fit_mean, fit_weighted])
+def test_weights_rest_on_train_images_too_by_heads_that_have_not_seen_them(fit: Fit) -> None:
+    samples, logits, out_of_fold = fooled_by_validation()
+    on_both = fit(inputs_of(samples, logits, out_of_fold=out_of_fold)).weights
+    alone = {name: inputs_of(samples, {name: logits[name]}) for name in logits}
+    losses = {name: fit(each).held_out_losses.mean() for name, each in alone.items()}
+    assert losses["lucky"] < losses["knows"]  # on validation
+    # a mean of a model that is right on validation and one that is on train keeps both
+    assert on_both.get("knows", 0) >= 0.4
+
+
+@pytest.mark.parametrize("fit", [fit_mean, fit_weighted])
+def test_train_images_that_a_backbone_has_seen_have_no_part_in_its_weight(fit: Fit) -> None:
+    samples, logits, out_of_fold = fooled_by_validation()
+    tuned = replace(SETTINGS, trainable_backbone_layers={"lucky": 1})
+    frozen, unfrozen = (
+        fit(inputs_of(samples, logits, out_of_fold=out_of_fold, train=train)).weights for train in (SETTINGS, tuned)
+    )
+    alone = weighted_mean(
+        logits, samples.val, {fit_mean: equal_weights, fit_weighted: max_likelihood_weights}[fit]
+    ).weights
+    assert unfrozen == alone
+    assert unfrozen != frozen
 
 
 def test_weights_that_only_suit_the_images_that_they_were_fitted_to_do_not_look_good() -> None:

@@ -2,8 +2,8 @@
 
 Or distill them: a student of one backbone learns what their mean says.
 
-Weights and temperatures are fitted on validation, so a kind is judged by what it reaches on folds of validation that it
-was not fitted to.
+Weights are fitted on validation and, where all backbones are frozen, on train images by heads that have not seen them;
+temperatures on validation. So a kind is judged by what it reaches on folds of validation that it was not fitted to.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -78,13 +78,14 @@ def combine_all(inputs: EnsembleInputs) -> dict[str, Ensemble]:
 
 
 def fit_mean(inputs: EnsembleInputs) -> Ensemble:
-    """Soft voting: the mean of the probs of the base models, without those clearly worse on validation."""
-    return weighted_mean(inputs.logits, inputs.samples.val, averaging.equal_weights)
+    """Soft voting: the mean of the probs of the base models, without those clearly worse on what they have not seen."""
+    return weighted_mean(inputs.logits, inputs.samples.val, averaging.equal_weights, others=_train_probs(inputs))
 
 
 def fit_weighted(inputs: EnsembleInputs) -> Ensemble:
-    """The weighted mean of the probs of the base models, its weights of maximum likelihood on validation."""
-    return weighted_mean(inputs.logits, inputs.samples.val, averaging.max_likelihood_weights)
+    """The weighted mean of the probs of the base models, of maximum likelihood on what they have not seen."""
+    weights_of = averaging.max_likelihood_weights
+    return weighted_mean(inputs.logits, inputs.samples.val, weights_of, others=_train_probs(inputs))
 
 
 def fit_greedy(inputs: EnsembleInputs) -> Ensemble:
@@ -120,7 +121,9 @@ def fit_student(inputs: EnsembleInputs) -> Ensemble:
     backbone, train = student_backbone(inputs), inputs.samples.train
     task = _task(inputs, "student", inputs.features[backbone], replace(inputs.train, head="logistic"))
     stacked = np.stack([inputs.out_of_fold[name][train.rows] for name in inputs.logits])
-    weights = averaging.equal_weights(_target_probs(inputs.logits, inputs.samples.val))
+    weights = averaging.equal_weights(
+        np.concatenate([_target_probs(inputs.logits, inputs.samples.val), _train_probs(inputs)], axis=1)
+    )
     teacher = softmax(averaging.average_probs(stacked, weights))
     labels = np.eye(task.num_classes)[train.targets]
     fitted, _ = fit_logistic_head(task, soft_targets=(1 - _TEACHER) * labels + _TEACHER * teacher)
@@ -174,15 +177,26 @@ def _fusion_head(inputs: EnsembleInputs, train: "torch.Tensor") -> "nn.Module":
 
 
 def weighted_mean(
-    logits: Mapping[str, np.ndarray], val: Split, weights_of: Callable[[np.ndarray], np.ndarray]
+    logits: Mapping[str, np.ndarray],
+    val: Split,
+    weights_of: Callable[[np.ndarray], np.ndarray],
+    *,
+    others: np.ndarray | None = None,
 ) -> Ensemble:
-    """A weighted mean of probs. weights_of: probs of the targets (M, n) of validation images -> weights (M,)."""
+    """A weighted mean of probs. weights_of: probs of the targets (M, n) of images -> weights (M,).
+
+    others: the same (M, m) of images besides those of validation, to fit weights to.
+    """
+    others = np.empty((len(logits), 0)) if others is None else others
     stacked, target_probs = np.stack(list(logits.values())), _target_probs(logits, val)
 
     def averaged(fitted: np.ndarray) -> np.ndarray:
-        return averaging.average_probs(stacked, weights_of(target_probs[:, fitted]))
+        return averaging.average_probs(stacked, weights_fitted_to(fitted))
 
-    weights = dict(zip(logits, weights_of(target_probs).tolist(), strict=True))
+    def weights_fitted_to(fitted: np.ndarray) -> np.ndarray:
+        return weights_of(np.concatenate([target_probs[:, fitted], others], axis=1))
+
+    weights = dict(zip(logits, weights_fitted_to(np.arange(len(val))).tolist(), strict=True))
     mean = averaged(np.arange(len(val)))
     temperature = fit_temperature(mean[val.rows], val.targets)
     return Ensemble(
@@ -200,6 +214,18 @@ def _trained(task: HeadTask) -> Ensemble:
 
 def _as_ensemble(trained: Trained, val: Split) -> Ensemble:
     return Ensemble(trained.logits, _held_out_losses(lambda _: trained.logits, val), trained=trained)
+
+
+def _train_probs(inputs: EnsembleInputs) -> np.ndarray:
+    """(M, m) prob that heads which have not seen a train image give to its target; m is 0 with an unfrozen backbone.
+
+    Its features have seen the labels of train, so that it would look better than it is. Models of a study have no such
+    heads, and m is 0 too.
+    """
+    names, is_known = list(inputs.logits), bool(inputs.out_of_fold)
+    if not is_known or inputs.train.frozen(names) != names:
+        return np.empty((len(names), 0))
+    return _target_probs({name: inputs.out_of_fold[name] for name in names}, inputs.samples.train)
 
 
 def _target_probs(logits: Mapping[str, np.ndarray], split: Split) -> np.ndarray:
