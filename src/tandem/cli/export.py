@@ -3,7 +3,6 @@
 import os
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import typer
 
@@ -11,8 +10,8 @@ from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.inference.export import export_model, provenance_of
-from tandem.pipeline import lock
-from tandem.pipeline.params import read_params, section
+from tandem.pipeline.finished import params_of_run
+from tandem.pipeline.params import section
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
 from tandem.training.ensembles import selected_model
@@ -27,7 +26,7 @@ def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
     torch in fp32.
     """
     _require_writable(output)
-    params = _params_of_run()
+    params = params_of_run(_DATA)
     samples = load_samples(_DATA / "curate")
     name = model or selected_model(_DATA / "ensemble")
     trained = trained_models(params, samples.class_names, _DATA)
@@ -69,15 +68,3 @@ def _require_writable(output: Path) -> None:
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         reason = "that is a folder" if output.is_dir() else f"{output.parent} cannot be written to"
         raise DataError(f"no file can be written at {output}: {reason}; name another place")
-
-
-def _params_of_run() -> dict[str, Any]:
-    """The parameters, which are to be those of the last run: they say how to read what that wrote."""
-    if not (_DATA / "ensemble/selected.json").is_file() or not (_DATA / "convert").is_dir():
-        raise DataError("nothing was trained in this folder yet; run `dvc repro` in the project's folder")
-    params = read_params()
-    changed = lock.changed_params(lock.read_lock(Path("dvc.lock")), params)
-    if changed:
-        keys = ", ".join(change.key for change in changed)
-        raise DataError(f"params.yaml differs from the last run in {keys}; run `dvc repro`, or take the change back")
-    return params

@@ -8,6 +8,7 @@ import typer
 
 from tandem.pipeline.run import run, warn
 from tandem.cli import results
+from tandem.cli.new_images.commands import new_images
 from tandem.cli.output import AsJson, params_schema_text, print_json
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError, PipelineError, SourceError
@@ -26,6 +27,7 @@ sources = typer.Typer(no_args_is_help=True, help="What params.yaml names as sour
 app.add_typer(sources, name="sources")
 duplicates = typer.Typer(no_args_is_help=True, help="Near duplicates.")
 app.add_typer(duplicates, name="duplicates")
+app.add_typer(new_images)  # without a name: its commands stand beside the others
 
 
 @app.command(name="init", context_settings={"allow_extra_args": True})
@@ -210,52 +212,6 @@ def report_run(
     from tandem.cli.report import write_report
 
     run(lambda: write_report(output, with_speed=not no_speed, as_json=as_json))
-
-
-@app.command(name="predict")
-def predict_images(
-    paths: Annotated[list[str], typer.Argument(help="Image files, folders of them, globs, or - for standard input.")],
-    model: Annotated[Path, typer.Option(help="A file that `tandem export` wrote.")] = Path("model.onnx"),
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="A table with a header.")] = False,
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to show, the most probable first.")] = 1,
-    explain: Annotated[Path | None, typer.Option(help="A folder for class activation maps.")] = None,
-    fast: Annotated[bool, typer.Option("--fast", help="By OpenVINO, in bf16 where the processor has it.")] = False,
-    workers: Annotated[int, typer.Option(min=1, help="Threads that decode.")] = 2,
-) -> None:
-    """Predict the classes of images. Exit code 1 when a file could not be read."""
-    from tandem.cli.predict import Output, print_predictions
-
-    def main() -> None:
-        if as_json and as_csv:
-            raise DataError("--json and --csv exclude each other; take one of them")
-        output: Output = "json" if as_json else "csv" if as_csv else "table"
-        num_failed = print_predictions(
-            paths,
-            model_path=model,
-            output=output,
-            top_k=top_k,
-            explain_dir=explain,
-            is_fast=fast,
-            workers=workers,
-        )
-        if num_failed:
-            raise typer.Exit(1)
-
-    run(main)
-
-
-@app.command(name="serve")
-def serve_images(
-    model: Annotated[Path, typer.Option(help="A file that `tandem export` wrote.")] = Path("model.onnx"),
-    address: Annotated[str, typer.Option(help="Where it listens.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    threads: Annotated[int, typer.Option(min=0, help="That compute; 0 is one a core.")] = 0,
-) -> None:
-    """Serve an exported model over HTTP: a page to drop images on, and POST /predict. Ctrl-C ends it."""
-    from tandem.cli.serve import serve_model
-
-    run(lambda: serve_model(model, address=address, port=port, threads=threads))
 
 
 @app.command()
