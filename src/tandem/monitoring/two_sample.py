@@ -12,6 +12,8 @@ from math import comb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
+from tandem.curation.duplicates.index import UnitRows
+
 _CELLS = 2**21  # of masks held at a time, 16 MB as numbers
 _TIES = 1e-9  # sums in another order differ by less
 
@@ -129,8 +131,8 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 def _gram(features: np.ndarray, samples: TwoSamples) -> np.ndarray:
     """(G, G) kernel of groups, 0 on its diagonal, which the unbiased estimate leaves out."""
-    rows = features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    products = rows.astype(np.float64) @ rows.T
+    rows = np.nan_to_num(UnitRows(features)[:]).astype(np.float64)
+    products = rows @ rows.T
     squares = np.maximum(2 - 2 * products, 0)
     scale = np.median(squares[np.triu_indices(len(squares), 1)])  # the square of the median distance
     kernel = np.exp(-squares / (2 * scale)) if scale > 0 else np.ones_like(squares)
