@@ -134,8 +134,8 @@ def _gram(features: np.ndarray, samples: TwoSamples) -> np.ndarray:
     rows = np.nan_to_num(UnitRows(features)[:]).astype(np.float64)
     products = rows @ rows.T
     squares = np.maximum(2 - 2 * products, 0)
-    scale = np.median(squares[np.triu_indices(len(squares), 1)])  # the square of the median distance
-    kernel = np.exp(-squares / (2 * scale)) if scale > 0 else np.ones_like(squares)
+    scale = np.median(np.sqrt(squares[np.triu_indices(len(squares), 1)]))
+    kernel = np.exp(-squares / (2 * scale**2)) if scale > 0 else np.ones_like(squares)
     gram = samples.group_means(samples.group_means(kernel).T)
     np.fill_diagonal(gram, 0)
     return gram
