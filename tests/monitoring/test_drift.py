@@ -104,7 +104,5 @@ def test_too_few_images_to_find_any_drift_are_an_error_and_no_all_clear():
     few = replace(table(rng, 40), groups=np.repeat([0, 1], 20))
     with pytest.raises(DataError, match="2 new images that are no near duplicates, beside 12 of the project, are too"):
         found(table(rng, 12), few, (predicted(rng, 12), predicted(rng, 12)))
-    with pytest.raises(
-        DataError, match=r"beside 3 of the project, are too few to find drift at alpha 0.05; add images"
-    ):
+    with pytest.raises(DataError, match=r"beside 3 of the project, are too few to find drift at alpha 0\.05; add"):
         found(table(rng, 40), table(rng, 5), (predicted(rng, 3), predicted(rng, 5)))
