@@ -2,10 +2,11 @@
 
     python benchmarks/drift.py --archives DIR [--draws 200] [--json FILE]
 
-DIR is as for benchmarks/real_photos.py. The vehicles and scenes presets run up to curate. Of each draw the groups of
-vehicles are parted at random into what a model is fitted to, its test images and new ones, and the command's tests are
-asked at alpha 0.05; near duplicates are kept, as groups. In a quarter as many draws the new images are others: darkened
-to 70 %, scenes, or with more trucks among them. Prints required beside reached and exits 1 when a figure falls short. About six minutes.
+DIR is as for benchmarks/real_photos.py. The vehicles and scenes presets run up to curate; near duplicates are kept, as
+groups. Of each draw the groups of vehicles are parted at random into what a model is fitted to, its test images and new
+ones, and the command's tests are asked at alpha 0.05. In a quarter as many draws the new images are others: darkened to
+70 %, scenes, or with more trucks among them. Prints required beside reached and exits 1 when a figure falls short.
+About six minutes.
 """
 
 import io
@@ -13,6 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -91,15 +93,12 @@ def main() -> None:
         darkened = photos_of(vehicles_dir, brightness=BRIGHTNESS)
     num_planted = max(1, arguments.draws // 4)
     rates = {
-        "darkened": alarm_rate(vehicles, num_planted, lambda groups: darkened.of_groups(groups)),
+        "darkened": alarm_rate(vehicles, num_planted, darkened.of_groups),
         "scenes": alarm_rate(vehicles, num_planted, lambda _: scenes),
     }
     for fraction in FRACTIONS:
-        rates[f"{fraction:.0%} {RARE}s"] = alarm_rate(
-            vehicles,
-            num_planted,
-            lambda groups, fraction=fraction: vehicles.of_groups(groups).with_fraction(RARE, fraction),
-        )
+        new_of = partial(more_of, vehicles, fraction=fraction)
+        rates[f"{fraction:.0%} {RARE}s"] = alarm_rate(vehicles, num_planted, new_of)
     false_alarms = alarm_rate(vehicles, arguments.draws, vehicles.of_groups)
     conclude(figures_of(false_alarms, rates, vehicles, arguments.draws), arguments)
 
@@ -157,6 +156,10 @@ def is_alarm(vehicles: Photos, seed: int, new_of: Callable[[np.ndarray], Photos]
         seed=seed,
     )
     return any(test.is_drift for test in tests)
+
+
+def more_of(vehicles: Photos, groups: np.ndarray, *, fraction: float) -> Photos:
+    return vehicles.of_groups(groups).with_fraction(RARE, fraction)
 
 
 def classes_of(photos: Photos, head: Linear) -> PredictedClasses:
