@@ -1,4 +1,7 @@
-"""The commands about images that the project does not hold yet, as the app has them: predict, serve, drift, select."""
+"""The commands about images that the project does not hold yet, as the app has them: predict, serve, drift, select.
+
+Tested in tests/project/test_new_images.py.
+"""
 
 from pathlib import Path
 from typing import Annotated

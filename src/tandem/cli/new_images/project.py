@@ -1,4 +1,7 @@
-"""What `tandem drift` and `tandem select` read: a finished project, and images that are new to it."""
+"""What `tandem drift` and `tandem select` read: a finished project, and images that are new to it.
+
+Tested in tests/project/test_new_images.py.
+"""
 
 import tempfile
 from collections.abc import Collection, Mapping, Sequence
