@@ -9,8 +9,8 @@ ones, and the command's tests are asked at alpha 0.05. In a quarter as many draw
 About six minutes.
 """
 
+import hashlib
 import io
-import os
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,6 +29,7 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.encoding import encode_images
 from tandem.monitoring.drift import ImageTable, PredictedClasses, find_drift, image_properties
 from tandem.pipeline.params import section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.samples import load_samples
 from tandem.training.fitting.logistic import fit_logistic
 from tandem.training.linear import Linear
@@ -110,16 +111,17 @@ def photos_of(clone: Path, *, brightness: float = 1.0) -> Photos:
     used = np.flatnonzero(samples.splits != "")
     images = [changed(image.read_bytes(), brightness) for image in images_of(clone)]
     measured = [encode_images(images[row].data, [None], **limits)[None] for row in used.tolist()]
+    runtime = section(params, "runtime", RuntimeSettings)
     extraction = extract_backbone(
         "mobilenet_v2",
         section(params, "backbones.mobilenet_v2", BackboneSettings),
         section(params, "extract", ExtractSettings),
         [images[row] for row in used.tolist()],
-        ids=[samples.ids[row] for row in used.tolist()],
-        device="cpu",
-        batch_size=16,
-        workers=os.cpu_count() or 1,
-        max_gb=0,
+        ids=[hashlib.sha256(images[row].data).hexdigest() for row in used.tolist()],
+        device=runtime.device,
+        batch_size=runtime.batch_size,
+        workers=runtime.workers,
+        max_gb=runtime.feature_cache_gb,
     )
     sizes = np.array([(each.width, each.height) for each in measured])
     properties = image_properties([each.quality for each in measured], *sizes.T)
