@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tandem.errors import DataError
-from tandem.pipeline.finished import params_of_run
+from tandem.pipeline.finished import params_of_finished_run
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def folder(tmp_path, monkeypatch):
 
 
 def test_the_parameters_of_the_last_run_are_read(folder):
-    assert params_of_run(folder) == {"train": {"lr": 0.1, "epochs": 3}}
+    assert params_of_finished_run(folder) == {"train": {"lr": 0.1, "epochs": 3}}
 
 
 def test_other_parameters_than_those_of_the_last_run_are_named(folder):
     (folder.parent / "params.yaml").write_text("train: {lr: 0.2, epochs: 3}\n")
     with pytest.raises(DataError, match=r"params\.yaml differs from the last run in train\.lr; run `dvc repro`, or"):
-        params_of_run(folder)
+        params_of_finished_run(folder)
 
 
 @pytest.mark.parametrize("missing", ["ensemble/selected.json", "convert"])
@@ -35,4 +35,4 @@ def test_before_a_run_what_to_do_is_said(folder, missing):
     path = folder / missing
     path.rmdir() if path.is_dir() else path.unlink()
     with pytest.raises(DataError, match="nothing was trained in this folder yet; run `dvc repro` in the project's"):
-        params_of_run(folder)
+        params_of_finished_run(folder)

@@ -10,7 +10,7 @@ from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.inference.export import export_model, provenance_of
-from tandem.pipeline.finished import params_of_run
+from tandem.pipeline.finished import params_of_finished_run
 from tandem.pipeline.params import section
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
@@ -26,7 +26,7 @@ def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
     torch in fp32.
     """
     _require_writable(output)
-    params = params_of_run(_DATA)
+    params = params_of_finished_run(_DATA)
     samples = load_samples(_DATA / "curate")
     name = model or selected_model(_DATA / "ensemble")
     trained = trained_models(params, samples.class_names, _DATA)

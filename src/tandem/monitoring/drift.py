@@ -13,7 +13,7 @@ from tandem.errors import DataError
 from tandem.monitoring.two_sample import PermutationTest, TwoSamples, chi_square_test, holm, ks_test, mmd_test
 
 PROPERTIES = ("brightness", "blur", "entropy", "aspect_ratio", "min_side_px")
-FEATURES, CLASSES = "features", "predicted_classes"
+_FEATURES, _CLASSES = "features", "predicted_classes"
 _NUM_TESTS = len(PROPERTIES) + 2
 _RESOLUTION = 10  # permutations that would have to be as extreme for a p value at the limit, or a few more
 _MIN_PERMUTATIONS = 2000
@@ -94,13 +94,13 @@ def find_drift(
         name: ks_test(np.concatenate([reference.properties[name], new.properties[name]]), samples, **options)
         for name in PROPERTIES
     }
-    found[FEATURES] = mmd_test(np.concatenate([reference.features, new.features]), samples, **options)
+    found[_FEATURES] = mmd_test(np.concatenate([reference.features, new.features]), samples, **options)
     classes = np.concatenate([each.classes for each in predicted])
-    found[CLASSES] = chi_square_test(classes, of_classes, num_classes=len(class_names), **options)
+    found[_CLASSES] = chi_square_test(classes, of_classes, num_classes=len(class_names), **options)
     described: dict[str, tuple[_Summary, _Summary]] = {
         name: (_median(reference, name), _median(new, name)) for name in PROPERTIES
     }
-    described[CLASSES] = _fractions(predicted[0], class_names), _fractions(predicted[1], class_names)
+    described[_CLASSES] = _fractions(predicted[0], class_names), _fractions(predicted[1], class_names)
     return _corrected(found, described, alpha=alpha)
 
 

@@ -8,7 +8,7 @@ from tandem.pipeline import lock
 from tandem.pipeline.params import read_params
 
 
-def params_of_run(data_dir: Path) -> dict[str, Any]:
+def params_of_finished_run(data_dir: Path) -> dict[str, Any]:
     """The parameters of the project here, which are to be those of the last run.
 
     Raises DataError where nothing was trained yet, or by other parameters.

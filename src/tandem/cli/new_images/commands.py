@@ -1,7 +1,4 @@
-"""The commands about images that the project does not hold yet, as the app has them: predict, serve, drift, select.
-
-Tested in tests/project/test_new_images.py.
-"""
+"""The commands about images that the project does not hold yet, as the app has them: predict, serve, drift, select."""
 
 from pathlib import Path
 from typing import Annotated

@@ -25,7 +25,7 @@ from tandem.images.scaling import fastest_scale
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.predict import predict_files
 from tandem.monitoring.lookalikes import new_near_duplicates
-from tandem.pipeline.finished import params_of_run
+from tandem.pipeline.finished import params_of_finished_run
 from tandem.pipeline.params import section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.tables.features import load_features
@@ -71,7 +71,7 @@ class NewImages:
 
 def load_finished() -> FinishedProject:
     """The project in this folder. Raises DataError where it has no finished run, or one by other parameters."""
-    params = params_of_run(DATA)
+    params = params_of_finished_run(DATA)
     samples, stored = load_samples(DATA / "curate"), load_stored(DATA / "merge/stored.csv")
     backbone = section(params, "curate", CurateSettings).backbone
     features = load_features(DATA / "extract" / backbone, ids=samples.ids).without_tta
