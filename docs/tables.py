@@ -330,6 +330,38 @@ def backbones() -> str:
     return "\n".join(lines)
 
 
+def selection() -> str:
+    """One row a strategy and set: its accuracy by the number of labels, and its gain over a random choice."""
+    record = read_json(RESULTS_DIR / "selection_curve.json")
+    values = {each["what"]: each["value"] for each in record["figures"]}
+    tables = []
+    for preset, labels in record["labels"].items():
+        lines = [f"| {preset}, labels | {' | '.join(map(str, labels))} | gain over random (95 % interval) |"]
+        lines.append(f"| {' | '.join(['---'] * (2 + len(labels)))} |")
+        for name, each in record["top1_accuracy"][preset].items():
+            gain = "" if name == "random" else selection_gain(values, f"{preset}: {name}")
+            lines.append(f"| {' | '.join([name, *(f'{value:.3f}' for value in each), gain])} |")
+        tables.append("\n".join(lines))
+    return "\n\n".join(tables)
+
+
+def selection_gain(values: Mapping[str, float], name: str) -> str:
+    """The mean over rounds, with its interval."""
+    low, high = (values[f"{name}, {end} limit of the interval"] for end in ("lower", "upper"))
+    return f"{values[f'{name} less random, mean top-1 accuracy over rounds']:+.4f} ({low:+.4f} to {high:+.4f})"
+
+
+def drift() -> str:
+    """One row a kind of new images: in what fraction of the draws drift was found."""
+    figures = read_json(RESULTS_DIR / "drift.json")["figures"]
+    lines = ["| new images | required | drift found in |", "| --- | --- | --- |"]
+    for each in figures:
+        name, end, _ = each["what"].partition(": drift found in")
+        if end:
+            lines.append(f"| {name} | {each['required'] or ''} | {each['reached']} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -340,6 +372,8 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "exported models": exported_models,
     "backbones": backbones,
     "calibration": calibration,
+    "drift": drift,
+    "selection": selection,
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
     "disks": partial(survived, "disks"),

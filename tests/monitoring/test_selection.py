@@ -105,6 +105,11 @@ def test_what_is_said_of_a_pick_is_what_brute_force_finds():
         assert pick.farther_than == (distances < distances[pick.row]).mean()
 
 
+def test_images_with_the_same_features_are_selected_once_each():
+    assert sorted(diverse_batch(np.ones((5, 8)), np.linspace(0.1, 0.9, 5), number=4, seed=0).tolist()) == [1, 2, 3, 4]
+    assert len(set(diverse_batch(np.ones((50, 8)), np.linspace(0.1, 0.9, 50), number=4, seed=0).tolist())) == 4
+
+
 def test_the_same_seed_selects_the_same_images_and_another_one_others():
     margins = np.random.default_rng(7).random(200)
     assert selected(margins, number=10) == selected(margins, number=10)

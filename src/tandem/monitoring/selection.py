@@ -2,9 +2,10 @@
 
 Diverse mini-batch active learning (Zhdanov 2019, https://arxiv.org/abs/1901.05954): of the images that the model is
 least sure of, some times as many as are wanted, k-means makes as many clusters as are wanted, unsure images weighing
-more, and of each cluster the image nearest to its center is taken. What it was chosen among: benchmarks/selection.py.
+more, and of each cluster the image nearest to its center is taken. It was chosen by benchmarks/selection_curve.py.
 """
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -114,8 +115,10 @@ def _without_near_duplicates(
 def _nearest_to_centers(features: np.ndarray, weights: np.ndarray, *, number: int, seed: int) -> np.ndarray:
     """(number,) rows: of each cluster of weighted k-means the row nearest to its center that is not taken yet."""
     from sklearn.cluster import KMeans  # a second, which other commands need not wait for
+    from sklearn.exceptions import ConvergenceWarning
 
-    with threadpool_limits(limits=1):
+    with threadpool_limits(limits=1), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # of fewer different images than clusters
         means = KMeans(number, n_init=1, random_state=seed % 2**32).fit(features, sample_weight=weights)
         distances = means.transform(features)
     is_free, found = np.ones(len(features), dtype=bool), list[int]()

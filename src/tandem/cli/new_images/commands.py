@@ -67,7 +67,7 @@ def test_for_drift(
     alpha: Annotated[
         float, typer.Option(min=0.001, max=0.5, help="How probable a false alarm may be, of all tests together.")
     ] = 0.05,
-    max_images: Annotated[int, typer.Option(min=10, help="Of more, a random sample is compared.")] = 2000,
+    max_images: Annotated[int, typer.Option(min=10, max=4000, help="Of more, a random sample is compared.")] = 2000,
     seed: _Seed = 0,
     as_json: AsJson = False,
 ) -> None:
