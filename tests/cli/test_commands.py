@@ -25,3 +25,8 @@ def test_a_command_about_new_images_has_a_help_of_its_own(name):
 )
 def test_options_that_cannot_be_end_with_another_code_than_drift(arguments):
     assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_two_forms_of_output_exclude_each_other(capsys):
+    with pytest.raises(SystemExit, match="error: --json and --csv exclude each other; take one of them"):
+        app(["select", "photos", "--csv", "--json"])

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from pages import json_keys
-from scratch_project import LABELS, copied, image, read_csv, save
+from scratch_project import LABELS, copied, image, save
 
 pytestmark = pytest.mark.slow
 
@@ -30,7 +30,7 @@ def project(first, work):
         save(image("bars", 400) // 4 * 4, mixed / "twin-2.png")
         save(image("bars", 2), mixed / "known.png")  # of the source `web`
         save(image("bars", 3) // 4 * 4, mixed / "nearly-known.png")
-        (mixed / "broken.png").write_bytes(b"this is no image")
+        (mixed / "broken.png").write_bytes((mixed / "known.png").read_bytes()[:300])
         (mixed / "notes.txt").write_text("nor is this")
         yield clone
 
@@ -59,13 +59,12 @@ def test_darkened_images_are_drift_with_an_exit_code_of_its_own(project):
     assert found["is_drift"] and "brightness" in drifted
     assert not drifted & {"aspect_ratio", "min_side_px"}
     assert (found["images"], found["failed"], found["compared"]["new"]) == (24, [], {"images": 24, "groups": 24})
-    assert done.stdout == tandem(project, "drift", "dark", "--json").stdout
 
 
 def test_a_file_that_cannot_be_read_is_named_and_keeps_the_exit_code_from_being_0(project):
     done = tandem(project, "drift", "mixed", "--json")
     assert done.returncode == 1
-    assert "error: mixed/broken.png: not an image in a known format" in done.stderr
+    assert "error: mixed/broken.png: the image's data ends early or is corrupt" in done.stderr
     found = json.loads(done.stdout)
     assert [each["path"] for each in found["failed"]] == ["mixed/broken.png"]
     assert (found["images"], found["other_files"], found["in_project"], found["is_drift"]) == (28, 1, 1, False)
@@ -95,36 +94,25 @@ def test_images_are_selected_of_which_no_two_are_alike_and_none_is_known(project
     assert [path.read_bytes() for path in copies] == [(project.root / name).read_bytes() for name in names]
 
 
-def test_the_least_sure_stand_first_with_a_reason_as_a_table_and_as_csv(project):
+def test_the_least_sure_stand_first_with_a_reason_as_csv(project):
     done = tandem(project, "select", "alike", "-n", "4", "--csv")
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(done.stdout.splitlines()))
-    assert set(rows[0]) == {*json_keys_of_selected()}
+    assert [row["rank"] for row in rows] == list("1234")
     uncertainty = [float(row["uncertainty"]) for row in rows]
     assert uncertainty == sorted(uncertainty, reverse=True)
-    table = tandem(project, "select", "alike", "-n", "4").stdout.splitlines()
-    assert table[0] == (
-        "24 new images; left out: 0 that the project has or near duplicates of them, 0 near duplicates of others"
-    )
-    assert table[-1] == "4 of 24 images selected; percentages are of these"
-    for line, row in zip(table[1:-1], rows, strict=True):
-        assert line.split()[:2] == [row["rank"], row["path"]]
-        assert line.endswith(row["reason"])
-
-
-def json_keys_of_selected():
-    return ("rank", "path", "label", "confidence", "second_label", "uncertainty", "distance", "reason")
+    assert all(row["reason"].startswith(f"{row['label']} or {row['second_label']}: less sure than ") for row in rows)
 
 
 def test_images_of_the_project_itself_leave_nothing_to_select(project):
-    done = tandem(project, "select", "known", "--csv")
-    assert done.returncode == 1
-    assert done.stderr == "error: there is no file, folder or match of 'known'; correct the path\n"
-    known = {row["id"] for row in read_csv(project.root / "data/merge/index.csv")}
-    assert known
     done = tandem(project, "select", "mixed/known.png")
-    assert done.returncode == 0
-    assert done.stdout.splitlines()[-1] == "0 of 0 images selected; percentages are of these"
+    assert (done.returncode, done.stdout.splitlines()) == (
+        0,
+        [
+            "1 new images; left out: 1 that the project has or near duplicates of them, 0 near duplicates of others",
+            "0 of 0 images that are left are selected",
+        ],
+    )
 
 
 def test_a_folder_without_images_is_an_error(project):
@@ -133,8 +121,3 @@ def test_a_folder_without_images_is_an_error(project):
     done = tandem(project, "drift", "empty")
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: there is no image that can be read in empty; name other files or folders" in done.stderr
-
-
-def test_two_forms_of_output_exclude_each_other(project):
-    done = tandem(project, "select", "alike", "--csv", "--json")
-    assert done.stderr == "error: --json and --csv exclude each other; take one of them\n"

@@ -13,7 +13,6 @@ from tandem.cli.new_images.project import (
     counts_as_dict,
     counts_in_words,
     load_finished,
-    num_failed,
     read_new_images,
 )
 from tandem.cli.output import print_json
@@ -55,11 +54,11 @@ def report_drift(names: Sequence[str], *, alpha: float, max_images: int, seed: i
     is_drift = any(test.is_drift for test in tests)
     sizes = {"train": _size(reference.groups), "test": _size(predicted[0].groups), "new": _size(groups)}
     if as_json:
-        facts = {"is_drift": is_drift, "alpha": alpha, "seed": seed, **counts_as_dict(new.images, project)}
+        facts = {"is_drift": is_drift, "alpha": alpha, "seed": seed, **counts_as_dict(new, project)}
         print_json({**facts, "compared": sizes, "tests": [asdict(test) for test in tests]})
     else:
         typer.echo(_table(new, project, tests, sizes, alpha=alpha))
-    return FOUND if is_drift else FAILED if num_failed(new.images) else 0
+    return FOUND if is_drift else FAILED if new.failed else 0
 
 
 def _train_images(project: FinishedProject, *, max_images: int, seed: int) -> ImageTable:
@@ -104,10 +103,10 @@ def _table(
     alpha: float,
 ) -> str:
     counted = {name: f"{size['images']} {name} images ({size['groups']} groups)" for name, size in sizes.items()}
-    known = counts_as_dict(new.images, project)["in_project"]
+    known = counts_as_dict(new, project)["in_project"]
     return "\n".join(
         [
-            counts_in_words(new.images) + (f"; {known} are in the project already" if known else ""),
+            counts_in_words(new) + (f"; {known} are in the project already" if known else ""),
             f"{counted['new']} beside {counted['train']}; predicted classes beside those of {counted['test']}",
             "",
             f"{'':<18}{'train':>10}{'new':>10}  {'effect':>20}{'p':>9}{'adjusted':>10}",

@@ -4,7 +4,7 @@ Tested in tests/project/test_new_images.py.
 """
 
 import tempfile
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from tandem.cli.predict import find_files
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.settings import CurateSettings
 from tandem.datasets.settings import IngestSettings
-from tandem.datasets.unlabeled import UnlabeledImages, read_unlabeled
+from tandem.datasets.unlabeled import FailedFile, UnlabeledImages, read_unlabeled
 from tandem.errors import DataError
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
@@ -61,9 +61,12 @@ class NewImages:
     """features: (N, D), like those of the project. probs: (N, C) by the exported model.
 
     near_duplicates: (L, 2) pairs of rows, of which the first are those of the project where they were asked for.
+    failed: files that mean to be images, or were named, and cannot be read. num_others: no images in folders.
     """
 
     images: UnlabeledImages
+    failed: tuple[FailedFile, ...]
+    num_others: int
     features: np.ndarray
     probs: np.ndarray
     near_duplicates: np.ndarray
@@ -98,54 +101,45 @@ def read_new_images(
             seed=seed,
             workers=project.runtime.workers,
         )
-        _name_failures(images, in_folders=set(in_folders))
+        failed = tuple(each for each in images.failed if each.is_image or each.path in set(named))
+        for each in failed:
+            typer.echo(f"error: {each.path}: {each.failure}", err=True)
         if not len(images):
             raise DataError(f"there is no image that can be read in {' '.join(names)}; name other files or folders")
         features = _features(images, project)
         return NewImages(
             images,
+            failed,
+            len(images.failed) - len(failed),
             features,
             _probs(images, project),
             _near_duplicates(images, features, project, beside_known=beside_known),
         )
 
 
-def counts_in_words(images: UnlabeledImages) -> str:
+def counts_in_words(new: NewImages) -> str:
     """How many images were read, of how many files, and what became of the others."""
-    others = sum(not each.is_image for each in images.failed)
-    parts = [f"{len(images)} new images"]
-    if images.num_unread:
-        parts.append(f"a random sample of {images.num_files} files (--max-images)")
-    if failed := len(images.failed) - others:
-        parts.append(f"{failed} could not be read")
-    if others:
-        parts.append(f"{others} other files are no images")
+    parts = [f"{len(new.images)} new images"]
+    if new.images.num_unread:
+        parts.append(f"a random sample of {new.images.num_files} files (--max-images)")
+    if new.failed:
+        parts.append(f"{len(new.failed)} could not be read")
+    if new.num_others:
+        parts.append(f"{new.num_others} other files in folders are no images")
     return ", ".join(parts)
 
 
-def num_failed(images: UnlabeledImages) -> int:
-    """Files that mean to be images and could not be read."""
-    return sum(each.is_image for each in images.failed)
-
-
-def counts_as_dict(images: UnlabeledImages, project: FinishedProject) -> dict[str, Any]:
-    """The same for programs."""
+def counts_as_dict(new: NewImages, project: FinishedProject) -> dict[str, Any]:
+    """The same for programs, and how many images the project has already."""
     known = set(project.samples.ids)
     return {
-        "images": len(images),
-        "files": images.num_files,
-        "files_not_sampled": images.num_unread,
-        "failed": [{"path": str(each.path), "reason": each.failure} for each in images.failed if each.is_image],
-        "other_files": len(images.failed) - num_failed(images),
-        "in_project": sum(id_ in known for id_ in images.ids),
+        "images": len(new.images),
+        "files": new.images.num_files,
+        "files_not_sampled": new.images.num_unread,
+        "failed": [{"path": str(each.path), "reason": each.failure} for each in new.failed],
+        "other_files": new.num_others,
+        "in_project": sum(id_ in known for id_ in new.images.ids),
     }
-
-
-def _name_failures(images: UnlabeledImages, *, in_folders: Collection[Path]) -> None:
-    """On stderr; what lies in a folder and is no image is only counted."""
-    for each in images.failed:
-        if each.is_image or each.path not in in_folders:
-            typer.echo(f"error: {each.path}: {each.failure}", err=True)
 
 
 def _features(images: UnlabeledImages, project: FinishedProject) -> np.ndarray:

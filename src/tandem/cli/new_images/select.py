@@ -14,7 +14,6 @@ from tandem.cli.new_images.project import (
     counts_as_dict,
     counts_in_words,
     load_finished,
-    num_failed,
     read_new_images,
 )
 from tandem.cli.output import print_json
@@ -56,10 +55,10 @@ def list_selected(
     if listing == "csv":
         _print_csv(rows)
     elif listing == "json":
-        print_json({**counts_as_dict(new.images, project), **_counts(selection), "seed": seed, "selected": rows})
+        print_json({**counts_as_dict(new, project), **_counts(selection), "seed": seed, "selected": rows})
     else:
         typer.echo(_table(rows, new, selection))
-    return num_failed(new.images)
+    return len(new.failed)
 
 
 def _row(rank: int, pick: Pick, new: NewImages, class_names: Sequence[str]) -> dict[str, Any]:
@@ -67,8 +66,8 @@ def _row(rank: int, pick: Pick, new: NewImages, class_names: Sequence[str]) -> d
     probs = new.probs[pick.row]
     first, second = (-probs).argsort(kind="stable")[:2].tolist()
     reason = (
-        f"{class_names[first]} or {class_names[second]}, less sure than {_percent(pick.less_sure_than)}; unlike the "
-        f"project's images, more than {_percent(pick.farther_than)}"
+        f"{class_names[first]} or {class_names[second]}: less sure than {_percent(pick.less_sure_than)} of the images, "
+        f"farther from the project's than {_percent(pick.farther_than)}"
     )
     path, confidence = str(new.images.paths[pick.row]), float(probs[first])
     values = (
@@ -96,10 +95,10 @@ def _table(rows: Sequence[Mapping[str, Any]], new: NewImages, selection: Selecti
         for row in rows
     ]
     left_out = (
-        f"{counts_in_words(new.images)}; left out: {selection.num_known} that the project has or near duplicates of "
+        f"{counts_in_words(new)}; left out: {selection.num_known} that the project has or near duplicates of "
         f"them, {selection.num_alike} near duplicates of others"
     )
-    end = f"{len(rows)} of {selection.num_candidates} images selected; percentages are of these"
+    end = f"{len(rows)} of {selection.num_candidates} images that are left are selected"
     return "\n".join([left_out, *lines, end])
 
 
