@@ -24,9 +24,10 @@ from scipy.stats import binom
 
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import SCENES, VEHICLES, WEIGHTS, change_params, images_of, make_clone, read_params, repro, require_files
+from tandem.datasets.ingested import IngestedImage, load_ingested_images
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
-from tandem.images.encoding import encode_images
+from tandem.images.quality import Quality, measure_quality
 from tandem.monitoring.drift import ImageTable, PredictedClasses, find_drift, image_properties
 from tandem.pipeline.params import section
 from tandem.pipeline.settings import RuntimeSettings
@@ -91,10 +92,10 @@ def main() -> None:
             change_params(clone, lambda values: values["curate"].update(duplicates="keep_together"))
             repro(clone, "curate")
         vehicles, scenes = photos_of(vehicles_dir), photos_of(scenes_dir)
-        darkened = photos_of(vehicles_dir, brightness=BRIGHTNESS)
+        darker = photos_of(vehicles_dir, brightness=BRIGHTNESS)
     num_planted = max(1, arguments.draws // 4)
     rates = {
-        "darkened": alarm_rate(vehicles, num_planted, darkened.of_groups),
+        "darkened": alarm_rate(vehicles, num_planted, darker.of_groups),
         "scenes": alarm_rate(vehicles, num_planted, lambda _: scenes),
     }
     for fraction in FRACTIONS:
@@ -105,38 +106,50 @@ def main() -> None:
 
 
 def photos_of(clone: Path, *, brightness: float = 1.0) -> Photos:
-    """All measured as those of a folder are. brightness: of what is measured, 1 for the images themselves."""
+    """brightness: of the images as they are measured, 1 for as they are."""
     params, samples = read_params(clone), load_samples(clone / "data/curate")
-    limits = {"min_side_px": 1, "max_pixels": 10**9, "max_side_px": params["ingest"]["max_side_px"]}
-    used = np.flatnonzero(samples.splits != "")
-    images = [changed(image.read_bytes(), brightness) for image in images_of(clone)]
-    measured = [encode_images(images[row].data, [None], **limits)[None] for row in used.tolist()]
+    used = np.flatnonzero(samples.splits != "").tolist()
+    packed, stored = images_of(clone), stored_images(clone)
+    images, quality = list[InMemory](), list[Quality]()
+    for row in used:
+        data, known = packed[row].read_bytes(), stored[samples.ids[row]]
+        image, of_image = (InMemory(data), known_quality(known)) if brightness == 1 else darkened(data, brightness)
+        images.append(image)
+        quality.append(of_image)
     runtime = section(params, "runtime", RuntimeSettings)
     extraction = extract_backbone(
         "mobilenet_v2",
         section(params, "backbones.mobilenet_v2", BackboneSettings),
         section(params, "extract", ExtractSettings),
-        [images[row] for row in used.tolist()],
-        ids=[hashlib.sha256(images[row].data).hexdigest() for row in used.tolist()],
+        images,
+        ids=[hashlib.sha256(image.data).hexdigest() for image in images],
         device=runtime.device,
         batch_size=runtime.batch_size,
         workers=runtime.workers,
         max_gb=runtime.feature_cache_gb,
     )
-    sizes = np.array([(each.width, each.height) for each in measured])
-    properties = image_properties([each.quality for each in measured], *sizes.T)
+    sizes = np.array([(stored[samples.ids[row]].width, stored[samples.ids[row]].height) for row in used])
     features = np.concatenate([batch[:, 0] for batch in extraction.batches])
-    table = ImageTable(samples.groups[used], properties, features)
+    table = ImageTable(samples.groups[used], image_properties(quality, *sizes.T), features)
     return Photos(table, samples.targets[used], samples.class_names)
 
 
-def changed(data: bytes, brightness: float) -> InMemory:
-    if brightness == 1:
-        return InMemory(data)
+def stored_images(clone: Path) -> dict[str, IngestedImage]:
+    """By id."""
+    folders = sorted((clone / "data/ingest").iterdir())
+    return {image.id: image for folder in folders for image in load_ingested_images(folder)}
+
+
+def known_quality(image: IngestedImage) -> Quality:
+    return Quality(image.blur, image.brightness, image.entropy)
+
+
+def darkened(data: bytes, brightness: float) -> tuple[InMemory, Quality]:
     buffer = io.BytesIO()
     with Image.open(io.BytesIO(data)) as image:
-        ImageEnhance.Brightness(image.convert("RGB")).enhance(brightness).save(buffer, "JPEG", quality=95)
-    return InMemory(buffer.getvalue())
+        darker = ImageEnhance.Brightness(image.convert("RGB")).enhance(brightness)
+    darker.save(buffer, "JPEG", quality=95)
+    return InMemory(buffer.getvalue()), measure_quality(darker)
 
 
 def alarm_rate(vehicles: Photos, num_draws: int, new_of: Callable[[np.ndarray], Photos]) -> float:
