@@ -23,7 +23,7 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import load_array
 from tandem.images.scaling import fastest_scale
 from tandem.inference.exported import ExportedModel, load_exported
-from tandem.inference.predict import predict_files
+from tandem.inference.predict import MAX_PIXELS, predict_files
 from tandem.monitoring.lookalikes import new_near_duplicates
 from tandem.pipeline.finished import params_of_finished_run
 from tandem.pipeline.params import section
@@ -90,7 +90,8 @@ def read_new_images(
     near duplicates of the project's images are looked for, too. Raises DataError where there is no image.
     """
     named, in_folders = find_files(names)
-    settings = replace(section(project.params, "ingest", IngestSettings), min_side_px=min_side_px)
+    ingest = section(project.params, "ingest", IngestSettings)
+    settings = replace(ingest, min_side_px=min_side_px, max_pixels=min(ingest.max_pixels, MAX_PIXELS))
     SCRATCH.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="new-images-", dir=SCRATCH) as folder:
         images = read_unlabeled(
