@@ -102,7 +102,8 @@ def read_new_images(
             seed=seed,
             workers=project.runtime.workers,
         )
-        failed = tuple(each for each in images.failed if each.is_image or each.path in set(named))
+        is_named = set(named).__contains__
+        failed = tuple(each for each in images.failed if each.is_image or is_named(each.path))
         for each in failed:
             typer.echo(f"error: {each.path}: {each.failure}", err=True)
         if not len(images):
