@@ -1,10 +1,11 @@
 """The linear head beside the logistic one, on frozen features of vehicles, scenes and the generated sample.
 
-    python benchmarks/heads.py --archives DIR [--json FILE]
+    python benchmarks/heads.py --archives DIR [--work DIR] [--json FILE]
 
 On each set, means over splits by group: the linear head as the preset trains it, and with each pair of learning rate
 and batch size of the preset's study, less the logistic head, whose penalty folds choose. A head's first epoch may be
-the one that is kept only where all later ones are clearly worse. DIR is as in scratch.py.
+the one that is kept only where all later ones are clearly worse. --archives is as in scratch.py; --work is where clones
+and features are made, and found again.
 """
 
 import tempfile
@@ -20,7 +21,7 @@ import numpy as np
 
 from backbones import LITE2, VARIANTS, extracted
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
-from scratch import SCENES, VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
+from scratch import SCENES, VEHICLES, WEIGHTS, change_params, make_clone, read_params, read_preset, repro, require_files
 from tandem.evaluation.metrics import log_loss, top1_accuracy
 from tandem.evaluation.scores import predictions_on
 from tandem.pipeline.params import section
@@ -50,11 +51,12 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--work", type=Path)
     arguments = parser.parse_args()
     archives = require_files(arguments.archives, WEIGHTS, LITE2, *VEHICLES.values(), *SCENES.values())
     figures, details = list[Figure](), dict[str, Any]()
     with tempfile.TemporaryDirectory(prefix="tandem-heads-") as work:
-        for name, features, samples, params in all_sets(Path(work), archives):
+        for name, features, samples, params in all_sets(arguments.work or Path(work), archives):
             fits = fits_on_splits(features, samples, params, arguments.splits)
             figures += figures_of(name, fits)
             details[name] = {head: fitted._asdict() for head, fitted in fits.items()}
@@ -64,17 +66,21 @@ def main() -> None:
 def all_sets(work: Path, archives: Path) -> Iterator[tuple[str, np.ndarray, Samples, Mapping[str, Any]]]:
     """Name, features (N, k, D), samples and parameters of each set and backbone."""
     for preset, sources in SETS.items():
-        clone = work / preset
-        make_clone(clone, preset, archives, sources)
-        change_params(clone, lambda values: values["backbones"].pop("resnet50"))
-        repro(clone, "curate")
-        params, samples = read_params(clone), load_samples(clone / "data/curate")
+        clone, params = work / preset, read_preset(preset)
+        if not (clone / "data/curate").is_dir():
+            make_clone(clone, preset, archives, sources)
+            change_params(clone, lambda values: values["backbones"].pop("resnet50"))
+            repro(clone, "curate")
         for variant in PHOTO_VARIANTS:
-            yield f"{preset}, {variant}", extracted(VARIANTS[variant], clone, archives, params), samples, params
-    clone = work / "sample"
-    make_clone(clone, "sample", archives, {})
-    repro(clone, "extract", "curate")
-    params, samples = read_params(clone), load_samples(clone / "data/curate")
+            path = work / f"{preset} {variant}.npy"
+            if not path.is_file():
+                np.save(path, extracted(VARIANTS[variant], clone, archives, read_params(clone)))
+            yield f"{preset}, {variant}", np.load(path), load_samples(clone / "data/curate"), params
+    clone, params = work / "sample", read_preset("sample")
+    if not (clone / "data/curate").is_dir():
+        make_clone(clone, "sample", archives, {})
+        repro(clone, "extract", "curate")
+    samples = load_samples(clone / "data/curate")
     for backbone, features in load_features_of(clone / "data/extract", params["backbones"], ids=samples.ids).items():
         yield f"sample, {backbone}", np.asarray(features), samples, params
 
