@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.evaluation.calibration import fit_temperature
+from tandem.evaluation.calibration import max_likelihood_temperature
 from tandem.evaluation.metrics import log_losses, predict
 from tandem.training.averaging import NUM_STANDARD_ERRORS
 from tandem.training.loggers import Epoch, EpochLogger
@@ -73,7 +73,7 @@ class EarlyStopping:
 
 def losses_at_best_temperature(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     """(n,) log loss of each row of logits (n, C) divided by the temperature that fits them best, in nats."""
-    return log_losses(predict(logits / fit_temperature(logits, targets), targets))
+    return log_losses(predict(logits / max_likelihood_temperature(logits, targets), targets))
 
 
 def is_clearly_worse(losses: np.ndarray, lowest: np.ndarray, groups: np.ndarray) -> bool:
