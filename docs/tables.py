@@ -339,9 +339,7 @@ def heads() -> str:
         f"| {' | '.join(['---'] * (2 + len(linear)))} |",
     ]
     for name, found in sets.items():
-        means = {
-            head: [fmean(scores[key]) for key in ("top1_accuracy", "log_loss")] for head, scores in found.items()
-        }
+        means = {head: [fmean(scores[key]) for key in ("top1_accuracy", "log_loss")] for head, scores in found.items()}
         accuracy, loss = means["logistic"]
         cells = (f"{means[head][0] - accuracy:+.3f} / {means[head][1] - loss:+.3f}" for head in linear)
         lines.append(f"| {' | '.join([name, f'{accuracy:.3f} / {loss:.3f}', *cells])} |")
