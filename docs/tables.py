@@ -362,6 +362,22 @@ def drift() -> str:
     return "\n".join(lines)
 
 
+def heads() -> str:
+    """One row a set and backbone: the logistic head, then the linear one of the preset and of each pair, less it."""
+    sets = read_json(RESULTS_DIR / "heads.json")["sets"]
+    linear = [head for head in next(iter(sets.values())) if head != "logistic"]
+    lines = [
+        f"| | logistic | {' | '.join('preset' if head == 'linear' else head for head in linear)} |",
+        f"| {' | '.join(['---'] * (2 + len(linear)))} |",
+    ]
+    for name, found in sets.items():
+        means = {head: [fmean(scores[key]) for key in ("top1_accuracy", "log_loss")] for head, scores in found.items()}
+        accuracy, loss = means["logistic"]
+        cells = (f"{means[head][0] - accuracy:+.3f} / {means[head][1] - loss:+.3f}" for head in linear)
+        lines.append(f"| {' | '.join([name, f'{accuracy:.3f} / {loss:.3f}', *cells])} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -374,6 +390,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "calibration": calibration,
     "drift": drift,
     "selection": selection,
+    "heads": heads,
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
     "disks": partial(survived, "disks"),

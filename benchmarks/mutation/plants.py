@@ -188,6 +188,8 @@ PLANTS = tuple(
             ("0.9, 0.999, 1e-8", "0.8, 0.999, 1e-8"),
             ("0.9, 0.999, 1e-8", "0.9, 0.99, 1e-8"),
             ("0.9, 0.999, 1e-8", "0.9, 0.999, 1e-4"),
+            ("_AVERAGE_POWER = 3", "_AVERAGE_POWER = 2"),
+            ("NUM_STANDARD_ERRORS * standard_error", "standard_error"),
             ("_PLATEAU_FACTOR = 0.2", "_PLATEAU_FACTOR = 0.5"),
             ("_PLATEAU_PATIENCE = 10", "_PLATEAU_PATIENCE = 11"),
             ("_PLATEAU_PATIENCE = 10", "_PLATEAU_PATIENCE = 9"),

@@ -43,12 +43,23 @@ def test_fine_tuning_has_an_effect_where_layers_are_unfrozen(layers: Any) -> Non
 
 @pytest.mark.parametrize("key", ["lr", "batch_size", "epochs", "patience", "weight_decay", "dropout", "scheduler"])
 def test_what_a_logistic_head_does_not_know_is_told(key: str) -> None:
-    preset = PRESETS["vehicles"]["train"]
+    preset, value = PRESETS["vehicles"]["train"], 20 if key == "epochs" else 1
     assert told(train=preset) == []
-    (line,) = told(train={**preset, key: 1})
+    (line,) = told(train={**preset, key: value})
     assert key in line
     assert "no effect on the heads: train.head is logistic" in line
-    assert told(train={**preset, "head": "linear", key: 1}) == []
+    assert told(train={**preset, "head": "linear", key: value}) == []
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "is_vain"), [(15, 14, True), (15, 13, False), (6, 5, True), (7, 5, False)]
+)
+def test_patience_that_no_training_is_long_enough_for_is_told(epochs: int, patience: int, is_vain: bool) -> None:
+    found = told(train__epochs=epochs, train__patience=patience)
+    assert (
+        any(text.startswith("train.patience has no effect: the first epoch is kept at least") for text in found)
+        == is_vain
+    )
 
 
 def test_patience_where_the_last_epoch_is_kept_is_told() -> None:

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from scipy.special import softmax
+from sklearn.metrics import log_loss
 from torch import nn
 from torch.nn import functional
 
@@ -17,12 +19,14 @@ from tandem.errors import DataError
 from tandem.tables.samples import Split
 from tandem.training.fitting import linear_fit
 from tandem.training.fitting.linear_fit import fit_linear_heads
+from tandem.training.heads import train_all
 from tandem.training.loggers import Epoch
 from tandem.training.task import Fitted, HeadTask
 
 SETTINGS = train_settings(epochs=6)
 TARGETS = np.random.default_rng(1).choice(3, size=90, p=(0.6, 0.3, 0.1))
 FEATURES = np.random.default_rng(0).normal(size=(90, 40)).astype(np.float32) + TARGETS[:, None].astype(np.float32) / 2
+WIDE = np.random.default_rng(2).normal(size=(90, 400)).astype(np.float32) + TARGETS[:, None].astype(np.float32) / 2
 VAL = np.arange(70, 90)
 
 
@@ -48,7 +52,7 @@ def many() -> list[HeadTask]:
         task(seed=2, rows=np.arange(25), dropout=0.5),
         task(seed=3, rows=np.arange(20, 70), dropout=0.5, epochs=3, balance="loss"),
         task(seed=4, batch_size=16, scheduler="cosine"),
-        task(seed=5, lr=0.3, patience=1, balance="loss"),
+        task(seed=5, lr=3.0, patience=1, balance="loss"),
         task(seed=6, dropout=0.2),
         task(seed=7, rows=np.arange(3)),
     ]
@@ -64,14 +68,19 @@ def test_heads_that_are_trained_together_are_those_that_are_trained_alone_to_the
 
 @pytest.mark.parametrize("balance", ["sampler", "loss", "none"])
 def test_steps_are_those_of_autograd_and_of_the_adam_of_torch_on_the_same_batches(balance: str) -> None:
-    one = task(balance=balance, weight_decay=0.1, epochs=1)
+    one = replace(task(balance=balance, weight_decay=0.001, epochs=1), features=WIDE)
     fit = linear_fit._Fit(one)
-    reference = nn.Linear(40, 3)
+    reference, average = nn.Linear(400, 3), np.zeros((3, 401))
     with torch.no_grad():
         reference.weight.copy_(torch.from_numpy(fit.state[0, :, :-1]))
         reference.bias.copy_(torch.from_numpy(fit.state[0, :, -1]))
-    optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
-    x, targets = (torch.from_numpy(values) for values in ((FEATURES - fit.mean) / fit.std, TARGETS))
+    # of 400 features: their weights learn by 256 / 400 of the lr, and the penalty is that of rows of length 1
+    groups = [
+        {"params": reference.weight, "lr": 0.01 * 256 / 400, "weight_decay": 0.001 * 400},
+        {"params": reference.bias, "lr": 0.01, "weight_decay": 0},
+    ]
+    optimizer = torch.optim.Adam(groups)
+    x, targets = (torch.from_numpy(values) for values in ((WIDE - fit.mean) / fit.std, TARGETS))
     epoch, losses = linear_fit._next_epoch(fit), list[float]()
     counts = np.bincount(TARGETS[:70])
     weight = torch.from_numpy(70 / 3 / counts).float() if balance == "loss" else None
@@ -82,13 +91,16 @@ def test_steps_are_those_of_autograd_and_of_the_adam_of_torch_on_the_same_batche
         loss.backward()
         optimizer.step()
         losses.append(loss.item() * len(batch))
+        weights = torch.cat([reference.weight, reference.bias[:, None]], dim=1).detach().numpy()
+        average += (weights - average) * 4 / (step + 4)
     (fitted,) = fit_linear_heads([one])
-    assert fitted.head.weight == pytest.approx(reference.weight.detach().numpy(), abs=1e-5)
-    assert fitted.head.bias == pytest.approx(reference.bias.detach().numpy(), abs=1e-5)
+    assert fitted.head.weight == pytest.approx(average[:, :-1], abs=1e-5)
+    assert fitted.head.bias == pytest.approx(average[:, -1], abs=1e-5)
     assert fitted.curve[0].train_loss == pytest.approx(sum(losses) / 70, rel=1e-5)
-    logits = reference(x[70:]).detach()
-    assert fitted.curve[0].val_loss == pytest.approx(functional.cross_entropy(logits, targets[70:]).item(), rel=1e-5)
-    assert fitted.curve[0].val_top1_accuracy == pytest.approx((logits.argmax(1) == targets[70:]).float().mean().item())
+    logits = x[70:].numpy() @ average[:, :-1].T + average[:, -1]
+    scaled = [log_loss(TARGETS[70:], softmax(logits / t, axis=1)) for t in np.geomspace(0.2, 20, 2000)]
+    assert fitted.curve[0].val_loss == pytest.approx(min(scaled), rel=1e-4)
+    assert fitted.curve[0].val_top1_accuracy == pytest.approx((logits.argmax(axis=1) == TARGETS[70:]).mean())
 
 
 @pytest.mark.parametrize("balance", ["none", "loss", "sampler"])
@@ -140,14 +152,47 @@ def test_dropout_leaves_out_that_fraction_of_the_values_and_keeps_their_mean() -
     assert (inputs[:, -1] == 1).all()  # of the bias
 
 
-def test_a_head_begins_at_weights_between_the_bounds_of_torch_s_own_and_prints_nothing(
-    capfd: pytest.CaptureFixture[str],
+@pytest.mark.parametrize(("balance", "expected"), [("sampler", [1 / 3] * 3), ("loss", [1 / 3] * 3), ("none", None)])
+def test_a_head_begins_with_how_frequent_its_classes_are_and_prints_nothing(
+    balance: str, expected: list[float] | None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    fit = linear_fit._Fit(one := task())
-    bound = 1 / np.sqrt(one.table.shape[1])
-    assert -bound <= fit.state[0].min() < -bound / 2 < bound / 2 < fit.state[0].max() <= bound
+    fit = linear_fit._Fit(one := task(balance=balance))
+    head = fit.head(fit.state[0])
+    assert (head.weight == 0).all()
+    assert softmax(head.bias) == pytest.approx(expected or np.bincount(TARGETS[:70]) / 70, rel=1e-5)
     fit_linear_heads([one])
     assert capfd.readouterr() == ("", "")
+
+
+def flowers(seed: int) -> tuple[HeadTask, Split]:
+    """17 classes, of which validation has five images each, as of 850 thumbnails; and the test images."""
+    rng, targets = np.random.default_rng(seed), np.arange(850) % 17
+    rows = rng.normal(size=(850, 256)) + 0.25 * rng.normal(size=(17, 256))[targets]
+    features = np.maximum(rows @ np.linalg.qr(rng.normal(size=(256, 256)))[0], 0).astype(np.float32)
+    train, val, test = (split_of(part, targets) for part in np.split(rng.permutation(850), [600, 683]))
+    settings = train_settings(lr=0.001, epochs=15, patience=5, weight_decay=1e-4, scheduler="plateau", seed=seed)
+    return HeadTask(features, train, val, 17, settings, f"flowers {seed}"), test
+
+
+def test_few_validation_images_of_many_classes_do_not_end_a_training_before_it_is_as_good_as_a_regression() -> None:
+    tasks, tests = zip(*(flowers(seed) for seed in range(2)), strict=True)
+    by_head = [
+        [
+            (trained.logits[test.rows].argmax(axis=1) == test.targets).mean()
+            for trained, test in zip(train_all(each), tests, strict=True)
+        ]
+        for each in (tasks, [replace(task, settings=replace(task.settings, head="logistic")) for task in tasks])
+    ]
+    linear, logistic = np.mean(by_head, axis=1)
+    assert linear >= logistic - 0.005
+
+
+def test_where_all_epochs_are_as_good_as_one_another_the_last_is_kept() -> None:
+    # features that say nothing: what an epoch loses more or less than another on twenty images is chance
+    rng = np.random.default_rng(0)
+    noise = rng.normal(size=FEATURES.shape).astype(np.float32)
+    fits = fit_linear_heads([replace(task(seed=seed, lr=1e-5, epochs=8), features=noise) for seed in range(8)])
+    assert min(fitted.choices["best_epoch"] for fitted in fits) > 1
 
 
 def test_each_head_samples_from_its_own_seed() -> None:

@@ -11,13 +11,23 @@ from torch.nn import functional
 from factories import blobs, train_settings
 from tandem.errors import DataError
 from tandem.training import networks
-from tandem.training.fitting import early_stopping
+from tandem.training.fitting.early_stopping import EarlyStopping, losses_at_best_temperature
 from tandem.training.fitting.network_fit import Batch, fit_network, fit_network_head, network_logits
-from tandem.training.loggers import Epoch
+from tandem.training.loggers import ignore_epoch
 from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 
 SETTINGS = train_settings(batch_size=16, epochs=5)
+
+
+def fit_on(
+    head: nn.Module, *, train: Batch, val: Batch, settings: TrainSettings, name: str = "planted"
+) -> EarlyStopping:
+    """Each validation row is a group of its own."""
+    targets = val.targets.numpy()
+    early_stopping = EarlyStopping(settings, name, ignore_epoch, targets=targets, groups=np.arange(len(targets)))
+    fit_network_head(head, train=train, val_features=val.features, early_stopping=early_stopping)
+    return early_stopping
 
 
 def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Batch:
@@ -25,21 +35,39 @@ def some_rows(targets: list[int], *, dim: int = 3, seed: int = 0) -> Batch:
     return Batch(torch.randn(len(targets), dim, generator=generator), torch.tensor(targets))
 
 
-def overfitting(settings: TrainSettings) -> tuple[nn.Module, Batch, tuple[Epoch, ...]]:
-    """Validation asks for the contrary of what is trained: its loss rises once the head has learned something."""
-    train = some_rows([0, 1] * 10)
-    val = Batch(train.features, 1 - train.targets)
+def overfitting(settings: TrainSettings) -> tuple[nn.Module, Batch, EarlyStopping]:
+    """Validation asks for the contrary of what is trained, of which a temperature can make no more than a guess."""
+    targets = [0, 1] * 100
+    features = torch.randn(200, 3, generator=torch.Generator().manual_seed(0))
+    features[:, 0] += torch.tensor(targets) * 2.0
+    train, val = Batch(features, torch.tensor(targets)), Batch(features[:60], 1 - torch.tensor(targets[:60]))
     head = networks.linear_head(train.features, 2, dropout=0.0, seed=settings.seed)
-    return head, val, fit_network_head(head, train=train, val=val, settings=settings, name="overfitting")
+    with torch.no_grad():  # a start that validation likes
+        head[2].weight.copy_(torch.tensor([[2.0, 0, 0], [-2.0, 0, 0]]))
+    return head, val, fit_on(head, train=train, val=val, settings=settings)
 
 
-def test_the_head_keeps_the_epoch_with_the_lowest_validation_loss() -> None:
-    head, val, curve = overfitting(replace(SETTINGS, epochs=10, lr=0.1))
-    losses = [epoch.val_loss for epoch in curve]
-    assert min(losses) < losses[-1]
-    kept = functional.cross_entropy(network_logits(head, val.features), val.targets).item()
-    assert kept == pytest.approx(min(losses), abs=1e-6)
-    assert early_stopping.best_epoch(curve) == 1 + losses.index(min(losses))
+def test_the_head_has_the_averaged_weights_of_the_epoch_that_is_kept() -> None:
+    head, val, early_stopping = overfitting(replace(SETTINGS, epochs=30, lr=0.03))
+    losses = [epoch.val_loss for epoch in early_stopping.curve]
+    assert early_stopping.kept < len(losses)
+    assert losses[-1] > losses[early_stopping.kept - 1]
+    kept = losses_at_best_temperature(network_logits(head, val.features).numpy(), val.targets.numpy())
+    assert kept.mean() == pytest.approx(losses[early_stopping.kept - 1], abs=1e-6)
+
+
+def test_the_average_is_that_of_the_weights_after_each_step() -> None:
+    rows = some_rows([0, 1, 2] * 4)
+    head, reference = (networks.linear_head(rows.features, 3, dropout=0.0, seed=0) for _ in range(2))
+    fit_on(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=12, epochs=4, lr=0.1))
+    optimizer, average = torch.optim.Adam(reference.parameters(), lr=0.1), torch.zeros(3, 3)
+    for step in range(1, 5):
+        optimizer.zero_grad()
+        functional.cross_entropy(reference(rows.features), rows.targets).backward()
+        optimizer.step()
+        average = average + (reference[2].weight.detach() - average) * 4 / (step + 3)
+    assert torch.allclose(head[2].weight, average, atol=1e-6)
+    assert not torch.allclose(head[2].weight, reference[2].weight, atol=1e-3)
 
 
 def test_the_curve_has_the_accuracy_on_the_rows_that_were_trained_on() -> None:
@@ -47,17 +75,16 @@ def test_the_curve_has_the_accuracy_on_the_rows_that_were_trained_on() -> None:
     rows = Batch(features, (features[:, 0] < 0).long())
     head = networks.linear_head(rows.features, 2, dropout=0.0, seed=0)
     settings = replace(SETTINGS, epochs=20, lr=0.1)
-    curve = fit_network_head(head, train=rows, val=rows, settings=settings, name="separable")
+    curve = fit_on(head, train=rows, val=rows, settings=settings).curve
     assert all(0 <= epoch.train_top1_accuracy <= 1 for epoch in curve)
     assert curve[-1].train_top1_accuracy == curve[-1].val_top1_accuracy == 1
 
 
 def test_training_ends_when_patience_does() -> None:
-    whole, short = (overfitting(replace(SETTINGS, epochs=30, lr=0.1, patience=patience))[2] for patience in (1000, 2))
-    losses = [epoch.val_loss for epoch in whole]
-    ends = next(row for row in range(2, 30) if min(losses[: row - 1]) <= min(losses[row - 1 : row + 1]))
-    assert len(whole) == 30
-    assert short == whole[: ends + 1]
+    whole, short = (overfitting(replace(SETTINGS, epochs=30, lr=0.03, patience=each))[2] for each in (1000, 2))
+    assert len(whole.curve) == 30
+    assert len(short.curve) == short.kept + 2 < 30
+    assert short.curve == whole.curve[: len(short.curve)]
 
 
 @pytest.mark.parametrize(("balance", "fraction"), [("none", 0.1), ("loss", 0.5), ("sampler", 0.5)])
@@ -69,7 +96,7 @@ def test_balance_weighs_classes_as_often_as_they_are_rare(balance: str, fraction
     settings = replace(SETTINGS, balance=balance, epochs=150, batch_size=200, lr=0.05, scheduler="cosine")
     # validation asks for the fraction that the balance should lead to, so the last epochs are the best
     wanted = [0] * round(100 * (1 - fraction)) + [1] * round(100 * fraction)
-    fit_network_head(head, train=rows, val=Batch(torch.zeros(100, 2), torch.tensor(wanted)), settings=settings, name="")
+    fit_on(head, train=rows, val=Batch(torch.zeros(100, 2), torch.tensor(wanted)), settings=settings)
     assert head(torch.zeros(1, 2)).softmax(1)[0, 1].item() == pytest.approx(fraction, abs=0.04)
 
 
@@ -83,7 +110,7 @@ def test_balance_finds_the_rare_class(balance: str, is_high: bool) -> None:
     head = networks.linear_head(features, 2, dropout=0.0, seed=0)
     even = torch.cat([rows.targets.nonzero()[:, 0], (rows.targets == 0).nonzero()[: int(targets.sum()), 0]])
     val = Batch(features[even], rows.targets[even]) if balance != "none" else rows
-    fit_network_head(head, train=rows, val=val, settings=settings, name="unbalanced")
+    fit_on(head, train=rows, val=val, settings=settings)
     recall = (head(features).argmax(1) == 1)[rows.targets == 1].float().mean().item()
     assert (recall > 0.7) == is_high
 
@@ -106,7 +133,7 @@ class Memory(nn.Module):
 def test_an_epoch_sees_as_many_rows_as_there_are_and_the_last_batch_may_be_of_one(balance: str) -> None:
     rows = Batch(torch.arange(9.0)[:, None], torch.tensor([0, 1, 2] * 3))
     head = Memory()
-    fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=4, balance=balance), name="")
+    fit_on(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=4, balance=balance))
     assert [len(batch) for batch in head.batches] == [4, 4, 1] * 5
     epochs = [torch.cat(head.batches[start : start + 3]).tolist() for start in range(0, 15, 3)]
     assert len({tuple(epoch) for epoch in epochs}) == 5  # every epoch in an order of its own
@@ -118,7 +145,7 @@ def test_the_sampler_samples_every_class_equally_often() -> None:
     targets = torch.tensor([0] * 800 + [1] * 150 + [2] * 50)
     rows = Batch(targets[:, None].float(), targets)
     head = Memory()
-    fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, balance="sampler", batch_size=100), name="")
+    fit_on(head, train=rows, val=rows, settings=replace(SETTINGS, balance="sampler", batch_size=100))
     sampled = torch.bincount(torch.cat(head.batches).long()) / 5000
     assert sampled.tolist() == pytest.approx([1 / 3] * 3, abs=4 * (2 / 9 / 5000) ** 0.5)
 
@@ -126,9 +153,7 @@ def test_the_sampler_samples_every_class_equally_often() -> None:
 def test_a_fusion_head_takes_a_last_batch_of_one() -> None:
     rows = some_rows([0, 1, 0, 1, 0], dim=4)
     head = networks.feature_head(rows.features, 2, dims=[2, 2], width=8, dropout=0.5, seed=0)
-    curve = fit_network_head(
-        head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=2, epochs=1), name="feature"
-    )
+    curve = fit_on(head, train=rows, val=rows, settings=replace(SETTINGS, batch_size=2, epochs=1)).curve
     assert np.isfinite(curve[0].val_loss)
 
 
@@ -136,7 +161,7 @@ def test_one_batch_without_shuffling_is_one_step_of_adam() -> None:
     rows = some_rows([0, 1, 2, 0, 1, 2, 2, 2])
     head, reference = (networks.linear_head(rows.features, 3, dropout=0.0, seed=0) for _ in range(2))
     settings = replace(SETTINGS, epochs=1, balance="loss", weight_decay=0.1)
-    curve = fit_network_head(head, train=rows, val=rows, settings=settings, name="one step")
+    curve = fit_on(head, train=rows, val=rows, settings=settings).curve
     optimizer = torch.optim.Adam(reference.parameters(), lr=0.01, weight_decay=0.1)
     weight = torch.tensor([8 / (3 * 2), 8 / (3 * 2), 8 / (3 * 4)])  # scikit-learn's class_weight="balanced"
     loss = functional.cross_entropy(reference(rows.features), rows.targets, weight=weight)
@@ -156,7 +181,7 @@ def test_predictions_do_not_depend_on_how_many_rows_there_are() -> None:
     assert not whole.requires_grad
 
 
-def test_a_task_is_fitted_on_its_train_images_and_the_best_epoch_is_chosen_on_val() -> None:
+def test_a_task_is_fitted_on_its_train_images_and_the_epoch_is_chosen_on_val() -> None:
     features, samples = blobs()
     seen = list[torch.Tensor]()
 
@@ -166,10 +191,9 @@ def test_a_task_is_fitted_on_its_train_images_and_the_best_epoch_is_chosen_on_va
 
     fitted = fit_network(replace(head_task(features, samples, SETTINGS, "blobs"), network=make))
     assert (seen[0].numpy() == features[samples.train.rows]).all()
-    logits = torch.from_numpy(fitted.head.logits(features[samples.val.rows]))
-    loss = functional.cross_entropy(logits, torch.from_numpy(samples.val.targets)).item()
-    assert loss == pytest.approx(min(epoch.val_loss for epoch in fitted.curve), abs=1e-6)
-    assert fitted.choices == {"best_epoch": early_stopping.best_epoch(fitted.curve)}
+    losses = losses_at_best_temperature(fitted.head.logits(features[samples.val.rows]), samples.val.targets)
+    kept = int(fitted.choices["best_epoch"])
+    assert losses.mean() == pytest.approx(fitted.curve[kept - 1].val_loss, abs=1e-6)
 
 
 def test_a_scaled_head_has_its_logits_divided() -> None:
@@ -182,7 +206,7 @@ def test_a_loss_that_is_not_finite_is_an_error_that_names_the_lr() -> None:
     rows = some_rows([0, 1, 2] * 10)
     head = networks.linear_head(rows.features, 3, dropout=0.0, seed=0)
     with pytest.raises(DataError, match=r"blobs: the loss is not finite in epoch \d+ \(lr 1e\+38\); take a lower"):
-        fit_network_head(head, train=rows, val=rows, settings=replace(SETTINGS, lr=1e38), name="blobs")
+        fit_on(head, train=rows, val=rows, settings=replace(SETTINGS, lr=1e38), name="blobs")
 
 
 def fitted_from_one_start(*, seed: int, dropout: float, batch_size: int, targets: list[int]) -> bytes:
@@ -190,7 +214,7 @@ def fitted_from_one_start(*, seed: int, dropout: float, batch_size: int, targets
     rows = some_rows(targets)
     head = networks.linear_head(rows.features, 3, dropout=dropout, seed=0)
     settings = replace(SETTINGS, seed=seed, batch_size=batch_size, epochs=1, lr=0.1)
-    fit_network_head(head, train=rows, val=some_rows([0, 1, 2], seed=1), settings=settings, name="")
+    fit_on(head, train=rows, val=some_rows([0, 1, 2], seed=1), settings=settings)
     return head[-1].weight.detach().numpy().tobytes()
 
 

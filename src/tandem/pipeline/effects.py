@@ -54,6 +54,13 @@ _RULES = (
         "they are those of the ensembles logit and feature and of the study alone",
     ),
     _Rule(
+        "train",
+        ("patience",),
+        lambda params: params["train"]["patience"] >= params["train"]["epochs"] - 1,
+        "train.patience has no effect: the first epoch is kept at least, and so many more are as many as train.epochs "
+        "or more; write a lower one to end trainings early",
+    ),
+    _Rule(
         "extract", ("seed",), _is_trained, "extract.seed has no effect: no backbone has random weights, which it is of"
     ),
 )

@@ -28,7 +28,7 @@ class TrainSettings(Section):
     """trainable_backbone_layers: unfrozen layers of all backbones, or by name; a backbone not named is frozen.
 
     head: "logistic" is fitted by L-BFGS, and knows balance, folds and seed alone. lr: of Adam. patience: training ends
-    after so many epochs without a lower validation loss. balance: "sampler" samples classes equally often, "loss"
+    after so many epochs with a clearly higher validation loss. balance: "sampler" samples classes equally often, "loss"
     weights them, "none" does neither. folds: of the train groups.
     """
 

@@ -1,4 +1,4 @@
-"""What all trainings on features share: when they end, which epoch they keep, the lr of the next, class weights."""
+"""What all trainings on features share: when they end, which epoch is kept, averages of weights, lr, class weights."""
 
 import math
 from collections.abc import Sequence
@@ -6,6 +6,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from tandem.errors import DataError
+from tandem.evaluation.calibration import max_likelihood_temperature
+from tandem.evaluation.metrics import log_losses, predict
+from tandem.training.averaging import NUM_STANDARD_ERRORS
 from tandem.training.loggers import Epoch, EpochLogger
 from tandem.training.settings import TrainSettings
 
@@ -14,14 +17,23 @@ BETA1, BETA2, EPSILON = 0.9, 0.999, 1e-8  # of Adam, as Kingma & Ba 2015 and tor
 _PLATEAU_FACTOR = 0.2
 _PLATEAU_PATIENCE = 10
 _MIN_DECREASE = 1e-4  # fraction by which a loss is lower
+_AVERAGE_POWER = 3  # of the number of a step, its weight in the average: about the last quarter of the steps
 
 
 class EarlyStopping:
-    """The curve of one training so far: what its next lr is, whether it is over, and which epoch is its best."""
+    """The curve of one training so far: what its next lr is, whether it is over, and which epoch it keeps.
 
-    def __init__(self, settings: TrainSettings, name: str, on_epoch: EpochLogger) -> None:
+    The last epoch is kept that is not clearly worse than the one with the lowest validation loss: of few validation
+    images chance alone decides which epoch that is. targets, groups: (n,) of the validation images.
+    """
+
+    def __init__(
+        self, settings: TrainSettings, name: str, on_epoch: EpochLogger, *, targets: np.ndarray, groups: np.ndarray
+    ) -> None:
         self.settings, self.name, self.on_epoch = settings, name, on_epoch
-        self.curve, self.best = list[Epoch](), 0
+        self.targets, self.groups = targets, groups
+        self.curve, self.kept = list[Epoch](), 0
+        self._lowest = np.full(len(targets), np.inf)  # losses of the images in the epoch with the lowest mean
 
     @property
     def lr(self) -> float:
@@ -32,26 +44,55 @@ class EarlyStopping:
     def is_over(self) -> bool:
         """All epochs are done, or patience is at its end."""
         num_epochs = len(self.curve)
-        is_patience_over = num_epochs > 0 and num_epochs - self.best >= self.settings.patience
-        return num_epochs >= self.settings.epochs or is_patience_over
+        return num_epochs >= self.settings.epochs or num_epochs - self.kept >= self.settings.patience
 
-    def end_epoch(self, train_loss: float, train_accuracy: float, val_loss: float, val_accuracy: float) -> bool:
-        """Log the scores of an epoch; whether it is the best so far. DataError where a loss is not finite."""
-        epoch = Epoch(len(self.curve) + 1, self.lr, train_loss, train_accuracy, val_loss, val_accuracy)
+    def end_epoch(self, train_loss: float, train_accuracy: float, val_logits: np.ndarray) -> bool:
+        """Log the scores of an epoch; whether it is to be kept instead of an earlier one.
+
+        val_logits: (n, C). What they lose counts at their best temperature, by which a head is calibrated in the end:
+        a head that has only become too sure of itself is no worse. DataError where a loss is not finite.
+        """
+        is_finite = math.isfinite(train_loss) and bool(np.isfinite(val_logits).all())
+        losses = (
+            losses_at_best_temperature(val_logits, self.targets) if is_finite else np.full(len(self.targets), np.nan)
+        )
+        val_loss, is_right = float(losses.mean()), val_logits.argmax(axis=1) == self.targets
+        epoch = Epoch(len(self.curve) + 1, self.lr, train_loss, train_accuracy, val_loss, float(is_right.mean()))
         self.curve.append(epoch)
         self.on_epoch(epoch)
-        if not math.isfinite(train_loss + val_loss):
+        if not is_finite:
             raise DataError(
                 f"{self.name}: the loss is not finite in epoch {epoch.epoch} (lr {epoch.lr}); take a lower train.lr"
             )
-        is_best = not self.best or val_loss < self.curve[self.best - 1].val_loss
-        self.best = epoch.epoch if is_best else self.best
-        return is_best
+        if epoch.epoch > 1 and is_clearly_worse(losses, self._lowest, self.groups):
+            return False
+        self.kept = epoch.epoch
+        self._lowest = losses if val_loss < self._lowest.mean() else self._lowest
+        return True
 
 
-def best_epoch(curve: Sequence[Epoch]) -> int:
-    """The number of the epoch with the lowest validation loss, the first of several: the one that a head keeps."""
-    return min(curve, key=lambda epoch: epoch.val_loss).epoch
+def losses_at_best_temperature(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(n,) log loss of each row of logits (n, C) divided by the temperature that fits them best, in nats."""
+    return log_losses(predict(logits / max_likelihood_temperature(logits, targets), targets))
+
+
+def is_clearly_worse(losses: np.ndarray, lowest: np.ndarray, groups: np.ndarray) -> bool:
+    """Whether the mean of losses (n,) is above that of `lowest` by more than two standard errors of the difference.
+
+    groups: (n,); images of a group are not independent: sums over groups are what the standard error is of.
+    """
+    difference = losses - lowest
+    of_groups = np.bincount(np.unique(groups, return_inverse=True)[1], weights=difference - difference.mean())
+    standard_error = np.sqrt((of_groups**2).sum()) / len(difference)
+    return bool(difference.mean() > NUM_STANDARD_ERRORS * standard_error)
+
+
+def average_fraction(num_steps: np.ndarray) -> np.ndarray:
+    """How far the average of the weights moves to the weights after so many steps, in (0, 1]; 1 after the first.
+
+    Averaging with polynomial decay (Shamir & Zhang 2013): a step counts by the third power of its number, about.
+    """
+    return (1 + _AVERAGE_POWER) / (num_steps + _AVERAGE_POWER)
 
 
 def lr_after(losses: Sequence[float], settings: TrainSettings) -> float:

@@ -2,6 +2,11 @@
 
 A step of one head is hardly more than the calls that it takes; many together share them. The gradient of a softmax
 regression is written out, and torch, whose import takes longer than many a training, has no part in it.
+
+lr and weight_decay mean the same for every backbone, however many features D it has. A step of Adam moves all weights
+of a class by about the lr, so a logit of standardised features by up to lr * D: as in Yang et al. 2021 (muP, table 3:
+output weights under Adam), lr is divided by D, relative to a width. The penalty is that of rows scaled to length 1.
+The head is the average of its weights over steps, by which the noise of small batches cancels.
 """
 
 from collections import defaultdict
@@ -12,10 +17,11 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tandem.evaluation.metrics import log_loss, predict, top1_accuracy
-from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
+from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, average_fraction, class_weights
 from tandem.training.linear import Linear, mean_and_std
 from tandem.training.task import Fitted, HeadTask
+
+_BASE_WIDTH = 256  # features of which the weights learn by the lr itself; those of D more by lr * 256 / D
 
 
 def fit_linear_heads(tasks: Sequence[HeadTask]) -> list[Fitted]:
@@ -36,36 +42,40 @@ def fit_linear_heads(tasks: Sequence[HeadTask]) -> list[Fitted]:
 
 
 class _Fit:
-    """The fit of one head so far. state: (3, C, D + 1) its weights, bias last, their mean gradient and mean square."""
+    """The fit of one head so far.
+
+    state: (4, C, D + 1) its weights, bias last, their mean gradient and mean square, and the average of the weights.
+    """
 
     def __init__(self, task: HeadTask) -> None:
         self.settings, self.num_classes, self.table = task.settings, task.num_classes, task.table
         self.rows, self.targets = task.rows_of(task.train)
-        self.val_rows, self.val_targets = task.rows_of(task.val)
-        self.early_stopping = EarlyStopping(task.settings, task.name, task.on_epoch)
+        self.val_features = task.features[task.val.rows]
+        self.early_stopping = EarlyStopping(
+            task.settings, task.name, task.on_epoch, targets=task.val.targets, groups=task.val.groups
+        )
         self.mean, self.std = (part.astype(np.float32) for part in mean_and_std(self.table[self.rows]))
         self.rng, dim = np.random.default_rng(task.settings.seed), self.table.shape[1]
-        self.state = np.zeros((3, self.num_classes, dim + 1), np.float32)
-        # as torch's nn.Linear
-        self.state[0] = self.rng.uniform(-1, 1, size=(self.num_classes, dim + 1)) / np.sqrt(dim)
-        self.best_weights, self.num_steps = self.state[0].copy(), 0
+        self.state = np.zeros((4, self.num_classes, dim + 1), np.float32)
+        if task.settings.balance == "none":  # the start says of every image how frequent the classes are
+            counts = np.bincount(self.targets, minlength=self.num_classes)
+            self.state[0, :, -1] = np.log(np.maximum(counts, 1) / counts.mean())
+        self.kept_weights, self.num_steps = self.state[0], 0
 
     def head(self, weights: np.ndarray) -> Linear:
         """The head of weights (C, D + 1)."""
         return Linear(self.mean, self.std, weights[:, :-1].copy(), weights[:, -1].copy())
 
     def end_epoch(self, train_loss: float, train_accuracy: float) -> None:
-        """Validate, and keep the weights if they are the best so far."""
-        logits = self.head(self.state[0]).logits(self.table[self.val_rows])
-        predictions = predict(logits, self.val_targets)
-        val_loss, val_accuracy = log_loss(predictions), top1_accuracy(predictions)
-        if self.early_stopping.end_epoch(train_loss, train_accuracy, val_loss, val_accuracy):
-            self.best_weights = self.state[0].copy()
+        """Validate the averaged weights, and keep them if they are to be kept."""
+        logits = self.head(self.state[3]).logits(self.val_features)
+        if self.early_stopping.end_epoch(train_loss, train_accuracy, logits):
+            self.kept_weights = self.state[3]
 
     def fitted(self) -> Fitted:
-        """The head of the best epoch, and the curve."""
-        curve = tuple(self.early_stopping.curve)
-        return Fitted(self.head(self.best_weights), curve, {"best_epoch": best_epoch(curve)})
+        """The head of the kept epoch, and the curve."""
+        curve, kept = tuple(self.early_stopping.curve), self.early_stopping.kept
+        return Fitted(self.head(self.kept_weights), curve, {"best_epoch": kept})
 
 
 class _Epoch(NamedTuple):
@@ -168,18 +178,22 @@ class _Inputs:
 
 
 class _Adam:
-    """The weights of several heads, and steps of Adam on them, with its L2 penalty."""
+    """The weights of several heads and their averages, and steps of Adam on them, with its L2 penalty."""
 
     def __init__(self, fits: Sequence[_Fit]) -> None:
         self.state = np.stack([fit.state for fit in fits], axis=1)
         self.num_steps = np.array([fit.num_steps for fit in fits])
-        self.lr = np.array([fit.early_stopping.lr for fit in fits])
-        self.decay = np.array([fit.settings.weight_decay for fit in fits], np.float32)[:, None, None]
+        dim = fits[0].table.shape[1]
+        columns = np.full((2, dim + 1), [[min(1.0, _BASE_WIDTH / dim)], [dim]])
+        columns[:, -1] = 1, 0  # of the bias, which is not penalised
+        self.lr = np.array([fit.early_stopping.lr for fit in fits])[:, None] * columns[0]
+        decay = np.array([fit.settings.weight_decay for fit in fits])[:, None, None]
+        self.decay = (decay * columns[1]).astype(np.float32)
 
     def step(self, features: np.ndarray, one_hot: np.ndarray, loss_weights: np.ndarray) -> np.ndarray:
         """(fits, 2) loss and top-1 accuracy of the first so many fits, before their step."""
         count = len(features)
-        weights, mean, square = self.state[:, :count]
+        weights, mean, square, average = self.state[:, :count]
         logits = features @ weights.swapaxes(1, 2)
         logits -= logits.max(axis=2, keepdims=True)
         probs = np.exp(logits)
@@ -192,7 +206,9 @@ class _Adam:
         gradient *= np.float32(1 - BETA2)
         square += gradient
         self.num_steps[:count] += 1
-        _descend(weights, mean, square, lr=self.lr[:count], num_steps=self.num_steps[:count])
+        num_steps = self.num_steps[:count, None]
+        _descend(weights, mean, square, lr=self.lr[:count], num_steps=num_steps)
+        average += (weights - average) * average_fraction(num_steps).astype(np.float32)[:, None]
         losses = np.log(total[..., 0]) - (logits * one_hot).sum(axis=2)
         is_counted = loss_weights[..., 0] > 0
         is_right = (logits.argmax(axis=2) == one_hot.argmax(axis=2)) & is_counted
@@ -208,9 +224,12 @@ class _Adam:
 def _descend(
     weights: np.ndarray, mean: np.ndarray, square: np.ndarray, *, lr: np.ndarray, num_steps: np.ndarray
 ) -> None:
-    """Move weights in place by a step of Adam, its means corrected for their bias."""
-    rate = (lr / (1 - BETA1**num_steps)).astype(np.float32)[:, None, None]
-    correction = np.sqrt(1 - BETA2**num_steps).astype(np.float32)[:, None, None]
+    """Move weights in place by a step of Adam, its means corrected for their bias.
+
+    lr: (fits, D + 1) of each column. num_steps: (fits, 1), this one among them.
+    """
+    rate = (lr / (1 - BETA1**num_steps)).astype(np.float32)[:, None]
+    correction = np.sqrt(1 - BETA2**num_steps).astype(np.float32)[:, None]
     step = np.sqrt(square)
     step /= correction
     step += np.float32(EPSILON)

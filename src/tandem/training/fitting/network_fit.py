@@ -1,7 +1,8 @@
-"""Fit a network head to features in memory by Adam; the best epoch by validation loss is kept."""
+"""Fit a network head to features in memory by Adam; the averaged weights of one epoch are kept."""
 
 import copy
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -15,10 +16,16 @@ from tqdm import tqdm
 
 from tandem.seeding import seeded, single_threaded
 from tandem.state_files import save_state
-from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, best_epoch, class_weights
-from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
+from tandem.training.fitting.early_stopping import (
+    BETA1,
+    BETA2,
+    EPSILON,
+    EarlyStopping,
+    average_fraction,
+    class_weights,
+)
 from tandem.training.networks import TemperatureScaled, mlp_head
-from tandem.training.settings import Balance, TrainSettings
+from tandem.training.settings import Balance
 from tandem.training.task import Fitted, HeadTask
 
 
@@ -49,14 +56,17 @@ class NetworkHead:
 
 
 def fit_network(task: HeadTask) -> Fitted:
-    """The network of the task, by default an MLP, fitted to the train images; its best epoch is by val."""
-    train, val = (
-        Batch(torch.from_numpy(task.table[rows]), torch.from_numpy(targets))
-        for rows, targets in (task.rows_of(task.train), task.rows_of(task.val))
-    )
+    """The network of the task, by default an MLP, fitted to the train images; the epoch that it keeps is by val."""
+    rows, targets = task.rows_of(task.train)
+    train = Batch(torch.from_numpy(task.table[rows]), torch.from_numpy(targets))
     net = task.network(train.features) if task.network else _mlp(task, train.features)
-    curve = fit_network_head(net, train=train, val=val, settings=task.settings, name=task.name, on_epoch=task.on_epoch)
-    return Fitted(NetworkHead(net), curve, {"best_epoch": best_epoch(curve)})
+    early_stopping = EarlyStopping(
+        task.settings, task.name, task.on_epoch, targets=task.val.targets, groups=task.val.groups
+    )
+    fit_network_head(
+        net, train=train, val_features=torch.from_numpy(task.features[task.val.rows]), early_stopping=early_stopping
+    )
+    return Fitted(NetworkHead(net), tuple(early_stopping.curve), {"best_epoch": early_stopping.kept})
 
 
 def _mlp(task: HeadTask, train: torch.Tensor) -> nn.Module:
@@ -64,47 +74,41 @@ def _mlp(task: HeadTask, train: torch.Tensor) -> nn.Module:
 
 
 def fit_network_head(
-    head: nn.Module,
-    *,
-    train: Batch,
-    val: Batch,
-    settings: TrainSettings,
-    name: str,
-    on_epoch: EpochLogger = ignore_epoch,
-) -> tuple[Epoch, ...]:
-    """Train `head` in place with Adam and leave it in eval mode with the weights of its best epoch; the curve, from 1.
+    head: nn.Module, *, train: Batch, val_features: torch.Tensor, early_stopping: EarlyStopping
+) -> None:
+    """Train `head` in place with Adam and leave it in eval mode with the averaged weights of the epoch that is kept.
 
-    on_epoch: called with each line of the curve as it comes. The same head, features and settings give the same bytes.
-    Raises DataError when the loss stops being finite.
+    val_features: (n, D), or (n, k, D) of k TTA views, of the images that early_stopping knows; it is left with the
+    curve. The same head, features and settings give the same bytes. Raises DataError when the loss stops being finite.
     """
-    num_classes = int(train.targets.max()) + 1
+    settings, num_classes = early_stopping.settings, int(train.targets.max()) + 1
     weight = torch.from_numpy(class_weights(train.targets.numpy(), num_classes)) if settings.balance == "loss" else None
     optimizer = Adam(head, weight_decay=settings.weight_decay)
     generator = torch.Generator().manual_seed(settings.seed)
-    early_stopping, best_state = EarlyStopping(settings, name, on_epoch), copy.deepcopy(head.state_dict())
+    kept_state = copy.deepcopy(head.state_dict())
     # dropout samples from the global generator: it gets a seed of its own
     with (
         seeded(settings.seed),
         single_threaded(),
-        tqdm(total=settings.epochs, desc=name, unit="epoch", disable=None) as bar,
+        tqdm(total=settings.epochs, desc=early_stopping.name, unit="epoch", disable=None) as bar,
     ):
         while not early_stopping.is_over:
             order = batches(
                 train.targets, balance=settings.balance, batch_size=settings.batch_size, generator=generator
             )
             train_scores = _train_epoch(head, optimizer, train, order, weight=weight, lr=early_stopping.lr)
-            val_loss, val_accuracy = loss_and_accuracy(network_logits(head, val.features), val.targets)
-            if early_stopping.end_epoch(*train_scores, val_loss, val_accuracy):
-                best_state = copy.deepcopy(head.state_dict())
+            with optimizer.averaged():
+                val_logits = network_logits(head, val_features).numpy()
+                if early_stopping.end_epoch(*train_scores, val_logits):
+                    kept_state = copy.deepcopy(head.state_dict())
             bar.update()
-            bar.set_postfix(val_loss=f"{val_loss:.3f}", val_top1=f"{val_accuracy:.3f}")
-    head.load_state_dict(best_state)
+            bar.set_postfix(val_loss=f"{early_stopping.curve[-1].val_loss:.3f}")
+    head.load_state_dict(kept_state)
     head.eval()
-    return tuple(early_stopping.curve)
 
 
 class Adam:
-    """Adam with an L2 penalty by torch's fused step, and without the class torch.optim.Adam.
+    """Adam with an L2 penalty by torch's fused step, and the average of the weights over steps; not torch.optim.Adam.
 
     The first object of that class imports torch's compiler, which takes over a second and computes nothing here.
     """
@@ -113,6 +117,7 @@ class Adam:
         self.parameters, self.weight_decay = list(net.parameters()), weight_decay
         self.means, self.squares = ([torch.zeros_like(p) for p in self.parameters] for _ in range(2))
         self.steps = [torch.zeros(()) for _ in self.parameters]
+        self.averages = [p.detach().clone() for p in self.parameters]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -138,6 +143,22 @@ class Adam:
             weight_decay=self.weight_decay,
             eps=EPSILON,
         )
+        fraction = float(average_fraction(self.steps[0].numpy()))
+        torch._foreach_lerp_(self.averages, [*self.parameters], fraction)
+
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The network has its averaged weights, and those of the last step again afterward."""
+        self._exchange()
+        try:
+            yield
+        finally:
+            self._exchange()
+
+    @torch.no_grad()
+    def _exchange(self) -> None:
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            parameter.data, average.data = average.data, parameter.data
 
 
 def network_logits(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
@@ -146,12 +167,6 @@ def network_logits(head: nn.Module, features: torch.Tensor) -> torch.Tensor:
     with torch.inference_mode(), single_threaded():
         logits = torch.cat([head(part) for part in features.flatten(0, -2).split(4096)])
         return logits.unflatten(0, features.shape[:-1]).mean(dim=1) if features.ndim == 3 else logits
-
-
-def loss_and_accuracy(logits: torch.Tensor, targets: torch.Tensor) -> tuple[float, float]:
-    """Log loss in nats and top-1 accuracy of logits (n, C)."""
-    loss = functional.cross_entropy(logits, targets).item()
-    return loss, (logits.argmax(1) == targets).float().mean().item()
 
 
 def batches(
