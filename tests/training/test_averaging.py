@@ -138,3 +138,11 @@ def test_greedy_selection_is_that_of_twenty_bags_of_half_of_the_models_and_at_mo
         sizes.append(len(kept))
     assert averaging.greedy_weights(target_probs, seed=5) == pytest.approx(expected, abs=1e-9)
     assert max(sizes) >= num_rounds
+
+
+def test_the_standard_error_of_groups_is_that_of_their_sums() -> None:
+    values, groups = np.array([1.0, 3.0, 2.0, 6.0]), np.array(["a", "a", "b", "c"])
+    sums = [1 + 3 - 6, 2 - 3, 6 - 3]  # about the mean of 3
+    assert averaging.standard_error(values, groups) == pytest.approx(np.sqrt(np.square(sums).sum()) / 4)
+    alone = averaging.standard_error(values, np.arange(4))
+    assert alone == pytest.approx(values.std() / 2)

@@ -28,6 +28,13 @@ def average_probs(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return log_probs(probs)
 
 
+def standard_error(values: np.ndarray, groups: np.ndarray) -> float:
+    """Of the mean of values (n,) that depend on one another within groups (n,)."""
+    group_of = np.unique(groups, return_inverse=True)[1]
+    sums = np.bincount(group_of, weights=values - values.mean())
+    return float(np.sqrt((sums**2).sum()) / len(values))
+
+
 def uniform_weights(num_models: int) -> np.ndarray:
     """(M,) the same weight for all."""
     return np.full(num_models, 1 / num_models)

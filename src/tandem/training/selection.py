@@ -6,7 +6,7 @@ import numpy as np
 
 from tandem.evaluation.scores import predictions_on, score
 from tandem.tables.samples import Split
-from tandem.training.averaging import NUM_STANDARD_ERRORS
+from tandem.training.averaging import NUM_STANDARD_ERRORS, standard_error
 from tandem.training.ensembles import Ensemble
 from tandem.training.settings import BEST
 
@@ -30,15 +30,8 @@ def _best_kind(ensembles: Mapping[str, Ensemble], val: Split) -> str:
     return next(
         name
         for name, excess in excesses.items()
-        if excess.mean() <= NUM_STANDARD_ERRORS * _standard_error(excess, val.groups)
+        if excess.mean() <= NUM_STANDARD_ERRORS * standard_error(excess, val.groups)
     )
-
-
-def _standard_error(values: np.ndarray, groups: np.ndarray) -> float:
-    """Of the mean of values (n,) that depend on one another within groups (n,)."""
-    group_of = np.unique(groups, return_inverse=True)[1]
-    sums = np.bincount(group_of, weights=values - values.mean())
-    return float(np.sqrt((sums**2).sum()) / len(values))
 
 
 def ensemble_summary(ensembles: Mapping[str, Ensemble], val: Split, *, selected: str) -> dict[str, object]:

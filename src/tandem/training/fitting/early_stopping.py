@@ -8,7 +8,7 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.evaluation.calibration import max_likelihood_temperature
 from tandem.evaluation.metrics import log_losses, predict
-from tandem.training.averaging import NUM_STANDARD_ERRORS
+from tandem.training.averaging import NUM_STANDARD_ERRORS, standard_error
 from tandem.training.loggers import Epoch, EpochLogger
 from tandem.training.settings import TrainSettings
 
@@ -79,12 +79,10 @@ def losses_at_best_temperature(logits: np.ndarray, targets: np.ndarray) -> np.nd
 def is_clearly_worse(losses: np.ndarray, lowest: np.ndarray, groups: np.ndarray) -> bool:
     """Whether the mean of losses (n,) is above that of `lowest` by more than two standard errors of the difference.
 
-    groups: (n,); images of a group are not independent: sums over groups are what the standard error is of.
+    groups: (n,); images of a group are not independent.
     """
     difference = losses - lowest
-    of_groups = np.bincount(np.unique(groups, return_inverse=True)[1], weights=difference - difference.mean())
-    standard_error = np.sqrt((of_groups**2).sum()) / len(difference)
-    return bool(difference.mean() > NUM_STANDARD_ERRORS * standard_error)
+    return bool(difference.mean() > NUM_STANDARD_ERRORS * standard_error(difference, groups))
 
 
 def average_fraction(num_steps: np.ndarray) -> np.ndarray:
