@@ -12,7 +12,7 @@ from scipy.special import softmax
 from torch import nn
 
 from tandem.inference import graph as nodes
-from tandem.inference.graph import Graph
+from tandem.inference.graph import Graph, Output
 from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
 from tandem.training.linear import Linear
@@ -28,7 +28,7 @@ def computed(build: Callable[[Graph, str], str], values: np.ndarray) -> np.ndarr
     """What ONNX Runtime makes of values by a graph. build: graph and input -> output."""
     graph = Graph()
     given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None] * values.ndim)
-    model = graph.model([given], build(graph, "given"), name="made")
+    model = graph.model([given], Output("made", build(graph, "given")))
     onnx.checker.check_model(model, full_check=True)
     made: np.ndarray = start_session(model.SerializeToString()).run(["made"], {"given": values})[0]
     return made
