@@ -32,9 +32,9 @@ import onnx
 
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import ROOT
+from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.device import select_device
-from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.engines.base import reference_engine
 from tandem.features.engines.engine import start_engine
 from tandem.features.extract import extract

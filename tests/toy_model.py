@@ -10,7 +10,7 @@ from tandem.inference.graph import Graph, Output
 from tandem.ood.detector import OodDetector
 from tandem.training.linear import Linear
 
-# of colors_model: an image of one color has its distance -1, gray one of some 3
+# of colors_model: an image of one color has a distance of -1, a gray one of 3.2
 DETECTOR = OodDetector(np.eye(3, dtype=np.float32), center=0.1, scale=0.1)
 CARD = ModelCard(
     model="colors",

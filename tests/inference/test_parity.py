@@ -50,6 +50,11 @@ def test_a_file_that_differs_is_refused_with_the_numbers(found):
         require_same(found, 0.0)
 
 
+def test_a_file_whose_ood_score_differs_is_refused_with_the_number():
+    with pytest.raises(DataError, match=r"differs by 2\.0e-02 in the OOD score of one of 9 images .* at most 0\.01"):
+        require_same(ProbDifference(0.0, 0, 9), 0.02)
+
+
 def test_a_file_that_hardly_differs_is_not_refused():
     require_same(ProbDifference(0.0009, 0, 9), 0.009)
 
@@ -89,12 +94,15 @@ class Run:
 
 def test_the_probs_are_those_that_the_file_predicts_of_the_images(tmp_path):
     run = Run(tmp_path)
-    predicted = load_exported(run.path).probs(run.pixels)
+    outputs = load_exported(run.path).outputs(run.pixels)
+    predicted, ood_scores = outputs[:, :-1], outputs[:, -1]
     parity = check_exported(run.path, run.trained, scored=np.roll(predicted, 1, axis=0), scored_ood=np.zeros(7))
     np.testing.assert_allclose(parity.probs, predicted, atol=1e-6)
     assert (parity.fp32.largest, parity.fp32.images) == (0, 7)
     assert parity.scored == difference(parity.probs, np.roll(predicted, 1, axis=0))
     assert parity.scored.largest > 0.01
+    np.testing.assert_allclose(parity.ood_scores, ood_scores, atol=1e-4)
+    assert (parity.ood_fp32, parity.ood_scored) == (0, pytest.approx(np.abs(ood_scores).max(), abs=1e-4))
 
 
 def test_a_graph_whose_features_are_others_than_those_of_torch_is_refused(tmp_path):
