@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from tandem.inference import graph as nodes
 from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES, ModelCard
-from tandem.inference.graph import Graph, Output
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.ood.detector import OodDetector
 from tandem.training.linear import Linear
 
@@ -49,7 +49,7 @@ def pooled(filters: np.ndarray) -> onnx.ModelProto:
     cells = graph.add("Relu", graph.add("Conv", pixels, filters, strides=[4, 4]))
     features = graph.add("Flatten", graph.add("GlobalAveragePool", cells))
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["n", 16, 16, 3])
-    return graph.model([images], Output("features", features))
+    return graph.model([images], GraphOutput("features", features))
 
 
 def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.ModelProto:
@@ -66,5 +66,5 @@ def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.Mode
     return graph.model([images], *_outputs(probs, nodes.ood_score(graph, [features], [DETECTOR])))
 
 
-def _outputs(probs: str, score: str) -> tuple[Output, Output]:
-    return Output(PROBABILITIES, probs), Output(OOD_SCORE, score, ("n",))
+def _outputs(probs: str, score: str) -> tuple[GraphOutput, GraphOutput]:
+    return GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",))

@@ -22,7 +22,7 @@ from tandem.files import sha256
 from tandem.images.encoding import encode_images
 from tandem.inference.export import write_model
 from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES, ModelCard, load_exported
-from tandem.inference.graph import Graph, Output
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.pipeline.params import read_params
 from tandem.pipeline.schema import check_params
 from tandem.sources.receipts import Fetched, make_receipt, read_receipt, write_receipt
@@ -191,7 +191,7 @@ def _tiny_model() -> onnx.ModelProto:
     probs = graph.add("Softmax", graph.add("MatMul", means, np.ones((3, 2))), axis=-1)
     score = graph.add("ReduceMax", means, np.array([1]), keepdims=0)
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 8, 8, 3])
-    return graph.model([images], Output(PROBABILITIES, probs), Output(OOD_SCORE, score, ("n",)))
+    return graph.model([images], GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",)))
 
 
 def _weights() -> Reader:

@@ -13,7 +13,7 @@ from torch import nn
 
 from factories import samples_of
 from tandem.inference import graph as nodes
-from tandem.inference.graph import Graph, Output
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
 from tandem.ood.detector import fit_detector, joined_scores
@@ -30,7 +30,7 @@ def computed(build: Callable[[Graph, str], str], values: np.ndarray) -> np.ndarr
     """What ONNX Runtime makes of values by a graph. build: graph and input -> output."""
     graph = Graph()
     given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None] * values.ndim)
-    model = graph.model([given], Output("made", build(graph, "given")))
+    model = graph.model([given], GraphOutput("made", build(graph, "given")))
     onnx.checker.check_model(model, full_check=True)
     made: np.ndarray = start_session(model.SerializeToString()).run(["made"], {"given": values})[0]
     return made
@@ -94,7 +94,7 @@ def test_a_module_that_no_head_has_is_named() -> None:
 def test_another_model_is_included_under_a_name_of_its_own_twice() -> None:
     inner = Graph()
     given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None, 3])
-    model = inner.model([given], Output("made", inner.add("Add", "given", np.array(1.0))))
+    model = inner.model([given], GraphOutput("made", inner.add("Add", "given", np.array(1.0))))
 
     def build(graph: Graph, _given: str) -> str:
         return graph.add("Mul", graph.include(model, name="one"), graph.include(model, name="other"))
@@ -114,7 +114,7 @@ def test_an_ood_score_is_that_of_the_detectors(num_views: int) -> None:
         helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *each.shape[1:]])
         for name, each in zip(("one", "two"), features, strict=True)
     ]
-    session = start_session(graph.model(inputs, Output("score", score, ("n",))).SerializeToString())
+    session = start_session(graph.model(inputs, GraphOutput("score", score, ("n",))).SerializeToString())
     [found] = session.run(None, dict(zip(("one", "two"), features, strict=True)))
     expected = joined_scores([detector.distances(each) for detector, each in zip(detectors, features, strict=True)])
     np.testing.assert_allclose(found, expected, atol=1e-4)

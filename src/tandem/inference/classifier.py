@@ -17,7 +17,7 @@ from tandem.files import load_arrays, read_json, reading
 from tandem.inference import graph as nodes
 from tandem.inference.converted import feature_dim, load_converted
 from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES
-from tandem.inference.graph import Graph, Output
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.ood.backbones import backbones_read_by
 from tandem.ood.detector import load_detector
 from tandem.training.ensembles import KINDS
@@ -79,7 +79,7 @@ def classifier_model(model: str, trained: TrainedModels) -> onnx.ModelProto:
     score = nodes.ood_score(graph, list(features.values()), detectors)
     shape: list[str | int] = ["views", extract.size_px, extract.size_px, 3]
     pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, shape)
-    return graph.model([pixels], Output(PROBABILITIES, probs), Output(OOD_SCORE, score, ("n",)))
+    return graph.model([pixels], GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",)))
 
 
 def _features(graph: Graph, name: str, trained: TrainedModels) -> str:

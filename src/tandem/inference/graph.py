@@ -17,7 +17,7 @@ from tandem.training.linear import Linear
 OPSET, IR_VERSION = 18, 10
 
 
-class Output(NamedTuple):
+class GraphOutput(NamedTuple):
     """A float32 output of a model. name: what it is called. value: what holds it in the graph. dims: of its axes."""
 
     name: str
@@ -53,7 +53,7 @@ class Graph:
         self.constants.extend(graph.initializer)
         return str(graph.output[0].name)
 
-    def model(self, inputs: Sequence[onnx.ValueInfoProto], *outputs: Output) -> onnx.ModelProto:
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], *outputs: GraphOutput) -> onnx.ModelProto:
         """All of it as a model."""
         self.nodes += [helper.make_node("Identity", [each.value], [each.name], name=each.name) for each in outputs]
         shaped = [helper.make_tensor_value_info(each.name, onnx.TensorProto.FLOAT, each.dims) for each in outputs]
