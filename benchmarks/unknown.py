@@ -1,6 +1,6 @@
 """What a model does not know, on photographs: images of none of its classes, and sets that hold the class.
 
-    python benchmarks/unknown.py --archives DIR [--splits 20] [--json FILE]
+    python benchmarks/unknown.py --archives DIR [--splits 20] [--features DIR] [--json FILE]
 
 DIR is as for benchmarks/backbones.py. The vehicles preset runs up to curate. OOD detectors are fitted to the train
 images of each split, of three backbones together; they have seen no image of what they are to tell: landscapes and
@@ -30,7 +30,7 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 
 from backbones import LITE0, LITE2, VARIANTS, Variant
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
-from scratch import SCENES, VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
+from scratch import SCENES, VEHICLES, WEIGHTS, change_params, make_clone, read_params, read_preset, repro, require_files
 from tandem.datasets.ingested import load_ingested
 from tandem.evaluation.conformal import conformal_threshold, is_ood, ood_threshold, set_means, set_threshold
 from tandem.evaluation.metrics import Predictions, log_probs, predict, softmax
@@ -43,7 +43,7 @@ from tandem.ood.separation import auroc, fpr_at_tpr
 from tandem.pipeline.params import section
 from tandem.studies.repeated_splits import repeated_splits
 from tandem.tables.index import load_excluded, load_index
-from tandem.tables.samples import Samples, load_samples
+from tandem.tables.samples import Samples, load_samples, save_samples
 from tandem.tables.stored import PackedImage, load_stored
 from tandem.training.heads import train_head
 from tandem.training.settings import TrainSettings
@@ -52,6 +52,7 @@ from tandem.types import Encoded
 
 BACKBONES = ("MobileNetV2 @224", "Lite0 @224", "Lite2 @260")
 HEADS = ("MobileNetV2 @224", "Lite2 @260")  # whose mean has the prediction sets
+NUM_SPLITS_OF_PEERS = 5  # the first ones; a covariance of 1280 features takes a second
 NUM_NOISE, NOISE_PX, BATCH_SIZE = 50, 224, 16
 MIN_AUROC, COVERAGE, MAX_OFF, MAX_SIZE, FALSE_ALARMS = 0.98, 0.95, 0.015, 1.2, 0.05
 Features = Mapping[str, np.ndarray]  # backbone -> (n, D)
@@ -77,24 +78,40 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--splits", type=int, default=20)
+    parser.add_argument("--features", type=Path, help="a folder from which features are taken, or where they are kept")
     arguments = parser.parse_args()
     archives = require_files(arguments.archives, WEIGHTS, LITE0, LITE2, *VEHICLES.values(), *SCENES.values())
     with tempfile.TemporaryDirectory(prefix="tandem-unknown-") as work:
-        vehicles, scenes = Path(work) / "vehicles", Path(work) / "scenes"
-        for clone, preset, sources, stage in (
-            (vehicles, "vehicles", VEHICLES, "curate"),
-            (scenes, "scenes", SCENES, "merge"),
-        ):
-            make_clone(clone, preset, archives, sources)
-            change_params(clone, lambda values: values["backbones"].pop("resnet50"))
-            repro(clone, stage)
-        params, samples = read_params(vehicles), load_samples(vehicles / "data/curate")
-        outside = {"scenes": stored_images(scenes), **ignored_images(vehicles), **noise()}
-        images = [*stored_images(vehicles), *(each for of_kind in outside.values() for each in of_kind)]
-        features = {name: extracted(VARIANTS[name], images, archives, params) for name in BACKBONES}
+        folder = arguments.features or Path(work) / "features"
+        if not (folder / "features.npz").is_file():
+            vehicles, scenes = (Path(work) / name for name in ("vehicles", "scenes"))
+            for clone, preset, sources, stage in (
+                (vehicles, "vehicles", VEHICLES, "curate"),
+                (scenes, "scenes", SCENES, "merge"),
+            ):
+                make_clone(clone, preset, archives, sources)
+                change_params(clone, lambda values: values["backbones"].pop("resnet50"))
+                repro(clone, stage)
+            keep_features(vehicles, scenes, archives, folder)
+        samples, found = load_samples(folder), dict(np.load(folder / "features.npz"))
+    kinds = found.pop("kinds")
+    numbers = on_splits(found, kinds, samples, read_preset("vehicles"), arguments.splits)
+    conclude(figures_of(numbers), arguments, details={"on_splits": numbers})
+
+
+def keep_features(vehicles: Path, scenes: Path, archives: Path, folder: Path) -> None:
+    """Write the samples of the vehicles, and of all images features.npz: (N, D) a backbone, and `kinds` (N,)."""
+    params, samples = read_params(vehicles), load_samples(vehicles / "data/curate")
+    outside: dict[str, Sequence[Encoded]] = {
+        "scenes": stored_images(scenes),
+        **ignored_images(vehicles),
+        **noise(),
+    }
+    images = [*stored_images(vehicles), *(each for of_kind in outside.values() for each in of_kind)]
     kinds = np.repeat(["vehicles", *outside], [len(samples), *map(len, outside.values())])
-    found = on_splits(features, kinds, samples, params, arguments.splits)
-    conclude(figures_of(found), arguments, details={"on_splits": found})
+    features = {name: extracted(VARIANTS[name], images, archives, params) for name in BACKBONES}
+    save_samples(samples, folder)
+    np.savez(folder / "features.npz", kinds=kinds, **features)
 
 
 def stored_images(clone: Path) -> list[PackedImage]:
@@ -156,11 +173,10 @@ def on_splits(
     train = replace(section(params, "train", TrainSettings), head="logistic", trainable_backbone_layers=0)
     found: dict[str, list[float]] = {}
     fractions = params["curate"]["fractions"]
-    for split in repeated_splits(samples, fractions=fractions, first_seed=0, num_splits=num_splits).values():
-        heads = {
-            name: train_head(head_task(each[: len(samples)], split, train, name)).head
-            for name, each in features.items()
-        }
+    splits = repeated_splits(samples, fractions=fractions, first_seed=0, num_splits=num_splits).values()
+    for number, split in enumerate(splits):
+        names = BACKBONES if number < NUM_SPLITS_OF_PEERS else HEADS
+        heads = {name: train_head(head_task(features[name][: len(samples)], split, train, name)).head for name in names}
         logits = {name: head.logits(features[name]) for name, head in heads.items()}
         numbers = ood_numbers(features, logits, kinds, split)
         for name, value in {**numbers, **set_numbers([logits[name] for name in HEADS], split)}.items():
@@ -185,7 +201,8 @@ def ood_numbers(features: Features, logits: Features, kinds: np.ndarray, samples
     held_out = mean_over_classes(held_out_class_scores(of_samples, samples, false_alarm_rate=FALSE_ALARMS))
     numbers |= {f"held-out class: {name}": value for name, value in held_out.items()}
     numbers["difference to pytorch-ood"] = _difference_of_metrics(inside, scores[kinds == "scenes"])
-    others = {f"{name} alone": each.min(axis=1) for name, each in distances.items()} | peers(features, logits, samples)
+    others = {f"{name} alone": each.min(axis=1) for name, each in distances.items()}
+    others |= peers(features, logits, samples) if len(logits) == len(features) else {}
     for name, each in others.items():
         numbers[f"AUROC, {name}: scenes"] = auroc(each[test.rows], each[kinds == "scenes"])
         numbers[f"AUROC, {name}: bus"] = auroc(each[test.rows], each[kinds == "bus"])
@@ -233,7 +250,7 @@ def _difference_of_metrics(inside: np.ndarray, outside: np.ndarray) -> float:
     return max(abs(theirs["AUROC"] - auroc(inside, outside)), abs(theirs["FPR95TPR"] - fpr_at_tpr(inside, outside)))
 
 
-class _Given(ClassifierMixin, BaseEstimator):
+class _Given(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A classifier whose features are its probs, for MAPIE."""
 
     def fit(self, probs: np.ndarray, targets: np.ndarray) -> "_Given":

@@ -70,8 +70,7 @@ def unit_features(features: np.ndarray) -> np.ndarray:
 
 def joined_scores(distances: Sequence[np.ndarray]) -> np.ndarray:
     """(n,) OOD scores of a model: the mean over its backbones of the distance (n, C) to their nearest class."""
-    scores: np.ndarray = np.mean([each.min(axis=1) for each in distances], axis=0, dtype=np.float64)
-    return scores
+    return np.stack([each.min(axis=1) for each in distances]).mean(axis=0, dtype=np.float64)
 
 
 def fit_detectors(features: Mapping[str, np.ndarray], split: Split) -> dict[str, OodDetector]:
