@@ -33,7 +33,7 @@ def printed(tmp_path, capsys):
 def test_a_line_ends_with_what_is_to_be_known_of_its_image(printed):
     gray, orange, red = printed("table").splitlines()
     assert gray.endswith("0.333  none of these  left to a person")
-    assert orange.endswith("red 0.893  left to a person")
+    assert orange.endswith("red 0.894  left to a person")
     assert red.endswith("red 0.999")
 
 
