@@ -25,3 +25,8 @@ def test_a_mean_reads_the_backbones_of_its_models_and_an_ensemble_in_it_all(tmp_
 def test_a_head_reads_its_own_and_an_ensemble_that_was_trained_all(tmp_path):
     assert backbones_read_by("b", BACKBONES, tmp_path) == ["b"]
     assert backbones_read_by("stack", BACKBONES, tmp_path) == ["a", "b", "c"]
+
+
+def test_a_student_reads_the_one_whose_features_it_learnt_on(tmp_path):
+    write_json(tmp_path / "student/student.json", {"backbone": "c"})
+    assert backbones_read_by("student", BACKBONES, tmp_path) == ["c"]
