@@ -348,8 +348,10 @@ def none_of_these() -> str:
 
 
 def ood_scores() -> str:
-    """One row a score, the best first: its AUROC of scenes and of buses."""
-    found = unknown_means()
+    """One row a score, the best first: its AUROC of scenes and of buses, on the splits on which all were tried."""
+    values = read_json(RESULTS_DIR / "unknown.json")["on_splits"]
+    num_splits = min(map(len, values.values()))
+    found = {name: fmean(each[:num_splits]) for name, each in values.items()}
     ours = {"cosine to the nearest class mean (taken)": (found["AUROC: scenes"], found["AUROC: bus"])}
     names = [name[7:-8] for name in found if name.startswith("AUROC, ") and name.endswith(": scenes")]
     rows = ours | {name: (found[f"AUROC, {name}: scenes"], found[f"AUROC, {name}: bus"]) for name in names}
