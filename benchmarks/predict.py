@@ -32,6 +32,7 @@ import onnx
 
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import ROOT
+from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.device import select_device
 from tandem.features.engines.base import reference_engine
@@ -45,6 +46,7 @@ from tandem.inference.export import export_model, provenance_of
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.parity import MAX_DIFFERENCE
 from tandem.inference.predict import FilePrediction, predict_files
+from tandem.ood.settings import OodSettings
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
@@ -135,7 +137,8 @@ def model_figures(params: Mapping[str, Any], images: Sequence[Encoded]) -> Itera
                 trained,
                 samples,
                 path,
-                max_error=0.01,
+                evaluate=section(params, "evaluate", EvaluateSettings),
+                ood=section(params, "ood", OodSettings),
                 provenance=provenance_of(params, Path("data")),
             ).parity
             model, fast = (load_exported(path, is_fast=is_fast) for is_fast in (False, True))

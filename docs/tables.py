@@ -378,6 +378,51 @@ def heads() -> str:
     return "\n".join(lines)
 
 
+def unknown_means() -> dict[str, float]:
+    """Name of a number -> its mean over splits."""
+    return {name: fmean(values) for name, values in read_json(RESULTS_DIR / "unknown.json")["on_splits"].items()}
+
+
+def none_of_these() -> str:
+    """One row a kind of images that are of no class: how well they are told from vehicles."""
+    found = unknown_means()
+    lines = ["| images of | AUROC | FPR at 95 % TPR | flagged |", "| --- | --- | --- | --- |"]
+    for name in (name.removeprefix("FPR95: ") for name in found if name.startswith("FPR95: ")):
+        cells = (f"{found[f'{key}: {name}']:.3f}" for key in ("AUROC", "FPR95", "flagged"))
+        lines.append(f"| {' | '.join([name, *cells])} |")
+    held_out = (f"{found[f'held-out class: {key}']:.3f}" for key in ("auroc", "fpr_at_95_tpr", "flagged"))
+    lines.append(f"| {' | '.join(['each class in turn, not seen', *held_out])} |")
+    return "\n".join(lines)
+
+
+def ood_scores() -> str:
+    """One row a score, the best first: its AUROC of scenes and of buses, on the splits on which all were tried."""
+    values = read_json(RESULTS_DIR / "unknown.json")["on_splits"]
+    num_splits = min(map(len, values.values()))
+    found = {name: fmean(each[:num_splits]) for name, each in values.items()}
+    ours = {"cosine to the nearest class mean (taken)": (found["AUROC: scenes"], found["AUROC: bus"])}
+    names = [name[7:-8] for name in found if name.startswith("AUROC, ") and name.endswith(": scenes")]
+    rows = ours | {name: (found[f"AUROC, {name}: scenes"], found[f"AUROC, {name}: bus"]) for name in names}
+    lines = ["| score | scenes | buses |", "| --- | --- | --- |"]
+    for name, (scenes, buses) in sorted(rows.items(), key=lambda row: -row[1][0]):
+        lines.append(f"| {name} | {scenes:.3f} | {buses:.3f} |")
+    return "\n".join(lines)
+
+
+def prediction_sets() -> str:
+    """One row a way to make prediction sets."""
+    found = unknown_means()
+    names = {"sets": "threshold (taken)"} | {
+        name.removesuffix(": coverage"): name.removeprefix("sets, ").removesuffix(": coverage")
+        for name in found
+        if name.startswith("sets, ") and name.endswith(": coverage")
+    }
+    lines = ["| | coverage | classes in a set |", "| --- | --- | --- |"]
+    for key, name in names.items():
+        lines.append(f"| {name} | {found[f'{key}: coverage']:.3f} | {found[f'{key}: mean_size']:.3f} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -391,6 +436,9 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "drift": drift,
     "selection": selection,
     "heads": heads,
+    "none of these": none_of_these,
+    "OOD scores": ood_scores,
+    "prediction sets": prediction_sets,
     "mutated inputs": partial(survived, "mutated_inputs"),
     "kills": partial(survived, "kills"),
     "disks": partial(survived, "disks"),

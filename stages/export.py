@@ -1,8 +1,8 @@
 """The selected model as one file, held against what was scored.
 
-Reads data/{convert,train,study,ensemble}, and of which data these are: the index, data/curate and
-the sources' receipts. Writes data/export (model.onnx, the same as model.safetensors and model.json,
-and its predictions of the test images) and metrics/export.json.
+Reads data/{convert,train,study,ensemble,ood}, and of which data these are: the index, data/curate
+and the sources' receipts. Writes data/export (model.onnx, the same as model.safetensors and
+model.json, and its predictions of the test images) and metrics/export.json.
 """
 
 from pathlib import Path
@@ -12,6 +12,7 @@ from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import atomic_dir, write_json
 from tandem.inference.export import export_model, export_summary, provenance_of, save_test_logits
 from tandem.inference.tensors import save_tensors
+from tandem.ood.settings import OodSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.trained import trained_models
 from tandem.tables.samples import load_samples
@@ -32,7 +33,8 @@ def main() -> str:
             trained,
             samples,
             folder / "model.onnx",
-            max_error=section(params, "evaluate", EvaluateSettings).max_error,
+            evaluate=section(params, "evaluate", EvaluateSettings),
+            ood=section(params, "ood", OodSettings),
             provenance=provenance_of(params, DATA),
         )
         save_tensors(folder / "model.onnx", folder / "model.safetensors")

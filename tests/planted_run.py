@@ -183,6 +183,16 @@ def _metrics(samples, evaluate):
         study={"finding": "nothing was found"},
         evaluate=evaluate,
         repeated_splits={"seeds": [0, 1], "selected": scores, "models": {"one": scores}},
+        ood={
+            "false_alarm_rate": {"wanted": 0.05, "value": 1 / 12, "low": 0.0, "high": 0.25},
+            "leave_one_class_out": {
+                "auroc": 0.9123,
+                "fpr_at_95_tpr": 0.3451,
+                "flagged": 0.5672,
+                "classes": {name: {"auroc": 0.9} for name in samples.class_names},
+                "backbones": {},
+            },
+        },
         export={f"difference_to_{name}": same for name in ("fp32", "file", "scored")},
         train={},
     )

@@ -43,7 +43,7 @@ EXTRACTS = {f"extract@{CURATES}", f"extract@{OTHER}"}
 FINETUNES = {f"finetune@{CURATES}", f"finetune@{OTHER}"}
 CONVERTS = {f"convert@{CURATES}", f"convert@{OTHER}"}
 TRAINS = {f"train@{CURATES}", f"train@{OTHER}"}
-AFTER_TRAINING = {"ensemble", "export", "evaluate", "repeated_splits"}
+AFTER_TRAINING = {"ensemble", "ood", "export", "evaluate", "repeated_splits"}
 AFTER_CURATION = FINETUNES | CONVERTS | TRAINS | AFTER_TRAINING | {"study", "label_errors"}
 ALL = {"check", "merge", "curate"} | DOWNLOADS | INGESTS | EXTRACTS | AFTER_CURATION
 

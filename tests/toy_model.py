@@ -5,10 +5,13 @@ import onnx
 from onnx import TensorProto, helper
 
 from tandem.inference import graph as nodes
-from tandem.inference.exported import PIXELS, PROBABILITIES, ModelCard
-from tandem.inference.graph import Graph
+from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES, ModelCard
+from tandem.inference.graph import Graph, GraphOutput
+from tandem.ood.detector import OodDetector
 from tandem.training.linear import Linear
 
+# of colors_model: an image of one color has a distance of -1, a gray one of 3.2
+DETECTOR = OodDetector(np.eye(3, dtype=np.float32), center=0.1, scale=0.1)
 CARD = ModelCard(
     model="colors",
     class_names=("red", "green", "blue"),
@@ -17,6 +20,8 @@ CARD = ModelCard(
     tta_views=2,
     temperature=1.5,
     reject_threshold=0.9,
+    set_threshold=0.2,
+    ood_threshold=1.0,
     provenance={"licences": {"web": "CC BY 4.0"}},
 )
 
@@ -33,7 +38,8 @@ def pooled_model(filters: dict[str, np.ndarray], head: Linear, *, num_views: int
     ]
     logits = nodes.mean_over_views(graph, nodes.linear(graph, nodes.side_by_side(graph, values), head))
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
-    return graph.model([images], graph.add("Softmax", logits, axis=-1), name=PROBABILITIES)
+    score = nodes.ood_score(graph, values, [OodDetector(np.eye(3, len(each)), 0.5, 0.2) for each in filters.values()])
+    return graph.model([images], *_outputs(graph.add("Softmax", logits, axis=-1), score))
 
 
 def pooled(filters: np.ndarray) -> onnx.ModelProto:
@@ -43,7 +49,7 @@ def pooled(filters: np.ndarray) -> onnx.ModelProto:
     cells = graph.add("Relu", graph.add("Conv", pixels, filters, strides=[4, 4]))
     features = graph.add("Flatten", graph.add("GlobalAveragePool", cells))
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["n", 16, 16, 3])
-    return graph.model([images], features, name="features")
+    return graph.model([images], GraphOutput("features", features))
 
 
 def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.ModelProto:
@@ -57,4 +63,8 @@ def colors_model(*, num_views: int, seen: np.ndarray | None = None) -> onnx.Mode
     head = Linear(np.zeros(3), np.ones(3), 8 * np.eye(3), np.zeros(3))
     probs = graph.add("Softmax", nodes.mean_over_views(graph, nodes.linear(graph, features, head)), axis=-1)
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 16, 16, 3])
-    return graph.model([images], probs, name=PROBABILITIES)
+    return graph.model([images], *_outputs(probs, nodes.ood_score(graph, [features], [DETECTOR])))
+
+
+def _outputs(probs: str, score: str) -> tuple[GraphOutput, GraphOutput]:
+    return GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",))

@@ -21,8 +21,8 @@ from tandem.features.backbones.weights import read_weights
 from tandem.files import sha256
 from tandem.images.encoding import encode_images
 from tandem.inference.export import write_model
-from tandem.inference.exported import PIXELS, PROBABILITIES, ModelCard, load_exported
-from tandem.inference.graph import Graph
+from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES, ModelCard, load_exported
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.pipeline.params import read_params
 from tandem.pipeline.schema import check_params
 from tandem.sources.receipts import Fetched, make_receipt, read_receipt, write_receipt
@@ -182,15 +182,16 @@ def _saved(
     return Reader(name, files, tuple(files), read, is_sealed)
 
 
-_CARD = ModelCard("net", _LABELS, 8, "squash", 1, 1.0, 0.5, {})
+_CARD = ModelCard("net", _LABELS, 8, "squash", 1, 1.0, 0.5, 0.1, None, {})
 
 
 def _tiny_model() -> onnx.ModelProto:
     graph = Graph()
     means = graph.add("ReduceMean", graph.add("Cast", PIXELS, to=TensorProto.FLOAT), np.array([1, 2]), keepdims=0)
     probs = graph.add("Softmax", graph.add("MatMul", means, np.ones((3, 2))), axis=-1)
+    score = graph.add("ReduceMax", means, np.array([1]), keepdims=0)
     images = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, ["views", 8, 8, 3])
-    return graph.model([images], probs, name=PROBABILITIES)
+    return graph.model([images], GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",)))
 
 
 def _weights() -> Reader:

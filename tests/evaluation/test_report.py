@@ -140,12 +140,12 @@ def test_images_that_are_in_neither_test_nor_validation_change_no_number() -> No
     assert reported({"m": logits}, samples, selected="m") == before
 
 
-def test_of_validation_only_the_choice_of_the_best_single_and_of_the_threshold_is_made() -> None:
+def test_of_validation_only_the_choice_of_the_best_single_and_of_the_thresholds_is_made() -> None:
     logits, samples = generated(1)
     before = reported({"m": logits}, samples, selected="m")
     logits[samples.val.rows] = logits[samples.val.rows[::-1]] / 2
     after = reported({"m": logits}, samples, selected="m")
-    assert [key for key in before if before[key] != after[key]] == ["selective"]
+    assert [key for key in before if before[key] != after[key]] == ["selective", "prediction_sets"]
 
 
 def test_the_report_has_the_selected_model_in_full_and_the_scores_and_intervals_of_all() -> None:

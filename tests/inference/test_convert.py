@@ -21,7 +21,7 @@ from tandem.inference.converted import (
     save_converted,
 )
 from tandem.inference.exported import PIXELS as PIXELS_IN
-from tandem.inference.graph import Graph
+from tandem.inference.graph import Graph, GraphOutput
 
 SIZE_PX = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -77,7 +77,7 @@ def test_passes_of_a_graph_are_of_one_size_whatever_the_batches():
         "Cast", graph.add("Gather", graph.add("Shape", PIXELS_IN), np.array(0)), to=onnx.TensorProto.FLOAT
     )
     images = onnx.helper.make_tensor_value_info(PIXELS_IN, onnx.TensorProto.UINT8, ["n", SIZE_PX, SIZE_PX, 3])
-    model = graph.model([images], graph.add("Add", means, num_images), name="features")
+    model = graph.model([images], GraphOutput("features", graph.add("Add", means, num_images)))
     engine = onnx_engine(model.SerializeToString(), threads=1, batch_size=8)
     parts = list(engine.embed([PIXELS, PIXELS[:1]]))
     assert [len(part) for part in parts] == [3, 1]

@@ -11,10 +11,12 @@ from onnx import TensorProto, helper
 from scipy.special import softmax
 from torch import nn
 
+from factories import samples_of
 from tandem.inference import graph as nodes
-from tandem.inference.graph import Graph
+from tandem.inference.graph import Graph, GraphOutput
 from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
+from tandem.ood.detector import fit_detector, joined_scores
 from tandem.training.linear import Linear
 from tandem.training.networks import TemperatureScaled, feature_head, mlp_head
 
@@ -28,7 +30,7 @@ def computed(build: Callable[[Graph, str], str], values: np.ndarray) -> np.ndarr
     """What ONNX Runtime makes of values by a graph. build: graph and input -> output."""
     graph = Graph()
     given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None] * values.ndim)
-    model = graph.model([given], build(graph, "given"), name="made")
+    model = graph.model([given], GraphOutput("made", build(graph, "given")))
     onnx.checker.check_model(model, full_check=True)
     made: np.ndarray = start_session(model.SerializeToString()).run(["made"], {"given": values})[0]
     return made
@@ -92,9 +94,27 @@ def test_a_module_that_no_head_has_is_named() -> None:
 def test_another_model_is_included_under_a_name_of_its_own_twice() -> None:
     inner = Graph()
     given = helper.make_tensor_value_info("given", TensorProto.FLOAT, [None, 3])
-    model = inner.model([given], inner.add("Add", "given", np.array(1.0)), name="made")
+    model = inner.model([given], GraphOutput("made", inner.add("Add", "given", np.array(1.0))))
 
     def build(graph: Graph, _given: str) -> str:
         return graph.add("Mul", graph.include(model, name="one"), graph.include(model, name="other"))
 
     np.testing.assert_allclose(computed(build, LOGITS), (LOGITS + 1) ** 2, rtol=1e-6)
+
+
+@pytest.mark.parametrize("num_views", [1, 3])
+def test_an_ood_score_is_that_of_the_detectors(num_views: int) -> None:
+    features = [RNG.normal(size=(5, num_views, dim)).astype(np.float32) for dim in (4, 6)]
+    features[0][0] = 0
+    split = samples_of([0, 1, 2] * 4, ["train"] * 12).train
+    detectors = [fit_detector(RNG.normal(size=(12, each.shape[-1])).astype(np.float32), split) for each in features]
+    graph = Graph()
+    score = nodes.ood_score(graph, ["one", "two"], detectors)
+    inputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", *each.shape[1:]])
+        for name, each in zip(("one", "two"), features, strict=True)
+    ]
+    session = start_session(graph.model(inputs, GraphOutput("score", score, ("n",))).SerializeToString())
+    [found] = session.run(None, dict(zip(("one", "two"), features, strict=True)))
+    expected = joined_scores([detector.distances(each) for detector, each in zip(detectors, features, strict=True)])
+    np.testing.assert_allclose(found, expected, atol=1e-4)

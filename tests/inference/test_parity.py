@@ -47,11 +47,16 @@ def test_a_file_that_differs_is_refused_with_the_numbers(found):
         DataError,
         match=rf"differs by \S+ in a prob and in {found.changed_classes} classes of 9 images from torch in fp32",
     ):
-        require_same(found)
+        require_same(found, 0.0)
+
+
+def test_a_file_whose_ood_score_differs_is_refused_with_the_number():
+    with pytest.raises(DataError, match=r"differs by 2\.0e-02 in the OOD score of one of 9 images .* at most 0\.01"):
+        require_same(ProbDifference(0.0, 0, 9), 0.02)
 
 
 def test_a_file_that_hardly_differs_is_not_refused():
-    require_same(ProbDifference(0.0009, 0, 9))
+    require_same(ProbDifference(0.0009, 0, 9), 0.009)
 
 
 def test_another_class_counts_unless_it_is_as_probable_in_the_reference() -> None:
@@ -89,18 +94,21 @@ class Run:
 
 def test_the_probs_are_those_that_the_file_predicts_of_the_images(tmp_path):
     run = Run(tmp_path)
-    predicted = load_exported(run.path).probs(run.pixels)
-    parity = check_exported(run.path, run.trained, scored=np.roll(predicted, 1, axis=0))
+    outputs = load_exported(run.path).outputs(run.pixels)
+    predicted, ood_scores = outputs[:, :-1], outputs[:, -1]
+    parity = check_exported(run.path, run.trained, scored=np.roll(predicted, 1, axis=0), scored_ood=np.zeros(7))
     np.testing.assert_allclose(parity.probs, predicted, atol=1e-6)
     assert (parity.fp32.largest, parity.fp32.images) == (0, 7)
     assert parity.scored == difference(parity.probs, np.roll(predicted, 1, axis=0))
     assert parity.scored.largest > 0.01
+    np.testing.assert_allclose(parity.ood_scores, ood_scores, atol=1e-4)
+    assert (parity.ood_fp32, parity.ood_scored) == (0, pytest.approx(np.abs(ood_scores).max(), abs=1e-4))
 
 
 def test_a_graph_whose_features_are_others_than_those_of_torch_is_refused(tmp_path):
     run = Run(tmp_path, error=0.1)
     with pytest.raises(DataError, match=r"from torch in fp32; at most 0\.001 is allowed"):
-        check_exported(run.path, run.trained, scored=np.zeros((7, 3)))
+        check_exported(run.path, run.trained, scored=np.zeros((7, 3)), scored_ood=np.zeros(7))
 
 
 def test_a_file_with_another_backbone_than_was_converted_is_refused(tmp_path):
@@ -108,7 +116,7 @@ def test_a_file_with_another_backbone_than_was_converted_is_refused(tmp_path):
     run.filters["two"][0, 0, 0, 0] += 1e-4
     run.export(pooled_model(run.filters, run.head, num_views=VIEWS))
     with pytest.raises(DataError, match=r"the exported model has another graph of two than was converted; run `dvc"):
-        check_exported(run.path, run.trained, scored=np.zeros((7, 3)))
+        check_exported(run.path, run.trained, scored=np.zeros((7, 3)), scored_ood=np.zeros(7))
 
 
 def test_a_file_that_was_changed_is_refused(tmp_path):
@@ -117,12 +125,12 @@ def test_a_file_that_was_changed_is_refused(tmp_path):
     model.graph.node[0].name = "changed"
     onnx.save(model, run.path)
     with pytest.raises(DataError, match="was changed after it was exported"):
-        check_exported(run.path, run.trained, scored=np.zeros((7, 3)))
+        check_exported(run.path, run.trained, scored=np.zeros((7, 3)), scored_ood=np.zeros(7))
 
 
 def test_a_model_that_reads_one_backbone_needs_no_other(tmp_path):
     run = Run(tmp_path)
     head = run.head._replace(**{key: getattr(run.head, key)[..., :4] for key in ("mean", "std", "weight")})
     run.export(pooled_model({"one": run.filters["one"]}, head, num_views=VIEWS))
-    parity = check_exported(run.path, run.trained, scored=np.zeros((7, 3)))
+    parity = check_exported(run.path, run.trained, scored=np.zeros((7, 3)), scored_ood=np.zeros(7))
     np.testing.assert_allclose(parity.probs, load_exported(run.path).probs(run.pixels), atol=1e-6)

@@ -128,6 +128,13 @@ def test_an_uncertain_prediction_is_left_to_a_person(url):
     assert found["reject"] is True
 
 
+def test_an_image_of_no_class_is_flagged_and_has_every_class_in_its_set(url):
+    found = sent(url, ("gray.png", encoded((100, 100, 100))), ("red.png", encoded(COLORS["red"]))).json()["predictions"]
+    assert [each["none_of_these"] for each in found] == [True, False]
+    assert [sorted(each["set"]) for each in found] == [sorted(COLORS), ["red"]]
+    assert found[0]["ood_score"] == pytest.approx((1 - 3**-0.5 - 0.1) / 0.1, abs=0.01)
+
+
 @pytest.mark.parametrize(
     ("named", "status", "detail"),
     [

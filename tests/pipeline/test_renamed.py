@@ -111,7 +111,19 @@ runtime:
 """
 # keys that are in another section now
 MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}
-ADDED = {"ingest": {"max_side_px": 640}, "ensemble": {"student": "best"}}  # since then
+# keys and sections that are new since then
+ADDED: dict[str, dict[str, Any]] = {
+    "ingest": {"max_side_px": 640},
+    "ensemble": {"student": "best"},
+    "ood": {"false_alarm_rate": 0.05},
+    "evaluate": {"set_coverage": 0.95},
+}
+
+
+def with_added(params: dict[str, Any]) -> dict[str, Any]:
+    return {**params, **{name: {**params.get(name, {}), **added} for name, added in ADDED.items()}}
+
+
 # old path -> new path, of each key and section that has another name
 RENAMED = {
     "sources.snapshots.sample.manner": "sources.snapshots.sample.style",
@@ -168,13 +180,14 @@ def test_an_old_file_gets_one_line_for_each_renamed_key_and_none_about_missing_o
         *(f"{old} is {new} now; move it to the section ingest" for old, new in MOVED.items()),
         "ingest.max_side_px is missing; add it (presets/ hold complete files)",
         "ensemble.student is missing; add it (presets/ hold complete files)",
+        "ood is missing; add it (presets/ hold complete files)",
+        "evaluate.set_coverage is missing; add it (presets/ hold complete files)",
     ]
 
 
 def test_an_old_file_under_its_new_names_is_the_committed_one() -> None:
     renamed, lines = with_new_names(old_params())
-    for section, added in ADDED.items():
-        renamed[section] |= added
+    renamed = with_added(renamed)
     assert renamed == read_params(ROOT / "params.yaml")
     assert len(lines) == len(RENAMED) + len(MOVED)
     assert with_new_names(renamed) == (renamed, {})
@@ -213,15 +226,14 @@ def test_a_value_under_an_old_name_is_checked_as_well() -> None:
     params = old_params()
     params["suspect"]["share"] = 0.7
     lines = lines_about(params)
-    assert len(lines) == len(RENAMED) + len(MOVED) + 3
+    assert len(lines) == len(RENAMED) + len(MOVED) + len(ADDED) + 1
     assert "label_errors.fraction is 0.7; a number of at most 0.5 is needed" in lines
 
 
 def test_what_spans_sections_is_checked_under_old_names_as_well() -> None:
     params = old_params()
     params["curate"]["backbone"] = "vgg16"
-    params["ingest"] = ADDED["ingest"]
-    params["ensemble"] |= ADDED["ensemble"]
+    params = with_added(params)
     assert "curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2" in lines_about(params)
 
 

@@ -50,6 +50,7 @@ BROUGHT = {
     "study": [],
     "ensemble": [],
     "repeated_splits": [],
+    "ood": [],
     "export": [],
     "label_errors": ["sklearn", "scipy.optimize", "scipy.stats"],
     "curate": ["cv2"],

@@ -19,10 +19,14 @@ from planted_project import plant_tables, stage
 from tandem.curation.label_errors import find_label_issues, label_error_summary, list_issues
 from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.evaluation.bootstrap import paired_difference, score_intervals
+from tandem.evaluation.conformal import ood_threshold
 from tandem.evaluation.scores import predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.evaluation.summary import results_text
 from tandem.files import read_csv, read_json, write_csv, write_json
+from tandem.ood.detector import fit_detectors, load_detector, load_ood_scores
+from tandem.ood.settings import OodSettings
+from tandem.ood.summary import ood_summary
 from tandem.pipeline.params import read_params, section
 from tandem.studies.grid import study, study_summary
 from tandem.studies.repeated_splits import repeat_splits, repeated_splits_summary
@@ -235,6 +239,29 @@ def test_the_tables_and_the_summary_of_evaluate_are_of_the_selected_model_on_tes
     assert (summary["near_duplicate_pairs"], summary["images"], summary["label_issues"]) == (7, 130, 5)
     text = results_text(read_json(evaluated / "metrics/evaluate.json"), {"seeds": []})
     assert text in (evaluated / "printed.txt").read_text()
+
+
+def test_ood_is_of_the_tuned_features_of_the_backbones_that_the_selected_model_reads(project: Path) -> None:
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    assert "false_alarm_rate: 0.05 " in text  # which so few groups of validation cannot promise
+    changed = text.replace("false_alarm_rate: 0.05 ", "false_alarm_rate: 0.1 ")
+    (project / "params.yaml").write_text(changed, encoding="utf-8")
+    write_json(project / "data/ensemble/selected.json", {"selected": "mean", "kinds": ["mean"]})
+    write_json(project / "data/ensemble/mean/mean.json", {"weights": {"resnet50": 1.0}, "temperature": 1.0})
+    stage("ood").main()
+    detectors = fit_detectors(TUNED, SAMPLES.train)
+    distances = {name: detector.distances(TUNED[name]) for name, detector in detectors.items()}
+    found = read_json(project / "metrics/ood.json")
+    settings, evaluate = settings_of("ood", OodSettings), settings_of("evaluate", EvaluateSettings)
+    given = {"model": "mean", "read_by_model": ["resnet50"], "settings": settings, "evaluate": evaluate}
+    assert found == rounded(ood_summary(distances, SAMPLES, **given))
+    for name, detector in detectors.items():
+        path = project / f"data/ood/{name}.npz"
+        assert load_detector(path).means.tobytes() == detector.means.tobytes()
+        assert load_ood_scores([path], ids=SAMPLES.ids).tolist() == distances[name].min(axis=1).tolist()
+    scores, val = distances["resnet50"].min(axis=1), SAMPLES.val
+    threshold = ood_threshold(scores[val.rows], val.groups, false_alarm_rate=settings.false_alarm_rate)
+    assert found["threshold"] == pytest.approx(threshold, abs=1e-5)
 
 
 def test_study_trains_on_the_tuned_features_and_is_scored_on_validation(project: Path) -> None:

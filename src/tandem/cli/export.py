@@ -10,6 +10,7 @@ from tandem.cli.output import print_json
 from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.inference.export import export_model, provenance_of
+from tandem.ood.settings import OodSettings
 from tandem.pipeline.finished import params_of_finished_run
 from tandem.pipeline.params import section
 from tandem.pipeline.trained import trained_models
@@ -35,7 +36,8 @@ def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
         trained,
         samples,
         output,
-        max_error=section(params, "evaluate", EvaluateSettings).max_error,
+        evaluate=section(params, "evaluate", EvaluateSettings),
+        ood=section(params, "ood", OodSettings),
         provenance=provenance_of(params, _DATA),
     )
     parity = exported.parity

@@ -20,7 +20,7 @@ from tandem.inference.predict import STDIN, FilePrediction, as_row, predict_file
 Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
 _TORCH_PAYS = 400  # images, which torch scales to the same bytes in less time than its import and numpy take
-_REJECTED = "left to a person"
+_REJECTED, _OOD = "left to a person", "none of these"
 
 
 def print_predictions(
@@ -50,7 +50,7 @@ def print_predictions(
     total, num_failed, num_left_out = len(named) + len(in_folders), 0, 0
     for number, each in enumerate(tqdm(predictions, "predict", total=total, unit="image", disable=None)):
         if each.probs is not None:
-            row = as_row(each, model.card.class_names, reject_threshold=model.card.reject_threshold, top_k=top_k)
+            row = as_row(each, model.card, top_k=top_k)
             if explain_dir:
                 row["explanation"] = str(save_explanation(each, model, explain_dir))
             write(row)
@@ -121,7 +121,8 @@ def _is_hidden(path: Path) -> bool:
 def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:
     def write(row: Mapping[str, Any]) -> None:
         probs = "  ".join(f"{name} {prob:.3f}" for name, prob in row["probs"].items())
-        tqdm.write(f"{row['path'].ljust(width)}  {probs}{'  ' + _REJECTED if row['reject'] else ''}", file=sys.stdout)
+        flags = [words for key, words in (("none_of_these", _OOD), ("reject", _REJECTED)) if row[key]]
+        tqdm.write("  ".join([row["path"].ljust(width), probs, *flags]), file=sys.stdout)
 
     return write
 
@@ -138,7 +139,7 @@ class _BesideTheBar:
 
 
 def _csv_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
-    columns = ("path", "label", "confidence", "reject")
+    columns = ("path", "label", "confidence", "reject", "none_of_these")
     writer = csv.DictWriter(_BesideTheBar(), columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     return writer.writerow

@@ -76,6 +76,19 @@ def score_intervals(
     return {name: Interval(metric(predictions), *_bounds(resampled[name], level)) for name, metric in metrics.items()}
 
 
+def group_mean_interval(
+    values: np.ndarray, groups: np.ndarray, *, num_resamples: int, seed: int, level: float = _LEVEL
+) -> Interval:
+    """The mean over groups (n,) of the mean of their values (n,), with its percentile interval; nan without rows."""
+    if not len(values):
+        return Interval(_NAN, _NAN, _NAN)
+    _, group_of, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    parts = 1 / sizes[group_of]
+    statistic = {"mean": lambda weights: (weights @ (values * parts)) / (weights @ parts)}
+    resampled = _resampled(statistic, groups, num_resamples=num_resamples, seed=seed)["mean"]
+    return Interval(float((values * parts).sum() / parts.sum()), *_bounds(resampled, level))
+
+
 def paired_difference(
     predictions: Predictions,
     other: Predictions,

@@ -13,6 +13,7 @@ import numpy as np
 from tandem.evaluation import selective
 from tandem.evaluation.bootstrap import mcnemar, paired_difference, score_intervals
 from tandem.evaluation.calibration import ece_under_calibration, reliability
+from tandem.evaluation.conformal import set_scores, set_threshold
 from tandem.evaluation.metrics import Predictions, class_scores, predict
 from tandem.evaluation.scores import best_on, predictions_on, score
 from tandem.evaluation.settings import EvaluateSettings
@@ -43,6 +44,7 @@ def report(
     predictions = {name: predictions_on(test, values) for name, values in logits.items()}
     models = {name: score_with_intervals(each, test.groups, settings) for name, each in predictions.items()}
     chosen, val = predictions[selected], predictions_on(samples.val, logits[selected])
+    threshold = set_threshold(val, samples.val.groups, coverage=settings.set_coverage)
     return {
         "selected": {
             "model": selected,
@@ -54,6 +56,7 @@ def report(
         "models": models,
         "exported": score_with_intervals(predict(exported, test.targets), test.groups, settings),
         "selective": selective_scores(chosen, val=val, max_error=settings.max_error),
+        "prediction_sets": set_scores(chosen, test.groups, threshold=threshold, settings=settings),
         "classes": by_class(chosen, samples.class_names),
         "sources": by_source(chosen, test.sources),
         "by_min_side": by_min_side(chosen, min_sides[test.rows]),

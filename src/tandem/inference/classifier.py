@@ -1,8 +1,10 @@
-"""A row of the results table as one ONNX graph: backbones, heads, pooling and temperature, from files alone."""
+"""A row of the results table as one ONNX graph, from files alone.
+
+Backbones, heads, pooling and temperature, and beside them the OOD score of the same features.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,10 @@ from tandem.features.settings import ExtractSettings
 from tandem.files import load_arrays, read_json, reading
 from tandem.inference import graph as nodes
 from tandem.inference.converted import feature_dim, load_converted
-from tandem.inference.exported import PIXELS, PROBABILITIES
-from tandem.inference.graph import Graph
+from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES
+from tandem.inference.graph import Graph, GraphOutput
+from tandem.ood.backbones import backbones_read_by
+from tandem.ood.detector import load_detector
 from tandem.training.ensembles import KINDS
 from tandem.training.linear import load_linear
 
@@ -49,6 +53,14 @@ class TrainedModels:
         """Where the graph of a backbone lies."""
         return self.data_dir / "convert" / backbone
 
+    def detector_path(self, backbone: str) -> Path:
+        """Where the OOD detector of a backbone lies, with the scores of all images."""
+        return self.data_dir / "ood" / f"{backbone}.npz"
+
+    def backbones_of(self, model: str) -> list[str]:
+        """The backbones that a model reads, in their order."""
+        return backbones_read_by(model, self.backbones, self.data_dir / "ensemble")
+
 
 def temperature_of(model: str, trained: TrainedModels) -> float:
     """By which the logits of a model are divided. It is a part of the last layer of a head, and of a mean's graph."""
@@ -59,19 +71,22 @@ def temperature_of(model: str, trained: TrainedModels) -> float:
 
 
 def classifier_model(model: str, trained: TrainedModels) -> onnx.ModelProto:
-    """PIXELS (n * k, s, s, 3) uint8, the k TTA views of an image one after another, to PROBABILITIES (n, C)."""
+    """PIXELS (n * k, s, s, 3) uint8, the k TTA views of an image one after another, to PROBABILITIES and OOD_SCORE."""
     graph, extract = Graph(), trained.extract
-
-    @cache
-    def features(name: str) -> str:
-        backbone = load_converted(trained.converted_dir(name))
-        shape = np.array([-1, extract.tta_views, backbone.dim])
-        return graph.add("Reshape", graph.include(backbone.model, name=name), shape)
-
-    probs = graph.add("Softmax", _Heads(graph, features, trained).of(model), axis=-1)
+    features = {name: _features(graph, name, trained) for name in trained.backbones_of(model)}
+    probs = graph.add("Softmax", _Heads(graph, features.__getitem__, trained).of(model), axis=-1)
+    detectors = [load_detector(trained.detector_path(name)) for name in features]
+    score = nodes.ood_score(graph, list(features.values()), detectors)
     shape: list[str | int] = ["views", extract.size_px, extract.size_px, 3]
     pixels = helper.make_tensor_value_info(PIXELS, TensorProto.UINT8, shape)
-    return graph.model([pixels], probs, name=PROBABILITIES)
+    return graph.model([pixels], GraphOutput(PROBABILITIES, probs), GraphOutput(OOD_SCORE, score, ("n",)))
+
+
+def _features(graph: Graph, name: str, trained: TrainedModels) -> str:
+    """(n, k, D), what a backbone makes of the pixels."""
+    backbone = load_converted(trained.converted_dir(name))
+    shape = np.array([-1, trained.extract.tta_views, backbone.dim])
+    return graph.add("Reshape", graph.include(backbone.model, name=name), shape)
 
 
 @dataclass(frozen=True)

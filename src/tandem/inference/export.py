@@ -10,13 +10,17 @@ from typing import Any
 
 import onnx
 
+from tandem.evaluation.conformal import ood_threshold, set_threshold
 from tandem.evaluation.metrics import log_probs, predict, softmax
 from tandem.evaluation.scores import predictions_on, score
 from tandem.evaluation.selective import threshold_for
+from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import atomic_file, read_json, sha256
 from tandem.inference.classifier import TrainedModels, classifier_model, temperature_of
 from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
 from tandem.inference.parity import Parity, check_exported
+from tandem.ood.detector import load_ood_scores
+from tandem.ood.settings import OodSettings
 from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
 
@@ -38,16 +42,18 @@ def export_model(
     samples: Samples,
     path: Path,
     *,
-    max_error: float,
+    evaluate: EvaluateSettings,
+    ood: OodSettings,
     provenance: Mapping[str, Any],
 ) -> Exported:
     """Write a model of the results table, whole or not at all, and hold the file against what was scored.
 
-    max_error: see EvaluateSettings. Raises DataError for a name that is no model, and where the file's predictions are
-    not those of torch in fp32; then nothing is written.
+    evaluate, ood: by which thresholds are set on validation. Raises DataError for a name that is no model, and where
+    the file's predictions are not those of torch in fp32; then nothing is written.
     """
     logits = load_logits_in(trained.folder_of(model), ids=samples.ids, class_names=samples.class_names)
-    val = predictions_on(samples.val, logits)
+    scores = load_ood_scores([trained.detector_path(name) for name in trained.backbones_of(model)], ids=samples.ids)
+    val, groups, test = predictions_on(samples.val, logits), samples.val.groups, samples.test.rows
     card = ModelCard(
         model=model,
         class_names=tuple(samples.class_names),
@@ -55,13 +61,15 @@ def export_model(
         resize=trained.extract.resize,
         tta_views=trained.extract.tta_views,
         temperature=temperature_of(model, trained),
-        reject_threshold=threshold_for(val, max_error=max_error),
+        reject_threshold=threshold_for(val, max_error=evaluate.max_error),
+        set_threshold=set_threshold(val, groups, coverage=evaluate.set_coverage),
+        ood_threshold=ood_threshold(scores[samples.val.rows], groups, false_alarm_rate=ood.false_alarm_rate),
         provenance={**provenance, "val": score(val)},
         max_side_px=trained.max_side_px,
     )
     with atomic_file(path) as temporary:
         digest = write_model(classifier_model(model, trained), card, temporary)
-        parity = check_exported(temporary, trained, scored=softmax(logits[samples.test.rows]))
+        parity = check_exported(temporary, trained, scored=softmax(logits[test]), scored_ood=scores[test])
     return Exported(model, digest, parity)
 
 
@@ -79,6 +87,7 @@ def export_summary(exported: Exported, samples: Samples) -> dict[str, Any]:
         **score(predict(log_probs(parity.probs), samples.test.targets)),
         "difference_to_fp32": asdict(parity.fp32),
         "difference_to_scored": asdict(parity.scored),
+        "ood_score_difference": {"fp32": parity.ood_fp32, "scored": parity.ood_scored},
     }
 
 

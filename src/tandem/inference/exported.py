@@ -22,7 +22,8 @@ from tandem.images.decode import Resize
 from tandem.inference.runtime import start_session
 
 CARD, DIGEST = "tandem", "sha256"  # keys in the file's metadata
-PIXELS, PROBABILITIES = "pixels", "probabilities"  # the input and the output
+PIXELS = "pixels"  # the input
+PROBABILITIES, OOD_SCORE = "probabilities", "ood_score"  # the outputs
 BLANK = "0" * 64  # in the place of the digest while it is computed
 
 
@@ -32,7 +33,8 @@ class ModelCard:
 
     model: its row in the results table. size_px, resize, tta_views, max_side_px: the transform of its input.
     temperature: by which its logits were divided. reject_threshold: a prediction of a lower confidence is left to a
-    person. provenance: data, parameters, licences, code and scores.
+    person. set_threshold: a class of at least this prob is in the prediction set. ood_threshold: an image of a higher
+    OOD score is of none of the classes; None flags none. provenance: data, parameters, licences, code and scores.
     """
 
     model: str
@@ -42,6 +44,8 @@ class ModelCard:
     tta_views: int
     temperature: float
     reject_threshold: float
+    set_threshold: float
+    ood_threshold: float | None
     provenance: Mapping[str, Any]
     max_side_px: int | None = None
 
@@ -52,16 +56,23 @@ class ModelCard:
 
 @dataclass(frozen=True, eq=False)
 class ExportedModel:
-    """sha256: that the file, data, states. engine: to probs (n, C) float32, of pixels as `probs` takes them."""
+    """sha256: that the file, data, states. engine: of pixels as `outputs` takes them, to what that gives."""
 
     card: ModelCard
     sha256: str
     engine: Engine
     data: bytes = field(repr=False)
 
-    def probs(self, pixels: np.ndarray) -> np.ndarray:
-        """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C) float32."""
+    def outputs(self, pixels: np.ndarray) -> np.ndarray:
+        """(n * tta_views, size_px, size_px, 3) uint8, the views of an image one after another, to (n, C + 1) float32.
+
+        The probs of the classes and, last, the OOD score.
+        """
         return np.concatenate(list(self.engine.embed([pixels])))
+
+    def probs(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, C) float32, of pixels as `outputs` takes them."""
+        return self.outputs(pixels)[:, :-1]
 
 
 def seal(data: bytes, path: Path) -> str:
@@ -90,6 +101,7 @@ def load_exported(path: Path, *, threads: int = 0, is_fast: bool = False) -> Exp
         raise DataError(f"{path} is not a model that can be read: {error}; export it again") from None
     try:
         metadata = session.get_modelmeta().custom_metadata_map
+        _require_outputs(session, metadata, path)
         card, stated = _read_card(metadata[CARD]), _read_digest(metadata[DIGEST])
     except (KeyError, ValueError, TypeError):
         raise DataError(f"{path} is not a model that `tandem export` wrote; name one that is by --model") from None
@@ -103,10 +115,22 @@ def load_exported(path: Path, *, threads: int = 0, is_fast: bool = False) -> Exp
     return ExportedModel(card, stated, engine, data)
 
 
+def _require_outputs(session: Any, metadata: Mapping[str, str], path: Path) -> None:
+    """Raise DataError for a file of an earlier version, which has no OOD score."""
+    names = [each.name for each in session.get_outputs()]
+    if metadata[CARD] and PROBABILITIES in names and OOD_SCORE not in names:
+        raise DataError(
+            f"{path} has no output {OOD_SCORE}: an earlier version of tandem exported it; export it again by "
+            "`dvc repro` or `tandem export`, or predict by that version"
+        )
+
+
 def _session_engine(session: Any) -> Engine:
-    return Engine(
-        "onnxruntime f32", lambda batches: (session.run([PROBABILITIES], {PIXELS: each})[0] for each in batches)
-    )
+    def run(pixels: np.ndarray) -> np.ndarray:
+        probs, scores = session.run([PROBABILITIES, OOD_SCORE], {PIXELS: pixels})
+        return np.column_stack([probs, scores])
+
+    return Engine("onnxruntime f32", lambda batches: map(run, batches))
 
 
 def _fast_engine(data: bytes, card: ModelCard) -> Engine:

@@ -4,16 +4,25 @@ Features are (n, k, D), of n images with k TTA views each, and logits (n, C).
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
 from onnx import compose, helper, numpy_helper
 
 from tandem.evaluation.metrics import SMALLEST_PROB
+from tandem.ood.detector import SMALLEST_NORM, OodDetector
 from tandem.training.linear import Linear
 
 OPSET, IR_VERSION = 18, 10
+
+
+class GraphOutput(NamedTuple):
+    """A float32 output of a model. name: what it is called. value: what holds it in the graph. dims: of its axes."""
+
+    name: str
+    value: str
+    dims: tuple[str, ...] = ("n", "C")
 
 
 class Graph:
@@ -44,11 +53,11 @@ class Graph:
         self.constants.extend(graph.initializer)
         return str(graph.output[0].name)
 
-    def model(self, inputs: Sequence[onnx.ValueInfoProto], output: str, *, name: str) -> onnx.ModelProto:
-        """All of it as a model whose output, (n, C) float32, has a name."""
-        self.nodes.append(helper.make_node("Identity", [output], [name], name=name))
-        shaped = helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, ["n", "C"])
-        return as_model(self.nodes, inputs, [shaped], self.constants)
+    def model(self, inputs: Sequence[onnx.ValueInfoProto], *outputs: GraphOutput) -> onnx.ModelProto:
+        """All of it as a model."""
+        self.nodes += [helper.make_node("Identity", [each.value], [each.name], name=each.name) for each in outputs]
+        shaped = [helper.make_tensor_value_info(each.name, onnx.TensorProto.FLOAT, each.dims) for each in outputs]
+        return as_model(self.nodes, inputs, shaped, self.constants)
 
 
 def as_part(model: onnx.ModelProto, *, name: str) -> onnx.GraphProto:
@@ -91,3 +100,15 @@ def mean_of_probs(graph: Graph, logits: Sequence[str], weights: Sequence[float],
     ]
     clipped = graph.add("Max", graph.add("Sum", *parts), np.array(SMALLEST_PROB))
     return graph.add("Div", graph.add("Log", clipped), np.array(temperature))
+
+
+def ood_score(graph: Graph, features: Sequence[str], detectors: Sequence[OodDetector]) -> str:
+    """(n,) the mean over backbones of the distance to their nearest class mean. features: a value a backbone."""
+    parts = []
+    for values, detector in zip(features, detectors, strict=True):
+        norms = graph.add("Max", graph.add("ReduceL2", values, np.array([-1]), keepdims=1), np.array(SMALLEST_NORM))
+        unit = mean_over_views(graph, graph.add("Div", values, norms))
+        nearest = graph.add("ReduceMax", graph.add("MatMul", unit, detector.means.T), np.array([1]), keepdims=0)
+        distance = graph.add("Sub", np.array(1 - detector.center), nearest)
+        parts.append(graph.add("Div", distance, np.array(detector.scale)))
+    return graph.add("Mean", *parts)

@@ -1,4 +1,4 @@
-"""Whether an exported file predicts what was scored: its probs, held against those of other ways to compute them.
+"""Whether an exported file predicts what was scored: its outputs, held against other ways to compute them.
 
 - The file is taken apart: its backbones are to be the graphs that were converted, node by node and weight by weight.
 - Of all test images, read as `tandem predict` reads them, these graphs gave features when they were converted; torch in
@@ -17,11 +17,12 @@ import onnx
 from tandem.errors import DataError
 from tandem.inference.classifier import TrainedModels
 from tandem.inference.converted import load_converted, load_test_features
-from tandem.inference.exported import PROBABILITIES, load_exported
+from tandem.inference.exported import OOD_SCORE, PROBABILITIES, load_exported
 from tandem.inference.parts import feature_input, heads_of
 from tandem.inference.runtime import start_session
 
 MAX_DIFFERENCE = 1e-3  # of a prob to that of the fp32 reference
+MAX_OOD_DIFFERENCE = 0.01  # of an OOD score, in standard deviations
 
 
 @dataclass(frozen=True)
@@ -35,26 +36,30 @@ class ProbDifference:
 
 @dataclass(frozen=True, eq=False)
 class Parity:
-    """probs: (n, C) of the test images by an exported file, and how they differ from those of other ways.
+    """probs (n, C), ood_scores (n,): of the test images by an exported file, and how they differ from other ways.
 
-    fp32: by torch. scored: those that evaluate scores.
+    fp32: by torch. scored: those that evaluate scores. ood_fp32, ood_scored: the largest difference of an OOD score.
     """
 
     probs: np.ndarray
+    ood_scores: np.ndarray
     fp32: ProbDifference
     scored: ProbDifference
+    ood_fp32: float
+    ood_scored: float
 
 
-def check_exported(path: Path, trained: TrainedModels, *, scored: np.ndarray) -> Parity:
-    """Hold an exported file against what it was made of. scored: (n, C) probs of the test images.
+def check_exported(path: Path, trained: TrainedModels, *, scored: np.ndarray, scored_ood: np.ndarray) -> Parity:
+    """Hold an exported file against what it was made of. scored, scored_ood: probs (n, C) and OOD scores (n,) of test.
 
     Raises DataError where it cannot be loaded, where it holds another backbone than was converted, and where it differs
-    from torch in fp32 by more than MAX_DIFFERENCE.
+    from torch in fp32 by more than MAX_DIFFERENCE or MAX_OOD_DIFFERENCE.
     """
-    probs, reference = probs_of_test(onnx.load_model_from_string(load_exported(path).data), trained)
-    fp32 = difference(probs, reference)
-    require_same(fp32)
-    return Parity(probs, fp32, difference(probs, scored))
+    exported, reference = outputs_of_test(onnx.load_model_from_string(load_exported(path).data), trained)
+    (probs, ood_scores), (reference_probs, reference_ood) = exported, reference
+    fp32, ood_fp32 = difference(probs, reference_probs), _largest(ood_scores, reference_ood)
+    require_same(fp32, ood_fp32)
+    return Parity(probs, ood_scores, fp32, difference(probs, scored), ood_fp32, _largest(ood_scores, scored_ood))
 
 
 def difference(probs: np.ndarray, reference: np.ndarray) -> ProbDifference:
@@ -65,8 +70,12 @@ def difference(probs: np.ndarray, reference: np.ndarray) -> ProbDifference:
     return ProbDifference(float(np.abs(probs - reference).max(initial=0)), int(changed.sum()), len(probs))
 
 
-def probs_of_test(model: onnx.ModelProto, trained: TrainedModels) -> tuple[np.ndarray, np.ndarray]:
-    """(n, C) probs of the test images by a model's heads, on features of its backbones' graphs and of torch in fp32.
+def _largest(scores: np.ndarray, reference: np.ndarray) -> float:
+    return float(np.abs(scores - reference).max(initial=0))
+
+
+def outputs_of_test(model: onnx.ModelProto, trained: TrainedModels) -> tuple[list[np.ndarray], list[np.ndarray]]:
+    """Probs (n, C) and OOD scores (n,) of test by a model's heads, on features of its graphs and of torch in fp32.
 
     Raises DataError like heads_of.
     """
@@ -78,15 +87,21 @@ def probs_of_test(model: onnx.ModelProto, trained: TrainedModels) -> tuple[np.nd
             features = load_test_features(trained.converted_dir(name))
             both[feature_input(name)] = tuple(each.reshape(-1, each.shape[-1]) for each in features)
     exported, reference = (
-        session.run([PROBABILITIES], {name: features[way] for name, features in both.items()})[0] for way in (0, 1)
+        session.run([PROBABILITIES, OOD_SCORE], {name: features[way] for name, features in both.items()})
+        for way in (0, 1)
     )
     return exported, reference
 
 
-def require_same(found: ProbDifference) -> None:
-    """Raise DataError unless the probs are those of torch in fp32 but for MAX_DIFFERENCE."""
+def require_same(found: ProbDifference, ood: float) -> None:
+    """Raise DataError unless probs and OOD scores are those of torch in fp32. ood: their largest difference."""
     if not found.largest <= MAX_DIFFERENCE or found.changed_classes:  # nan is not the same either
         raise DataError(
             f"the exported model differs by {found.largest:.1e} in a prob and in {found.changed_classes} classes of "
             f"{found.images} images from torch in fp32; at most {MAX_DIFFERENCE:g} is allowed. Take another backbone"
+        )
+    if not ood <= MAX_OOD_DIFFERENCE:
+        raise DataError(
+            f"the exported model differs by {ood:.1e} in the OOD score of one of {found.images} images from torch in "
+            f"fp32; at most {MAX_OOD_DIFFERENCE:g} is allowed. Take another backbone"
         )

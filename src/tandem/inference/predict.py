@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import CorruptImageError
+from tandem.evaluation.conformal import is_ood, names_in_set
 from tandem.images.loader import BATCHES_AHEAD, IMAGES_A_TASK
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import fill_transformed
@@ -24,13 +25,14 @@ _NOT_AN_IMAGE = "not_an_image"
 
 @dataclass(frozen=True, eq=False)
 class FilePrediction:
-    """Of one file: probs (C,) of the classes, or the reason why there are none.
+    """Of one file: probs (C,) of the classes and its OOD score, or the reason why there are none.
 
     view: (s, s, 3) uint8, the image as the model sees it; the first one of several TTA views.
     """
 
     path: str
     probs: np.ndarray | None = None
+    ood_score: float = 0.0
     view: np.ndarray | None = None
     failure: str = ""
     is_image: bool = True
@@ -52,25 +54,35 @@ def predict_files(
         loaded: deque[_Loaded] = deque()
         batches = _batches(images, loaded, pool, model.card, scale, batch_size=batch_size)
         for rows in model.engine.embed(batches):
-            for probs in rows:
+            for outputs in rows:
                 yield from _failures(loaded)
                 image, views = loaded.popleft()
                 assert isinstance(views, np.ndarray)
-                yield FilePrediction(str(image), probs=probs, view=views[0])
+                yield predicted(str(image), outputs, view=views[0])
         yield from _failures(loaded)
 
 
-def as_row(
-    prediction: FilePrediction, class_names: Sequence[str], *, reject_threshold: float, top_k: int
-) -> dict[str, Any]:
-    """path, label, confidence, whether it is rejected, and the probs of the top_k classes, the highest first."""
+def predicted(path: str, outputs: np.ndarray, *, view: np.ndarray | None = None) -> FilePrediction:
+    """The prediction of a file. outputs: (C + 1,), a row of ExportedModel.outputs."""
+    return FilePrediction(path, probs=outputs[:-1], ood_score=float(outputs[-1]), view=view)
+
+
+def as_row(prediction: FilePrediction, card: ModelCard, *, top_k: int) -> dict[str, Any]:
+    """path, label, confidence, reject, none_of_these, ood_score, set and the probs of the top_k classes, highest first.
+
+    reject: it is left to a person. none_of_these: its OOD score is above the card's threshold. set: the classes of the
+    prediction set, the most probable first.
+    """
     assert prediction.probs is not None
-    order = (-prediction.probs).argsort(kind="stable")[:top_k].tolist()
+    class_names, order = card.class_names, (-prediction.probs).argsort(kind="stable")[:top_k].tolist()
     return {
         "path": prediction.path,
         "label": class_names[order[0]],
         "confidence": prediction.confidence,
-        "reject": prediction.confidence < reject_threshold,
+        "reject": prediction.confidence < card.reject_threshold,
+        "none_of_these": bool(is_ood(np.array([prediction.ood_score]), card.ood_threshold)[0]),
+        "ood_score": prediction.ood_score,
+        "set": names_in_set(prediction.probs, card.set_threshold, class_names),
         "probs": {class_names[index]: float(prediction.probs[index]) for index in order},
     }
 

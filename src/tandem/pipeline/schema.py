@@ -22,6 +22,7 @@ from tandem.errors import DataError, ParamsError, did_you_mean
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.settings import RANDOM, BackboneSettings, ExtractSettings
 from tandem.finetune.settings import FinetuneSettings
+from tandem.ood.settings import OodSettings
 from tandem.pipeline.problems import Mistake, describe_problem, shown
 from tandem.pipeline.renamed import usual_format, with_new_names
 from tandem.pipeline.settings import RuntimeSettings
@@ -69,6 +70,7 @@ class Params(Section):
     train: TrainSettings
     ensemble: EnsembleSettings
     study: StudySettings
+    ood: OodSettings
     evaluate: EvaluateSettings
     runtime: RuntimeSettings
     report: ReportSettings | None = None

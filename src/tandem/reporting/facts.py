@@ -41,6 +41,7 @@ class RunMetrics:
     study: Mapping[str, Any]
     evaluate: Mapping[str, Any]
     repeated_splits: Mapping[str, Any]
+    ood: Mapping[str, Any]
     export: Mapping[str, Any]
     train: Mapping[str, Mapping[str, Any]]
 
@@ -141,9 +142,11 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
 
 
 def _read_metrics(folder: Path, backbones: Sequence[str]) -> RunMetrics:
-    names = ("summary", "merge", "curate", "label_errors", "ensemble", "study", "repeated_splits", "export")
+    names = ("summary", "merge", "curate", "label_errors", "ensemble", "study", "repeated_splits", "ood", "export")
     of_stages = {name: read_json(folder / f"{name}.json") for name in names}
-    evaluate = read_json(folder / "evaluate.json", keys=("selected", "models", "exported", "classes"))
+    evaluate = read_json(
+        folder / "evaluate.json", keys=("selected", "models", "exported", "classes", "prediction_sets")
+    )
     train = {name: read_json(folder / "train" / f"{name}.json") for name in backbones}
     return RunMetrics(**of_stages, evaluate=evaluate, train=train)
 

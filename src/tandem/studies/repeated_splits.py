@@ -16,6 +16,7 @@ import numpy as np
 
 from tandem.errors import LeakageError
 from tandem.evaluation.bootstrap import paired_difference, score_intervals
+from tandem.evaluation.conformal import set_means, set_threshold
 from tandem.evaluation.metrics import METRICS, WITH_INTERVALS, Predictions
 from tandem.evaluation.report import ece_expected_if_calibrated
 from tandem.evaluation.scores import best_on, predictions_on
@@ -175,6 +176,7 @@ def repeated_splits_summary(results: Sequence[SplitResult], *, settings: Evaluat
         "models": {model: _spread([row for row in rows if row.model == model]) for model in results[0].logits},
         "selected_minus_best_single": {name: asdict(each) for name, each in gain.items()},
         "student_minus_selected": {name: asdict(each) for name, each in loss.items()},
+        "prediction_sets": _spread_of_sets(results, settings),
         "pooled": {
             "images": len(pooled),
             **{name: asdict(interval) for name, interval in intervals.items()},
@@ -196,10 +198,24 @@ def _pooled(results: Sequence[SplitResult], models: Sequence[str]) -> Prediction
 
 
 def _spread(rows: Sequence[SplitScores]) -> dict[str, dict[str, float]]:
-    """Score -> mean, standard deviation (0 of a single row), lowest and highest."""
-    spread = {}
-    for name in WITH_INTERVALS:
-        values = [getattr(row, name) for row in rows]
-        deviation = stdev(values) if len(values) > 1 else 0.0
-        spread[name] = {"mean": fmean(values), "stdev": deviation, "low": min(values), "high": max(values)}
-    return spread
+    """Score -> what _spread_of gives."""
+    return {name: _spread_of([getattr(row, name) for row in rows]) for name in WITH_INTERVALS}
+
+
+def _spread_of(values: Sequence[float]) -> dict[str, float]:
+    """Mean, standard deviation (0 of a single value), lowest and highest."""
+    deviation = stdev(values) if len(values) > 1 else 0.0
+    return {"mean": fmean(values), "stdev": deviation, "low": min(values), "high": max(values)}
+
+
+def _spread_of_sets(results: Sequence[SplitResult], settings: EvaluateSettings) -> dict[str, dict[str, float]]:
+    """Coverage and mean size of the prediction sets of what is selected, each split by its own validation."""
+    found = {"coverage": list[float](), "mean_size": list[float]()}
+    for result in results:
+        val, test = result.samples.val, result.samples.test
+        logits = result.logits[result.selected]
+        threshold = set_threshold(predictions_on(val, logits), val.groups, coverage=settings.set_coverage)
+        of_split = set_means(predictions_on(test, logits), test.groups, threshold=threshold)
+        for name, values in found.items():
+            values.append(of_split[name])
+    return {name: _spread_of(values) for name, values in found.items()}

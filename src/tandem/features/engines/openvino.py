@@ -43,7 +43,7 @@ def openvino_engine(net: "nn.Module", _device: "torch.device", *, size_px: int, 
 
 
 def graph_engine(data: bytes, *, size_px: int, tta_views: int) -> Engine:
-    """An ONNX graph with one input, (n * tta_views, size_px, size_px, 3) uint8, and one output, (n, ...).
+    """An ONNX graph with one input, (n * tta_views, size_px, size_px, 3) uint8, and outputs (n, ...), side by side.
 
     The views of an image come one after another, and those of all images of a batch together.
     """
@@ -91,8 +91,7 @@ def _finish(waiting: deque[tuple[Any, int]], requests: list[Any]) -> np.ndarray:
     request, num_images = waiting.popleft()
     request.wait()
     requests.append(request)
-    rows: np.ndarray = request.get_output_tensor(0).data[:num_images].copy()
-    return rows
+    return np.concatenate([each.data[:num_images].reshape(num_images, -1) for each in request.output_tensors], axis=1)
 
 
 def _correct_rounding(model: Any) -> None:

@@ -13,7 +13,7 @@ from tandem.inference.exported import ExportedModel
 
 class _Waiting(NamedTuple):
     pixels: np.ndarray
-    probs: "Future[np.ndarray]"
+    outputs: "Future[np.ndarray]"
 
 
 class Batcher:
@@ -29,10 +29,10 @@ class Batcher:
         self._thread.start()
 
     def submit(self, pixels: np.ndarray) -> "Future[np.ndarray]":
-        """The probs (n, C) to come, of images as ExportedModel.probs takes them. Raises queue.Full."""
+        """What ExportedModel.outputs gives of these pixels, to come. Raises queue.Full."""
         waiting = _Waiting(pixels, Future())
         self._queue.put_nowait(waiting)
-        return waiting.probs
+        return waiting.outputs
 
     def close(self) -> None:
         """Compute what waits, and end the thread."""
@@ -63,11 +63,11 @@ class Batcher:
 
     def _compute(self, batch: list[_Waiting]) -> None:
         try:
-            probs = self._model.probs(np.concatenate([each.pixels for each in batch]))
+            outputs = self._model.outputs(np.concatenate([each.pixels for each in batch]))
         except Exception as error:  # noqa: BLE001  # whatever it is, those who wait must hear of it
             for each in batch:
-                each.probs.set_exception(error)
+                each.outputs.set_exception(error)
             return
         ends = np.cumsum([len(each.pixels) // self._model.card.tta_views for each in batch])
-        for each, part in zip(batch, np.split(probs, ends[:-1]), strict=True):
-            each.probs.set_result(part)
+        for each, part in zip(batch, np.split(outputs, ends[:-1]), strict=True):
+            each.outputs.set_result(part)

@@ -22,7 +22,7 @@ from tandem.errors import CorruptImageError, DataError
 from tandem.images.scaling import Scale, scale_by_numpy
 from tandem.images.transforms import load_transformed
 from tandem.inference.exported import ExportedModel, ModelCard
-from tandem.inference.predict import FilePrediction, as_row
+from tandem.inference.predict import as_row, predicted
 from tandem.inference.serving.batcher import Batcher
 
 
@@ -45,12 +45,19 @@ SERVER_LIMITS = ServerLimits()
 
 
 class ImagePrediction(BaseModel):
-    """Of one image: its most probable class, whether it is left to a person, and the probs of all classes."""
+    """Of one image: its most probable class, whether it is left to a person, and the probs of all classes.
+
+    none_of_these: whether its OOD score is so high that it is taken for an image of no class. set: the classes of its
+    prediction set, the most probable first.
+    """
 
     name: str
     label: str
     confidence: float
     reject: bool
+    none_of_these: bool
+    ood_score: float
+    set: list[str]
     probs: dict[str, float]
 
 
@@ -180,17 +187,12 @@ def _predict(
     card = model.card
     pixels = [_load(upload, card, limits, scale) for upload in uploads]
     try:
-        probs = batcher.submit(np.concatenate(pixels)).result()
+        outputs = batcher.submit(np.concatenate(pixels)).result()
     except queue.Full:
         raise HTTPException(503, _BUSY, {"Retry-After": "1"}) from None
     rows = (
-        as_row(
-            FilePrediction(upload.filename or "", probs=each),
-            card.class_names,
-            reject_threshold=card.reject_threshold,
-            top_k=len(card.class_names),
-        )
-        for upload, each in zip(uploads, probs, strict=True)
+        as_row(predicted(upload.filename or "", each), card, top_k=len(card.class_names))
+        for upload, each in zip(uploads, outputs, strict=True)
     )
     return PredictResponse(predictions=[ImagePrediction(name=row.pop("path"), **row) for row in rows])
 

@@ -14,6 +14,7 @@ from tandem.reporting.page.error_view import slices_table
 from tandem.reporting.page.model_view import class_scores_table, models_table
 from tandem.reporting.page.statements import Statements
 from tandem.reporting.page.tables import count, interval, names, number
+from tandem.reporting.page.unknown_view import unknown_table
 from tandem.reporting.page.use_view import use_view
 
 _METRICS = {  # score -> Hugging Face's type of metric and its name
@@ -47,6 +48,7 @@ def model_card(facts: RunFacts, said: Statements, analysis: Analysis) -> str:
         "## Scores",
         markdown_table(models_table(evaluation)),
         "The intervals are 95 % confidence intervals by a bootstrap over groups of near duplicates.",
+        markdown_table(unknown_table(facts.metrics)),
         "By class:",
         markdown_table(class_scores_table(evaluation["classes"])),
         "## Where it fails",

@@ -15,6 +15,7 @@ from tandem.reporting.page.data_view import data_view
 from tandem.reporting.page.error_view import error_view
 from tandem.reporting.page.model_view import model_view
 from tandem.reporting.page.statements import Statements
+from tandem.reporting.page.unknown_view import unknown_table
 from tandem.reporting.page.use_view import use_view
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -45,6 +46,7 @@ def render_page(facts: RunFacts, analysis: Analysis, said: Statements) -> str:
         "said": said,
         "data": data_view(facts),
         "models": model_view(facts),
+        "unknown": unknown_table(facts.metrics),
         "errors": error_view(facts, analysis.slices, analysis.mistakes),
         "use": use_view(facts, analysis.speed),
         "licensing": analysis.licensing,

@@ -1,0 +1,52 @@
+"""What `tandem predict` prints of images of the classes, of doubtful ones, and of one that is of none."""
+
+import csv
+import io
+import json
+
+import pytest
+from PIL import Image
+
+from tandem.cli.predict import print_predictions
+from tandem.inference.export import write_model
+from toy_model import CARD, colors_model
+
+IMAGES = {"gray": (90, 90, 90), "orange": (255, 187, 0), "red": (255, 0, 0)}
+
+
+@pytest.fixture
+def printed(tmp_path, capsys):
+    """What is printed of the images, by the output that is asked for."""
+    write_model(colors_model(num_views=2), CARD, tmp_path / "model.onnx")
+    for name, color in IMAGES.items():
+        Image.new("RGB", (40, 30), color).save(tmp_path / f"{name}.png")
+    paths = [str(tmp_path / f"{name}.png") for name in IMAGES]
+
+    def print_as(output):
+        given = {"top_k": 1, "explain_dir": None, "is_fast": False, "workers": 1}
+        assert print_predictions(paths, model_path=tmp_path / "model.onnx", output=output, **given) == 0
+        return capsys.readouterr().out
+
+    return print_as
+
+
+def test_a_line_ends_with_what_is_to_be_known_of_its_image(printed):
+    gray, orange, red = printed("table").splitlines()
+    assert gray.endswith("0.333  none of these  left to a person")
+    assert orange.endswith("red 0.894  left to a person")
+    assert red.endswith("red 0.999")
+
+
+def test_programs_have_a_boolean_the_score_and_the_set(printed):
+    rows = [json.loads(line) for line in printed("json").splitlines()]
+    assert list(rows[0]) == ["path", "label", "confidence", "reject", "none_of_these", "ood_score", "set", "probs"]
+    assert [row["none_of_these"] for row in rows] == [True, False, False]
+    assert [row["ood_score"] > CARD.ood_threshold for row in rows] == [row["none_of_these"] for row in rows]
+    assert [len(row["set"]) for row in rows] == [3, 1, 1]
+    assert all(row["set"][0] == row["label"] for row in rows)
+
+
+def test_a_table_for_programs_has_a_column_for_it(printed):
+    rows = list(csv.DictReader(io.StringIO(printed("csv"))))
+    assert list(rows[0]) == ["path", "label", "confidence", "reject", "none_of_these"]
+    assert [row["none_of_these"] for row in rows] == ["True", "False", "False"]
