@@ -111,7 +111,8 @@ def keep_features(vehicles: Path, scenes: Path, archives: Path, folder: Path) ->
     kinds = np.repeat(["vehicles", *outside], [len(samples), *map(len, outside.values())])
     features = {name: extracted(VARIANTS[name], images, archives, params) for name in BACKBONES}
     save_samples(samples, folder)
-    np.savez(folder / "features.npz", kinds=kinds, **features)
+    arrays: dict[str, Any] = {"kinds": kinds, **features}
+    np.savez(folder / "features.npz", **arrays)
 
 
 def stored_images(clone: Path) -> list[PackedImage]:
