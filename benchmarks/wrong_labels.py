@@ -17,7 +17,7 @@ from pathlib import Path
 
 from figures import Figure, at_least, conclude, make_parser, reported
 from scratch import VEHICLES, WEIGHTS, make_clone, read_params, repro, require_files
-from tandem.curation.label_errors import find_label_issues
+from tandem.curation.label_errors.scores import find_label_issues
 from tandem.curation.settings import LabelErrorSettings
 from tandem.files import read_csv
 from tandem.pipeline.params import section

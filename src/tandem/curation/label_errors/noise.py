@@ -14,7 +14,7 @@ import numpy as np
 _FIRST_NOISE = 0.05  # before any is found
 _STEPS = 5  # of expectation maximisation
 _SCALES = (0.1, 1000.0)  # of logits: from hardly any confidence to certainty
-_TOLERANCE = 0.02  # of the logarithm of a scale
+_TOLERANCE = 0.05  # of the logarithm of a scale
 _TINY = 1e-300
 _NEVER = -1e30  # logit of what cannot be
 
@@ -24,13 +24,13 @@ class PoolSettings:
     """How a probe and neighbors are pooled; what stands here was chosen by benchmarks/planted_noise.py.
 
     neighbor_weights: of what the neighbors say, in [0, 1), of which the one with the lowest Brier score is taken; the
-    probe has the rest. prior_count: labels in each row of the transition matrix before any is seen. num_refits: how
-    often the probe is fitted again, to what the images are likely to show.
+    probe has the rest. prior_count: labels in each row of the transition matrix before any is seen. refit: how far the
+    probe is fitted again to what the images are likely to show, and not to their labels, in [0, 1].
     """
 
     neighbor_weights: tuple[float, ...] = (0.0, 0.25)
-    prior_count: float = 100.0
-    num_refits: int = 1
+    prior_count: float = 200.0
+    refit: float = 0.5
 
 
 @dataclass(frozen=True)

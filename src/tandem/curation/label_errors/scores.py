@@ -2,8 +2,8 @@
 
 A label can be wrong in two ways. Mislabeled: the image shows another class. A linear probe that has seen neither it
 nor its group, and its nearest neighbors, say which class the image shows, and all labels together how often one class
-stands where another is shown (noise.py). Then the probe is fitted once more, to what each image is likely to show
-instead of its label, so that wrong labels no longer speak for each other. Outlier: the image shows none of the classes,
+stands where another is shown (noise.py). Then the probe is fitted once more, half to what each image is likely to
+show instead of its label, so that wrong labels speak less for each other. Outlier: the image shows none of the classes,
 and is far from all images of its own. Each way is a score in [0, 1), the fraction of images that score lower: of all
 images for mislabeled, whose scores are comparable across classes, of its class for outlier. The two lists are merged
 alternately into one rank.
@@ -125,11 +125,16 @@ class Evidence:
         }
         weight = min(pooled, key=lambda each: _brier_score(pooled[each], labels))
         found = label_posterior(pooled[weight], targets, noise, settings.prior_count)
-        for _ in range(settings.num_refits):
-            probe = self._predict(found.shown, opinions.penalties)
+        if settings.refit > 0:
+            probe = self._predict((1 - settings.refit) * labels + settings.refit * found.shown, opinions.penalties)
             again = pooled_log_probs(probe, neighbors, targets, found.transition, weight)
             found = label_posterior(again, targets, found.transition, settings.prior_count)
         return Judgement(np.exp(pooled[weight]), found.log_odds, opinions.own_class)
+
+    def probe_probs(self, opinions: Opinions) -> np.ndarray:
+        """(n, C) probabilities by the probes alone."""
+        noise = even_noise(opinions.probe.shape[1])
+        return np.exp(pooled_log_probs(opinions.probe, opinions.neighbors, opinions.targets, noise, 0.0))
 
     def _predict(self, targets: np.ndarray, penalties: Sequence[float]) -> np.ndarray:
         """(n, C) mean over backbones."""
