@@ -22,6 +22,7 @@ cleanlab is no dependency of the project: it is read from a folder of its own. I
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from statistics import fmean
@@ -120,9 +121,8 @@ def scores_on(
 
 def scores_of(images: LabeledSet, evidence: Evidence, settings: PoolSettings, case: Case) -> dict[str, float]:
     """Average precision of ours and of cleanlab's methods, and F1 of the labels that cleanlab finds and of as many."""
-    from cleanlab.filter import find_label_issues
-    from cleanlab.rank import get_label_quality_scores
-
+    find_label_issues = import_module("cleanlab.filter").find_label_issues
+    get_label_quality_scores = import_module("cleanlab.rank").get_label_quality_scores
     targets, is_wrong = planted(images, case)
     opinions = evidence.ask(targets, num_classes=images.num_classes, num_neighbors=NUM_NEIGHBORS)
     odds = evidence.weigh(opinions, settings).log_odds

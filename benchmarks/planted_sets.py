@@ -50,7 +50,8 @@ def load_sets(archives: Path, work: Path) -> dict[str, LabeledSet]:
     def with_archives(name: str, preset: str, sources: Mapping[str, str], **changes: Any) -> Path:
         clone = work / name
         make_clone(clone, preset, archives, sources)
-        change_params(clone, lambda values: (values["backbones"].pop("resnet50"), values.update(changes)))
+        change_params(clone, lambda values: values["backbones"].pop("resnet50"))
+        change_params(clone, lambda values: values.update(changes))
         return clone
 
     vehicles = with_archives("vehicles", "vehicles", VEHICLES)
