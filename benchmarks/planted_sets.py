@@ -44,6 +44,25 @@ class LabeledSet:
     num_classes: int
 
 
+def kept_sets(archives: Path, work: Path, kept: Path | None) -> dict[str, LabeledSet]:
+    """Those of load_sets, which are read from a folder if it holds them, and else written there."""
+    if kept is None:
+        return load_sets(archives, work)
+    if not kept.is_dir():
+        kept.mkdir(parents=True)
+        for name, each in load_sets(archives, work).items():
+            columns = {f"features{number}": values for number, values in enumerate(each.features)}
+            facts = {"family": each.family, "num_classes": each.num_classes}
+            np.savez(kept / f"{name}.npz", targets=each.targets, groups=each.groups, **columns, **facts)
+    return {path.stem: read_set(path) for path in sorted(kept.glob("*.npz"))}
+
+
+def read_set(path: Path) -> LabeledSet:
+    with np.load(path) as file:
+        features = tuple(file[name] for name in sorted(file.files) if name.startswith("features"))
+        return LabeledSet(str(file["family"]), features, file["targets"], file["groups"], int(file["num_classes"]))
+
+
 def load_sets(archives: Path, work: Path) -> dict[str, LabeledSet]:
     """All sets by name, without labels that are known to be wrong; clones are made below `work`."""
 

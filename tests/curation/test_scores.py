@@ -110,7 +110,7 @@ def test_two_backbones_find_what_neither_finds_alone() -> None:
 
 
 def test_the_neighbors_weigh_nothing_where_they_know_less() -> None:
-    """Classes that differ along one axis of 60, the one of the smallest values: a regression finds it, similarity does not."""
+    """Classes differ along the axis of the smallest values: a regression finds it, similarity does not."""
     rng = np.random.default_rng(0)
     targets = rng.integers(0, 2, 400)
     features = rng.normal(size=(400, 60)).astype(np.float32)
