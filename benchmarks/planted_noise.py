@@ -3,10 +3,11 @@
     pip install --no-deps --target .tandem/tools/cleanlab cleanlab==2.9.0 termcolor tqdm pandas
     python benchmarks/planted_noise.py --archives DIR [--seeds 10] [--features DIR] [--json FILE]
 
-DIR is as for benchmarks/backbones.py; --features keeps the sets' features for another run. Sets: the vehicles and the scenes by MobileNetV2 and EfficientNet-Lite2, the
-vehicles' archives once more with buses and bicycles, the generated sample by its random backbones, and scikit-learn's
-digits. Labels known to be wrong are left out. Then 2, 5, 10 and 20 % of the labels are replaced: by any other class
-(even), or by the class whose mean features are the most similar (similar).
+DIR is as for benchmarks/backbones.py; --features keeps the sets' features in a folder for another run. Sets: the
+vehicles and the scenes by MobileNetV2 and EfficientNet-Lite2, the vehicles' archives once more with buses and bicycles,
+the generated sample by its random backbones, and scikit-learn's digits. Labels known to be wrong are left out. Then 2,
+5, 10 and 20 % of the labels are replaced: by any other class (even), or by the class whose mean features are the most
+similar (similar).
 
 Average precision of all images, the likeliest wrong label first: of the stage's score, and of the three methods of
 cleanlab's get_label_quality_scores on the out-of-fold probabilities of the stage's own probe. How probe and neighbors

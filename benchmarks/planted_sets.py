@@ -51,9 +51,10 @@ def kept_sets(archives: Path, work: Path, kept: Path | None) -> dict[str, Labele
     if not kept.is_dir():
         kept.mkdir(parents=True)
         for name, each in load_sets(archives, work).items():
-            columns = {f"features{number}": values for number, values in enumerate(each.features)}
-            facts = {"family": each.family, "num_classes": each.num_classes}
-            np.savez(kept / f"{name}.npz", targets=each.targets, groups=each.groups, **columns, **facts)
+            arrays = {f"features{number}": values for number, values in enumerate(each.features)}
+            arrays |= {"targets": each.targets, "groups": each.groups}
+            arrays |= {"family": np.array(each.family), "num_classes": np.array(each.num_classes)}
+            np.savez(kept / f"{name}.npz", allow_pickle=False, **arrays)
     return {path.stem: read_set(path) for path in sorted(kept.glob("*.npz"))}
 
 
