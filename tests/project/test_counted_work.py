@@ -51,8 +51,8 @@ BROUGHT = {
     "ensemble": [],
     "repeated_splits": [],
     "export": [],
-    "label_errors": ["sklearn", "scipy.optimize", "scipy.stats"],
-    "curate": ["cv2"],
+    "label_errors": [],  # scipy.optimize where it fits, and not before
+    "curate": ["sklearn", "scipy.optimize", "scipy.stats", "cv2"],
     "extract": [],  # torch and an engine where features are missing, and not before
     "convert": ["torch", "torchvision"],
 }

@@ -29,7 +29,7 @@ class PoolSettings:
     """
 
     neighbor_weights: tuple[float, ...] = (0.0, 0.25)
-    prior_count: float = 200.0
+    prior_count: float = 50.0
     refit: float = 0.5
 
 
