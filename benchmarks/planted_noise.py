@@ -26,7 +26,6 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 from itertools import product
 from pathlib import Path
-from statistics import fmean
 from typing import NamedTuple
 
 import numpy as np
@@ -200,8 +199,9 @@ def figures_of(name: str, scores: Mapping[str, np.ndarray]) -> list[Figure]:
 
 def interval(values: np.ndarray) -> tuple[float, float]:
     """Of the mean, 95 %."""
-    half = student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5
-    return fmean(values) - half, fmean(values) + half
+    half = float(student.ppf(0.975, len(values) - 1) * values.std(ddof=1) / len(values) ** 0.5)
+    mean = float(values.mean())
+    return mean - half, mean + half
 
 
 if __name__ == "__main__":

@@ -394,7 +394,7 @@ def planted_noise() -> str:
         mark = "" if low["is_reached"] else " **falls short**"
         (best,) = (each for name, each in figures.items() if name.startswith(f"{what}: its best method"))
         ours, its = (figures[f"{what}: {end}"] for end in ("average precision", "that of cleanlab, self_confidence"))
-        interval = f"{ours['value'] - its['value']:+.4f} ({low['value']:+.4f} to {high['value']:+.4f}){mark}"
+        interval = f"{(low['value'] + high['value']) / 2:+.4f} ({low['value']:+.4f} to {high['value']:+.4f}){mark}"
         name = best["what"].rpartition(", ")[2]
         lines.append(f"| {what} | {ours['reached']} | {its['reached']} | {interval} | {best['reached']}, {name} |")
     return "\n".join(lines)
