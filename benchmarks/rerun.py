@@ -113,7 +113,6 @@ def make_small(values: Params) -> None:
     values["train"].update(head="logistic", epochs=2, batch_size=256)
     values["study"].update(lr=[0.001], batch_size=[256], num_seeds=1)
     values["evaluate"].update(num_splits=0, num_resamples=100)
-    values["label_errors"].update(folds=2)
 
 
 def common_changes(clone: Path, labels: Labels, *, num_images: int) -> dict[str, Callable[[Params], None]]:

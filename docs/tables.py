@@ -423,12 +423,52 @@ def prediction_sets() -> str:
     return "\n".join(lines)
 
 
+# Row of the table of wrong labels -> the figure of benchmarks/wrong_labels.py.
+WRONG_LABELS = {
+    "photographs, MobileNetV2: of 9 wrong labels, among the first 5 % of their class": "photographs: wrong labels",
+    "photographs, MobileNetV2 and EfficientNet-Lite2: the same": "photographs, and Lite2: wrong labels",
+    "sample: recall of 7 planted ones among the first 14": "sample: recall",
+}
+
+
+def wrong_labels() -> str:
+    """One row a required figure."""
+    figures = read_json(RESULTS_DIR / "wrong_labels.json")["figures"]
+    lines = ["| | required | reached |", "| --- | --- | --- |"]
+    for row, start in WRONG_LABELS.items():
+        found = {each["what"]: each for each in figures if each["what"].startswith(start)}
+        (each,) = found.values()
+        lines.append(f"| {row} | {each['required'].removeprefix('>= ')} | {growth_cell(found, each['what'])} |")
+    return "\n".join(lines)
+
+
+def planted_noise() -> str:
+    """One row a set and rate: our average precision, cleanlab's by default, the difference, and its best method's."""
+    figures = {each["what"]: each for each in read_json(RESULTS_DIR / "planted_noise.json")["figures"]}
+    lines = [
+        "| set, wrong labels | Tandem | cleanlab | Tandem less cleanlab (95 % interval) | cleanlab's best method |",
+        "| --- | --- | --- | --- | --- |",
+    ]
+    for what in [name.removesuffix(": average precision") for name in figures if name.endswith(": average precision")]:
+        start = f"{what}: ours less its, 95 % interval"
+        low, high = figures[f"{start}, low"], figures[f"{start}, high"]
+        mark = "" if low["is_reached"] else " **falls short**"
+        (best,) = (each for name, each in figures.items() if name.startswith(f"{what}: its best method"))
+        ours, its = (figures[f"{what}: {end}"] for end in ("average precision", "that of cleanlab, self_confidence"))
+        interval = f"{(low['value'] + high['value']) / 2:+.4f} ({low['value']:+.4f} to {high['value']:+.4f}){mark}"
+        name = best["what"].rpartition(", ")[2]
+        lines.append(f"| {what} | {ours['reached']} | {its['reached']} | {interval} | {best['reached']}, {name} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
     "sample study": sample_study,
     "known sets": known_sets,
     "near duplicates": near_duplicates,
+    "wrong labels": wrong_labels,
+    "planted noise": planted_noise,
     "real photographs": real_photographs,
     "exported models": exported_models,
     "backbones": backbones,

@@ -7,12 +7,8 @@ metrics/label_errors.csv.
 from pathlib import Path
 
 from _start import run
-from tandem.curation.label_errors import (
-    ISSUE_COLUMNS,
-    find_label_issues,
-    label_error_summary,
-    list_issues,
-)
+from tandem.curation.label_errors.listing import ISSUE_COLUMNS, label_error_summary, list_issues
+from tandem.curation.label_errors.scores import find_label_issues
 from tandem.curation.settings import LabelErrorSettings
 from tandem.files import write_csv, write_json
 from tandem.pipeline.params import read_params, section

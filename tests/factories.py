@@ -87,7 +87,7 @@ _CURATE = CurateSettings(
     fractions=SplitFractions(train=0.7, val=0.15, test=0.15),
     seed=0,
 )
-_LABEL_ERRORS = LabelErrorSettings(folds=5, num_neighbors=5, fraction=0.1, seed=0)
+_LABEL_ERRORS = LabelErrorSettings(num_neighbors=5, fraction=0.1)
 _INGEST = IngestSettings(min_side_px=8, max_pixels=1_000_000, max_side_px=None)
 
 
@@ -132,7 +132,7 @@ def curate_settings(**changes: Any) -> CurateSettings:
 
 
 def label_error_settings(**changes: Any) -> LabelErrorSettings:
-    """Five folds, five neighbors, a tenth of each class."""
+    """Five neighbors, a tenth of each class."""
     return replace(_LABEL_ERRORS, **changes)
 
 

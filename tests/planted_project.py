@@ -29,7 +29,6 @@ SMALL = {  # of the parameters, for seconds less
     "num_resamples: 2000": "num_resamples: 200",
     "num_splits: 3": "num_splits: 1",
     "epochs: 15": "epochs: 2",
-    "folds: 10": "folds: 3",
     "workers: 2": "workers: 1",
 }
 sys.path.append(str(ROOT / "stages"))  # where a script finds what it imports first

@@ -106,9 +106,21 @@ PLANTS = tuple(
             ("_MAX_FRACTION = 0.02", "_MAX_FRACTION = 0.03"),
             ("_MAX_FRACTION = 0.02", "_MAX_FRACTION = 0.01"),
         ],
-        f"{_CURATION}/label_errors.py": [
-            ("_REPEATS = 3", "_REPEATS = 1"),
-            ("_PROBE_WEIGHT = 0.15", "_PROBE_WEIGHT = 0.3"),
+        f"{_CURATION}/label_errors/ridge.py": [
+            ("if len(rows) > 1]", "if len(rows) > 10**6]"),
+            ("int(np.argmin(errors))", "int(np.argmax(errors))"),
+        ],
+        f"{_CURATION}/label_errors/neighbors.py": [
+            ("cosines[groups[block, None] == groups[None]] = -np.inf", "pass"),
+            ("- offsets[block, None] - offsets[None]", ""),
+        ],
+        f"{_CURATION}/label_errors/noise.py": [
+            ("prior_count * even_noise", "0 * even_noise"),
+            ("(1 - weight) * by_probe + weight * by_neighbors", "by_probe"),
+        ],
+        f"{_CURATION}/label_errors/scores.py": [
+            ("if settings.refit > 0", "if settings.refit > 1"),
+            ("fraction_lower(-found.own_class, targets)", "fraction_lower(found.own_class, targets)"),
         ],
         f"{_CURATION}/curate.py": [
             ("scored.correlation >= settings.min_correlation", "scored.correlation > settings.min_correlation"),

@@ -76,14 +76,14 @@ def test_the_keys_of_an_object_stand_in_the_page_of_commands(name):
 
 def test_what_check_finds_is_an_object_and_an_error(tmp_path, monkeypatch, capsys):
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("batch_size: 8\n", "batch_size: 0\n", 1).replace("folds: 10", "folds: 1")
+    text = text.replace("batch_size: 8\n", "batch_size: 0\n", 1).replace("num_neighbors: 20", "num_neighbors: 0")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     code, printed, said = call(capsys, "check", "--json")
     found = json.loads(printed)
     assert code == 1
     assert found["is_valid"] is False
-    assert ["folds is 1" in found["problems"][0], "batch_size is 0" in found["problems"][1]] == [True, True]
+    assert ["num_neighbors is 0" in found["problems"][0], "batch_size is 0" in found["problems"][1]] == [True, True]
     assert said.startswith("error: params.yaml has 2 mistake(s):")
 
 

@@ -32,13 +32,13 @@ def test_a_sound_project_is_ok(tmp_path):
 
 def test_parameters_that_are_wrong_are_told_as_check_tells_them(tmp_path):
     text = (project(tmp_path) / "params.yaml").read_text(encoding="utf-8")
-    text = text.replace("batch_size: 8\n", "batch_size: 0\n", 1).replace("folds: 10", "folds: 1")
+    text = text.replace("batch_size: 8\n", "batch_size: 0\n", 1).replace("num_neighbors: 20", "num_neighbors: 0")
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     found = read_project(tmp_path)
     assert found.params is None
-    folds, batch_size, _ = judge_project(found)
-    assert (folds.level, batch_size.level) == ("error", "error")
-    assert "label_errors.folds is 1" in folds.text
+    neighbors, batch_size, _ = judge_project(found)
+    assert (neighbors.level, batch_size.level) == ("error", "error")
+    assert "label_errors.num_neighbors is 0" in neighbors.text
     assert batch_size.text.endswith("train.batch_size is 0; a number from 1 on is needed")
     assert unfetched(found) == {}
 

@@ -101,8 +101,10 @@ def test_a_class_without_end_is_told_with_the_line_of_its_section(tmp_path: Path
 
 
 def test_a_key_that_is_missing_is_told_with_the_line_of_its_section(tmp_path: Path) -> None:
-    folder = project(tmp_path, "  folds: 10 # of", "  # folds")
-    assert refusal(folder).startswith(f"{line_of('label_errors:', folder)}label_errors.folds is missing; add it")
+    folder = project(tmp_path, "  num_neighbors: 20\n", "  # none\n")
+    assert refusal(folder).startswith(
+        f"{line_of('label_errors:', folder)}label_errors.num_neighbors is missing; add it"
+    )
 
 
 def with_archive(folder: Path, path: object, *, lock: bool = False) -> Path:

@@ -9,7 +9,7 @@ from ruamel.yaml import YAML
 
 from tandem.errors import ParamsError
 from tandem.pipeline.params import read_params
-from tandem.pipeline.renamed import KEYS, VALUES, with_new_names
+from tandem.pipeline.renamed import KEYS, REMOVED, VALUES, with_new_names
 from tandem.pipeline.schema import check_params
 
 ROOT = Path(__file__).parents[2]
@@ -175,7 +175,13 @@ def parent(params: dict[str, Any], path: str) -> tuple[dict[str, Any], str]:
 
 def test_an_old_file_gets_one_line_for_each_renamed_key_and_none_about_missing_ones() -> None:
     values = {"curate.copies": ", and its value 'one' is called 'keep_one'; rename them"}
-    assert lines_about(old_params()) == [
+    lines = lines_about(old_params())
+    gone = [
+        f"suspect.{key.partition('.')[2]} is no parameter any more, since {why}; remove it"
+        for key, why in REMOVED.items()
+    ]
+    assert [line for line in lines if line in gone] == gone
+    assert [line for line in lines if line not in gone] == [
         *(f"{old} is called {new} now{values.get(old, '; rename it')}" for old, new in RENAMED.items()),
         *(f"{old} is {new} now; move it to the section ingest" for old, new in MOVED.items()),
         "ingest.max_side_px is missing; add it (presets/ hold complete files)",
@@ -189,8 +195,16 @@ def test_an_old_file_under_its_new_names_is_the_committed_one() -> None:
     renamed, lines = with_new_names(old_params())
     renamed = with_added(renamed)
     assert renamed == read_params(ROOT / "params.yaml")
-    assert len(lines) == len(RENAMED) + len(MOVED)
+    assert len(lines) == len(RENAMED) + len(MOVED) + len(REMOVED)
     assert with_new_names(renamed) == (renamed, {})
+
+
+@pytest.mark.parametrize("key", REMOVED)
+def test_a_key_that_is_gone_is_named_with_the_reason(key: str) -> None:
+    params = read_params(ROOT / "params.yaml")
+    section, name = parent(params, key)
+    section[name] = 3
+    assert lines_about(params) == [f"{key} is no parameter any more, since {REMOVED[key]}; remove it"]
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())
@@ -226,7 +240,7 @@ def test_a_value_under_an_old_name_is_checked_as_well() -> None:
     params = old_params()
     params["suspect"]["share"] = 0.7
     lines = lines_about(params)
-    assert len(lines) == len(RENAMED) + len(MOVED) + len(ADDED) + 1
+    assert len(lines) == len(RENAMED) + len(MOVED) + len(REMOVED) + len(ADDED) + 1
     assert "label_errors.fraction is 0.7; a number of at most 0.5 is needed" in lines
 
 

@@ -59,7 +59,7 @@ GOOD: dict[str, Any] = {
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
         "seed": 0,
     },
-    "label_errors": {"folds": 10, "num_neighbors": 20, "fraction": 0.05, "seed": 0},
+    "label_errors": {"num_neighbors": 20, "fraction": 0.05},
     "finetune": {
         "lr": 0.001,
         "layer_decay": 1,
@@ -226,7 +226,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             1.1,
             "curate.same_stem.min_similarity is 1.1; a number of at most 1 is needed",
         ),
-        ("label_errors.folds", 1, "label_errors.folds is 1; a number from 2 on is needed"),
+        ("label_errors.num_neighbors", 0, "label_errors.num_neighbors is 0; a number from 1 on is needed"),
         ("label_errors.fraction", 0.6, "label_errors.fraction is 0.6; a number of at most 0.5 is needed"),
         ("curate.duplicates", "all", "curate.duplicates is 'all'; one of keep_one, keep_together is needed"),
         (

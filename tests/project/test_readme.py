@@ -90,7 +90,7 @@ CLAIMS = (
     (r"at precision ([\d.]+)\*\*", partial(figure, "near_duplicates", "our precision")),
     (r"leakage: (\d+) near-duplicate pairs", partial(figure, "real_photos", "vehicles", "pairs across splits")),
     (r"would put (\d+) pairs apart", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
-    (r"errors: (\d) of 9", partial(figure, "wrong_labels", "photographs", "first 5 %")),
+    (r"errors: (\d) of 9", partial(figure, "wrong_labels", "photographs, and Lite2", "first 5 %")),
     (r"errors: \d of (\d)\*\*", lambda: len(wrong_labels())),
     (r"(\d+) times as fast", partial(figure, "seed_study", "1 training a pair: times faster")),
     (r": (\d+) faults", faults),

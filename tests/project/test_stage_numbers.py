@@ -16,7 +16,8 @@ from scipy import special
 
 from factories import samples_of
 from planted_project import plant_tables, stage
-from tandem.curation.label_errors import find_label_issues, label_error_summary, list_issues
+from tandem.curation.label_errors.listing import label_error_summary, list_issues
+from tandem.curation.label_errors.scores import find_label_issues
 from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.evaluation.bootstrap import paired_difference, score_intervals
 from tandem.evaluation.conformal import ood_threshold

@@ -69,9 +69,7 @@ class CurateSettings(Section):
 
 @dataclass(frozen=True)
 class LabelErrorSettings(Section):
-    """folds: of groups, for the probe. num_neighbors: of a class. fraction: of each class, listed by either score."""
+    """num_neighbors: of a class. fraction: of each class, listed by either score."""
 
-    folds: Annotated[int, Ge(2), Le(100)]
     num_neighbors: Annotated[int, Ge(1), Le(1000)]
     fraction: Annotated[float, Gt(0), Le(0.5)]
-    seed: Seed

@@ -31,6 +31,11 @@ KEYS: Mapping[str, str] = {
 }
 # keys that were moved to another section
 MOVED: Mapping[str, str] = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}
+# path of a key that is no parameter any more, under the new names -> why
+REMOVED: Mapping[str, str] = {
+    "label_errors.folds": "each group is left out on its own",
+    "label_errors.seed": "nothing is drawn",
+}
 # path under the new names -> value -> its new name
 VALUES: Mapping[str, Mapping[str, str]] = {
     "curate.duplicates": {"one": "keep_one", "together": "keep_together"},
@@ -130,6 +135,9 @@ def _section(
     for key, value in section.items():
         new_key = _new_key(*new_path, str(key)) or key
         old, new = (*old_path, str(key)), (*new_path, str(new_key))
+        if ".".join(new) in REMOVED:
+            lines[old] = f"{'.'.join(old)} is no parameter any more, since {REMOVED['.'.join(new)]}; remove it"
+            continue
         if new_key != key and new_key in section:
             lines[old] = f"{'.'.join(old)} is called {'.'.join(new)} now, which is there as well; remove it"
             continue
