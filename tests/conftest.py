@@ -33,6 +33,16 @@ def own_cache(tmp_path_factory):
         yield
 
 
+@pytest.fixture(scope="session")
+def two_nodes():
+    """A Ray cluster of two nodes, processes of this machine."""
+    pytest.importorskip("ray", reason="Ray is not installed: pip install 'tandem[cluster]'")
+    from ray_nodes import running
+
+    with running(2) as nodes:
+        yield nodes
+
+
 class FilesOrTests(LoadScopeScheduling):
     """Hands files to pytest's workers as they become free, and of those that are shared out single tests."""
 

@@ -97,7 +97,14 @@ GOOD: dict[str, Any] = {
     "ensemble": {"kind": "best", "student": "best", "dropout": 0.5, "width": 256},
     "study": {"lr": [0.01, 1], "batch_size": [4], "num_seeds": 3},
     "evaluate": {"num_resamples": 2000, "max_error": 0.05, "num_splits": 3, "seed": 0},
-    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "logger": "dvclive", "feature_cache_gb": 0.5},
+    "runtime": {
+        "workers": 2,
+        "batch_size": 16,
+        "device": "auto",
+        "logger": "dvclive",
+        "feature_cache_gb": 0.5,
+        "cluster": None,
+    },
     "report": {"title": "Streets", "licenses": {"yard": "CC BY 4.0"}},
 }
 

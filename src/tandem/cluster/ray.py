@@ -1,0 +1,251 @@
+"""A work done on the nodes of a Ray cluster: with actor.py the only module that knows Ray.
+
+Plain actors, and not Ray Data: docs/scale.md says why. Each node gets the processes of placement.py. A process starts
+the work once and then takes batches, with the next one there before it has finished one. Rows come in the order of the
+items. What a process was busy with when it or its node ended goes to another one, and a node that joins gets processes.
+"""
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from tqdm import tqdm
+
+from tandem.cluster.actor import BatchActor, facts_here
+from tandem.cluster.batches import Batches
+from tandem.cluster.placement import Agreement, Node, Place, places
+from tandem.cluster.work import AUTO, Computation, Facts, Item, Row, Work
+from tandem.errors import ClusterError
+
+_IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
+_BATCHES_A_PROCESS = 8  # into which items are divided at least, so that all processes end at about the same time
+_WINDOW = 4  # batches a process that may be under way or wait for an earlier one: what this process holds
+_CONNECT_S = 10
+_POLL_S = 2.0  # after which it is looked for nodes that joined or left
+_FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
+_PATIENCE_S, _SAID_AFTER_S = 600, 30  # without any process that has started
+
+
+@contextmanager
+def connected(address: str | None) -> "Iterator[RayExecutor]":
+    """An executor on the cluster at an address; None for the one that Ray finds, or a new one on this machine.
+
+    A connection that this process has already is used, and stays. Raises ClusterError where there is no cluster.
+    """
+    if ray.is_initialized():
+        yield RayExecutor()
+        return
+    known = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if known:
+            _require_listener(known)
+        ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise ClusterError(
+            f"runtime.cluster is {address or AUTO}, and no Ray cluster can be used at {known or 'this machine'} "
+            f"({what}); start one (`ray start --head` prints its address), correct the address, or set it to null"
+        ) from None
+    try:
+        yield RayExecutor()
+    finally:
+        ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError or ValueError at once where none is; Ray itself would look for one for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+
+
+class RayExecutor:
+    """All nodes of the cluster that this process is connected to."""
+
+    def facts(self, work: Work[Any, Any]) -> Facts:
+        """Of all nodes that would compute."""
+        asked = [
+            (place.node, _FACTS.options(scheduling_strategy=_on(place.node)).remote(work, str(Path.cwd())))
+            for place in _places(work)
+            if place.number == 0
+        ]
+        agreed = Agreement()
+        for node, reference in asked:
+            agreed.require(node, _result(reference))
+        return agreed.facts
+
+    def compute(self, work: Work[Item, Row]) -> "RayComputation[Item, Row]":
+        """By processes on the nodes."""
+        return RayComputation(work)
+
+
+@dataclass(eq=False)
+class _Process:
+    """An actor at a place. started: the reference to what it says when it has started. batches: that it has."""
+
+    place: Place
+    actor: Any
+    started: Any
+    is_ready: bool = False
+    batches: set[int] = field(default_factory=set)
+
+
+class RayComputation(Computation[Item, Row]):
+    """A work by processes that stay as long as this object."""
+
+    def __init__(self, work: Work[Item, Row]) -> None:
+        self._work, self._handle = work, ray.put(work)
+        self._processes = dict[Place, _Process]()
+        self._facts, self._made = Agreement(), Agreement()
+        self._looked_at = -_POLL_S
+        self._waits_since = time.monotonic()
+
+    @property
+    def made(self) -> Facts:
+        """What all processes found when they started; the first of them is waited for."""
+        while not any(process.is_ready for process in self._processes.values()):
+            self._look_at_nodes()
+            self._wait([])
+        return self._made.facts
+
+    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+        """A row of each item, in order. Raises what the work raised; ClusterError for a batch that is always lost."""
+        if not len(items):
+            return
+        _ = self.made
+        run = Batches[Item](self._work.batches(items, _BATCHES_A_PROCESS * len(self._processes)))
+        computing = dict[Any, tuple[int, _Process]]()
+        bar = tqdm(total=len(items), desc=f"{self._work.title}, Ray", unit="image", disable=None)
+        while not run.is_finished:
+            self._look_at_nodes()
+            for process in self._with_room():
+                if taken := run.take(_WINDOW * len(self._processes)):
+                    number, batch = taken
+                    process.batches.add(number)
+                    computing[process.actor.rows.remote(batch)] = number, process
+            for reference in self._wait(list(computing)):
+                self._receive(reference, *computing.pop(reference), run=run)
+            for rows in run.in_order():
+                yield from rows
+                bar.update(len(rows))
+
+    def _look_at_nodes(self) -> None:
+        """Start processes on nodes that are new, and let go of those whose node left; at most every few seconds."""
+        if time.monotonic() - self._looked_at < _POLL_S:
+            return
+        wanted = _places(self._work)
+        self._processes = {place: each for place, each in self._processes.items() if place in wanted}
+        for place in wanted:
+            if place not in self._processes:
+                actor: Any = ray.remote(BatchActor).options(**_options(place)).remote()
+                started = actor.start.remote(self._handle, str(Path.cwd()))
+                self._processes[place] = _Process(place, actor, started)
+        self._looked_at = time.monotonic()
+
+    def _with_room(self) -> Iterator[_Process]:
+        """Processes that can take a batch, those with none before those with one."""
+        for num_batches in range(_IN_FLIGHT):
+            yield from [each for each in self._processes.values() if each.is_ready and len(each.batches) == num_batches]
+
+    def _wait(self, computing: list[Any]) -> list[Any]:
+        """Which of these references are there, after a while; processes that have started meanwhile are ready."""
+        starting = [process.started for process in self._processes.values() if not process.is_ready]
+        if not computing and not starting:
+            time.sleep(_POLL_S)
+            self._bear_waiting()
+            return []
+        found, _ = ray.wait(computing + starting, num_returns=1, timeout=_POLL_S)
+        for process in [each for each in self._processes.values() if not each.is_ready and each.started in found]:
+            self._make_ready(process)
+        if not computing and not found:
+            self._bear_waiting()
+        return [each for each in found if each in computing]
+
+    def _make_ready(self, process: _Process) -> None:
+        try:
+            facts, made = _result(process.started)
+        except RayError as error:  # its node left, or it was killed while it started
+            del self._processes[process.place]
+            _warn(f"a process on {process.place.node.address} ended while it started ({_first_line(error)})")
+            return
+        self._facts.require(process.place.node, facts)
+        self._made.require(process.place.node, made)
+        process.is_ready = True
+        self._waits_since = time.monotonic()
+
+    def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[Item]) -> None:
+        process.batches.discard(number)
+        try:
+            run.finish(number, _result(reference))
+        except RayError as error:
+            run.lose(number, _first_line(error))
+            self._processes = {place: each for place, each in self._processes.items() if each is not process}
+        self._waits_since = time.monotonic()
+
+    def _bear_waiting(self) -> None:
+        """While nothing computes: say so, and at last that it does not go on."""
+        waited, self._has_said = time.monotonic() - self._waits_since, getattr(self, "_has_said", False)
+        if waited > _PATIENCE_S:
+            raise ClusterError(
+                f"no node of the Ray cluster has computed anything for {_PATIENCE_S} s; `ray status` shows what it is "
+                "busy with: end other jobs, add nodes, or set runtime.cluster to null"
+            )
+        if waited > _SAID_AFTER_S and not self._has_said:
+            self._has_said = True
+            _warn(
+                "waiting for the Ray cluster, where no process has started yet; `ray status` shows what it is busy with"
+            )
+
+
+def _places(work: Work[Any, Any]) -> list[Place]:
+    alive = [
+        Node(
+            id=each["NodeID"],
+            address=each["NodeManagerAddress"],
+            num_cpus=each["Resources"].get("CPU", 0),
+            num_gpus=each["Resources"].get("GPU", 0),
+        )
+        for each in ray.nodes()
+        if each["Alive"]
+    ]
+    return places(alive, work.share)
+
+
+def _options(place: Place) -> dict[str, Any]:
+    """Of an actor. Ray does not restart it: that would wait for its node, and its batches would wait for it."""
+    return {
+        "num_cpus": place.num_cpus,
+        "num_gpus": place.num_gpus,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "scheduling_strategy": _on(place.node),
+    }
+
+
+def _on(node: Node) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+
+def _result(reference: Any) -> Any:
+    """What a call returned; what it raised is raised as it was. RayError where it, or its process, was lost."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")

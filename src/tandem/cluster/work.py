@@ -1,0 +1,88 @@
+"""What a stage hands over, and what an engine makes of it: the contract between the two.
+
+A stage knows `Work` and `Executor` alone, so another engine is one more module beside local.py and ray.py. Tested in
+tests/cluster/test_local.py.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+Item = TypeVar("Item")
+Row = TypeVar("Row")
+Facts = Mapping[str, Any]
+AUTO = "auto"  # in place of an address
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one process computes on. threads: that it keeps busy, None for all of a machine.
+
+    may_use_gpu: where a machine has GPUs, it takes one.
+    """
+
+    threads: int | None
+    may_use_gpu: bool = False
+
+
+@dataclass(frozen=True)
+class Started(Generic[Item, Row]):
+    """A work in a process that computes. made: what it found when it started, the same wherever rows are the same.
+
+    rows: a row of each item of a batch, in order; it remembers nothing of other batches.
+    """
+
+    made: Facts
+    rows: Callable[[Sequence[Item]], Iterator[Row]]
+
+
+class Work(ABC, Generic[Item, Row]):
+    """A pure function from a batch of items to rows, and what it needs for that. It is pickled to processes."""
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What its progress bar is called."""
+
+    @property
+    @abstractmethod
+    def share(self) -> Share:
+        """What one of its processes takes."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What rows depend on where this is called, such as code, libraries and the processor. Loads nothing."""
+
+    @abstractmethod
+    def start(self) -> Started[Item, Row]:
+        """Load what all batches need, such as a network: once a process."""
+
+    @abstractmethod
+    def batches(self, items: Sequence[Item], num_batches: int) -> Iterator[Sequence[Item]]:
+        """The items in order, in about so many batches or in more, each with its rows bounded in memory."""
+
+
+class Computation(ABC, Generic[Item, Row]):
+    """A work that is done somewhere. Processes start when it is first asked for something."""
+
+    @property
+    @abstractmethod
+    def made(self) -> Facts:
+        """What all processes found when they started."""
+
+    @abstractmethod
+    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+        """A row of each item, in order, in constant memory."""
+
+
+class Executor(Protocol):
+    """Where works are done."""
+
+    def facts(self, work: Work[Any, Any]) -> Facts:
+        """Its facts where it would be done. Raises ClusterError where they are not the same on all machines."""
+        ...
+
+    def compute(self, work: Work[Item, Row]) -> Computation[Item, Row]:
+        """Have a work done."""
+        ...
