@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -37,9 +38,9 @@ def own_cache(tmp_path_factory):
 def two_nodes():
     """A Ray cluster of two nodes, processes of this machine."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'tandem[cluster]'")
-    from ray_nodes import running
+    from ray_nodes import running_nodes
 
-    with running(2) as nodes:
+    with running_nodes(2, python_path=[Path(__file__).parent]) as nodes:
         yield nodes
 
 

@@ -1,10 +1,9 @@
-"""How many processes machines get, and that what they say of themselves is compared."""
+"""How many processes machines get."""
 
 import pytest
 
-from tandem.cluster.placement import Agreement, Node, places
+from tandem.cluster.placement import Node, slots
 from tandem.cluster.work import Share
-from tandem.errors import ClusterError
 
 HEAD = Node("0", "10.0.0.1", 0)
 SMALL, LARGE = Node("1", "10.0.0.2", 2), Node("2", "10.0.0.3", 64)
@@ -14,8 +13,8 @@ GPUS = Node("3", "10.0.0.4", 16, 4)
 def counts(nodes: list[Node], share: Share) -> dict[str, list[tuple[int, int]]]:
     """Address -> CPUs and GPUs of each process."""
     found = dict[str, list[tuple[int, int]]]()
-    for place in places(nodes, share):
-        found.setdefault(place.node.address, []).append((place.num_cpus, place.num_gpus))
+    for slot in slots(nodes, share):
+        found.setdefault(slot.node.address, []).append((slot.num_cpus, slot.num_gpus))
     return found
 
 
@@ -32,8 +31,8 @@ def test_threads_that_decode_get_as_many_processes_as_a_machine_has_cores_for() 
 def test_a_machine_is_never_reserved_as_a_whole_but_for_one_with_a_single_cpu(
     num_cpus: int, threads: int | None
 ) -> None:
-    found = places([Node("1", "10.0.0.2", num_cpus)], Share(threads))
-    assert 1 <= sum(place.num_cpus for place in found) <= max(1, num_cpus - 1)
+    found = slots([Node("1", "10.0.0.2", num_cpus)], Share(threads))
+    assert 1 <= sum(slot.num_cpus for slot in found) <= max(1, num_cpus - 1)
 
 
 def test_each_gpu_gets_a_process_and_machines_without_one_none() -> None:
@@ -42,17 +41,5 @@ def test_each_gpu_gets_a_process_and_machines_without_one_none() -> None:
     assert counts([SMALL], Share(None, may_use_gpu=True)) == {"10.0.0.2": [(1, 0)]}
 
 
-def test_places_do_not_depend_on_the_order_in_which_nodes_are_listed() -> None:
-    assert places([LARGE, SMALL], Share(8)) == places([SMALL, LARGE], Share(8))
-
-
-def test_machines_that_differ_are_named_with_what_they_differ_in() -> None:
-    agreed = Agreement()
-    agreed.require(SMALL, {"code": "one", "libraries": {"torch": "2.11"}})
-    agreed.require(LARGE, {"code": "one", "libraries": {"torch": "2.11"}})
-    assert agreed.facts["code"] == "one"
-    with pytest.raises(
-        ClusterError,
-        match=r"10\.0\.0\.2 and 10\.0\.0\.4 .* differ in libraries \{'torch': '2\.11'\} and \{'torch': '2\.12'\}: ",
-    ):
-        agreed.require(GPUS, {"code": "one", "libraries": {"torch": "2.12"}})
+def test_slots_do_not_depend_on_the_order_in_which_nodes_are_listed() -> None:
+    assert slots([LARGE, SMALL], Share(8)) == slots([SMALL, LARGE], Share(8))

@@ -1,6 +1,4 @@
-"""What runs on a node of a Ray cluster: the actor that holds a started work, such as a network. Tested in
-tests/cluster/test_ray.py.
-"""
+"""What runs on a node of a Ray cluster: the actor that holds a started work, such as a network."""
 
 import os
 from collections.abc import Sequence

@@ -8,10 +8,7 @@ jobs: of a cluster whose CPUs are all reserved, whatever waits for one of them w
 from collections.abc import Iterable
 from typing import NamedTuple
 
-from tandem.cluster.work import Facts, Share
-from tandem.errors import ClusterError
-
-_MAX_SHOWN = 80  # letters of a fact
+from tandem.cluster.work import Share
 
 
 class Node(NamedTuple):
@@ -23,7 +20,7 @@ class Node(NamedTuple):
     num_gpus: float = 0
 
 
-class Place(NamedTuple):
+class Slot(NamedTuple):
     """Where one process computes. num_cpus, num_gpus: that it reserves; number: among the processes of the node."""
 
     node: Node
@@ -32,14 +29,14 @@ class Place(NamedTuple):
     num_gpus: int
 
 
-def places(nodes: Iterable[Node], share: Share) -> list[Place]:
+def slots(nodes: Iterable[Node], share: Share) -> list[Slot]:
     """Of all processes. Nodes without a CPU get none; nor those without a GPU, where others have what is asked for."""
     usable = [node for node in nodes if node.num_cpus >= 1]
     with_gpu = [node for node in usable if node.num_gpus >= 1] if share.may_use_gpu else []
-    return [place for node in sorted(with_gpu or usable) for place in _places_on(node, share, on_gpu=bool(with_gpu))]
+    return [slot for node in sorted(with_gpu or usable) for slot in _slots_on(node, share, on_gpu=bool(with_gpu))]
 
 
-def _places_on(node: Node, share: Share, *, on_gpu: bool) -> list[Place]:
+def _slots_on(node: Node, share: Share, *, on_gpu: bool) -> list[Slot]:
     free = max(1, int(node.num_cpus) - 1)
     if on_gpu:
         count = int(node.num_gpus)
@@ -49,29 +46,4 @@ def _places_on(node: Node, share: Share, *, on_gpu: bool) -> list[Place]:
     else:
         num_cpus = min(share.threads, free)
         count = free // num_cpus
-    return [Place(node, number, num_cpus, int(on_gpu)) for number in range(count)]
-
-
-class Agreement:
-    """facts: what all nodes say, of those that have been asked; empty before the first."""
-
-    def __init__(self) -> None:
-        self.facts: Facts = {}
-        self._node: Node | None = None
-
-    def require(self, node: Node, facts: Facts) -> None:
-        """Raises ClusterError where another node said something else, of which rows would not be the same bytes."""
-        if self._node is None:
-            self._node, self.facts = node, facts
-        elif facts != self.facts:
-            differing = [key for key in sorted({*facts, *self.facts}) if facts.get(key) != self.facts.get(key)]
-            shown = "; ".join(f"{key} {_short(self.facts.get(key))} and {_short(facts.get(key))}" for key in differing)
-            raise ClusterError(
-                f"the nodes {self._node.address} and {node.address} of the Ray cluster differ in {shown}: what they "
-                "compute would not be the same bytes; take nodes of one kind, with the same packages"
-            )
-
-
-def _short(value: object) -> str:
-    text = str(value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    return [Slot(node, number, num_cpus, int(on_gpu)) for number in range(count)]

@@ -22,8 +22,9 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from tqdm import tqdm
 
 from tandem.cluster.actor import BatchActor, facts_here
+from tandem.cluster.agreement import Agreement
 from tandem.cluster.batches import Batches
-from tandem.cluster.placement import Agreement, Node, Place, places
+from tandem.cluster.placement import Node, Slot, slots
 from tandem.cluster.work import AUTO, Computation, Facts, Item, Row, Work
 from tandem.errors import ClusterError
 
@@ -31,6 +32,7 @@ _IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
 _BATCHES_A_PROCESS = 8  # into which items are divided at least, so that all processes end at about the same time
 _WINDOW = 4  # batches a process that may be under way or wait for an earlier one: what this process holds
 _CONNECT_S = 10
+_MAX_FAILED = 10  # starts one after the other
 _POLL_S = 2.0  # after which it is looked for nodes that joined or left
 _FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
 _PATIENCE_S, _SAID_AFTER_S = 600, 30  # without any process that has started
@@ -74,13 +76,19 @@ class RayExecutor:
     def facts(self, work: Work[Any, Any]) -> Facts:
         """Of all nodes that would compute."""
         asked = [
-            (place.node, _FACTS.options(scheduling_strategy=_on(place.node)).remote(work, str(Path.cwd())))
-            for place in _places(work)
-            if place.number == 0
+            (slot.node, _FACTS.options(scheduling_strategy=_on(slot.node)).remote(work, str(Path.cwd())))
+            for slot in _slots(work)
+            if slot.number == 0
         ]
         agreed = Agreement()
         for node, reference in asked:
-            agreed.require(node, _result(reference))
+            try:
+                agreed.require(f"node {node.address}", _result(reference))
+            except (RayError, ImportError) as error:
+                raise ClusterError(
+                    f"node {node.address} of the Ray cluster cannot compute ({_first_line(error)}); install there what is "
+                    "installed here, with the same versions"
+                ) from None
         return agreed.facts
 
     def compute(self, work: Work[Item, Row]) -> "RayComputation[Item, Row]":
@@ -90,9 +98,9 @@ class RayExecutor:
 
 @dataclass(eq=False)
 class _Process:
-    """An actor at a place. started: the reference to what it says when it has started. batches: that it has."""
+    """An actor in a slot. started: the reference to what it says when it has started. batches: that it has."""
 
-    place: Place
+    slot: Slot
     actor: Any
     started: Any
     is_ready: bool = False
@@ -104,9 +112,9 @@ class RayComputation(Computation[Item, Row]):
 
     def __init__(self, work: Work[Item, Row]) -> None:
         self._work, self._handle = work, ray.put(work)
-        self._processes = dict[Place, _Process]()
+        self._processes = dict[Slot, _Process]()
         self._facts, self._made = Agreement(), Agreement()
-        self._looked_at = -_POLL_S
+        self._looked_at, self._num_failed, self._has_said = -_POLL_S, 0, False
         self._waits_since = time.monotonic()
 
     @property
@@ -142,13 +150,13 @@ class RayComputation(Computation[Item, Row]):
         """Start processes on nodes that are new, and let go of those whose node left; at most every few seconds."""
         if time.monotonic() - self._looked_at < _POLL_S:
             return
-        wanted = _places(self._work)
-        self._processes = {place: each for place, each in self._processes.items() if place in wanted}
-        for place in wanted:
-            if place not in self._processes:
-                actor: Any = ray.remote(BatchActor).options(**_options(place)).remote()
+        wanted = _slots(self._work)
+        self._processes = {slot: each for slot, each in self._processes.items() if slot in wanted}
+        for slot in wanted:
+            if slot not in self._processes:
+                actor: Any = ray.remote(BatchActor).options(**_options(slot)).remote()
                 started = actor.start.remote(self._handle, str(Path.cwd()))
-                self._processes[place] = _Process(place, actor, started)
+                self._processes[slot] = _Process(slot, actor, started)
         self._looked_at = time.monotonic()
 
     def _with_room(self) -> Iterator[_Process]:
@@ -174,12 +182,17 @@ class RayComputation(Computation[Item, Row]):
         try:
             facts, made = _result(process.started)
         except RayError as error:  # its node left, or it was killed while it started
-            del self._processes[process.place]
-            _warn(f"a process on {process.place.node.address} ended while it started ({_first_line(error)})")
+            del self._processes[process.slot]
+            self._num_failed += 1
+            if self._num_failed > _MAX_FAILED and not any(each.is_ready for each in self._processes.values()):
+                raise ClusterError(
+                    f"processes on the Ray cluster ended {self._num_failed} times while they started, the last one on "
+                    f"node {process.slot.node.address} ({_first_line(error)}); mostly that is for lack of memory"
+                ) from None
             return
-        self._facts.require(process.place.node, facts)
-        self._made.require(process.place.node, made)
-        process.is_ready = True
+        self._facts.require(f"node {process.slot.node.address}", facts)
+        self._made.require(f"node {process.slot.node.address}", made)
+        process.is_ready, self._num_failed = True, 0
         self._waits_since = time.monotonic()
 
     def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[Item]) -> None:
@@ -188,12 +201,12 @@ class RayComputation(Computation[Item, Row]):
             run.finish(number, _result(reference))
         except RayError as error:
             run.lose(number, _first_line(error))
-            self._processes = {place: each for place, each in self._processes.items() if each is not process}
+            self._processes = {slot: each for slot, each in self._processes.items() if each is not process}
         self._waits_since = time.monotonic()
 
     def _bear_waiting(self) -> None:
         """While nothing computes: say so, and at last that it does not go on."""
-        waited, self._has_said = time.monotonic() - self._waits_since, getattr(self, "_has_said", False)
+        waited = time.monotonic() - self._waits_since
         if waited > _PATIENCE_S:
             raise ClusterError(
                 f"no node of the Ray cluster has computed anything for {_PATIENCE_S} s; `ray status` shows what it is "
@@ -206,7 +219,7 @@ class RayComputation(Computation[Item, Row]):
             )
 
 
-def _places(work: Work[Any, Any]) -> list[Place]:
+def _slots(work: Work[Any, Any]) -> list[Slot]:
     alive = [
         Node(
             id=each["NodeID"],
@@ -217,17 +230,17 @@ def _places(work: Work[Any, Any]) -> list[Place]:
         for each in ray.nodes()
         if each["Alive"]
     ]
-    return places(alive, work.share)
+    return slots(alive, work.share)
 
 
-def _options(place: Place) -> dict[str, Any]:
+def _options(slot: Slot) -> dict[str, Any]:
     """Of an actor. Ray does not restart it: that would wait for its node, and its batches would wait for it."""
     return {
-        "num_cpus": place.num_cpus,
-        "num_gpus": place.num_gpus,
+        "num_cpus": slot.num_cpus,
+        "num_gpus": slot.num_gpus,
         "max_restarts": 0,
         "max_task_retries": 0,
-        "scheduling_strategy": _on(place.node),
+        "scheduling_strategy": _on(slot.node),
     }
 
 

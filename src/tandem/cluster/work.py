@@ -1,7 +1,6 @@
 """What a stage hands over, and what an engine makes of it: the contract between the two.
 
-A stage knows `Work` and `Executor` alone, so another engine is one more module beside local.py and ray.py. Tested in
-tests/cluster/test_local.py.
+A stage knows `Work` and `Executor` alone, so another engine is one more module beside local.py and ray.py.
 """
 
 from abc import ABC, abstractmethod

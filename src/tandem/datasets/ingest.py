@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.cluster.agreement import HERE, Agreement
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
 from tandem.datasets.decoding import Decoded, Decoding, LabelledFile
@@ -52,7 +53,11 @@ def ingest(
     annotations = resolve_boxes(name, source)
     files, found = _labelled_files(annotations), dict[tuple[str, Box | None], Found]()
     decoding = Decoding(name, source.root, settings, workers, earlier or EarlierImages())
-    decoded = (executor or LocalExecutor()).compute(decoding).rows(files)
+    executor = executor or LocalExecutor()
+    agreed = Agreement()
+    for where, facts in ((HERE, decoding.facts()), ("the nodes", executor.facts(decoding))):
+        agreed.require(where, facts)  # earlier images, and those of other sources, are of this machine
+    decoded = executor.compute(decoding).rows(files)
     with closing(decoded), ShardWriter(folder, stem="images") as shards:
         store = _Store(shards, source.boxes.min_side_px if source.boxes else 0)
         for file, (digest, images) in zip(files, decoded, strict=True):
