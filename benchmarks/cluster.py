@@ -33,7 +33,7 @@ from figures import Figure, conclude, exactly, make_parser, reported
 from ray_nodes import Nodes, running_nodes
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Computation, Executor, Facts, Item, Row, Work
+from tandem.cluster.work import Computation, Executor, Facts, ItemT, RowT, Work
 from tandem.datasets.decoding import Decoding, LabelledFile
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation
@@ -67,21 +67,21 @@ class Killing(Executor):
     def facts(self, work: Work[Any, Any]) -> Facts:
         return self._executor.facts(work)
 
-    def compute(self, work: Work[Item, Row]) -> Computation[Item, Row]:
+    def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
         return Interrupted(self._executor.compute(work), self._kill)
 
 
-class Interrupted(Computation[Item, Row]):
+class Interrupted(Computation[ItemT, RowT]):
     """A computation, in the middle of whose rows something happens."""
 
-    def __init__(self, computation: Computation[Item, Row], happens: Callable[[], None]) -> None:
+    def __init__(self, computation: Computation[ItemT, RowT], happens: Callable[[], None]) -> None:
         self._computation, self._happens = computation, happens
 
     @property
     def made(self) -> Facts:
         return self._computation.made
 
-    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
         for number, row in enumerate(self._computation.rows(items)):
             if number == int(KILLED_AFTER * len(items)):
                 self._happens()
@@ -177,7 +177,7 @@ def measure(way: str, job: Job, executor: Executor, rates: Figures, digests: Dig
     print(f"{way}: {rates['ingest', way][-1]:.0f} images/s decoded, {rate:.0f} embedded", flush=True)
 
 
-def two_passes(computation: Computation[Item, Row], items: Sequence[Item]) -> tuple[list[Row], float]:
+def two_passes(computation: Computation[ItemT, RowT], items: Sequence[ItemT]) -> tuple[list[RowT], float]:
     """The rows, and images a second of the second pass."""
     rows = list(computation.rows(items))
     started = time.perf_counter()

@@ -4,19 +4,19 @@ from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Generic
 
-from tandem.cluster.work import Item
+from tandem.cluster.work import ItemT
 from tandem.errors import ClusterError
 
 MAX_LOST = 3  # times that a batch may be lost: more are not the fault of nodes
 
 
-class Batches(Generic[Item]):
+class Batches(Generic[ItemT]):
     """By number, in order: which are under way, which are finished and wait for an earlier one."""
 
-    def __init__(self, batches: Iterable[Sequence[Item]]) -> None:
+    def __init__(self, batches: Iterable[Sequence[ItemT]]) -> None:
         self._todo, self._is_exhausted = enumerate(batches), False
         self._lost, self._num_lost = deque[int](), Counter[int]()
-        self._under_way, self._finished = dict[int, Sequence[Item]](), dict[int, list[Any]]()
+        self._under_way, self._finished = dict[int, Sequence[ItemT]](), dict[int, list[Any]]()
         self._next = 0
 
     @property
@@ -24,7 +24,7 @@ class Batches(Generic[Item]):
         """Whether all are, and have been handed on."""
         return self._is_exhausted and not self._under_way and not self._finished
 
-    def take(self, window: int) -> tuple[int, Sequence[Item]] | None:
+    def take(self, window: int) -> tuple[int, Sequence[ItemT]] | None:
         """Number and items of a batch to be computed, one that was lost before all others; None where there is none.
 
         window: how many, at most, may be under way or wait for an earlier one.

@@ -5,17 +5,17 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tandem.cluster.work import Computation, Facts, Item, Row, Started, Work
+from tandem.cluster.work import Computation, Facts, ItemT, RowT, Started, Work
 
 
 @dataclass(frozen=True)
-class LocalComputation(Computation[Item, Row]):
+class LocalComputation(Computation[ItemT, RowT]):
     """Of this process, in which the work is started when it is needed."""
 
-    work: Work[Item, Row]
+    work: Work[ItemT, RowT]
 
     @cached_property
-    def _started(self) -> Started[Item, Row]:
+    def _started(self) -> Started[ItemT, RowT]:
         return self.work.start()
 
     @property
@@ -23,7 +23,7 @@ class LocalComputation(Computation[Item, Row]):
         """What was found at the start."""
         return self._started.made
 
-    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
         """A row of each item, as they come; without an item nothing is started."""
         if len(items):
             yield from self._started.rows(items)
@@ -36,6 +36,6 @@ class LocalExecutor:
         """Of this process."""
         return work.facts()
 
-    def compute(self, work: Work[Item, Row]) -> LocalComputation[Item, Row]:
+    def compute(self, work: Work[ItemT, RowT]) -> LocalComputation[ItemT, RowT]:
         """Here."""
         return LocalComputation(work)

@@ -25,7 +25,7 @@ from tandem.cluster.actor import BatchActor, facts_here
 from tandem.cluster.agreement import Agreement
 from tandem.cluster.batches import Batches
 from tandem.cluster.placement import Node, Slot, slots
-from tandem.cluster.work import AUTO, Computation, Facts, Item, Row, Work
+from tandem.cluster.work import AUTO, Computation, Facts, ItemT, RowT, Work
 from tandem.errors import ClusterError
 
 _IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
@@ -86,12 +86,12 @@ class RayExecutor:
                 agreed.require(f"node {node.address}", _result(reference))
             except (RayError, ImportError) as error:
                 raise ClusterError(
-                    f"node {node.address} of the Ray cluster cannot compute ({_first_line(error)}); install there what is "
-                    "installed here, with the same versions"
+                    f"node {node.address} of the Ray cluster cannot compute ({_first_line(error)}); install there "
+                    "what is installed here, with the same versions"
                 ) from None
         return agreed.facts
 
-    def compute(self, work: Work[Item, Row]) -> "RayComputation[Item, Row]":
+    def compute(self, work: Work[ItemT, RowT]) -> "RayComputation[ItemT, RowT]":
         """By processes on the nodes."""
         return RayComputation(work)
 
@@ -107,10 +107,10 @@ class _Process:
     batches: set[int] = field(default_factory=set)
 
 
-class RayComputation(Computation[Item, Row]):
+class RayComputation(Computation[ItemT, RowT]):
     """A work by processes that stay as long as this object."""
 
-    def __init__(self, work: Work[Item, Row]) -> None:
+    def __init__(self, work: Work[ItemT, RowT]) -> None:
         self._work, self._handle = work, ray.put(work)
         self._processes = dict[Slot, _Process]()
         self._facts, self._made = Agreement(), Agreement()
@@ -125,12 +125,12 @@ class RayComputation(Computation[Item, Row]):
             self._wait([])
         return self._made.facts
 
-    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
         """A row of each item, in order. Raises what the work raised; ClusterError for a batch that is always lost."""
         if not len(items):
             return
         _ = self.made
-        run = Batches[Item](self._work.batches(items, _BATCHES_A_PROCESS * len(self._processes)))
+        run = Batches[ItemT](self._work.batches(items, _BATCHES_A_PROCESS * len(self._processes)))
         computing = dict[Any, tuple[int, _Process]]()
         bar = tqdm(total=len(items), desc=f"{self._work.title}, Ray", unit="image", disable=None)
         while not run.is_finished:
@@ -195,7 +195,7 @@ class RayComputation(Computation[Item, Row]):
         process.is_ready, self._num_failed = True, 0
         self._waits_since = time.monotonic()
 
-    def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[Item]) -> None:
+    def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[ItemT]) -> None:
         process.batches.discard(number)
         try:
             run.finish(number, _result(reference))

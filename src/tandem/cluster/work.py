@@ -8,8 +8,8 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-Item = TypeVar("Item")
-Row = TypeVar("Row")
+ItemT = TypeVar("ItemT")
+RowT = TypeVar("RowT")
 Facts = Mapping[str, Any]
 AUTO = "auto"  # in place of an address
 
@@ -26,17 +26,17 @@ class Share:
 
 
 @dataclass(frozen=True)
-class Started(Generic[Item, Row]):
+class Started(Generic[ItemT, RowT]):
     """A work in a process that computes. made: what it found when it started, the same wherever rows are the same.
 
     rows: a row of each item of a batch, in order; it remembers nothing of other batches.
     """
 
     made: Facts
-    rows: Callable[[Sequence[Item]], Iterator[Row]]
+    rows: Callable[[Sequence[ItemT]], Iterator[RowT]]
 
 
-class Work(ABC, Generic[Item, Row]):
+class Work(ABC, Generic[ItemT, RowT]):
     """A pure function from a batch of items to rows, and what it needs for that. It is pickled to processes."""
 
     @property
@@ -54,15 +54,15 @@ class Work(ABC, Generic[Item, Row]):
         """What rows depend on where this is called, such as code, libraries and the processor. Loads nothing."""
 
     @abstractmethod
-    def start(self) -> Started[Item, Row]:
+    def start(self) -> Started[ItemT, RowT]:
         """Load what all batches need, such as a network: once a process."""
 
     @abstractmethod
-    def batches(self, items: Sequence[Item], num_batches: int) -> Iterator[Sequence[Item]]:
+    def batches(self, items: Sequence[ItemT], num_batches: int) -> Iterator[Sequence[ItemT]]:
         """The items in order, in about so many batches or in more, each with its rows bounded in memory."""
 
 
-class Computation(ABC, Generic[Item, Row]):
+class Computation(ABC, Generic[ItemT, RowT]):
     """A work that is done somewhere. Processes start when it is first asked for something."""
 
     @property
@@ -71,7 +71,7 @@ class Computation(ABC, Generic[Item, Row]):
         """What all processes found when they started."""
 
     @abstractmethod
-    def rows(self, items: Sequence[Item]) -> Generator[Row, None, None]:
+    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
         """A row of each item, in order, in constant memory."""
 
 
@@ -82,6 +82,6 @@ class Executor(Protocol):
         """Its facts where it would be done. Raises ClusterError where they are not the same on all machines."""
         ...
 
-    def compute(self, work: Work[Item, Row]) -> Computation[Item, Row]:
+    def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
         """Have a work done."""
         ...
