@@ -199,9 +199,7 @@ def digest_of(features: Sequence[np.ndarray]) -> str:
 
 def figures_of(rates: Figures, digests: Digests) -> Iterator[Figure]:
     for stage, of_stage in digests.items():
-        yield exactly(
-            f"{stage}: different bytes of one machine, one node, two nodes, one of two killed", 1, len(of_stage)
-        )
+        yield exactly(f"{stage}: different bytes", 1, len(of_stage))
     for stage in digests:
         for way in (HERE, ONE, TWO):
             yield reported(f"{stage}: images/s, {way}", median(rates[stage, way]), ".0f")

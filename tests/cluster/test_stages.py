@@ -1,5 +1,6 @@
 """The stages with runtime.cluster: DVC sees the outputs of one machine."""
 
+import re
 import shutil
 
 import pytest
@@ -17,7 +18,10 @@ def test_dvc_sees_the_same_outputs_from_a_cluster(tmp_path, two_nodes: Nodes):
     clone.repro(extract)
     locked = clone.stages()
 
-    clone.change("runtime.cluster", two_nodes.address)
+    params = clone.root / "params.yaml"
+    text = re.sub(r"\bcluster:( null)?", f'cluster: "{two_nodes.address}"', params.read_text(encoding="utf-8"))
+    params.write_text(text, encoding="utf-8")
+    assert clone.params()["runtime"]["cluster"] == two_nodes.address
     assert clone.repro(extract).ran == {"check"}, "another engine is no other result"
     for folder in (".tandem/ingested", "data/ingest", f"data/extract/{CURATES}"):
         shutil.rmtree(clone.root / folder)

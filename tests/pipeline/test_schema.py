@@ -188,6 +188,12 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("study.lr", 0.1, "study.lr is 0.1; a list is needed: write `lr: [0.1]`"),
         # values that cannot be
         ("train.lr", 0, "train.lr is 0; a number from 1e-09 on is needed"),
+        (
+            "runtime.cluster",
+            "10.0.0.2",
+            "runtime.cluster: '10.0.0.2' is given; auto, or an address such as 10.0.0.2:6379, is needed",
+        ),
+        ("runtime.cluster", 6379, "runtime.cluster is 6379; a text is needed: quote it: '6379'"),
         ("train.lr", float("nan"), "train.lr is nan; a finite number is needed"),
         ("train.weight_decay", -1, "train.weight_decay is -1; a number from 0 on is needed"),
         (
