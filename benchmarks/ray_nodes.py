@@ -1,6 +1,7 @@
 """Nodes of a Ray cluster as processes of this machine, each with an address of the loopback interface."""
 
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,7 +18,8 @@ import psutil  # type: ignore[import-untyped]
 # Ray replaces 127.0.0.1 by the machine's address in its network; others of the loopback interface stay.
 _HOST = "127.0.0.{}"
 _FIRST = 2
-_PATIENCE_S = 120
+_PORTS = range(20_000, 32_000)
+_PATIENCE_S = 240
 _STORE_BYTES = 150_000_000
 # A busy machine is no dead one: a process that was killed is noticed by its connections.
 _DETECTION = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "10"}
@@ -27,12 +29,13 @@ _DETECTION = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_th
 class Nodes:
     """A cluster. address: of its first node. processes: `ray start`, by the number of the node.
 
-    python_path: folders that processes of works import from besides.
+    python_path: folders that processes of works import from besides. environment: of all nodes, besides.
     """
 
     folder: Path
     address: str
     python_path: Sequence[Path] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
     processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def add(self, *, num_cpus: int = 2, cores: Sequence[int] = ()) -> int:
@@ -56,9 +59,10 @@ class Nodes:
     def kill(self, number: int) -> None:
         """End all processes of a node at once, as a loss of power does."""
         process = self.processes.pop(number)
-        main = psutil.Process(process.pid)
-        for each in [*main.children(recursive=True), main]:
-            each.kill()
+        if process.poll() is None:
+            main = psutil.Process(process.pid)
+            for each in [*main.children(recursive=True), main]:
+                each.kill()
         process.wait(timeout=_PATIENCE_S)
 
     def _command(self, number: int, *, num_cpus: int) -> list[str]:
@@ -84,14 +88,19 @@ class Nodes:
         """As on another machine, where nothing is set of what is set where a stage runs."""
         own = {name: value for name, value in os.environ.items() if not name.startswith(("OMP_", "TANDEM_", "PYTHON"))}
         path = {"PYTHONPATH": os.pathsep.join(map(str, self.python_path))} if self.python_path else {}
-        return own | _DETECTION | path | {"RAY_TMPDIR": str(self.folder), "RAY_USAGE_STATS_ENABLED": "0"}
+        return {**own, **_DETECTION, **path, **self.environment} | {
+            "RAY_TMPDIR": str(self.folder),
+            "RAY_USAGE_STATS_ENABLED": "0",
+        }
 
 
 @contextmanager
-def running_nodes(num_nodes: int, *, python_path: Sequence[Path] = ()) -> Iterator[Nodes]:
+def running_nodes(
+    num_nodes: int, *, python_path: Sequence[Path] = (), environment: Mapping[str, str] | None = None
+) -> Iterator[Nodes]:
     """A cluster of so many nodes, all of which are ended."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
-    nodes = Nodes(folder, f"{_HOST.format(_FIRST)}:{free_port()}", python_path)
+    nodes = Nodes(folder, f"{_HOST.format(_FIRST)}:{free_port()}", python_path, environment or {})
     try:
         for _ in range(num_nodes):
             nodes.add()
@@ -103,7 +112,9 @@ def running_nodes(num_nodes: int, *, python_path: Sequence[Path] = ()) -> Iterat
 
 
 def free_port() -> int:
-    """A port of the loopback interface that nothing listens on."""
-    with socket.socket() as found:
-        found.bind((_HOST.format(_FIRST), 0))
-        return int(found.getsockname()[1])
+    """A port that nothing listens on, and that no system hands out by itself: Ray's servers would share one silently."""
+    while True:
+        port = secrets.choice(_PORTS)
+        with socket.socket() as found, suppress(OSError):
+            found.bind(("", port))
+            return port

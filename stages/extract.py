@@ -14,6 +14,7 @@ from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.tables.copied import images_at
 from tandem.tables.features import write_features
 from tandem.tables.stored import load_stored
 
@@ -30,7 +31,7 @@ def main(name: str) -> str:
             name,
             weights,
             settings,
-            stored.packed(Path("data/ingest")),
+            images_at(stored, runtime.shards, folder=Path("data/ingest")),
             ids=stored.sha256,
             compute=Compute(runtime.device, runtime.batch_size, runtime.workers, executor),
             max_gb=runtime.feature_cache_gb,

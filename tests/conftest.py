@@ -8,6 +8,8 @@ import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
+from scratch_project import NO_AWS
+
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("tandem", deadline=None)
 settings.load_profile("tandem")
@@ -20,6 +22,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # A shell starts what runs in the background with Ctrl-C ignored, and the children of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 # Files of so many slow tests that pytest's workers share them; the tests of any other file stay on one worker, which
 # makes what they have in common once.
@@ -36,11 +40,12 @@ def own_cache(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def two_nodes():
-    """A Ray cluster of two nodes, processes of this machine."""
+    """A Ray cluster of two nodes, processes of this machine, which look for their object store on a free port."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'tandem[cluster]'")
-    from ray_nodes import running_nodes
+    from ray_nodes import free_port, running_nodes
 
-    with running_nodes(2, python_path=[Path(__file__).parent]) as nodes:
+    store = {"AWS_ENDPOINT_URL": f"http://127.0.0.2:{free_port()}", **NO_AWS, **KEYS}
+    with running_nodes(2, python_path=[Path(__file__).parent], environment=store) as nodes:
         yield nodes
 
 

@@ -4,11 +4,13 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import psutil
 import pytest
+import requests
 from PIL import Image
 
 from factories import RANDOM_WEIGHTS, extract_settings, ingest_settings
@@ -25,6 +27,7 @@ from tandem.datasets.ingested import save_ingested
 from tandem.errors import ClusterError, DataError
 from tandem.features.embedding import BackbonePass
 from tandem.sources.settings import BoxPolicy
+from tandem.tables.copied import CopiedImage
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("default")]
 
@@ -58,6 +61,30 @@ def test_features_are_the_same_bytes_as_of_one_machine(cluster: Executor, tmp_pa
     assert LocalExecutor().facts(work) == cluster.facts(work)
     assert np.stack(list(here.rows(paths))).tobytes() == np.stack(list(there.rows(paths))).tobytes()
     assert here.made == there.made
+
+
+def test_images_in_a_bucket_need_no_shared_disk(cluster: Executor, two_nodes: Nodes, tmp_path: Path) -> None:
+    from moto.server import ThreadedMotoServer
+
+    settings = extract_settings(size_px=32)
+    paths = images(tmp_path, 20)
+    host, _, port = two_nodes.environment["AWS_ENDPOINT_URL"].removeprefix("http://").partition(":")
+    server = ThreadedMotoServer(host, port=int(port), verbose=False)
+    server.start()
+    try:
+        requests.put(f"http://{host}:{port}/team", timeout=60).raise_for_status()
+        for path in paths:
+            data = b"before" + path.read_bytes()
+            requests.put(f"http://{host}:{port}/team/in/{path.name}", data=data, timeout=60).raise_for_status()
+        copied = [
+            CopiedImage(f"s3://team/in/{path.name}", 6, path.stat().st_size, sha256(path.read_bytes()).hexdigest())
+            for path in paths
+        ]
+        work = BackbonePass("mobilenet_v2", RANDOM_WEIGHTS, settings, "cpu", 16, 2, reads_files=False)
+        there = np.stack(list(cluster.compute(work).rows(copied)))
+    finally:
+        server.stop()
+    assert there.tobytes() == np.stack(list(LocalExecutor().compute(work).rows(paths))).tobytes()
 
 
 def test_what_ingest_writes_is_the_same_bytes_as_on_one_machine(cluster: Executor, tmp_path: Path) -> None:

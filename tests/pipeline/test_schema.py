@@ -5,6 +5,7 @@ Covers pipeline.schema, pipeline.problems, tandem.types and the settings of all 
 
 import copy
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,7 @@ GOOD: dict[str, Any] = {
         "logger": "dvclive",
         "feature_cache_gb": 0.5,
         "cluster": None,
+        "shards": None,
     },
     "report": {"title": "Streets", "licenses": {"yard": "CC BY 4.0"}},
 }
@@ -193,6 +195,7 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "10.0.0.2",
             "runtime.cluster: '10.0.0.2' is given; auto, or an address such as 10.0.0.2:6379, is needed",
         ),
+        ("runtime.shards", "bucket", "runtime.shards: 'bucket' is given; an address such as s3://bucket/ingest"),
         ("runtime.cluster", 6379, "runtime.cluster is 6379; a text is needed: quote it: '6379'"),
         ("train.lr", float("nan"), "train.lr is nan; a finite number is needed"),
         ("train.weight_decay", -1, "train.weight_decay is -1; a number from 0 on is needed"),
@@ -442,6 +445,14 @@ def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
     line = "sources.street: kind is 'flickr'; one of these is needed: sample, archive, kaggle, roboflow"
     advice = "files from elsewhere are downloaded by hand, and are a source of `kind: archive`"
     assert message_about(params).splitlines()[1:] == [f"  {line}; {advice}"]
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        ParamsError, match=r"runtime\.cluster is 'auto', and Ray is not installed; .*'tandem\[cluster\]'"
+    ):
+        schema.check_params(changed("runtime.cluster", "auto"))
 
 
 def test_a_logger_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

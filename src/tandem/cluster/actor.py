@@ -11,7 +11,7 @@ from tandem.errors import ClusterError
 from tandem.libraries import silence_reports
 
 
-def facts_here(work: Work[Any, Any], folder: str) -> Facts:
+def facts_here(work: Work[Any, Any], folder: str | None) -> Facts:
     """A work's facts on this node."""
     _enter(folder)
     return work.facts()
@@ -23,7 +23,7 @@ class BatchActor:
     def __init__(self) -> None:
         self._started: Started[Any, Any] | None = None
 
-    def start(self, work: Work[Any, Any], folder: str) -> tuple[Facts, Facts]:
+    def start(self, work: Work[Any, Any], folder: str | None) -> tuple[Facts, Facts]:
         """Start the work, as if in this folder: its facts here, and what it found."""
         _enter(folder)
         self._started = work.start()
@@ -35,9 +35,11 @@ class BatchActor:
         return list(self._started.rows(batch))
 
 
-def _enter(folder: str) -> None:
+def _enter(folder: str | None) -> None:
     """Relative paths mean what they mean where the stage runs."""
     silence_reports()
+    if folder is None:
+        return
     try:
         os.chdir(folder)
     except OSError as error:

@@ -76,7 +76,7 @@ class RayExecutor:
     def facts(self, work: Work[Any, Any]) -> Facts:
         """Of all nodes that would compute."""
         asked = [
-            (slot.node, _FACTS.options(scheduling_strategy=_on(slot.node)).remote(work, str(Path.cwd())))
+            (slot.node, _FACTS.options(scheduling_strategy=_on(slot.node)).remote(work, _folder(work)))
             for slot in _slots(work)
             if slot.number == 0
         ]
@@ -155,7 +155,7 @@ class RayComputation(Computation[ItemT, RowT]):
         for slot in wanted:
             if slot not in self._processes:
                 actor: Any = ray.remote(BatchActor).options(**_options(slot)).remote()
-                started = actor.start.remote(self._handle, str(Path.cwd()))
+                started = actor.start.remote(self._handle, _folder(self._work))
                 self._processes[slot] = _Process(slot, actor, started)
         self._looked_at = time.monotonic()
 
@@ -231,6 +231,10 @@ def _slots(work: Work[Any, Any]) -> list[Slot]:
         if each["Alive"]
     ]
     return slots(alive, work.share)
+
+
+def _folder(work: Work[Any, Any]) -> str | None:
+    return str(Path.cwd()) if work.needs_folder else None
 
 
 def _options(slot: Slot) -> dict[str, Any]:

@@ -49,6 +49,11 @@ class Work(ABC, Generic[ItemT, RowT]):
     def share(self) -> Share:
         """What one of its processes takes."""
 
+    @property
+    def needs_folder(self) -> bool:
+        """Whether it reads files of the folder that the stage runs in."""
+        return True
+
     @abstractmethod
     def facts(self) -> Facts:
         """What rows depend on where this is called, such as code, libraries and the processor. Loads nothing."""

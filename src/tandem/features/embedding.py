@@ -103,7 +103,8 @@ class EnginePass(Work[Encoded, np.ndarray]):
 class BackbonePass(Work[Encoded, np.ndarray]):
     """By a frozen backbone; it is pickled without its network, which each process loads.
 
-    environment: what chooses kernels and threads where the stage runs, and so in all processes.
+    reads_files: whether images, or weights, are files of the project's folder. environment: what chooses kernels and
+    threads where the stage runs, and so in all processes.
     """
 
     name: str
@@ -112,6 +113,7 @@ class BackbonePass(Work[Encoded, np.ndarray]):
     device: str
     batch_size: int
     workers: int
+    reads_files: bool = True
     environment: Mapping[str, str] = field(default_factory=kernel_choices)
 
     @property
@@ -123,6 +125,11 @@ class BackbonePass(Work[Encoded, np.ndarray]):
     def share(self) -> Share:
         """All of a machine, or one of its GPUs."""
         return Share(None, may_use_gpu=self.device in ("auto", "cuda"))
+
+    @property
+    def needs_folder(self) -> bool:
+        """Not for images from elsewhere and weights that are no file."""
+        return self.reads_files
 
     def facts(self) -> Facts:
         """The recipe of this machine, under that environment."""

@@ -14,6 +14,7 @@ from tandem.cluster.work import Computation, Facts
 from tandem.errors import DataError
 from tandem.features.embedding import BackbonePass, Compute, EnginePass, Extractor
 from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.tables.copied import CopiedImage
 from tandem.types import Encoded
 
 _IMAGES_A_STEP = 256  # that are read from the store, or written to it, at once
@@ -50,7 +51,8 @@ def extract_backbone(
     max_gb: float,
 ) -> Extraction:
     """extract_once by a frozen backbone. name: its own, or what it is called here. compute: where."""
-    work = BackbonePass(name, weights, settings, compute.device, compute.batch_size, compute.workers)
+    reads_files = weights.sha256 is not None or not all(isinstance(image, CopiedImage) for image in images)
+    work = BackbonePass(name, weights, settings, compute.device, compute.batch_size, compute.workers, reads_files)
     recipe, computation = compute.executor.facts(work), compute.executor.compute(work)
     return _extract_missing(name, images, ids, computation, recipe=recipe, settings=settings, max_gb=max_gb)
 
