@@ -18,9 +18,12 @@ import psutil  # type: ignore[import-untyped]
 # Ray replaces 127.0.0.1 by the machine's address in its network; others of the loopback interface stay.
 _HOST = "127.0.0.{}"
 _FIRST = 2
-_PORTS = range(20_000, 32_000)
+_PORTS = range(20_000, 32_000)  # none of them ephemeral
 _PATIENCE_S = 240
 _STORE_BYTES = 150_000_000
+# Ray's servers listen on all of the machine's addresses: so nobody else may use a cluster. Without this, they would do
+# what a file in the user's home says.
+_AUTHENTICATION = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
 # A busy machine is no dead one: a process that was killed is noticed by its connections.
 _DETECTION = {"RAY_health_check_period_ms": "1000", "RAY_health_check_failure_threshold": "10"}
 
@@ -101,6 +104,8 @@ def running_nodes(
     """A cluster of so many nodes, all of which are ended."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # short: Ray's sockets lie in it
     nodes = Nodes(folder, f"{_HOST.format(_FIRST)}:{free_port()}", python_path, environment or {})
+    before = {name: os.environ.get(name) for name in _AUTHENTICATION}
+    os.environ.update(_AUTHENTICATION)  # of this process, which connects, and of the nodes
     try:
         for _ in range(num_nodes):
             nodes.add()
@@ -109,10 +114,12 @@ def running_nodes(
         for number in sorted(nodes.processes, reverse=True):
             nodes.kill(number)
         shutil.rmtree(folder, ignore_errors=True)
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that no system hands out by itself: Ray's servers would share one silently."""
+    """A port that nothing listens on, and that no system hands out: Ray's servers would share one silently."""
     while True:
         port = secrets.choice(_PORTS)
         with socket.socket() as found, suppress(OSError):
