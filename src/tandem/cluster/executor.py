@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 
 from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import AUTO, Executor
+from tandem.cluster.work import ANY_CLUSTER, Executor
 from tandem.errors import ParamsError
 
 
@@ -32,5 +32,5 @@ def open_executor(cluster: str | None) -> Iterator[Executor]:
         return
     from tandem.cluster.ray import connected  # which loads Ray
 
-    with connected(None if cluster == AUTO else cluster) as executor:
+    with connected(None if cluster == ANY_CLUSTER else cluster) as executor:
         yield executor

@@ -25,7 +25,7 @@ from tandem.cluster.actor import BatchActor, facts_here
 from tandem.cluster.agreement import Agreement
 from tandem.cluster.batches import Batches
 from tandem.cluster.placement import Node, Slot, slots
-from tandem.cluster.work import AUTO, Computation, Facts, ItemT, RowT, Work
+from tandem.cluster.work import ANY_CLUSTER, Computation, Facts, ItemT, RowT, Work
 from tandem.errors import ClusterError
 
 _IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
@@ -35,7 +35,7 @@ _CONNECT_S = 10
 _MAX_FAILED = 10  # starts one after the other
 _POLL_S = 2.0  # after which it is looked for nodes that joined or left
 _FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
-_PATIENCE_S, _SAID_AFTER_S = 600, 30  # without any process that has started
+_PATIENCE_S, _SAID_AFTER_S = 600, 60  # without a node; without a process that has started
 
 
 @contextmanager
@@ -55,7 +55,7 @@ def connected(address: str | None) -> "Iterator[RayExecutor]":
     except (OSError, ValueError, RuntimeError) as error:
         what = " ".join(str(error).split())[:200]
         raise ClusterError(
-            f"runtime.cluster is {address or AUTO}, and no Ray cluster can be used at {known or 'this machine'} "
+            f"runtime.cluster is {address or ANY_CLUSTER}, and no Ray cluster can be used at {known or 'this machine'} "
             f"({what}); start one (`ray start --head` prints its address), correct the address, or set it to null"
         ) from None
     try:
@@ -132,19 +132,19 @@ class RayComputation(Computation[ItemT, RowT]):
         _ = self.made
         run = Batches[ItemT](self._work.batches(items, _BATCHES_A_PROCESS * len(self._processes)))
         computing = dict[Any, tuple[int, _Process]]()
-        bar = tqdm(total=len(items), desc=f"{self._work.title}, Ray", unit="image", disable=None)
-        while not run.is_finished:
-            self._look_at_nodes()
-            for process in self._with_room():
-                if taken := run.take(_WINDOW * len(self._processes)):
-                    number, batch = taken
-                    process.batches.add(number)
-                    computing[process.actor.rows.remote(batch)] = number, process
-            for reference in self._wait(list(computing)):
-                self._receive(reference, *computing.pop(reference), run=run)
-            for rows in run.in_order():
-                yield from rows
-                bar.update(len(rows))
+        with tqdm(total=len(items), desc=f"{self._work.title}, Ray", unit="image", disable=None) as bar:
+            while not run.is_finished:
+                self._look_at_nodes()
+                for process in self._with_room():
+                    if taken := run.take(_WINDOW * len(self._processes)):
+                        number, batch = taken
+                        process.batches.add(number)
+                        computing[process.actor.rows.remote(batch)] = number, process
+                for reference in self._wait(list(computing)):
+                    self._receive(reference, *computing.pop(reference), run=run)
+                for rows in run.in_order():
+                    yield from rows
+                    bar.update(len(rows))
 
     def _look_at_nodes(self) -> None:
         """Start processes on nodes that are new, and let go of those whose node left; at most every few seconds."""
@@ -205,17 +205,17 @@ class RayComputation(Computation[ItemT, RowT]):
         self._waits_since = time.monotonic()
 
     def _bear_waiting(self) -> None:
-        """While nothing computes: say so, and at last that it does not go on."""
+        """While nothing computes: say so; without a node that could, raise ClusterError in the end."""
         waited = time.monotonic() - self._waits_since
-        if waited > _PATIENCE_S:
+        if waited > _PATIENCE_S and not self._processes:
             raise ClusterError(
-                f"no node of the Ray cluster has computed anything for {_PATIENCE_S} s; `ray status` shows what it is "
-                "busy with: end other jobs, add nodes, or set runtime.cluster to null"
+                f"the Ray cluster has had no node with a CPU for {_PATIENCE_S} s; add one (`ray start --address`), or "
+                "set runtime.cluster to null"
             )
         if waited > _SAID_AFTER_S and not self._has_said:
             self._has_said = True
             _warn(
-                "waiting for the Ray cluster, where no process has started yet; `ray status` shows what it is busy with"
+                "waiting for the Ray cluster, where no process has started yet; `ray status` shows what keeps it busy"
             )
 
 

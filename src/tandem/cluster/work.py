@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT")
 Facts = Mapping[str, Any]
-AUTO = "auto"  # in place of an address
+ANY_CLUSTER = "auto"  # in place of an address
 
 
 @dataclass(frozen=True)

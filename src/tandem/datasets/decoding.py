@@ -27,7 +27,7 @@ _BATCH_FILES, _BATCH_BYTES = (
 _CODE = ("datasets/decoding.py", "images", "errors.py")
 
 # by left, top, width and height, as of a Box; None for the whole image
-Decoded = Mapping[tuple[float, float, float, float] | None, EncodedImage | CorruptImageError]
+EncodedImages = Mapping[tuple[float, float, float, float] | None, EncodedImage | CorruptImageError]
 
 
 class LabelledFile(NamedTuple):
@@ -41,7 +41,7 @@ class DecodedFile(NamedTuple):
     """digest: sha256 of the file. images: of its boxes; without those that an earlier file of the same bytes had."""
 
     digest: str
-    images: Decoded
+    images: EncodedImages
 
 
 @dataclass(frozen=True)
@@ -124,14 +124,14 @@ def _read(path: Path) -> tuple[str, bytes]:
 
 def _encode(
     digest: str, data: bytes, boxes: Iterable[Box | None], *, settings: IngestSettings, earlier: EarlierImages
-) -> Decoded:
+) -> EncodedImages:
     """The image and crops of a file, in order; for each of them the error if the file is corrupt."""
     known = {box: earlier.get(digest, box) for box in boxes}
     new = _encode_new(data, [box for box, image in known.items() if image is None], settings)
     return {box: new[box] if image is None else image for box, image in known.items()}
 
 
-def _encode_new(data: bytes, boxes: Sequence[Box | None], settings: IngestSettings) -> Decoded:
+def _encode_new(data: bytes, boxes: Sequence[Box | None], settings: IngestSettings) -> EncodedImages:
     if not boxes:
         return {}
     try:

@@ -14,7 +14,7 @@ import numpy as np
 from tandem.cluster.agreement import HERE, Agreement
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
-from tandem.datasets.decoding import Decoded, Decoding, LabelledFile
+from tandem.datasets.decoding import Decoding, EncodedImages, LabelledFile
 from tandem.datasets.earlier import EarlierImages
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
 from tandem.datasets.formats.annotations import Annotation, Box
@@ -84,7 +84,7 @@ class _Store:
         self.images = dict[str, IngestedImage]()
         self.hashes = list[np.ndarray]()
 
-    def add(self, digest: str, images: Decoded) -> None:
+    def add(self, digest: str, images: EncodedImages) -> None:
         """The images of a file with this digest."""
         for box, image in images.items():
             self.known[digest, box and Box(*box)] = self._add(digest, image, is_crop=box is not None)
