@@ -34,6 +34,7 @@ _WINDOW = 4  # batches a process that may be under way or wait for an earlier on
 _CONNECT_S = 10
 _MAX_FAILED = 10  # starts one after the other
 _POLL_S = 2.0  # after which it is looked for nodes that joined or left
+_ADD_ONE = "add one (`ray start --address`), or set runtime.cluster to null"
 _FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
 _PATIENCE_S, _SAID_AFTER_S = 600, 60  # without a node; without a process that has started
 
@@ -80,6 +81,8 @@ class RayExecutor:
             for slot in _slots(work)
             if slot.number == 0
         ]
+        if not asked:
+            raise ClusterError(f"the Ray cluster has no node with a CPU; {_ADD_ONE}")
         agreed = Agreement()
         for node, reference in asked:
             try:
@@ -208,10 +211,7 @@ class RayComputation(Computation[ItemT, RowT]):
         """While nothing computes: say so; without a node that could, raise ClusterError in the end."""
         waited = time.monotonic() - self._waits_since
         if waited > _PATIENCE_S and not self._processes:
-            raise ClusterError(
-                f"the Ray cluster has had no node with a CPU for {_PATIENCE_S} s; add one (`ray start --address`), or "
-                "set runtime.cluster to null"
-            )
+            raise ClusterError(f"the Ray cluster has had no node with a CPU for {_PATIENCE_S} s; {_ADD_ONE}")
         if waited > _SAID_AFTER_S and not self._has_said:
             self._has_said = True
             _warn(
