@@ -3,7 +3,8 @@
     python benchmarks/cluster.py [--images N] [--rounds N] [--json FILE]
 
 `ingest` decodes JPEG files of 800 x 600 pixels, each another one, and `extract` passes what was stored of them through
-MobileNetV2 with random weights at 224 px, by the fastest engine. The bytes have to be those of one machine.
+MobileNetV2 with random weights, which ends early, at 224 px, by the fastest engine. The bytes have to be those of one
+machine.
 
 A node is a few processes that run on one core of their own. The driver, which writes what comes, has none of its own
 on a machine of two cores and shares those. So the ratio of two nodes to one says what is lost to Ray and the driver on

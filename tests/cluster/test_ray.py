@@ -108,14 +108,16 @@ def test_what_ingest_writes_is_the_same_bytes_as_on_one_machine(cluster: Executo
     assert len(found.images) == 81
 
 
-def test_a_node_that_is_killed_in_the_middle_costs_no_row(cluster: Executor, two_nodes: Nodes) -> None:
+def test_a_node_that_joins_is_used_and_one_that_is_killed_costs_no_row(cluster: Executor, two_nodes: Nodes) -> None:
+    rows = cluster.compute(Rows(pause_s=0.02)).rows(range(3000))
+    found = [next(rows) for _ in range(100)]
     third = two_nodes.add()
-    rows = cluster.compute(Rows(pause_s=0.02)).rows(range(1000))
-    found = [next(rows) for _ in range(200)]
-    assert len({row[1] for row in found}) == 3
+    while len({row[1] for row in found}) < 3:
+        found.append(next(rows))
+    found += [next(rows) for _ in range(100)]
     two_nodes.kill(third)
     found += rows
-    assert [row[0] for row in found] == [number**2 for number in range(1000)]
+    assert [row[0] for row in found] == [number**2 for number in range(3000)]
 
 
 def test_what_a_process_raises_is_raised_here_as_it_was(cluster: Executor) -> None:
