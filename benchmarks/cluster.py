@@ -133,14 +133,16 @@ def main() -> None:
     rates, digests = Figures(list), Digests(set)
     with tempfile.TemporaryDirectory(prefix="tandem-cluster-") as name:
         job = Job(draw_files(Path(name) / "files", arguments.images), Path(name))
-        os.sched_setaffinity(0, cores[:1])  # first, so that the libraries of this process compute as on one core
-        measure(HERE, job, LocalExecutor(), rates, digests)
-        os.sched_setaffinity(0, cores)
+        measure_here(
+            job, cores, rates, digests
+        )  # first: this process's libraries have the threads of one core from then on
         with running_nodes(0) as nodes:
             nodes.add(num_cpus=0)
             nodes.add(cores=cores[:1])
             with open_executor(nodes.address) as executor:
-                for _ in range(arguments.rounds):
+                for number in range(arguments.rounds):
+                    if number:
+                        measure_here(job, cores, rates, digests)
                     measure(ONE, job, executor, rates, digests)
                     second = nodes.add(cores=cores[1:2])
                     measure(TWO, job, executor, rates, digests)
@@ -178,6 +180,13 @@ def measure(way: str, job: Job, executor: Executor, rates: Figures, digests: Dig
     print(f"{way}: {rates['ingest', way][-1]:.0f} images/s decoded, {rate:.0f} embedded", flush=True)
 
 
+def measure_here(job: Job, cores: Sequence[int], rates: Figures, digests: Digests) -> None:
+    """On one core without Ray."""
+    os.sched_setaffinity(0, cores[:1])
+    measure(HERE, job, LocalExecutor(), rates, digests)
+    os.sched_setaffinity(0, cores)
+
+
 def two_passes(computation: Computation[ItemT, RowT], items: Sequence[ItemT]) -> tuple[list[RowT], float]:
     """The rows, and images a second of the second pass."""
     rows = list(computation.rows(items))
@@ -204,10 +213,11 @@ def figures_of(rates: Figures, digests: Digests) -> Iterator[Figure]:
     for stage in digests:
         for way in (HERE, ONE, TWO):
             yield reported(f"{stage}: images/s, {way}", median(rates[stage, way]), ".0f")
-        pairs = zip(rates[stage, TWO], rates[stage, ONE], strict=True)
-        yield reported(f"{stage}: two nodes over one", median(two / one for two, one in pairs), ".2f")
+        for more, fewer, what in ((TWO, ONE, "two nodes over one"), (ONE, HERE, "one node over one machine")):
+            pairs = zip(rates[stage, more], rates[stage, fewer], strict=True)
+            yield reported(f"{stage}: {what}", median(one / other for one, other in pairs), ".2f")
         yield reported(f"{stage}: the driver, core-ms an image", median(rates[stage, DRIVER]), ".2f")
-        yield reported(f"{stage}: one node over one machine", median(rates[stage, ONE]) / rates[stage, HERE][0], ".2f")
+        yield reported(f"{stage}: images/s that a driver can take", 1000 / median(rates[stage, DRIVER]), ".0f")
 
 
 if __name__ == "__main__":

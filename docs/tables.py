@@ -321,8 +321,9 @@ CLUSTER_ROWS = {
     "images/s, one node": "images/s, one node",
     "images/s, two nodes": "images/s, two nodes",
     "two nodes over one, median of the rounds": "two nodes over one",
-    "one node over one machine": "one node over one machine",
+    "one node over one machine, the same": "one node over one machine",
     "the driver's process, core-ms an image": "the driver, core-ms an image",
+    "images/s that one driver can take at that": "images/s that a driver can take",
     "different bytes of one machine, one node, two, and two of which one was killed (required 1)": "different bytes",
 }
 
