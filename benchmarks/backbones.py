@@ -22,6 +22,7 @@ import numpy as np
 from figures import Figure, at_most, conclude, make_parser, reported
 from scratch import VEHICLES, WEIGHTS, change_params, make_clone, read_params, repro, require_files
 from tandem.evaluation.metrics import softmax
+from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
 from tandem.files import sha256
@@ -107,9 +108,7 @@ def extracted(variant: Variant, clone: Path, archives: Path, params: Mapping[str
         settings,
         stored.packed(clone / "data/ingest"),
         ids=stored.sha256,
-        device="cpu",
-        batch_size=BATCH_SIZE,
-        workers=os.cpu_count() or 1,
+        compute=Compute("cpu", BATCH_SIZE, os.cpu_count() or 1),
         max_gb=0,
     )
     return np.concatenate(list(extraction.batches))

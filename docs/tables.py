@@ -17,7 +17,10 @@ from tandem.evaluation import summary
 from tandem.files import read_csv, read_json
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = tuple(ROOT / page for page in ("README.md", "docs/results.md", "docs/reliability.md", "docs/benchmarks.md"))
+PAGES = tuple(
+    ROOT / page
+    for page in ("README.md", "docs/results.md", "docs/reliability.md", "docs/benchmarks.md", "docs/scale.md")
+)
 METRICS_DIR = ROOT / "metrics"
 RESULTS_DIR = ROOT / "benchmarks/results"
 
@@ -461,6 +464,28 @@ def planted_noise() -> str:
     return "\n".join(lines)
 
 
+CLUSTER_ROWS = {
+    "images/s, one machine of one core, without Ray": "images/s, one machine",
+    "images/s, one node": "images/s, one node",
+    "images/s, two nodes": "images/s, two nodes",
+    "two nodes over one, median of the rounds": "two nodes over one",
+    "one node over one machine, the same": "one node over one machine",
+    "the driver's process, core-ms an image": "the driver, core-ms an image",
+    "images/s that one driver can take at that": "images/s that a driver can take",
+    "different bytes of one machine, one node, two, and two of which one was killed (required 1)": "different bytes",
+}
+
+
+def cluster() -> str:
+    """One row a figure, for both stages."""
+    found = {figure["what"]: figure["reached"] for figure in read_json(RESULTS_DIR / "cluster.json")["figures"]}
+    lines = ["| | ingest | extract |", "| --- | --- | --- |"]
+    for title, name in CLUSTER_ROWS.items():
+        cells = [found[f"{stage}: {name}"] for stage in ("ingest", "extract")]
+        lines.append(f"| {' | '.join([title, *cells])} |")
+    return "\n".join(lines)
+
+
 TABLES: Mapping[str, Callable[[], str]] = {
     "sample output": sample_output,
     "sample scores": sample_scores,
@@ -486,6 +511,7 @@ TABLES: Mapping[str, Callable[[], str]] = {
     "survivors": survivors,
     "reruns": reruns,
     "growth": growth,
+    "cluster": cluster,
 }
 
 if __name__ == "__main__":

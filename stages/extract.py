@@ -7,11 +7,14 @@ import sys
 from pathlib import Path
 
 from _start import run
+from tandem.cluster.executor import open_executor
+from tandem.features.embedding import Compute
 from tandem.features.extract import extraction_meta
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
+from tandem.tables.copied import images_at
 from tandem.tables.features import write_features
 from tandem.tables.stored import load_stored
 
@@ -23,28 +26,26 @@ def main(name: str) -> str:
     runtime = section(params, "runtime", RuntimeSettings)
     stored = load_stored(Path("data/merge/stored.csv"))
 
-    features = extract_backbone(
-        name,
-        weights,
-        settings,
-        stored.packed(Path("data/ingest")),
-        ids=stored.sha256,
-        device=runtime.device,
-        batch_size=runtime.batch_size,
-        workers=runtime.workers,
-        max_gb=runtime.feature_cache_gb,
-    )
-
-    write_features(
-        Path("data/extract") / name,
-        ids=stored.ids,
-        dim=features.dim,
-        num_tta_views=settings.tta_views,
-        batches=features.batches,
-        meta=extraction_meta(
-            name, weights, settings, weights_sha256=features.digest, engine=features.engine
-        ),
-    )
+    with open_executor(runtime.cluster) as executor:
+        features = extract_backbone(
+            name,
+            weights,
+            settings,
+            images_at(stored, runtime.shards, folder=Path("data/ingest")),
+            ids=stored.sha256,
+            compute=Compute(runtime.device, runtime.batch_size, runtime.workers, executor),
+            max_gb=runtime.feature_cache_gb,
+        )
+        write_features(
+            Path("data/extract") / name,
+            ids=stored.ids,
+            dim=features.dim,
+            num_tta_views=settings.tta_views,
+            batches=features.batches,
+            meta=extraction_meta(
+                name, weights, settings, weights_sha256=features.digest, engine=features.engine
+            ),
+        )
     return features.in_words()
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from _start import run
+from tandem.cluster.executor import open_executor
 from tandem.datasets.earlier import load_earlier, save_record
 from tandem.datasets.examples import count_labels
 from tandem.datasets.ingest import ingest, read_source
@@ -36,14 +37,16 @@ def main(name: str) -> str:
     output, record = Path("data/ingest") / name, Path(f".tandem/ingested/{name}.json")
     code = Path("data/check/code/ingest.txt")
     earlier = load_earlier(output, record, settings, code=code)  # which is not removed: persist
-    with atomic_dir(output) as folder:
+    runtime = section(params, "runtime", RuntimeSettings)
+    with open_executor(runtime.cluster) as executor, atomic_dir(output) as folder:
         ingested = ingest(
             name,
             annotations,
             settings,
             folder=folder,
-            workers=section(params, "runtime", RuntimeSettings).workers,
+            workers=runtime.workers,
             earlier=earlier,
+            executor=executor,
         )
         save_ingested(ingested, folder)
     save_record(output, record, settings, code=code)

@@ -2,10 +2,14 @@
 
 import os
 import signal
+from importlib.util import find_spec
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+from scratch_project import NO_AWS
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("tandem", deadline=None)
@@ -20,6 +24,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
+
 # Files of so many slow tests that pytest's workers share them; the tests of any other file stay on one worker, which
 # makes what they have in common once.
 SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
@@ -31,6 +37,18 @@ def own_cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TANDEM_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
         yield
+
+
+@pytest.fixture(scope="session")
+def two_nodes():
+    """A Ray cluster of two nodes, processes of this machine, which look for their object store on a free port."""
+    if find_spec("ray") is None:  # an import would read from the environment what running_nodes sets there
+        pytest.skip("Ray is not installed: pip install 'tandem[cluster]'")
+    from ray_nodes import free_port, running_nodes
+
+    store = {"AWS_ENDPOINT_URL": f"http://127.0.0.2:{free_port()}", **NO_AWS, **KEYS}
+    with running_nodes(2, python_path=[Path(__file__).parent], environment=store) as nodes:
+        yield nodes
 
 
 class FilesOrTests(LoadScopeScheduling):

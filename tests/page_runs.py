@@ -25,6 +25,8 @@ ELSEWHERE = {
     "make bench": ("Makefile", "bench: setup"),
     "make faults": ("Makefile", "faults: setup"),
     "make mutants": ("Makefile", "mutants: setup"),
+    "ray start": ("benchmarks/ray_nodes.py", '"ray.scripts.scripts",'),
+    "ray stop": ("benchmarks/ray_nodes.py", "def kill"),
     "docker build": ("tests/project/test_dockerfile.py", "def built"),
     "docker run": ("tests/project/test_dockerfile.py", "def served"),
     "tandem backbones": ("tests/project/test_backbones.py", '"backbones"'),

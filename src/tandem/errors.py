@@ -7,6 +7,7 @@ PipelineError                  everything below: one clear message, no traceback
 +-- WeightsError               a backbone's weights cannot be loaded or do not fit
 +-- VersionError               the tandem that is installed is not the one that the project's results are of
 +-- ReviewError                FiftyOne or its database does not start
++-- ClusterError               a Ray cluster cannot be reached, or does not do what it is asked for
 +-- DataError                  the data itself is wrong
     +-- UnknownLabelError      a label maps to no class and is not ignored
     +-- CorruptImageError      one file is not an image that can be used
@@ -53,6 +54,10 @@ class ReviewError(PipelineError):
     """FiftyOne or its database does not start."""
 
 
+class ClusterError(PipelineError):
+    """A cluster that cannot be used, or nodes that would not compute the same."""
+
+
 class DataError(PipelineError):
     """Files or tables hold something that they must not hold."""
 
@@ -68,6 +73,9 @@ class CorruptImageError(DataError):
         super().__init__(message)
         self.reason = reason
 
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        return type(self), (self.reason, str(self))
+
 
 class LeakageError(DataError):
     """A split that shares near duplicates with another one, or lacks a class."""
@@ -78,7 +86,10 @@ class DamagedFileError(DataError):
 
     def __init__(self, path: "Path", problem: str) -> None:
         super().__init__(f"{path} {problem}; run the stage that wrote it again")
-        self.path = path
+        self.path, self._problem = path, problem
+
+    def __reduce__(self) -> "tuple[type, tuple[Path, str]]":
+        return type(self), (self.path, self._problem)
 
 
 def did_you_mean(word: str, known: "Iterable[str]") -> str:

@@ -92,4 +92,6 @@ Name = Annotated[
 ]
 NotEmpty = Annotated[str, Matching(r"(?s).*\S.*", "a text")]
 Sha256 = Annotated[str, Matching("[0-9a-f]{64}", "what sha256sum prints, 64 digits from 0-9 and a-f,")]
+ClusterAddress = Annotated[str, Matching(r"auto|[^\s/:]+:[0-9]+", "auto, or an address such as 10.0.0.2:6379,")]
+Url = Annotated[str, Matching(r"[a-z][a-z0-9]*://\S+", "an address such as s3://bucket/ingest")]
 LoggerName = Literal["none", "tensorboard", "dvclive"]

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from tandem.datasets import ingest as module
+from tandem.datasets import decoding as module
 
 
 @pytest.fixture

@@ -56,6 +56,23 @@ def test_each_file_is_decoded_once_however_many_boxes_and_labels_and_copies_it_h
     assert found.found["1.png", left] == found.found["copy of 1.png", left]
 
 
+@pytest.mark.parametrize("workers", [2, 16])
+def test_where_an_image_is_stored_does_not_depend_on_how_many_files_are_in_memory_at_once(
+    tmp_path: Path, workers: int
+) -> None:
+    """One crop of the first file's bytes, another one of the same bytes under the last name, 70 files later."""
+    files = {f"{number:02}.png": png(noise(number, size=(12, 9))) for number in range(70)}
+    plant(tmp_path, files | {"99.png": files["00.png"]})
+    left, right = Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1)
+    annotations = [Annotation(name, "car", left) for name in files] + [Annotation("99.png", "car", right)]
+    source = SourceAnnotations(tmp_path, annotations, BoxPolicy("crop", 0.0, 4))
+    (tmp_path / "out").mkdir()
+    settings = ingest_settings(min_side_px=4)
+    found = ingest("yard", source, settings, folder=tmp_path / "out", workers=workers)
+    assert [image.id for image in found.images][-1] == found.found["99.png", right].id
+    assert len(found.images) == 71
+
+
 def merged(found: Ingested, **labels: object) -> Merged:
     return merge({"yard": found}, label_map(label_settings(**labels)), merge_settings())  # type: ignore[arg-type]
 

@@ -71,7 +71,7 @@ def test_libraries_and_the_machine_are_part_of_it():
 def test_a_recipe_is_plain_and_loads_neither_torch_nor_an_engine():
     code = """
 import json, sys
-from tandem.features.reuse import backbone_extractor
+from tandem.features.embedding import backbone_extractor
 from tandem.features.settings import BackboneSettings, ExtractSettings
 settings = ExtractSettings(size_px=32, resize="squash", tta_views=1, engine="auto", seed=0)
 extractor = backbone_extractor("resnet18", BackboneSettings("random"), settings, device="auto", batch_size=16)

@@ -12,9 +12,10 @@ from embeddings import joined
 from factories import RANDOM_WEIGHTS, extract_settings
 from tandem.cache.store import CACHE_DIR, ResultStore, cache_dir
 from tandem.errors import DataError
+from tandem.features.embedding import Extractor, Loaded, backbone_extractor
 from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
-from tandem.features.reuse import Extraction, Extractor, Loaded, backbone_extractor, extract_once
+from tandem.features.reuse import Extraction, extract_once
 
 SETTINGS = extract_settings(size_px=32, tta_views=2)
 

@@ -108,6 +108,8 @@ runtime:
   device: auto
   log: none
   feature_cache_gb: 10
+  cluster: null
+  shards: null
 """
 # keys that are in another section now
 MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.max_pixels"}

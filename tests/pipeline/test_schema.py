@@ -5,6 +5,7 @@ Covers pipeline.schema, pipeline.problems, tandem.types and the settings of all 
 
 import copy
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -98,7 +99,15 @@ GOOD: dict[str, Any] = {
     "study": {"lr": [0.01, 1], "batch_size": [4], "num_seeds": 3},
     "ood": {"false_alarm_rate": 0.05},
     "evaluate": {"num_resamples": 2000, "max_error": 0.05, "set_coverage": 0.95, "num_splits": 3, "seed": 0},
-    "runtime": {"workers": 2, "batch_size": 16, "device": "auto", "logger": "dvclive", "feature_cache_gb": 0.5},
+    "runtime": {
+        "workers": 2,
+        "batch_size": 16,
+        "device": "auto",
+        "logger": "dvclive",
+        "feature_cache_gb": 0.5,
+        "cluster": None,
+        "shards": None,
+    },
     "report": {"title": "Streets", "licenses": {"yard": "CC BY 4.0"}},
 }
 
@@ -182,6 +191,13 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("study.lr", 0.1, "study.lr is 0.1; a list is needed: write `lr: [0.1]`"),
         # values that cannot be
         ("train.lr", 0, "train.lr is 0; a number from 1e-09 on is needed"),
+        (
+            "runtime.cluster",
+            "10.0.0.2",
+            "runtime.cluster: '10.0.0.2' is given; auto, or an address such as 10.0.0.2:6379, is needed",
+        ),
+        ("runtime.shards", "bucket", "runtime.shards: 'bucket' is given; an address such as s3://bucket/ingest"),
+        ("runtime.cluster", 6379, "runtime.cluster is 6379; a text is needed: quote it: '6379'"),
         ("train.lr", float("nan"), "train.lr is nan; a finite number is needed"),
         ("train.weight_decay", -1, "train.weight_decay is -1; a number from 0 on is needed"),
         (
@@ -430,6 +446,14 @@ def test_an_unknown_kind_is_named_with_the_known_ones() -> None:
     line = "sources.street: kind is 'flickr'; one of these is needed: sample, archive, kaggle, roboflow"
     advice = "files from elsewhere are downloaded by hand, and are a source of `kind: archive`"
     assert message_about(params).splitlines()[1:] == [f"  {line}; {advice}"]
+
+
+def test_ray_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(
+        ParamsError, match=r"runtime\.cluster is 'auto', and Ray is not installed; .*'tandem\[cluster\]'"
+    ):
+        schema.check_params(changed("runtime.cluster", "auto"))
 
 
 def test_a_logger_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -166,7 +166,16 @@ def test_scores_on_other_splits_are_asked_for_without_any_other_work(clone):
 def test_a_knob_that_changes_no_result_reruns_no_work(clone):
     before = clone.lock()
     clone.change(
-        "runtime", {"workers": 2, "batch_size": 5, "device": "cpu", "logger": "dvclive", "feature_cache_gb": 0}
+        "runtime",
+        {
+            "workers": 2,
+            "batch_size": 5,
+            "device": "cpu",
+            "logger": "dvclive",
+            "feature_cache_gb": 0,
+            "cluster": None,
+            "shards": None,
+        },
     )
     assert clone.repro().ran == {"check"}
     assert clone.lock() == before

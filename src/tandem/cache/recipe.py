@@ -6,7 +6,7 @@ Known without loading a library, so that results which are there already do not 
 import hashlib
 import os
 import platform
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
 
@@ -34,6 +34,7 @@ _PREFIXES = (
 )
 # of these: what names a folder, or what libraries set themselves when they are imported, and their children inherit
 _NO_CHOICE = ("KMP_DUPLICATE_LIB_OK", "KMP_INIT_AT_FORK", "TORCHINDUCTOR_CACHE_DIR", "TORCH_HOME")
+_VISIBLE_GPUS = "CUDA_VISIBLE_DEVICES"
 _PROCESSOR = ("vendor_id", "model name", "flags", "CPU implementer", "CPU part", "Features")  # lines of /proc/cpuinfo
 
 
@@ -60,12 +61,27 @@ def _machine() -> dict[str, object]:
         "processor": _digest_of_lines(Path("/proc/cpuinfo"), _PROCESSOR),
         "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
         "gpus": [_digest_of_lines(path) for path in sorted(gpus) if path.exists()],
-        "environment": {
-            key: value
-            for key, value in sorted(os.environ.items())
-            if key.startswith(_PREFIXES) and key not in _NO_CHOICE
-        },
+        "environment": kernel_choices(),
     }
+
+
+def kernel_choices() -> dict[str, str]:
+    """Of this process's environment, what chooses devices, kernels and the number of threads."""
+    return {name: value for name, value in sorted(os.environ.items()) if _is_choice(name)}
+
+
+def make_kernel_choices(choices: Mapping[str, str]) -> None:
+    """Make this process's environment choose as that of another one, before the libraries that read it are loaded.
+
+    Which GPUs it sees stays: what shares them out among processes has said so.
+    """
+    for name in [name for name in os.environ if _is_choice(name) and name != _VISIBLE_GPUS and name not in choices]:
+        del os.environ[name]
+    os.environ.update({name: value for name, value in choices.items() if name != _VISIBLE_GPUS})
+
+
+def _is_choice(name: str) -> bool:
+    return name.startswith(_PREFIXES) and name not in _NO_CHOICE
 
 
 def _digest_of_lines(path: Path, beginnings: tuple[str, ...] = ("",)) -> str | None:

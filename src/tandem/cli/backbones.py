@@ -13,6 +13,7 @@ from tandem.errors import DataError
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.backbones.catalog import require_known
 from tandem.features.cost import Cost, measure_cost
+from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
 from tandem.pipeline.params import read_params, section, sections
@@ -74,9 +75,7 @@ def _features(
             settings,
             stored.packed(_DATA / "ingest"),
             ids=stored.sha256,
-            device=runtime.device,
-            batch_size=runtime.batch_size,
-            workers=runtime.workers,
+            compute=Compute(runtime.device, runtime.batch_size, runtime.workers),
             max_gb=runtime.feature_cache_gb,
         )
         found[name] = np.concatenate(list(extraction.batches))

@@ -22,7 +22,7 @@ from tandem.images.quality import Quality
 from tandem.libraries import versions_of
 from tandem.tables.stored import PackedImage
 
-_LIBRARIES = ("pillow", "simplejpeg", "pi-heif", "numpy", "scipy", "opencv-python-headless")
+DECODING_LIBRARIES = ("pillow", "simplejpeg", "pi-heif", "numpy", "scipy", "opencv-python-headless")
 _TABLES = ("found.csv", "images.csv", "hashes.npy")
 
 
@@ -77,7 +77,7 @@ def _made(folder: Path, settings: IngestSettings, code: Path) -> str:
     made: Mapping[str, object] = {
         "settings": asdict(settings),
         "code": sha256(code),
-        "libraries": versions_of(_LIBRARIES),
+        "libraries": versions_of(DECODING_LIBRARIES),
         "tables": tables,
     }
     return json.dumps(made, sort_keys=True)

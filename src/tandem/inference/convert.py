@@ -17,9 +17,10 @@ from tandem.errors import DataError
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.backbones.weights import restore
 from tandem.features.device import select_device
+from tandem.features.embedding import Extractor, Loaded
 from tandem.features.engines.base import Engine, reference_engine
 from tandem.features.recipe import common_recipe
-from tandem.features.reuse import Extractor, Loaded, extract_once
+from tandem.features.reuse import extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import read_json
 from tandem.images.scaling import Scale, scale_by_numpy, scale_by_torch

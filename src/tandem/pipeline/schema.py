@@ -14,6 +14,7 @@ from typing import Annotated, Any
 from annotated_types import MinLen
 from pydantic import TypeAdapter, ValidationError
 
+from tandem.cluster.executor import require_ray
 from tandem.curation.settings import CurateSettings, LabelErrorSettings
 from tandem.datasets.formats.registry import require_format
 from tandem.datasets.labels import label_map
@@ -174,10 +175,7 @@ def _across_sections(params: Params) -> Iterator[Mistake]:
         yield Mistake(("labels",), str(error))
     yield from _unknown_names(params)
     yield from _layer_problems(params.train, params.backbones)
-    try:
-        require_logger(params.runtime.logger)
-    except ParamsError as error:
-        yield Mistake(("runtime", "logger"), str(error))
+    yield from _missing_packages(params.runtime)
 
 
 def _unknown_names(params: Params) -> Iterator[Mistake]:
@@ -189,6 +187,18 @@ def _unknown_names(params: Params) -> Iterator[Mistake]:
         yield _unknown(("curate", "backbone"), "is", params.curate.backbone, "backbones", params.backbones)
     if params.ensemble.student not in (BEST, *params.backbones):
         yield _unknown(("ensemble", "student"), "is", params.ensemble.student, "backbones", params.backbones)
+
+
+def _missing_packages(runtime: RuntimeSettings) -> Iterator[Mistake]:
+    """Of what is asked for, what is not installed."""
+    try:
+        require_logger(runtime.logger)
+    except ParamsError as error:
+        yield Mistake(("runtime", "logger"), str(error))
+    try:
+        require_ray(runtime.cluster)
+    except ParamsError as error:
+        yield Mistake(("runtime", "cluster"), str(error))
 
 
 def _unknown(path: tuple[str, ...], verb: str, name: str, section: str, known: Iterable[str]) -> Mistake:

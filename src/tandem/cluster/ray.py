@@ -1,0 +1,268 @@
+"""A work done on the nodes of a Ray cluster: with actor.py the only module that knows Ray.
+
+Plain actors, and not Ray Data: docs/scale.md says why. Each node gets the processes of placement.py. A process starts
+the work once and then takes batches, with the next one there before it has finished one. Rows come in the order of the
+items. What a process was busy with when it or its node ended goes to another one, and a node that joins gets processes.
+"""
+
+import logging
+import os
+import socket
+import sys
+import time
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import ray
+from ray.exceptions import RayError, RayTaskError
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from tqdm import tqdm
+
+from tandem.cluster.actor import BatchActor, facts_here
+from tandem.cluster.agreement import Agreement
+from tandem.cluster.batches import Batches
+from tandem.cluster.placement import Node, Slot, slots
+from tandem.cluster.work import ANY_CLUSTER, Computation, Facts, ItemT, RowT, Work
+from tandem.errors import ClusterError
+
+_IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
+_BATCHES_A_PROCESS = 8  # into which items are divided at least, so that all processes end at about the same time
+_WINDOW = 4  # batches a process that may be under way or wait for an earlier one: what this process holds
+_CONNECT_S = 10
+_MAX_FAILED = 10  # starts one after the other
+_POLL_S = 2.0  # after which it is looked for nodes that joined or left
+_ADD_ONE = "add one (`ray start --address`), or set runtime.cluster to null"
+_FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
+_PATIENCE_S, _SAID_AFTER_S = 600, 60  # without a node; without a process that has started
+
+
+@contextmanager
+def connected(address: str | None) -> "Iterator[RayExecutor]":
+    """An executor on the cluster at an address; None for the one that Ray finds, or a new one on this machine.
+
+    A connection that this process has already is used, and stays. Raises ClusterError where there is no cluster.
+    """
+    if ray.is_initialized():
+        yield RayExecutor()
+        return
+    known = address or os.environ.get("RAY_ADDRESS")
+    try:
+        if known:
+            _require_listener(known)
+        ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+    except (OSError, ValueError, RuntimeError) as error:
+        what = " ".join(str(error).split())[:200]
+        raise ClusterError(
+            f"runtime.cluster is {address or ANY_CLUSTER}, and no Ray cluster can be used at {known or 'this machine'} "
+            f"({what}); start one (`ray start --head` prints its address), correct the address, or set it to null"
+        ) from None
+    try:
+        yield RayExecutor()
+    finally:
+        ray.shutdown()
+
+
+def _require_listener(address: str) -> None:
+    """Raise OSError or ValueError at once where none is; Ray itself would look for one for minutes."""
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), timeout=_CONNECT_S).close()
+
+
+class RayExecutor:
+    """All nodes of the cluster that this process is connected to."""
+
+    def facts(self, work: Work[Any, Any]) -> Facts:
+        """Of all nodes that would compute."""
+        asked = [
+            (slot.node, _FACTS.options(scheduling_strategy=_on(slot.node)).remote(work, _folder(work)))
+            for slot in _slots(work)
+            if slot.number == 0
+        ]
+        if not asked:
+            raise ClusterError(f"the Ray cluster has no node with a CPU; {_ADD_ONE}")
+        agreed = Agreement()
+        for node, reference in asked:
+            try:
+                agreed.require(f"node {node.address}", _result(reference))
+            except (RayError, ImportError) as error:
+                raise ClusterError(
+                    f"node {node.address} of the Ray cluster cannot compute ({_first_line(error)}); install there "
+                    "what is installed here, with the same versions"
+                ) from None
+        return agreed.facts
+
+    def compute(self, work: Work[ItemT, RowT]) -> "RayComputation[ItemT, RowT]":
+        """By processes on the nodes."""
+        return RayComputation(work)
+
+
+@dataclass(eq=False)
+class _Process:
+    """An actor in a slot. started: the reference to what it says when it has started. batches: that it has."""
+
+    slot: Slot
+    actor: Any
+    started: Any
+    is_ready: bool = False
+    batches: set[int] = field(default_factory=set)
+
+
+class RayComputation(Computation[ItemT, RowT]):
+    """A work by processes that stay as long as this object."""
+
+    def __init__(self, work: Work[ItemT, RowT]) -> None:
+        self._work, self._handle = work, ray.put(work)
+        self._processes = dict[Slot, _Process]()
+        self._facts, self._made = Agreement(), Agreement()
+        self._looked_at, self._num_failed, self._has_said = -_POLL_S, 0, False
+        self._waits_since = time.monotonic()
+
+    @property
+    def made(self) -> Facts:
+        """What all processes found when they started; the first of them is waited for."""
+        while not any(process.is_ready for process in self._processes.values()):
+            self._look_at_nodes()
+            self._wait([])
+        return self._made.facts
+
+    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
+        """A row of each item, in order. Raises what the work raised; ClusterError for a batch that is always lost."""
+        if not len(items):
+            return
+        _ = self.made
+        run = Batches[ItemT](self._work.batches(items, _BATCHES_A_PROCESS * len(self._processes)))
+        computing = dict[Any, tuple[int, _Process]]()
+        with tqdm(total=len(items), desc=f"{self._work.title}, Ray", unit="image", disable=None) as bar:
+            while not run.is_finished:
+                self._look_at_nodes()
+                for process in self._with_room():
+                    if taken := run.take(_WINDOW * len(self._processes)):
+                        number, batch = taken
+                        process.batches.add(number)
+                        computing[process.actor.rows.remote(batch)] = number, process
+                for reference in self._wait(list(computing)):
+                    self._receive(reference, *computing.pop(reference), run=run)
+                for rows in run.in_order():
+                    yield from rows
+                    bar.update(len(rows))
+
+    def _look_at_nodes(self) -> None:
+        """Start processes on nodes that are new, and let go of those whose node left; at most every few seconds."""
+        if time.monotonic() - self._looked_at < _POLL_S:
+            return
+        wanted = _slots(self._work)
+        self._processes = {slot: each for slot, each in self._processes.items() if slot in wanted}
+        for slot in wanted:
+            if slot not in self._processes:
+                actor: Any = ray.remote(BatchActor).options(**_options(slot)).remote()
+                started = actor.start.remote(self._handle, _folder(self._work))
+                self._processes[slot] = _Process(slot, actor, started)
+        self._looked_at = time.monotonic()
+
+    def _with_room(self) -> Iterator[_Process]:
+        """Processes that can take a batch, those with none before those with one."""
+        for num_batches in range(_IN_FLIGHT):
+            yield from [each for each in self._processes.values() if each.is_ready and len(each.batches) == num_batches]
+
+    def _wait(self, computing: list[Any]) -> list[Any]:
+        """Which of these references are there, after a while; processes that have started meanwhile are ready."""
+        starting = [process.started for process in self._processes.values() if not process.is_ready]
+        if not computing and not starting:
+            time.sleep(_POLL_S)
+            self._bear_waiting()
+            return []
+        found, _ = ray.wait(computing + starting, num_returns=1, timeout=_POLL_S)
+        for process in [each for each in self._processes.values() if not each.is_ready and each.started in found]:
+            self._make_ready(process)
+        if not computing and not found:
+            self._bear_waiting()
+        return [each for each in found if each in computing]
+
+    def _make_ready(self, process: _Process) -> None:
+        try:
+            facts, made = _result(process.started)
+        except RayError as error:  # its node left, or it was killed while it started
+            del self._processes[process.slot]
+            self._num_failed += 1
+            if self._num_failed > _MAX_FAILED and not any(each.is_ready for each in self._processes.values()):
+                raise ClusterError(
+                    f"processes on the Ray cluster ended {self._num_failed} times while they started, the last one on "
+                    f"node {process.slot.node.address} ({_first_line(error)}); mostly that is for lack of memory"
+                ) from None
+            return
+        self._facts.require(f"node {process.slot.node.address}", facts)
+        self._made.require(f"node {process.slot.node.address}", made)
+        process.is_ready, self._num_failed = True, 0
+        self._waits_since = time.monotonic()
+
+    def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[ItemT]) -> None:
+        process.batches.discard(number)
+        try:
+            run.finish(number, _result(reference))
+        except RayError as error:
+            run.lose(number, _first_line(error))
+            self._processes = {slot: each for slot, each in self._processes.items() if each is not process}
+        self._waits_since = time.monotonic()
+
+    def _bear_waiting(self) -> None:
+        """While nothing computes: say so; without a node that could, raise ClusterError in the end."""
+        waited = time.monotonic() - self._waits_since
+        if waited > _PATIENCE_S and not self._processes:
+            raise ClusterError(f"the Ray cluster has had no node with a CPU for {_PATIENCE_S} s; {_ADD_ONE}")
+        if waited > _SAID_AFTER_S and not self._has_said:
+            self._has_said = True
+            _warn(
+                "waiting for the Ray cluster, where no process has started yet; `ray status` shows what keeps it busy"
+            )
+
+
+def _slots(work: Work[Any, Any]) -> list[Slot]:
+    alive = [
+        Node(
+            id=each["NodeID"],
+            address=each["NodeManagerAddress"],
+            num_cpus=each["Resources"].get("CPU", 0),
+            num_gpus=each["Resources"].get("GPU", 0),
+        )
+        for each in ray.nodes()
+        if each["Alive"]
+    ]
+    return slots(alive, work.share)
+
+
+def _folder(work: Work[Any, Any]) -> str | None:
+    return str(Path.cwd()) if work.needs_folder else None
+
+
+def _options(slot: Slot) -> dict[str, Any]:
+    """Of an actor. Ray does not restart it: that would wait for its node, and its batches would wait for it."""
+    return {
+        "num_cpus": slot.num_cpus,
+        "num_gpus": slot.num_gpus,
+        "max_restarts": 0,
+        "max_task_retries": 0,
+        "scheduling_strategy": _on(slot.node),
+    }
+
+
+def _on(node: Node) -> NodeAffinitySchedulingStrategy:
+    return NodeAffinitySchedulingStrategy(node.id, soft=False)
+
+
+def _result(reference: Any) -> Any:
+    """What a call returned; what it raised is raised as it was. RayError where it, or its process, was lost."""
+    try:
+        return ray.get(reference)
+    except RayTaskError as error:
+        raise error.cause from None
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0][:200]
+
+
+def _warn(text: str) -> None:
+    sys.stderr.write(f"warning: {text}\n")
