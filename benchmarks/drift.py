@@ -25,6 +25,7 @@ from scipy.stats import binom
 from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from scratch import SCENES, VEHICLES, WEIGHTS, change_params, images_of, make_clone, read_params, repro, require_files
 from tandem.datasets.ingested import IngestedImage, load_ingested_images
+from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.images.quality import Quality, measure_quality
@@ -123,9 +124,7 @@ def photos_of(clone: Path, *, brightness: float = 1.0) -> Photos:
         section(params, "extract", ExtractSettings),
         images,
         ids=[hashlib.sha256(image.data).hexdigest() for image in images],
-        device=runtime.device,
-        batch_size=runtime.batch_size,
-        workers=runtime.workers,
+        compute=Compute(runtime.device, runtime.batch_size, runtime.workers),
         max_gb=runtime.feature_cache_gb,
     )
     sizes = np.array([(stored[samples.ids[row]].width, stored[samples.ids[row]].height) for row in used])

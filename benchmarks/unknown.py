@@ -34,6 +34,7 @@ from scratch import SCENES, VEHICLES, WEIGHTS, change_params, make_clone, read_p
 from tandem.datasets.ingested import load_ingested
 from tandem.evaluation.conformal import conformal_threshold, is_ood, ood_threshold, set_means, set_threshold
 from tandem.evaluation.metrics import Predictions, log_probs, predict, softmax
+from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import sha256
@@ -159,9 +160,7 @@ def extracted(variant: Variant, images: Sequence[Encoded], archives: Path, param
         replace(section(params, "extract", ExtractSettings), size_px=variant.size_px),
         images,
         ids=list(map(str, range(len(images)))),
-        device="cpu",
-        batch_size=BATCH_SIZE,
-        workers=os.cpu_count() or 1,
+        compute=Compute("cpu", BATCH_SIZE, os.cpu_count() or 1),
         max_gb=0,
     )
     return np.concatenate(list(extraction.batches))[:, 0]

@@ -18,6 +18,7 @@ from tandem.curation.settings import CurateSettings
 from tandem.datasets.settings import IngestSettings
 from tandem.datasets.unlabeled import FailedFile, UnlabeledImages, read_unlabeled
 from tandem.errors import DataError
+from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import load_array
@@ -152,9 +153,7 @@ def _features(images: UnlabeledImages, project: FinishedProject) -> np.ndarray:
         section(project.params, "extract", ExtractSettings),
         images.packed,
         ids=images.sha256,
-        device=runtime.device,
-        batch_size=runtime.batch_size,
-        workers=runtime.workers,
+        compute=Compute(runtime.device, runtime.batch_size, runtime.workers),
         max_gb=runtime.feature_cache_gb,
     )
     return np.concatenate([batch[:, 0] for batch in extraction.batches])
