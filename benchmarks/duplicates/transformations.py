@@ -9,7 +9,7 @@ from PIL import Image, ImageDraw, ImageEnhance, ImageFilter, ImageOps
 
 from tandem.images.decode import decode
 
-MIN_KEPT = 0.75  # of the area, by a crop
+MIN_KEPT, CUT_TO = 0.75, 0.6  # of the area, by a crop
 
 Transformation = Callable[[Image.Image, random.Random], Image.Image]
 
@@ -45,6 +45,31 @@ def rotated(image: Image.Image, rng: random.Random) -> Image.Image:
 def turned(image: Image.Image, rng: random.Random) -> Image.Image:
     turns = (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
     return image.transpose(rng.choice(turns))
+
+
+def tilted(image: Image.Image, rng: random.Random) -> Image.Image:
+    return image.rotate(rng.choice([-25, 25]), Image.Resampling.BICUBIC)
+
+
+def upended(image: Image.Image, _: random.Random) -> Image.Image:
+    return ImageOps.flip(image)
+
+
+def cut(image: Image.Image, rng: random.Random) -> Image.Image:
+    width, height = (-int(-side * CUT_TO**0.5 // 1) for side in image.size)
+    left, top = rng.randint(0, image.width - width), rng.randint(0, image.height - height)
+    return image.crop((left, top, left + width, top + height))
+
+
+def watermarked(image: Image.Image, rng: random.Random) -> Image.Image:
+    """A light text on a dark plate, half transparent, a third of the width, anywhere."""
+    width, height = max(30, image.width // 3), max(12, image.height // 8)
+    plate = Image.new("RGB", (150, 24), "black")
+    ImageDraw.Draw(plate).text((6, 6), "(c) photos.example.com", fill="white")
+    place = rng.randint(0, max(0, image.width - width)), rng.randint(0, max(0, image.height - height))
+    canvas = image.copy()
+    canvas.paste(plate.resize((width, height), Image.Resampling.BICUBIC), place)
+    return Image.blend(image, canvas, 0.6)
 
 
 def grayed(image: Image.Image, _: random.Random) -> Image.Image:
@@ -87,6 +112,10 @@ TRANSFORMATIONS: dict[str, Transformation] = {
     "blurred": blurred,
     "letterboxed": letterboxed,
     "captioned": captioned,
+    "rotated 25 degrees": tilted,
+    "upside down mirrored": upended,
+    "cropped to 60 %": cut,
+    "watermarked": watermarked,
 }
 
 

@@ -11,7 +11,7 @@ def measured(num_images, *, core_ms, megabytes, table_megabytes=0.0, stages=("me
     return Measured(num_images, costs, table_megabytes)
 
 
-def test_time_an_image_is_held_against_10_000_images_and_that_of_the_exact_search_is_free():
+def test_time_an_image_is_held_against_10_000_images():
     sizes = [
         measured(1_000, core_ms=9.0, megabytes=100),
         measured(10_000, core_ms=2.0, megabytes=100),
@@ -22,7 +22,15 @@ def test_time_an_image_is_held_against_10_000_images_and_that_of_the_exact_searc
     assert merge.what == "merge: time an image, 100000 against 10000"
     assert merge.value == pytest.approx(1.5)
     assert not merge.is_reached
-    assert curate.required is None
+    assert (curate.required, curate.is_reached) == ("<= 1.3", False)
+
+
+@pytest.mark.parametrize(("core_ms", "is_reached"), [(5.6, True), (5.7, False)])
+def test_curate_may_take_four_tenths_of_what_it_took(core_ms, is_reached):
+    early, now = growth.early_figures(14.17, measured(20_000, core_ms=core_ms, megabytes=100))
+    assert early.value == 14.17
+    assert now.what == "curate: time of 20000 images, of that at ba2ba50"
+    assert now.is_reached == is_reached
 
 
 def test_memory_may_grow_by_a_fifth_and_four_times_the_tables():

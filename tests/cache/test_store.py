@@ -57,6 +57,17 @@ def test_what_was_written_comes_back_with_the_same_bytes(path: Path, capsys: pyt
     assert capsys.readouterr().err == ""
 
 
+def test_what_is_held_is_known_without_reading_it(path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = bytearray(path.read_bytes())
+    data[data.index(FEATURES[3].tobytes())] ^= 1
+    path.write_bytes(data)
+    store = opened(path.parent)
+    assert store.held(["other", *IDS]).tolist() == [False] + [True] * 40
+    assert capsys.readouterr().err == ""
+    assert store.intact(IDS).sum() == 39
+    assert not opened(path.parent, RECIPE | {"size_px": 64}).held(IDS).any()
+
+
 def test_a_folder_is_made_when_it_is_needed_and_without_a_limit_above_0_there_is_none(tmp_path: Path) -> None:
     store = opened(tmp_path / "a" / "b", max_bytes=0)
     fill(store)

@@ -7,8 +7,8 @@ from threadpoolctl import threadpool_limits
 
 from planted_images import SETTINGS, similar_to, some_features, some_hashes
 from tandem.curation.duplicates.candidates import Candidates, find_candidates
+from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.search import knn_pairs
-from tandem.images.hashing import as_signs
 
 ALONE = replace(SETTINGS, candidates=replace(SETTINGS.candidates, num_neighbors=0))
 
@@ -85,7 +85,7 @@ def test_flat_images_are_not_proposed_by_their_hashes() -> None:
 def test_by_hash_the_two_nearest_are_candidates_and_by_features_as_many_as_are_asked_for() -> None:
     features, hashes = planted(30)
     settings = replace(SETTINGS, candidates=replace(SETTINGS.candidates, num_neighbors=4))
-    upright, *turned = (as_signs(hashes[:, orientation]) for orientation in range(8))
-    nearest = [*knn_pairs(features, k=4).tolist(), *knn_pairs(upright, variants=turned, k=2).tolist()]
+    by_hash = hash_pairs(hashes, max_distance=0, num_neighbors=2).nearest
+    nearest = [*knn_pairs(features, k=4).tolist(), *by_hash.tolist()]
     found = pairs_of(find_candidates(features, hashes, stems=[], settings=settings))
     assert found == {(min(i, j), max(i, j)) for i, j in nearest} | {(0, 1), (2, 3)}

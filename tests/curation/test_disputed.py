@@ -230,3 +230,16 @@ def test_a_jpeg_is_decoded_at_the_fraction_of_its_size_that_leaves_64_px(tmp_pat
         assert image.size == (64, 64)
         expected = np.asarray(image.resize((16, 16), Image.Resampling.BOX))
     np.testing.assert_array_equal(thumbnails_reader([path], ["0"], max_gb=0)([0])[0], expected)
+
+
+def test_thumbnails_are_held_for_a_part_of_the_pairs_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = np.array([[0, 1], [2, 3], [1, 3], [0, 2], [4, 5]])
+    whole, asked = find(pairs, min_similarity=-3).correlation, []
+
+    def read(row: int) -> np.ndarray:
+        asked.append(row)
+        return some_thumbnail(row)
+
+    monkeypatch.setattr(second, "_PART", 2)
+    np.testing.assert_array_equal(find(pairs, thumbnail_of=read, min_similarity=-3).correlation, whole)
+    assert asked == [0, 1, 2, 3, 0, 1, 2, 3, 4, 5]

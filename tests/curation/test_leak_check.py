@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 from factories import curate_settings
 from planted_images import NONE, similar_to, some_thumbnails
 from tandem.curation import disputed, leak_check
+from tandem.curation.across import bit_keys, buckets, exact
 from tandem.curation.leak_check import LeakReport, check_leakage
 from tandem.curation.settings import CandidateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
@@ -58,14 +59,17 @@ def check(
     return check_leakage(index, rows, features=features, hashes=hashes, settings=settings, **given)
 
 
-@pytest.mark.parametrize("module", [leak_check, disputed])
+@pytest.mark.parametrize("module", [leak_check, disputed, exact, buckets, bit_keys])
 def test_the_check_shares_no_code_with_what_it_checks(module) -> None:
     nodes = list(ast.walk(ast.parse(inspect.getsource(module))))
     imported = {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
     imported |= {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
     tables = {f"tandem.{name}" for name in ("errors", "files", "types", "curation.settings")}
     tables |= {"tandem.tables.decisions", "tandem.tables.index"}
-    tables |= {"tandem.curation.disputed"} if module is leak_check else {"tandem.cache.once", "tandem.cache.recipe"}
+    if module is leak_check:
+        tables |= {"tandem.curation.disputed", *(each.__name__ for each in (exact, buckets, bit_keys))}
+    if module is disputed:
+        tables |= {"tandem.cache.once", "tandem.cache.recipe"}
     assert {name for name in imported if name.startswith("tandem")} <= tables
 
 
@@ -151,11 +155,11 @@ def test_equal_features_are_a_leak_even_where_only_equal_ones_are(features: np.n
 
 
 def test_every_pair_of_hashes_is_counted_once_across_blocks() -> None:
-    num_rows = 2 * leak_check._BLOCK + 20
+    num_rows = 2 * exact._BLOCK + 20
     rng = np.random.default_rng(1)
     hashes = rng.integers(0, 256, (num_rows, 8, 32), dtype=np.uint8)
     rows = {"train": np.arange(num_rows - 20), "test": np.arange(num_rows - 20, num_rows)}
-    for train, test in [(0, -1), (leak_check._BLOCK, -2), (2 * leak_check._BLOCK - 1, -3)]:
+    for train, test in [(0, -1), (exact._BLOCK, -2), (2 * exact._BLOCK - 1, -3)]:
         hashes[test] = hashes[train, 0]  # every orientation alike: one pair nevertheless
     features = rng.normal(size=(num_rows, 32)).astype(np.float32)
     with pytest.raises(LeakageError, match=r"^3 pairs of near duplicates"):
@@ -166,8 +170,8 @@ def test_cosines_are_compared_block_by_block_and_in_whichever_order_the_rows_sta
     monkeypatch, features, hashes
 ) -> None:
     whole = check(features, hashes).similarities
-    monkeypatch.setattr(leak_check, "_WORKING_MB", 1e-3)  # 131 cosines of float64
-    assert len(list(leak_check._cosines(features[:60], features[60:75]))) > 5
+    monkeypatch.setattr(exact, "_WORKING_MB", 1e-3)  # 131 cosines of float64
+    assert len(list(exact._cosines(features[:60], features[60:75]))) > 5
     np.testing.assert_allclose(check(features, hashes).similarities, whole, rtol=1e-12)
     features[50] = features[89]
     rows = {"test": ROWS["test"], "val": ROWS["val"], "train": ROWS["train"]}  # the first row of a pair is the larger
@@ -243,7 +247,7 @@ def test_search_and_check_take_the_same_hashes_for_those_of_flat_images(
     hashes[3] = hashes[70] = with_bits(num_bits)
     assert bool(as_signs(hashes[:, 0])[3].any()) == means_something
     assert disputed._hash_distance(hashes, np.array([[3, 70]])).tolist() == [0 if means_something else 256]
-    assert leak_check._similar_hashes(hashes, np.array([3]), np.array([70]), 40) == [(3, 70, 0)] * (8 * means_something)
+    assert exact._similar_hashes(hashes, np.array([3]), np.array([70]), 40) == [(3, 70, 0)] * (8 * means_something)
 
 
 def test_a_hash_distance_at_the_limit_is_similar_and_one_beyond_is_not(
@@ -253,7 +257,7 @@ def test_a_hash_distance_at_the_limit_is_similar_and_one_beyond_is_not(
         bits = np.unpackbits(with_bits(128), axis=1)
         bits[:, 108 : 108 + distance] ^= 1
         hashes[3], hashes[70] = with_bits(128), np.packbits(bits, axis=1)
-        found = leak_check._similar_hashes(hashes, np.array([3]), np.array([70]), 40)
+        found = exact._similar_hashes(hashes, np.array([3]), np.array([70]), 40)
         assert [each[2] for each in found] == [40] * 8 * (distance == 40)
 
 
@@ -290,3 +294,36 @@ def test_an_image_of_a_video_that_is_in_no_split_hides_no_leak_of_the_others(
     rows = {**ROWS, "train": np.arange(3, 60)}
     with pytest.raises(LeakageError, match=r"image003 in train and image070 in val \(both are of video:a"):
         check(features, hashes, rows, keys={2: "video:a", 3: "video:a", 70: "video:a"})
+
+
+def beyond_the_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(leak_check, "COMPARED_TO", 10)
+
+
+def test_beyond_the_bound_a_few_similar_pairs_may_have_been_missed_and_are_counted(
+    monkeypatch, features: np.ndarray, hashes: np.ndarray
+) -> None:
+    assert check(features, hashes).num_missed is None
+    beyond_the_bound(monkeypatch)
+    assert check(features, hashes).num_missed == 0
+    hashes[89, 2] = hashes[3, 0]  # train and test
+    features[61] = features[4]  # of train and val
+    found = check(features, hashes)
+    assert (found.num_missed, found.disputed.num_judged) == (2, 2)
+    assert check(features, hashes, rejected=np.array([[3, 89]])).num_missed == 1
+    assert found.similarities.max() == pytest.approx(1)
+
+
+def test_beyond_the_bound_more_than_the_recall_explains_are_leaks_and_so_is_a_copy(
+    monkeypatch, features: np.ndarray, hashes: np.ndarray
+) -> None:
+    beyond_the_bound(monkeypatch)
+    hashes[89] = hashes[3]
+    features[89] = features[3]
+    with pytest.raises(LeakageError, match="1 of them like copies of one file"):
+        check(features, hashes, thumbnails_of=lambda rows: np.stack([some_thumbnails([0])[0]] * len(rows)))
+    features[85:89] = features[4:8]
+    with pytest.raises(LeakageError, match="5 pairs of near duplicates lie in two splits"):
+        check(features, hashes)
+    linked = np.array([[0, 1]] * 200)
+    assert check(features, hashes, linked=linked).num_missed == 5

@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
+from tandem.curation import naive_split
 from tandem.curation.naive_split import accuracy_by_split, leaked_pairs
 from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import SPLITS, Sample, Samples
@@ -101,3 +102,11 @@ def test_what_a_random_split_leaks_is_counted_as_by_brute_force() -> None:
         "test_files_leaked_by_random_split": len(test_files),
     }
     assert pairs > 0 < len(test_files)
+
+
+def test_of_very_many_images_a_part_from_all_over_is_fitted_and_scored(monkeypatch: pytest.MonkeyPatch) -> None:
+    planted = scenes(150, 4)
+    assert accuracy_by_split(*planted, assign)["random_split"]["test_images"] > 20
+    monkeypatch.setattr(naive_split, "_MAX_IMAGES", 20)
+    assert {each["test_images"] for each in accuracy_by_split(*planted, assign).values()} == {20}
+    np.testing.assert_array_equal(naive_split._at_most(np.arange(39)), np.arange(0, 40, 2)[:20].clip(max=38))

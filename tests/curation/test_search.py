@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates import search
-from tandem.curation.duplicates.index import BLOCK, UnitRows
+from tandem.curation.duplicates import bounds, search
 from tandem.curation.duplicates.pairs import Pairs
+from tandem.curation.duplicates.rows import BLOCK, UnitRows
 from tandem.curation.duplicates.search import cosines, radius_pairs
 
 
@@ -22,15 +22,10 @@ def all_cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.divide(x @ y.T, norms, out=np.zeros_like(norms), where=norms > 0)
 
 
-def brute(
-    x: np.ndarray, min_similarity: float, variants: list[np.ndarray] | None = None
-) -> dict[tuple[int, int], float]:
-    best = all_cosines(x, x)
-    for variant in variants or []:
-        found = all_cosines(x, variant)
-        best = np.maximum(best, np.maximum(found, found.T))
-    close = zip(*np.nonzero(np.triu(best >= min_similarity, k=1)), strict=True)
-    return {(int(i), int(j)): float(best[i, j]) for i, j in close}
+def brute(x: np.ndarray, min_similarity: float) -> dict[tuple[int, int], float]:
+    cosines = all_cosines(x, x)
+    close = zip(*np.nonzero(np.triu(cosines >= min_similarity, k=1)), strict=True)
+    return {(int(i), int(j)): float(cosines[i, j]) for i, j in close}
 
 
 def as_dict(pairs: Pairs) -> dict[tuple[int, int], float]:
@@ -62,34 +57,9 @@ def test_similar_pairs_are_found_across_the_borders_of_blocks() -> None:
     assert (pairs.first >= BLOCK).any()
 
 
-def test_a_pair_counts_by_the_best_variant_of_either_row() -> None:
-    x = clustered(80, 8, num_clusters=60, spread=0.01)
-    variants = [clustered(80, 8, num_clusters=60, spread=0.01, seed=seed) for seed in (1, 2)]
-    variants[0][7] = 3 * x[50]
-    variants[1][60] = x[3]
-    pairs = radius_pairs(x, variants=variants, min_similarity=0.95)
-    assert as_dict(pairs).keys() == brute(x, 0.95, variants).keys()
-    assert as_dict(pairs) == pytest.approx(brute(x, 0.95, variants), abs=1e-5)
-    assert {(7, 50), (3, 60)} <= as_dict(pairs).keys()
-
-
-def test_variants_are_compared_across_the_borders_of_blocks() -> None:
-    num_rows = BLOCK + 10
-    x = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0)
-    variant = clustered(num_rows, 16, num_clusters=num_rows, spread=1.0, seed=1)
-    variant[3], variant[num_rows - 1] = x[num_rows - 2], x[5]
-    found = as_dict(radius_pairs(x, variants=[variant], min_similarity=0.99))
-    assert {(3, num_rows - 2), (5, num_rows - 1)} <= found.keys()
-
-
-def test_a_row_is_no_pair_with_a_variant_of_itself() -> None:
-    x = np.eye(4, dtype=np.float32)
-    assert len(radius_pairs(x, variants=[x, -x], min_similarity=0.5)) == 0
-
-
 def test_a_row_of_zeros_is_similar_to_nothing() -> None:
     x = np.array([[0, 0], [0, 0], [1, 0], [2, 0]], dtype=np.float32)
-    assert as_dict(radius_pairs(x, variants=[np.zeros_like(x)], min_similarity=0.1)) == {(2, 3): 1.0}
+    assert as_dict(radius_pairs(x, min_similarity=0.1)) == {(2, 3): 1.0}
 
 
 def test_a_threshold_that_is_exactly_reached_counts_and_one_just_missed_does_not() -> None:
@@ -200,40 +170,17 @@ def test_pairs_at_the_limit_are_not_lost_to_the_bound(num_directions: int) -> No
     assert planted <= as_dict(pairs).keys()
 
 
-@given(seed=st.integers(0, 2**32 - 1), num_directions=st.integers(1, 12))
-def test_the_bound_is_never_below_the_cosine(seed: int, num_directions: int) -> None:
-    rows = UnitRows(low_rank(60, 12, rank=3, noise=0.1, seed=seed))
-    short = search._shortened(rows, search._directions(rows, num_directions))
-    assert (short @ short.T >= rows[:] @ rows[:].T - search._SLACK / 10).all()
-
-
-@pytest.mark.parametrize("num_directions", [0, 2, 8])
-def test_variants_count_whatever_the_bound(num_directions: int) -> None:
-    x = clustered(80, 8, num_clusters=60, spread=0.05)
-    variants = [clustered(80, 8, num_clusters=60, spread=0.05, seed=seed) for seed in (1, 2)]
-    variants[0][7], variants[1][60] = 3 * x[50], x[3]
-    found = as_dict(radius_pairs(x, variants=variants, min_similarity=0.8, num_directions=num_directions))
-    assert found.keys() == brute(x, 0.8, variants).keys()
-    assert found == pytest.approx(brute(x, 0.8, variants), abs=1e-5)
-
-
 @pytest.mark.parametrize("more", [-1, 0, 700])
 def test_equal_rows_are_found_on_both_sides_of_where_the_bound_begins(more: int) -> None:
-    num_rows = search._BOUND_FROM + more
+    num_rows = bounds._BOUND_FROM + more
     x = low_rank(num_rows, 128, rank=10, noise=0.5)
     x[num_rows - 1], x[9000] = 2 * x[3], x[8000] + 0.01 * x[8001]
     x[5000:5010] = 0
-    assert (search._cheapest_basis(UnitRows(x), 0.9999).shape[1] > 0) == (more >= 0)
+    assert (bounds.cheapest_basis(UnitRows(x), 0.9999).shape[1] > 0) == (more >= 0)
     bounded, plain = (radius_pairs(x, min_similarity=0.9999, num_directions=size) for size in (None, 0))
     assert {(3, num_rows - 1), (8000, 9000)} <= as_dict(bounded).keys()
     assert as_dict(bounded).keys() == as_dict(plain).keys()
     assert as_dict(bounded) == pytest.approx(as_dict(plain), abs=1e-5)
-
-
-def test_rows_that_no_directions_hold_are_compared_by_the_plain_product() -> None:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(search._BOUND_FROM, 128)).astype(np.float32)
-    assert search._cheapest_basis(UnitRows(x), 0.6).shape == (128, 0)
 
 
 @pytest.mark.parametrize("num_directions", [0, 2])

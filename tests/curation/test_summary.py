@@ -116,3 +116,10 @@ def test_pairs_that_were_judged_twice_are_counted_and_so_are_those_that_are_disp
     leaks = LeakReport(np.zeros(0), disputed)
     counts = curate_summary(planted.inputs(), planted.curate(), SETTINGS, leaks=leaks, brain={})
     assert (counts["rejected_pairs_across_splits"], counts["disputed_pairs"]) == (7, 1)
+
+
+def test_pairs_that_an_approximate_search_missed_are_counted_where_it_was_one(planted: Planted) -> None:
+    name = "similar_pairs_missed_by_search"
+    assert name not in planted.summary()
+    leaks = replace(NO_LEAKS, num_missed=2)
+    assert curate_summary(planted.inputs(), planted.curate(), SETTINGS, leaks=leaks, brain={})[name] == 2

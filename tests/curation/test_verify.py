@@ -11,6 +11,7 @@ from planted_images import textured_image
 from tandem.cache import recipe as recipes
 from tandem.cache.recipe import code_digest
 from tandem.cache.store import CACHE_DIR
+from tandem.curation.duplicates import verify
 from tandem.curation.duplicates.alignment import Keypoints, correlation, correlation_unaligned, describe
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.pairs import Pairs
@@ -52,6 +53,15 @@ def test_of_similar_images_the_better_of_both_comparisons_counts() -> None:
     scored = verify_candidates(candidates((0, 2), is_similar=True), TEXTURED.__getitem__, IDS, max_gb=0)
     one, other = TEXTURED[0], TEXTURED[2]
     assert scored.correlation.tolist() == [max(correlation(one, other), correlation_unaligned(one, other))]
+
+
+def test_pairs_are_verified_part_by_part_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = candidates((0, 1), (0, 2), (1, 2), is_similar=True)
+    whole = verify_candidates(pairs, TEXTURED.__getitem__, IDS, max_gb=0).correlation
+    monkeypatch.setattr(verify, "_PART", 2)
+    assert verify_candidates(pairs, TEXTURED.__getitem__, IDS, max_gb=0).correlation.tolist() == whole.tolist()
+    none = Candidates(pairs.pairs.where(np.zeros(3, dtype=bool)), np.zeros(0, dtype=bool), pairs.same_stem)
+    assert len(verify_candidates(none, TEXTURED.__getitem__, IDS, max_gb=0)) == 0
 
 
 def test_pairs_are_written_with_ids_and_those_that_hardly_correlate_are_not(tmp_path: Path) -> None:

@@ -24,7 +24,15 @@ from tandem.curation.duplicates.search import radius_pairs
 from tandem.curation.groups import connected_components as smallest_rows
 from tandem.errors import DataError, ReviewError
 from tandem.review.database import open_database
-from tandem.review.dataset import TAG_VIEWS, ReviewImage, build_dataset, review_images, review_order
+from tandem.review.dataset import (
+    BRAIN_TO,
+    TAG_VIEWS,
+    ReviewImage,
+    build_dataset,
+    build_large_dataset,
+    review_images,
+    review_order,
+)
 from tandem.tables.decisions import Decision, Decisions
 from tandem.tables.index import ImageRecord, Index, Origin
 from tandem.tables.samples import Sample, Samples
@@ -69,7 +77,14 @@ def run_child(database_dir, folder, report_path):
     images, features = planted(Path(folder))
     with open_database(Path(database_dir)) as fiftyone:
         _, findings = build_dataset(fiftyone, images, features=features, max_distance=MAX_DISTANCE, name=NAME)
+        large, nothing = build_large_dataset(fiftyone, images, name="large")
         report = {
+            "large": {
+                "views": {view: large.load_saved_view(view).values("content_id") for view in large.list_saved_views()},
+                "brain_runs": large.list_brain_runs(),
+                "has_features": large.has_field("features"),
+                "counts": nothing.counts(),
+            },
             "counts": findings.counts(),
             "near_duplicates": sorted(findings.near_duplicates),
             "refusal": refusal_of(Path(database_dir).with_name("other")),
@@ -327,6 +342,15 @@ def marks(report, field):
     """Id -> the id that Brain keeps, where there is one."""
     samples = report["samples"]
     return {id: kept for id, kept in zip(samples["content_id"], samples[field], strict=True) if kept}
+
+
+def test_of_very_many_images_the_views_are_built_and_brain_is_left_out(report):
+    large = report["large"]
+    tagged = {view: ids for view, ids in large["views"].items() if view in TAG_VIEWS}
+    assert tagged == {view: ids for view, ids in report["views"].items() if view in TAG_VIEWS}
+    assert (large["views"]["exact_duplicates"], large["views"]["near_duplicates"]) == ([], [])
+    assert (large["brain_runs"], large["has_features"]) == ([], False)
+    assert large["counts"] == {"not_run_above_images": BRAIN_TO}
 
 
 def test_the_mean_of_the_planted_features_is_zero(tmp_path):

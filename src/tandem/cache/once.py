@@ -73,11 +73,16 @@ def computed_one_by_one(
         return stored[ids[at]] if stored else compute(at)
 
     try:
-        missing = np.flatnonzero(~store.intact(ids)).tolist()
+        missing = np.flatnonzero(~store.held(ids)).tolist()
         if missing:
             store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=len(missing), row_bytes=row_bytes)
-        for at in tqdm(missing[: store.room], desc=desc, disable=None):
-            store.write([ids[at]], compute(at)[None])
+        with tqdm(total=len(missing[: store.room]), desc=desc, disable=None) as progress:
+            for part in _steps(missing[: store.room]):
+                values = []
+                for at in part:
+                    values.append(compute(at))
+                    progress.update()
+                store.write([ids[at] for at in part], values)
         yield value
     finally:
         store.close()

@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
 from pathlib import Path
@@ -69,6 +69,17 @@ class ResultStore:
             found[at : at + len(part)] = [id_ in stored for id_ in part]
         return found
 
+    def held(self, ids: Sequence[str]) -> np.ndarray:
+        """(N,) bool: of which of these ids there are arrays, intact or not: none of them is read."""
+        found = set[str]()
+        with self._reading() as database:
+            for part in (ids[at : at + _ROWS_A_QUERY] for at in range(0, len(ids), _ROWS_A_QUERY)):
+                places = ",".join("?" * len(part))
+                query = f"SELECT id FROM rows WHERE id IN ({places})"  # noqa: S608  # ? alone
+                rows = database.execute(query, part) if database and self.made is not None else ()
+                found.update(row[0] for row in rows)
+        return np.array([id_ in found for id_ in ids], dtype=np.bool_)
+
     def read(self, ids: Sequence[str]) -> dict[str, np.ndarray]:
         """Id -> (D,) of those that are there and intact."""
         with self._reading() as database:
@@ -108,8 +119,8 @@ class ResultStore:
         """For how many more arrays there is room; 0 before prepare."""
         return max(0, self._room)
 
-    def write(self, ids: Sequence[str], arrays: np.ndarray) -> None:
-        """Keep arrays (n, ...), one of each id, as far as there is room and they are finite."""
+    def write(self, ids: Sequence[str], arrays: Iterable[np.ndarray]) -> None:
+        """Keep arrays (...), one of each id, as far as there is room and they are finite."""
         if self._room <= 0 or not len(ids):
             return
         rows = [

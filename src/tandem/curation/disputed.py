@@ -35,6 +35,7 @@ _MAX_FRACTION = 0.001  # of the pairs that are judged, where these are more
 _MIN_DEVIATION = 1.0  # of grays; below, an image is flat
 _MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _CHUNK = 4096  # pairs at a time: some 40 MB
+_PART = 16_384  # pairs, or images, whose thumbnails are held at once: some 100 MB
 _NUM_LISTED = 3  # in a message
 _CODE, _LIBRARIES = ("curation/disputed.py",), ("numpy", "pillow")  # of which thumbnails come
 _COLUMNS = ("first", "second", "thumbnail_correlation", "hash_distance", "similarity")
@@ -83,10 +84,15 @@ def thumbnails_reader(
         )
 
     @cache
-    def all_thumbnails() -> np.ndarray:
-        return compute(range(len(sha256)))
+    def compute_all() -> None:
+        for start in range(0, len(sha256), _PART):
+            compute(range(len(sha256))[start : start + _PART])
 
-    return (lambda rows: all_thumbnails()[list(rows)]) if max_gb else compute
+    def read(rows: Sequence[int]) -> np.ndarray:
+        compute_all()
+        return compute(rows)
+
+    return read if max_gb else compute
 
 
 def find_disputed(
@@ -169,6 +175,11 @@ def _thumbnail(encoded: Encoded) -> np.ndarray:
 
 def _thumbnail_correlation(pairs: np.ndarray, thumbnails_of: Callable[[Sequence[int]], np.ndarray]) -> np.ndarray:
     """(P,) Pearson's correlation of thumbnails in the best of eight orientations; 1 where both are flat."""
+    parts = [pairs[start : start + _PART] for start in range(0, len(pairs), _PART)]
+    return np.concatenate([np.zeros(0), *(_correlation_of_part(part, thumbnails_of) for part in parts)])
+
+
+def _correlation_of_part(pairs: np.ndarray, thumbnails_of: Callable[[Sequence[int]], np.ndarray]) -> np.ndarray:
     numbers, at = np.unique(pairs, return_inverse=True)
     at = at.reshape(pairs.shape)
     thumbnails = thumbnails_of(numbers.tolist())

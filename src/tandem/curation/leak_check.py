@@ -6,29 +6,33 @@ mistake there is seen here. What must lie in one split: what curation linked, wh
 frames of a video and the crops of an image, and all that is similar. Images of different things can be similar: such a
 pair is excused where it was verified and rejected, if a second measure agrees (.disputed), or where a person said so;
 images of one stem, which need no verification, where a person said so alone.
+
+Of more than COMPARED_TO images those pairs alone are compared that methods of its own bring together (.across), and the
+search may have missed a few of them: these are judged by the second measure, too. Where they are more than the search's
+recall explains, or one is as near as a copy, the check fails.
 """
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import combinations
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_chunked
 
+from tandem.curation.across.bit_keys import near_hashes
+from tandem.curation.across.buckets import near_cosines
+from tandem.curation.across.exact import Similar, compare_all, cosine_reason, hash_reason
 from tandem.curation.disputed import Disputed, find_disputed, require_undisputed
 from tandem.curation.settings import CurateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import Index
 
-_ROUNDING = 1e-12  # of float64: equal features may lie this far apart
-_MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
-_BLOCK = 256
-_WORKING_MB = 64  # of distances at a time; scikit-learn's own 1024 takes as long
+COMPARED_TO = 25_000  # images in splits, all of which are compared
+_MAX_MISSED, _MISSED_FRACTION = 3, 0.05  # similar pairs that an approximate search may have missed
 _SCENES = ("video:", "image:")
 
-_Leaks = Iterable[tuple[int, int, str]]  # two rows and why they must lie in one split
+_Leak = tuple[int, int, str]  # two rows and why they must lie in one split
+_Leaks = Iterable[_Leak]
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,11 +40,13 @@ class LeakReport:
     """similarities: (n,) each image's highest cosine to one of another split, in the order of the splits' rows.
 
     -1 where other splits are empty. disputed: pairs in two splits that verification and the second measure judge
-    differently.
+    differently. num_missed: similar pairs in two splits that the approximate search did not find; None where it is
+    exact.
     """
 
     similarities: np.ndarray
     disputed: Disputed
+    num_missed: int | None = None
 
 
 def check_leakage(
@@ -65,20 +71,21 @@ def check_leakage(
     for split, numbers in rows.items():
         split_of[numbers] = split
     duplicates, not_duplicates = (_rows_of(pairs, index) for pairs in (decisions.duplicates, decisions.not_duplicates))
-    joined = [
-        *((i, j, "curation linked them") for i, j in linked.tolist()),
-        *((i, j, "a decision joins them") for i, j in duplicates.tolist()),
-        *_scene_mates(index, split_of),
-    ]
-    _require_none(joined, index, split_of)
+    _require_none(_joined(index, split_of, linked, duplicates), index, split_of)
 
     decided = _keys(not_duplicates)
-    similar, similarities = _similar(features, hashes, rows, settings.candidates.thresholds)
-    _require_none(_unless(similar, np.concatenate([_keys(rejected), decided])), index, split_of)
+    is_exact = sum(map(len, rows.values())) <= COMPARED_TO
+    find_similar = compare_all if is_exact else _compare_near
+    similar, similarities = find_similar(features, hashes, rows, settings.candidates.thresholds)
+    unknown = list(_unless(similar, np.concatenate([_keys(rejected), decided])))
+    if is_exact or len(unknown) > max(_MAX_MISSED, _MISSED_FRACTION * (len(linked) + len(similar))):
+        _require_none(unknown, index, split_of)
     stem_mates = list(_similar_stem_mates(index, features, hashes, split_of, settings.same_stem))
     _require_none(_unless(stem_mates, decided), index, split_of)
 
-    judged = rejected[_is_across(rejected, split_of) & ~np.isin(_keys(rejected), decided)]
+    excused = rejected[_is_across(rejected, split_of) & ~np.isin(_keys(rejected), decided)]
+    missed = np.unique(np.array([pair[:2] for pair in unknown], dtype=np.int64).reshape(-1, 2), axis=0)
+    judged = np.concatenate([excused, missed]) if len(missed) else excused
     disputed = find_disputed(
         judged,
         features=features,
@@ -87,7 +94,14 @@ def check_leakage(
         min_similarity=settings.candidates.min_similarity,
     )
     require_undisputed(disputed, index.ids)
-    return LeakReport(similarities, disputed)
+    return LeakReport(similarities, disputed, None if is_exact else len(missed))
+
+
+def _joined(index: Index, split_of: np.ndarray, linked: np.ndarray, duplicates: np.ndarray) -> Iterator[_Leak]:
+    """What must lie in one split whatever it looks like. linked, duplicates: pairs of rows."""
+    yield from ((i, j, "curation linked them") for i, j in linked.tolist())
+    yield from ((i, j, "a decision joins them") for i, j in duplicates.tolist())
+    yield from _scene_mates(index, split_of)
 
 
 def _require_none(pairs: _Leaks, index: Index, split_of: np.ndarray) -> None:
@@ -154,52 +168,17 @@ def _similar_stem_mates(
     for key, members in _mates(index, split_of, ("stem:",)):
         splits = split_of[members]
         rows = {split: np.array(members)[splits == split] for split in sorted(set(splits))}
-        found, _ = _similar(features, hashes, rows, limits)
+        found, _ = compare_all(features, hashes, rows, limits)
         yield from ((i, j, f"both are of {key}, {reason}") for i, j, reason in found)
 
 
-def _similar(
+def _compare_near(
     features: np.ndarray, hashes: np.ndarray, rows: Mapping[str, np.ndarray], limits: SimilarityThresholds
-) -> tuple[list[tuple[int, int, str]], np.ndarray]:
-    """All pairs in two splits that are similar, and each image's highest cosine to another split."""
-    highest = {split: np.full(len(numbers), -1.0) for split, numbers in rows.items()}
-    found = []
-    for one, other in combinations(rows, 2):
-        for i, j, distance in _similar_hashes(hashes, rows[one], rows[other], limits.max_hash_distance):
-            found.append((i, j, f"hash distance {distance} of 256 <= {limits.max_hash_distance}"))
-        for start, cosines in _cosines(features[rows[one]], features[rows[other]]):
-            part = slice(start, start + len(cosines))
-            highest[one][part] = np.maximum(highest[one][part], cosines.max(axis=1))
-            highest[other] = np.maximum(highest[other], cosines.max(axis=0))
-            for i, j in np.argwhere(cosines >= limits.min_similarity - _ROUNDING).tolist():
-                reason = f"cosine {cosines[i, j]:.4f} >= {limits.min_similarity}"
-                found.append((int(rows[one][start + i]), int(rows[other][j]), reason))
-    return found, np.concatenate(list(highest.values()))
-
-
-def _cosines(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and cosines (b, n) of blocks of rows of features (m, D) with all of the others (n, D)."""
-    if len(one) and len(other):
-        start = 0
-        double = one.astype(np.float64), other.astype(np.float64)
-        for distances in pairwise_distances_chunked(*double, metric="cosine", working_memory=_WORKING_MB):
-            yield start, 1 - distances
-            start += len(distances)
-
-
-def _similar_hashes(
-    hashes: np.ndarray, one: np.ndarray, other: np.ndarray, max_hash_distance: int
-) -> list[tuple[int, int, int]]:
-    """(row, row, distance) of all pairs whose upright hash differs little from any orientation of the other's."""
-    found: list[tuple[int, int, int]] = []
-    hashes = np.ascontiguousarray(hashes).view(np.uint64)  # eight bytes at a time: (N, 8, 4)
-    usable = np.bitwise_count(hashes).sum(axis=2) >= _MIN_SET_BITS
-    one = one[usable[one, 0]]
-    for orientation in range(hashes.shape[1]):
-        turned = other[usable[other, orientation]]
-        for start in range(0, len(one), _BLOCK):
-            part = one[start : start + _BLOCK]
-            distances = np.bitwise_count(hashes[part, 0][:, None] ^ hashes[turned, orientation]).sum(axis=2)
-            i, j = np.nonzero(distances <= max_hash_distance)
-            found += zip(part[i].tolist(), turned[j].tolist(), distances[i, j].tolist(), strict=True)
-    return found
+) -> tuple[Similar, np.ndarray]:
+    """As compare_all, of the pairs alone that lie near to one center or have equal bits."""
+    by_hash, distances = near_hashes(hashes, rows, limits.max_hash_distance)
+    by_features, cosines, highest = near_cosines(features, rows, limits.min_similarity)
+    found = [(i, j, hash_reason(n, limits)) for (i, j), n in zip(by_hash.tolist(), distances.tolist(), strict=True)]
+    for (i, j), cosine in zip(by_features.tolist(), cosines.tolist(), strict=True):
+        found.append((i, j, cosine_reason(cosine, limits)))
+    return found, highest

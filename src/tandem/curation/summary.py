@@ -48,6 +48,7 @@ def curate_summary(
         "rejected_pairs_across_splits": leaks.disputed.num_judged,
         "disputed_pairs": len(leaks.disputed),
         "brain": dict(brain),
+        **({} if leaks.num_missed is None else {"similar_pairs_missed_by_search": leaks.num_missed}),
     }
 
 

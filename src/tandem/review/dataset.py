@@ -1,10 +1,12 @@
 """Images, groups and splits as a FiftyOne dataset, with a second opinion on duplicates by FiftyOne's Brain.
 
-The database is scratch: each build replaces the dataset.
+The database is scratch: each build replaces the dataset. Brain compares all images with one another, so of more than
+BRAIN_TO its runs are left out, and with them the features that it would read from the dataset.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ DATASET = "tandem"
 # by the first word of samples' exclusion reasons
 _TAGS_OF_REASON = {"": (), "duplicate": ("duplicates",), "conflict": ("conflicts",), "dropped": ("dropped",)}
 TAG_VIEWS = (*SPLITS, "duplicates", "conflicts", "dropped")  # saved views of the images with the tag of that name
+BRAIN_TO = 25_000  # images; of so many Brain's runs take a third of what all else in curation does
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own default is 1024
 
 
@@ -51,9 +54,12 @@ class BrainFindings:
 
     num_exact_duplicates: int
     near_duplicates: frozenset[tuple[str, str]]
+    was_run: bool = True
 
     def counts(self) -> dict[str, int]:
-        """For the metrics. A duplicate is named once, so these are images."""
+        """For the metrics. A duplicate is named once, so these are images. Of more than BRAIN_TO only that limit."""
+        if not self.was_run:
+            return {"not_run_above_images": BRAIN_TO}
         return {"exact_duplicates": self.num_exact_duplicates, "near_duplicates": len(self.near_duplicates)}
 
 
@@ -66,9 +72,24 @@ def build_review_dataset(
     be shown, ReviewError when FiftyOne or its database does not start.
     """
     rows = review_order(samples)
-    images = review_images(index, samples, rows, images_dir=images_dir)
+    images = _LazyImages(lambda row: _review_image(index, samples, row, images_dir, None), rows)
     with open_database(database_dir) as fiftyone:
-        return build_dataset(fiftyone, images, features=features[rows], max_distance=max_distance)[1]
+        if len(rows) > BRAIN_TO:
+            return build_large_dataset(fiftyone, images)[1]
+        return build_dataset(fiftyone, list(images), features=features[rows], max_distance=max_distance)[1]
+
+
+class _LazyImages(Sequence[ReviewImage]):
+    """Each made when it is asked for: a million would take a gigabyte."""
+
+    def __init__(self, of_row: Callable[[int], ReviewImage], rows: np.ndarray) -> None:
+        self._of_row, self._rows = of_row, rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, at: Any) -> Any:
+        return self._of_row(int(self._rows[at]))
 
 
 def review_order(samples: Samples) -> np.ndarray:
@@ -106,6 +127,16 @@ def build_dataset(
     return dataset, _run_brain(fiftyone, dataset, max_distance)
 
 
+def build_large_dataset(
+    fiftyone: Any, images: Sequence[ReviewImage], *, name: str = DATASET
+) -> tuple[Any, BrainFindings]:
+    """As build_dataset, without features and Brain's runs: its views and fields are there, and empty."""
+    dataset = _add_dataset(fiftyone, name, images, None)
+    for what in ("exact_duplicate", "near_duplicate"):
+        _mark_duplicates(fiftyone, dataset, {}, field=f"{what}_of", view=f"{what}s")
+    return dataset, BrainFindings(0, frozenset(), was_run=False)
+
+
 def _review_image(
     index: Index, samples: Samples, row: int, images_dir: Path, decisions: Decisions | None
 ) -> ReviewImage:
@@ -137,17 +168,18 @@ def _require_showable(images: Sequence[ReviewImage], features: np.ndarray) -> No
         seen.add(image.id)
 
 
-def _add_dataset(fiftyone: Any, name: str, images: Sequence[ReviewImage], features: np.ndarray) -> Any:
+def _add_dataset(fiftyone: Any, name: str, images: Sequence[ReviewImage], features: np.ndarray | None) -> Any:
     dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
     dataset.add_sample_field("origins", fiftyone.ListField, subfield=fiftyone.StringField)
-    samples = (_sample(fiftyone, image, vector) for image, vector in zip(images, features, strict=True))
+    vectors = repeat(None, len(images)) if features is None else features
+    samples = (_sample(fiftyone, image, vector) for image, vector in zip(images, vectors, strict=True))
     dataset.add_samples(samples, num_samples=len(images))
     for tag in TAG_VIEWS:
         dataset.save_view(tag, dataset.match_tags(tag))
     return dataset
 
 
-def _sample(fiftyone: Any, image: ReviewImage, vector: np.ndarray) -> Any:
+def _sample(fiftyone: Any, image: ReviewImage, vector: np.ndarray | None) -> Any:
     return fiftyone.Sample(
         filepath=str(image.path),
         tags=[tag for tag in dict.fromkeys((image.split, *image.tags)) if tag],
@@ -157,7 +189,7 @@ def _sample(fiftyone: Any, image: ReviewImage, vector: np.ndarray) -> Any:
         group_id=image.group,
         split=image.split,
         origins=list(image.origins),
-        features=vector,
+        **({} if vector is None else {"features": vector}),
     )
 
 
@@ -187,9 +219,10 @@ def _mark_duplicates(
 
     duplicates: kept sample id -> sample ids.
     """
-    content_id = dict(zip(*dataset.values(["id", "content_id"]), strict=True))
+    content_id = dict(zip(*dataset.values(["id", "content_id"]), strict=True)) if duplicates else {}
     kept_of = {sample: content_id[kept] for kept, others in duplicates.items() for sample in (kept, *others)}
     dataset.add_sample_field(field, fiftyone.StringField)
-    dataset.set_values(field, kept_of, key_field="id")
+    if kept_of:
+        dataset.set_values(field, kept_of, key_field="id")
     dataset.save_view(view, dataset.exists(field).sort_by(field))
     return frozenset((content_id[kept], content_id[other]) for kept, others in duplicates.items() for other in others)

@@ -84,3 +84,16 @@ def test_frame_and_caption_leave_the_image_whole(image, rng):
     assert captioned.size == (200, 150 + 22)
     assert captioned.crop((0, 0, 200, 150)).tobytes() == image.tobytes()
     assert gray(captioned)[150:].min() < 128 < gray(captioned)[150:].mean()
+
+
+def test_the_harder_ones_keep_the_size_but_for_a_crop_to_six_tenths(image, rng):
+    pixels = np.asarray(image)
+    assert np.array_equal(np.asarray(transformations.upended(image, rng)), pixels[::-1])
+    part = transformations.cut(image, rng)
+    assert 0.6 <= part.width * part.height / (200 * 150) < 0.62
+    tilted = {transformations.tilted(image, rng).tobytes() for _ in range(20)}
+    assert tilted == {image.rotate(degrees, Image.Resampling.BICUBIC).tobytes() for degrees in (-25, 25)}
+    for _ in range(20):
+        changed = (np.asarray(transformations.watermarked(image, rng)) != pixels).any(axis=2)
+        rows, columns = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
+        assert 0.5 < (np.ptp(rows) + 1) * (np.ptp(columns) + 1) / (66 * 18) <= 1

@@ -32,7 +32,9 @@ _BLUR_PX = 1.0
 _UNCLIPPED = (4, 250)  # grays beyond are black or white by exposure, and tell nothing
 _MIN_UNCLIPPED = 0.3  # of the overlap; where less is left between black and white, all of it is compared
 _MIN_DEVIATION = 1.0  # of grays; below, an image is flat and shows nothing
-_CODE, _LIBRARIES = ("curation/duplicates/alignment.py",), ("numpy", "pillow")  # of which a gray comes
+_CODE = ("curation/duplicates/alignment.py",)  # of which grays and keypoints come
+_LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
+_POINT_BYTES = 2 * 4 + 128  # kept of a point
 _CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 # A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -57,37 +59,37 @@ def keypoints_reader(
 ) -> Iterator[Callable[[int], Keypoints]]:
     """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
 
-    sha256: of each image's bytes, by which its gray is kept, so that it is decoded once in its life. max_gb: of all
-    stores together, see computed_one_by_one.
+    sha256: of each image's bytes, by which its gray and keypoints are kept, so that it is decoded and described once in
+    its life. max_gb: of all stores together, see computed_one_by_one.
     """
 
     def decode(row: int) -> np.ndarray:
         with Image.open(BytesIO(images[row].read_bytes())) as image:
             image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
             gray = _small_gray(image)
-        return np.concatenate([np.array(gray.shape[1:], np.uint8), gray.ravel()])
+        return _packed(gray, *_detected(gray))
 
     with computed_one_by_one(
         sha256,
         decode,
-        recipe={"value": "gray", **circumstances(_CODE, _LIBRARIES)},
+        recipe={"value": "keypoints", **circumstances(_CODE, _LIBRARIES)},
         dtype="|u1",
-        row_bytes=1 + SIDE_PX**2,
+        row_bytes=2 + SIDE_PX**2 + NUM_POINTS * _POINT_BYTES,
         max_gb=max_gb,
-        desc="small images",
+        desc="keypoints",
     ) as kept_of:
 
         @lru_cache(_CACHE_SIZE)
         def read(row: int) -> Keypoints:
-            kept = kept_of(row)
-            return _described(kept[1:].reshape(-1, kept[0]))
+            return _described(*_unpacked(kept_of(row)))
 
         yield read
 
 
 def describe(image: Image.Image) -> Keypoints:
     """The gray thumbnail, keypoints and descriptors by which an image is compared. About 5 ms."""
-    return _described(_small_gray(image))
+    gray = _small_gray(image)
+    return _described(gray, *_detected(gray))
 
 
 def _small_gray(image: Image.Image) -> np.ndarray:
@@ -97,11 +99,29 @@ def _small_gray(image: Image.Image) -> np.ndarray:
     return np.asarray(image.convert("L").resize((width, height), Image.Resampling.BILINEAR))
 
 
-def _described(gray: np.ndarray) -> Keypoints:
+def _detected(gray: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(K, 2) float32 points, and (K, 128) uint8 SIFT descriptors: OpenCV gives these as float32 of whole numbers."""
     found, rows = cv2.SIFT.create(nfeatures=NUM_POINTS, contrastThreshold=_CONTRAST).detectAndCompute(gray, None)
     points = np.array([point.pt for point in found[:NUM_POINTS]], dtype=np.float32).reshape(-1, 2)
-    raw = np.zeros((0, 128), dtype=np.float32) if rows is None else rows[:NUM_POINTS]
+    return points, np.zeros((0, 128), dtype=np.uint8) if rows is None else rows[:NUM_POINTS].astype(np.uint8)
+
+
+def _described(gray: np.ndarray, points: np.ndarray, descriptors: np.ndarray) -> Keypoints:
+    raw = descriptors.astype(np.float32)
     return Keypoints(gray, points, np.sqrt(raw / np.maximum(raw.sum(axis=1, keepdims=True), 1)))
+
+
+def _packed(gray: np.ndarray, points: np.ndarray, descriptors: np.ndarray) -> np.ndarray:
+    """(n,) uint8: the width of the gray, the number of points, and all three."""
+    sizes = np.array([gray.shape[1], len(points)], dtype=np.uint8)
+    return np.concatenate([sizes, points.astype("<f4").view(np.uint8).ravel(), descriptors.ravel(), gray.ravel()])
+
+
+def _unpacked(packed: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Gray, points and descriptors of _packed."""
+    width, num_points = packed[:2].tolist()
+    points, descriptors, gray = np.split(packed[2:], [8 * num_points, _POINT_BYTES * num_points])
+    return gray.reshape(-1, width), points.copy().view("<f4").reshape(-1, 2), descriptors.reshape(-1, 128)
 
 
 def mirrored(one: Keypoints) -> Keypoints:

@@ -5,61 +5,25 @@ compares a row with those of the lists nearest to it: about N ** 1.5 products in
 list is missed; how much that is, benchmarks/exact_search.py measures.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-BLOCK = 2048  # rows; the similarities of two blocks are 16 MB of float32
-EXACT_TO = 100_000  # rows; so many are better searched exactly
+from tandem.curation.duplicates.bounds import SLACK, leading_directions
+from tandem.curation.duplicates.rows import UnitRows
+
+EXACT_TO = 25_000  # rows; of more, the exact search costs an image more than all else that curation does
 HALF = 1e-3  # float16 changes the cosine of two rows by less
 _LISTS_A_ROOT = 2
-_LISTS_SEARCHED = 16  # at least
-_COLUMNS_SEARCHED = 16_384  # of short rows, such as hashes, more lists are searched: measured, they lie more scattered
+_LISTS_SEARCHED = 16
+_COLUMNS_HELD, _LONG = 256, 4  # of rows that have four times as many or more
+_DIRECTIONS_FROM = 8192  # rows
+_COMPARED = 128  # rows at a time, with all that are to be compared with them
 _FITTED_A_LIST = 40  # rows that each center is fitted to; faiss warns below 39
 _ITERATIONS = 8  # of k-means
 _TIES = 8  # rows that a flat index is asked for beyond the nearest k
 _MAX_ASKED = 4096  # in all; a block of queries then takes 100 MB
-
-
-class UnitRows:
-    """Rows of vectors (N, D), scaled to length 1 when they are read; rows of zeros become NaN, which reaches no limit.
-
-    vectors: not copied; it may be a memory map.
-    """
-
-    def __init__(self, vectors: np.ndarray) -> None:
-        self.vectors = np.asarray(vectors)
-        self.norms = np.full((len(self.vectors), 1), np.nan, dtype=np.float32)
-        for block in blocks_of(len(self.vectors)):
-            norms = np.linalg.norm(np.asarray(self.vectors[block], dtype=np.float32), axis=1, keepdims=True)
-            np.copyto(self.norms[block], norms, where=norms > 0)
-
-    def __len__(self) -> int:
-        return len(self.vectors)
-
-    def __getitem__(self, rows: slice | np.ndarray) -> np.ndarray:
-        return np.asarray(self.vectors[rows], dtype=np.float32) / self.norms[rows]
-
-    @property
-    def dim(self) -> int:
-        """D, the number of columns."""
-        return self.vectors.shape[1]
-
-    @property
-    def is_zero(self) -> np.ndarray:
-        """(N,) whether a row has no direction."""
-        return np.isnan(self.norms[:, 0])
-
-    def blocks(self) -> Iterator[np.ndarray]:
-        """The rows in order."""
-        return (self[block] for block in blocks_of(len(self)))
-
-
-def blocks_of(num_rows: int) -> list[slice]:
-    """The row numbers of each block, in order."""
-    return [slice(start, start + BLOCK) for start in range(0, num_rows, BLOCK)]
 
 
 class FlatIndex:
@@ -96,34 +60,55 @@ class FlatIndex:
 
 
 class AnnIndex:
-    """All rows (N, D), held as float16, in lists around centers that are fitted to a part of them from all over."""
+    """All rows (N, D), held as float16, in lists around centers that are fitted to a part of them from all over.
+
+    Of long rows 257 columns are held alone, whose products bound their cosines from above (.bounds).
+    """
 
     def __init__(self, rows: UnitRows) -> None:
         import faiss
 
-        sample = rows[:: max(1, int(len(rows) ** 0.5 / (_FITTED_A_LIST * _LISTS_A_ROOT)))]
-        num_lists = max(1, len(sample) // _FITTED_A_LIST)
+        self._rows = rows
+        is_long = rows.dim >= _LONG * _COLUMNS_HELD
+        self._basis = leading_directions(rows, _COLUMNS_HELD, num_rows=_DIRECTIONS_FROM) if is_long else None
+        sample = self._held(rows[:: max(1, int(len(rows) ** 0.5 / (_FITTED_A_LIST * _LISTS_A_ROOT)))])
+        num_lists, dim = max(1, len(sample) // _FITTED_A_LIST), sample.shape[1]
         half, inner_product = faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
-        self._centers = faiss.IndexFlatIP(rows.dim)
-        self._index: Any = faiss.IndexIVFScalarQuantizer(self._centers, rows.dim, num_lists, half, inner_product, False)
+        self._centers = faiss.IndexFlatIP(dim)
+        self._index: Any = faiss.IndexIVFScalarQuantizer(self._centers, dim, num_lists, half, inner_product, False)
         self._index.cp.niter, self._index.cp.spherical = _ITERATIONS, True
-        self._index.nprobe = max(_LISTS_SEARCHED, _COLUMNS_SEARCHED // rows.dim)
-        self._index.train(_finite(sample))
+        self._index.nprobe = _LISTS_SEARCHED
+        self._index.train(sample)
         for block in rows.blocks():
-            self._index.add(_finite(block))
+            self._index.add(self._held(block))
 
-    def within(self, queries: UnitRows, limit: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-        """For each block of queries: the numbers in the block and in the index, each (P,), of pairs of cosine >= limit.
+    def nearest(self, queries: np.ndarray, num_asked: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Cosines and row numbers (n, num_asked) of what seems nearest to rows (n, D) of length 1, in no order.
 
-        The cosine is of rows rounded to float16, off by HALF at most.
+        -inf where there is none, or a row of zeros. Last (n,) a bound of the cosines of all others in the lists.
         """
-        for block in queries.blocks():
-            limits, _, found = self._index.range_search(_finite(block), limit)
-            yield np.repeat(np.arange(len(block)), np.diff(limits.astype(np.int64))), found
+        bounds, numbers = self._index.search(self._held(queries), min(num_asked, len(self._rows)))
+        cosines = np.empty(numbers.shape, dtype=np.float32)
+        for start in range(0, len(queries), _COMPARED):
+            at = slice(start, start + _COMPARED)
+            cosines[at] = np.einsum("qd,qnd->qn", queries[at], self._rows[numbers[at]])
+        is_none = np.isnan(cosines) | (numbers < 0)
+        last = np.where(numbers[:, -1] < 0, -np.inf, bounds[:, -1] + HALF + SLACK)
+        return np.where(is_none, -np.inf, cosines), numbers, last
 
-    def nearest(self, queries: UnitRows, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The same among the rows of the lists that are searched; -1 where there are fewer, and in no order of ties."""
-        return _joined([self._index.search(_finite(block), k) for block in queries.blocks()])
+    def within(self, queries: np.ndarray, limit: float) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of queries (n, D) and of rows, each (P,), of pairs that are to be compared in full.
+
+        All pairs of cosine >= limit in the lists that are searched are among them, and others.
+        """
+        limits, _, found = self._index.range_search(self._held(queries), limit - HALF - SLACK)
+        return np.repeat(np.arange(len(queries)), np.diff(limits.astype(np.int64))), found
+
+    def _held(self, rows: np.ndarray) -> np.ndarray:
+        if self._basis is None:
+            return _finite(rows)
+        inside = rows @ self._basis
+        return _finite(np.column_stack([inside, np.linalg.norm(rows - inside @ self._basis.T, axis=1)]))
 
 
 def _finite(rows: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from tandem.curation.duplicates.pairs import Pairs
 from tandem.files import write_csv
 
 _MIN_SAVED = 0.5  # a correlation below says nothing, and there are very many
+_PART = 250_000  # pairs at a time: some 100 MB of ids
 _CODE = ("curation/duplicates/alignment.py", "curation/duplicates/verify.py")  # of the package: what correlates
 _LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _COLUMNS = ("first", "second", "similarity", "correlation")
@@ -47,22 +48,12 @@ def verify_candidates(
     sha256: of each image's bytes, by which correlations are kept. max_gb: of all stores together, see compute_once.
     Similar images are also compared unaligned, in all orientations: some have no keypoints to align them by.
     """
-    pairs = list(zip(candidates.pairs.rows.tolist(), candidates.is_similar.tolist(), strict=True))
-
-    def correlate(at: int) -> float:
-        (i, j), is_similar = pairs[at]
-        return _correlation(keypoints_of(i), keypoints_of(j), is_similar=is_similar)
-
-    values = compute_once(
-        [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
-        correlate,
-        recipe={"value": "correlation", **circumstances(_CODE, _LIBRARIES)},
-        shape=(),
-        dtype="<f8",
-        max_gb=max_gb,
-        desc="verify candidates",
-    )
-    return ScoredPairs(candidates.pairs, values)
+    values = [np.zeros(0)]
+    for start in range(0, len(candidates.pairs), _PART):
+        part = slice(start, start + _PART)
+        pairs = list(zip(candidates.pairs.rows[part].tolist(), candidates.is_similar[part].tolist(), strict=True))
+        values.append(_correlations(pairs, keypoints_of, sha256, max_gb))
+    return ScoredPairs(candidates.pairs, np.concatenate(values))
 
 
 def save_pairs(scored: ScoredPairs, ids: Sequence[str], path: Path) -> None:
@@ -75,6 +66,26 @@ def save_pairs(scored: ScoredPairs, ids: Sequence[str], path: Path) -> None:
     values = zip(*(column.tolist() for column in columns), strict=True)
     rows = [dict(zip(_COLUMNS, (ids[i], ids[j], *rest), strict=True)) for i, j, *rest in values]
     write_csv(path, rows, columns=_COLUMNS)
+
+
+def _correlations(
+    pairs: list[tuple[list[int], bool]], keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], max_gb: float
+) -> np.ndarray:
+    """Of pairs of rows, and whether they are similar."""
+
+    def correlate(at: int) -> float:
+        (i, j), is_similar = pairs[at]
+        return _correlation(keypoints_of(i), keypoints_of(j), is_similar=is_similar)
+
+    return compute_once(
+        [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
+        correlate,
+        recipe={"value": "correlation", **circumstances(_CODE, _LIBRARIES)},
+        shape=(),
+        dtype="<f8",
+        max_gb=max_gb,
+        desc="verify candidates",
+    )
 
 
 def _id_of_pair(one: str, other: str, *, is_similar: bool) -> str:
