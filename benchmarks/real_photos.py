@@ -1,6 +1,6 @@
 """The whole pipeline on real photographs: what its models reach on twenty splits, and what a random split would claim.
 
-    python benchmarks/real_photos.py --archives DIR [--size-px 288] [--tta-views 5] [--splits 20] [--json FILE]
+    python benchmarks/real_photos.py --archives DIR [--size-px 288] [--tta-views 1] [--splits 20] [--json FILE]
 
 Each preset runs in a scratch clone of this project on the archives of DIR (see benchmarks/scratch.py), with ImageNet
 weights of MobileNetV2 and EfficientNet-Lite0 and -Lite2; DIR holds weights/tf_efficientnet_lite0-imagenet.pth and
@@ -67,7 +67,7 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--size-px", type=int, default=288)
-    parser.add_argument("--tta-views", type=int, default=5)
+    parser.add_argument("--tta-views", type=int, default=1)
     parser.add_argument("--splits", type=int, default=20)
     arguments = parser.parse_args()
     archives = require_files(arguments.archives, WEIGHTS, LITE0, LITE2, *VEHICLES.values(), *SCENES.values())
