@@ -83,7 +83,7 @@ train:
   batch_size: 8
   epochs: 15
   patience: 5
-  weight_decay: 0.001
+  weight_decay: 0.0001
   dropout: 0.5
   scheduler: plateau
   balance: sampler
