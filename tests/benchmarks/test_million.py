@@ -26,7 +26,7 @@ def test_recall_counts_pairs_of_two_splits_alone():
 @pytest.mark.parametrize(("core_ms", "is_reached"), [(2.5, True), (2.6, False)])
 def test_all_parts_together_are_held_against_10_000_images_with_the_rest(core_ms, is_reached):
     base = {"search by features": Part(1.0, 0.3, {})}
-    last = {"search by features": Part(core_ms, 3.9, {"similar": 0.995, "22 bits": 0.94})}
+    last = {"search by features": Part(core_ms, 3.9, {"similar": 0.995, "22 bits": 0.91})}
     time, memory, similar, bits = million.required({10_000: base, 1_000_000: last}, rest_ms=4.0)
     assert time.is_reached == is_reached
     assert (memory.is_reached, similar.is_reached, bits.is_reached) == (True, True, False)

@@ -6,9 +6,11 @@ images are, and no pair is wrong.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from threadpoolctl import ThreadpoolController
 
 from tandem.curation.duplicates.bit_samples import collisions, tables_needed
 from tandem.curation.duplicates.index import EXACT_TO
@@ -44,7 +46,16 @@ def hash_pairs(hashes: np.ndarray, *, max_distance: int, num_neighbors: int, exa
     k = min(num_neighbors, len(hashes) - 1)
     if len(hashes) > exact_to:
         return _sampled_pairs(words, usable, max_distance, k)
-    return HashPairs(_similar(hashes, usable, max_distance), _nearest(hashes, usable, k))
+    with _threads().limit(limits=1):  # several wait for one another in a loop, which on a busy machine costs the most
+        return HashPairs(_similar(hashes, usable, max_distance), _nearest(hashes, usable, k))
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Of all libraries that are loaded now, faiss among them."""
+    import faiss  # noqa: F401
+
+    return ThreadpoolController()
 
 
 def _similar(hashes: np.ndarray, usable: np.ndarray, max_distance: int) -> np.ndarray:
