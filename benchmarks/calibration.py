@@ -3,11 +3,10 @@
     python benchmarks/calibration.py --archives DIR [--splits 20] [--json FILE]
 
 DIR is as for benchmarks/backbones.py. Logistic heads on frozen features of MobileNetV2 (224 px) and EfficientNet-Lite2
-(288 px) on vehicles and scenes, and the mean of their probs, on splits by group; log loss on test, and the ECE of all
-splits together. Logits times 2.5 stand for an overconfident model. A temperature of ours may nowhere be worse than the
-better one of the two others by more than a tenth, and must be better than each on average (the geometric mean) for the
-logits as they are. Prints required beside
-reached and exits 1 when a figure falls short. About three minutes.
+(288 px) on vehicles and scenes, and the mean of their probs, on splits by group: log loss on test. Logits times 2.5
+stand for an overconfident model. A temperature of ours may nowhere be worse than the better one of the two others by
+more than a tenth, and must be better than each on average (the geometric mean) for the logits as they are. Prints
+required beside reached and exits 1 when a figure falls short. About three minutes.
 """
 
 import math
