@@ -77,14 +77,8 @@ def run_child(database_dir, folder, report_path):
     images, features = planted(Path(folder))
     with open_database(Path(database_dir)) as fiftyone:
         _, findings = build_dataset(fiftyone, images, features=features, max_distance=MAX_DISTANCE, name=NAME)
-        large, nothing = build_large_dataset(fiftyone, images, name="large")
         report = {
-            "large": {
-                "views": {view: large.load_saved_view(view).values("content_id") for view in large.list_saved_views()},
-                "brain_runs": large.list_brain_runs(),
-                "has_features": large.has_field("features"),
-                "counts": nothing.counts(),
-            },
+            "large": stored_of_large(fiftyone, images),
             "counts": findings.counts(),
             "near_duplicates": sorted(findings.near_duplicates),
             "refusal": refusal_of(Path(database_dir).with_name("other")),
@@ -94,6 +88,19 @@ def run_child(database_dir, folder, report_path):
     sys.stdout.write("reported\n")
     sys.stdout.flush()
     sys.stdin.read()
+
+
+def stored_of_large(fiftyone, images):
+    """What is built where there are too many images for Brain; it is removed again."""
+    dataset, findings = build_large_dataset(fiftyone, images, name="large")
+    found = {
+        "views": {view: dataset.load_saved_view(view).values("content_id") for view in dataset.list_saved_views()},
+        "brain_runs": dataset.list_brain_runs(),
+        "has_features": dataset.has_field("features"),
+        "counts": findings.counts(),
+    }
+    dataset.delete()
+    return found
 
 
 def refusal_of(database_dir):
