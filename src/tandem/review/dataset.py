@@ -22,7 +22,7 @@ DATASET = "tandem"
 # by the first word of samples' exclusion reasons
 _TAGS_OF_REASON = {"": (), "duplicate": ("duplicates",), "conflict": ("conflicts",), "dropped": ("dropped",)}
 TAG_VIEWS = (*SPLITS, "duplicates", "conflicts", "dropped")  # saved views of the images with the tag of that name
-BRAIN_TO = 25_000  # images; of so many Brain's runs take a third of what all else in curation does
+BRAIN_TO = 25_000  # images; as many as the search compares with one another, which Brain does too
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own default is 1024
 
 
