@@ -11,9 +11,9 @@ Up to 25,000 images all pairs are compared; of more, those that an index, sample
 Required: all parts together cost an image at most 1.3 times as much of the cores' time at the largest size as at 10,000
 together with what else curation costs an image (--rest, ms: less than benchmarks/growth.py measures, which makes this
 the harder to reach), at most 4 GB of memory, and recall of at least 0.99 by features (of the pairs of 256 rows that are
-searched exactly) and 0.92 by hashes as far apart as the limit: 0.95 are expected, of a few hundred planted pairs. Memory
-is anonymous memory (RssAnon, sampled): pages of the mapped file of features are not counted, as the system takes them
-back when it needs them.
+searched exactly) and 0.92 by hashes as far apart as the limit: 0.95 are expected, of a few hundred planted pairs.
+Memory is anonymous memory (RssAnon, sampled): pages of the mapped file of features are not counted, as the system takes
+them back when it needs them.
 
 Prints required beside reached and exits 1 when a figure falls short. With a million images about an hour on two cores
 that do nothing else, and 6 GB of disk in the folder of the features, where they stay for a later run if it is given.
