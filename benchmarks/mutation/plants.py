@@ -68,14 +68,16 @@ PLANTS = tuple(
             ('return self.split("test")', 'return self.split("val")'),
         ],
         "src/tandem/tables/splits.py": [('f"{seed}/{group}"', 'f"{group}"'), ("digest[:8]", "digest[8:16]")],
-        f"{_CURATION}/leak_check.py": [
+        f"{_CURATION}/across/exact.py": [
             ("_ROUNDING = 1e-12", "_ROUNDING = 0.0"),
             ("_MIN_SET_BITS = 96", "_MIN_SET_BITS = 97"),
             ("_MIN_SET_BITS = 96", "_MIN_SET_BITS = 95"),
-            ('_SCENES = ("video:", "image:")', '_SCENES = ("video:",)'),
-            ('_SCENES = ("video:", "image:")', '_SCENES = ("image:",)'),
             ("np.argwhere(cosines >= limits", "np.argwhere(cosines > 0.005 + limits"),
             ("in combinations(rows, 2)", "in list(combinations(rows, 2))[:2]"),
+        ],
+        f"{_CURATION}/leak_check.py": [
+            ('_SCENES = ("video:", "image:")', '_SCENES = ("video:",)'),
+            ('_SCENES = ("video:", "image:")', '_SCENES = ("image:",)'),
             ("(min(i, j), max(i, j)): reason", "(i, j): reason"),
         ],
         f"{_CURATION}/disputed.py": [
@@ -166,6 +168,7 @@ PLANTS = tuple(
             ("NUM_STANDARD_ERRORS = 2", "NUM_STANDARD_ERRORS = 1"),
             ("_BAG_FRACTION = 0.5", "_BAG_FRACTION = 0.6"),
             ("_ROUNDS = 25", "_ROUNDS = 2"),
+            ("group_of = np.unique(groups, return_inverse=True)[1]", "group_of = np.arange(len(groups))"),
         ],
         f"{_TRAINING}/heads.py": [
             (
@@ -187,9 +190,6 @@ PLANTS = tuple(
             ("logits_of(fitted), val.subset(fitted)", "logits_of(fitted), val"),
             ("seed=inputs.train.seed)", "seed=0)"),
             ("temperature = fit_temperature(mean[val.rows], val.targets)", "temperature = 1.0"),
-        ],
-        f"{_TRAINING}/selection.py": [
-            ("group_of = np.unique(groups, return_inverse=True)[1]", "group_of = np.arange(len(groups))")
         ],
         f"{_TRAINING}/task.py": [
             ("return self.features.shape[1] if", "return 1 if"),

@@ -85,7 +85,8 @@ def test_any_row_of_the_results_is_exported_by_name(clone, tmp_path, files):
 
 
 def test_every_row_of_the_results_predicts_from_files_what_was_scored(trained, files):
-    assert trained.names == ["mobilenet_v2", "squeezenet1_1", "mean", "weighted", "greedy", "stack", "logit", "feature"]
+    kinds = ["mean", "weighted", "greedy", "stack", "logit", "feature", "student"]
+    assert trained.names == ["mobilenet_v2", "squeezenet1_1", *kinds]
     assert [model for model in trained.names if largest_difference(trained, model, files) > 1e-3] == []
 
 
@@ -101,7 +102,8 @@ def test_the_exported_file_alone_predicts_the_same_elsewhere(exported, clone, tr
     assert rows.keys() == files.keys()
     assert "0 failed, 1 other files in folders are no images" in done.stderr
     found = [[rows[id_]["probs"][name] for name in trained.class_names] for id_ in files]
-    assert np.abs(np.array(found) - scored_probs(trained, "mean", files)).max() < 1e-3
+    selected = load_exported(exported).card.model
+    assert np.abs(np.array(found) - scored_probs(trained, selected, files)).max() < 1e-3
 
 
 def test_a_broken_file_is_named_and_stops_none_of_the_others(exported, clone, tmp_path):

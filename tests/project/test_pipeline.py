@@ -245,7 +245,7 @@ def test_results_after_a_run_that_failed_on_the_way_are_out_of_date(clone):
     stage.write_text(stage.read_text(encoding="utf-8").replace("def main()", "1 / 0\n\n\ndef main()"))
     assert clone.repro(check=False).code != 0
     text = clone.run("tandem", "results").stdout
-    assert "OUT OF DATE: `dvc repro` would run ensemble, export, evaluate again" in text
+    assert "OUT OF DATE: `dvc repro` would run ensemble, ood, export, evaluate again" in text
     assert "parameters: as in params.yaml" not in text
 
 

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tandem.evaluation.bootstrap import group_mean_interval
 from tandem.evaluation.metrics import Predictions
 from tandem.evaluation.settings import EvaluateSettings
 
@@ -74,6 +73,8 @@ def set_scores(
     predictions: Predictions, groups: np.ndarray, *, threshold: float, settings: EvaluateSettings
 ) -> dict[str, object]:
     """Coverage and mean size of the sets, with intervals, for the metrics; each group (n,) counts once."""
+    from tandem.evaluation.bootstrap import group_mean_interval  # SciPy, which what predicts does without
+
     found = _covered_and_sizes(predictions, threshold)
     intervals = {
         name: group_mean_interval(values, groups, num_resamples=settings.num_resamples, seed=settings.seed)
