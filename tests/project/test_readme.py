@@ -85,7 +85,7 @@ TOOLS = ("ours", "FiftyOne Brain, tuned", "imagededup PHash, tuned", "fastdup, t
 # What README says, with a group around the number, and where that was taken from.
 CLAIMS = (
     (r"claims a top-1 accuracy of ([\d.]+)\.", partial(figure, "real_photos", "vehicles", "random split")),
-    (r"The truth is ([\d.]+)\.", partial(figure, "real_photos", "vehicles: frozen MobileNetV2")),
+    (r"The truth is ([\d.]+)\.", partial(figure, "real_photos", "vehicles: frozen MobileNetV2 by group")),
     (r"recall ([\d.]+) at precision", partial(figure, "near_duplicates", "our recall over all transformations")),
     (r"at precision ([\d.]+)\*\*", partial(figure, "near_duplicates", "our precision")),
     (r"leakage: (\d+) near-duplicate pairs", partial(figure, "real_photos", "vehicles", "pairs across splits")),
