@@ -1,15 +1,15 @@
 """The whole pipeline on real photographs: what its models reach on twenty splits, and what a random split would claim.
 
-    python benchmarks/real_photos.py --archives DIR [--size-px 288] [--tta-views 1] [--splits 20] [--tuned 0] [--json FILE]
+    python benchmarks/real_photos.py --archives DIR [--splits 20] [--tuned 0] [--json FILE]
 
 Each preset runs in a scratch clone of this project on the archives of DIR (see benchmarks/scratch.py), with ImageNet
 weights of MobileNetV2 and EfficientNet-Lite0 and -Lite2; DIR holds weights/tf_efficientnet_lite0-imagenet.pth and
 -lite2- beside the first. The backbones are frozen; all models are trained on every split, as the stage repeated_splits
 does. With --tuned a fine-tuned MobileNetV2 then stands beside them, once for each of so many split seeds.
 
---size-px, --tta-views: of `extract`; MobileNetV2 and Lite0 scale images down to 224 themselves. Prints required beside
-reached and exits 1 when a figure falls short. About five minutes on two idle cores, and two or three for
-each fine-tune.
+--size-px, --tta-views: of `extract`, 288 and 1 by default; MobileNetV2 and Lite0 scale images down to 224 themselves.
+Prints required beside reached and exits 1 when a figure falls short. About five minutes on two idle cores, and two or
+three for each fine-tune.
 """
 
 import tempfile
