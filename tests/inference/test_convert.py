@@ -9,7 +9,7 @@ from torch import nn
 
 from factories import extract_settings
 from tandem.errors import DataError
-from tandem.features.backbones.backbone import Backbone, load_backbone
+from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import write_json
 from tandem.inference.convert import convert, onnx_engine, to_onnx, trained_backbone
@@ -22,6 +22,7 @@ from tandem.inference.converted import (
 )
 from tandem.inference.exported import PIXELS as PIXELS_IN
 from tandem.inference.graph import Graph, GraphOutput
+from tandem.state_files import save_state
 
 SIZE_PX = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -117,6 +118,37 @@ def test_test_images_that_went_through_both_networks_before_do_not_again(tmp_pat
     assert files == converted("from nothing", [4, 1, 3])[1]
     assert again.num_new == 1
     assert again.in_words().startswith("features of 3 images, 1 of them new, within ")
+
+
+def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path / "cache"))
+    weights, settings = BackboneSettings(RANDOM), extract_settings(size_px=SIZE_PX)
+    Image.fromarray(PIXELS[0]).save(tmp_path / "one.png")
+    found = []
+    for factor in (1.0, 1.5):
+        net = load_backbone("squeezenet1_1", weights, seed=0, size_px=SIZE_PX, early_exit=False).net
+        with torch.no_grad():
+            next(net.parameters()).mul_(factor)
+        folder = tmp_path / f"tuned {factor}"
+        save_state(net.state_dict(), folder / "backbone.pt")
+        write_json(folder / "meta.json", {"weights_sha256": state_digest(net)})
+        tuned = trained_backbone("squeezenet1_1", weights, settings, folder=folder)
+        assert tuned.digest == state_digest(tuned.net)
+        done = convert(
+            tuned,
+            [tmp_path / "one.png"],
+            folder / "converted",
+            ids=["one"],
+            settings=settings,
+            device="cpu",
+            batch_size=1,
+            workers=1,
+            max_gb=1,
+        )
+        assert done.num_new == 1
+        assert done.difference < 1e-4
+        found.append(load_test_features(folder / "converted")[1])
+    assert np.abs(found[0] - found[1]).max() > 0.01
 
 
 def test_a_graph_has_the_same_bytes_each_time_and_says_nothing_of_this_machine(capfd):

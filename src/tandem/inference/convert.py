@@ -6,7 +6,7 @@ import logging
 import warnings
 from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -94,7 +94,7 @@ def _extractor(
 
 
 def trained_backbone(name: str, weights: BackboneSettings, settings: ExtractSettings, *, folder: Path) -> Backbone:
-    """The backbone whose features heads were trained on, frozen or fine-tuned. folder: what finetune wrote.
+    """The backbone whose features heads were trained on, frozen or fine-tuned, and its own digest. folder: of finetune.
 
     Raises DataError where its weights are others than those of the features in the folder.
     """
@@ -109,7 +109,7 @@ def trained_backbone(name: str, weights: BackboneSettings, settings: ExtractSett
             f"the weights of {name} have digest {digest[:12]}, and {folder} holds features of {expected[:12]}; "
             "run `dvc repro` again"
         )
-    return backbone
+    return replace(backbone, digest=digest)
 
 
 def to_onnx(backbone: Backbone, *, size_px: int) -> bytes:
