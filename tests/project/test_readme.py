@@ -109,7 +109,7 @@ IN_RESULTS = (
     (r"on all three together, ([\d.]+),", partial(metric, "repeated_splits.json", "pooled", "ece", "value")),
     (r"\(([\d.]+) in the mean, 95 %", partial(metric, "repeated_splits.json", *EXPECTED, "mean")),
     (r"95 % below ([\d.]+);", partial(metric, "repeated_splits.json", *EXPECTED, "high")),
-    (r"would have\nput (\d+) pairs", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
+    (r"would have\sput (\d+)\spairs", partial(metric, "curate.json", "pairs_leaked_by_random_split")),
 )
 # Numbers that measure nothing, and those of a machine: time and disk of an installation are seen in CI.
 NO_RESULTS = (
