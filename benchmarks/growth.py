@@ -131,8 +131,8 @@ def early_core_ms(folder: Path, num_images: int) -> float:
     subprocess.run([sys.executable, "benchmarks/growth.py", *sizes], cwd=folder, env=variables)  # 1 where it fell short
     figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
     what = f"curate: {num_images} pictures, s, and core-ms a picture"
-    [told] = [figure["reached"] for figure in figures["figures"] if figure["what"] == what]
-    return float(told.split(", ")[1])
+    [reached] = [figure["reached"] for figure in figures["figures"] if figure["what"] == what]
+    return float(reached.split(", ")[1])
 
 
 def early_figures(early_ms: float, now: Measured) -> list[Figure]:

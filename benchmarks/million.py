@@ -108,7 +108,7 @@ def anonymous_bytes() -> int:
     for line in Path("/proc/self/status").read_text(encoding="ascii").splitlines():
         if line.startswith("RssAnon"):
             return int(line.split()[1]) * 1024
-    raise RuntimeError("RssAnon is not told by this system")
+    raise RuntimeError("this system does not state RssAnon")
 
 
 def planted_hashes(size: int) -> tuple[np.ndarray, dict[int, np.ndarray]]:

@@ -79,8 +79,8 @@ def measured(sets: Mapping[str, LabeledSet], seeds: Sequence[int]) -> tuple[list
     """Figures, and the average precisions of all cases."""
     evidence = {name: Evidence.of(each.features, each.groups) for name, each in sets.items()}
     tried = {name: candidates_on(each, evidence[name]) for name, each in sets.items()}
-    shipped = CANDIDATES.index(PoolSettings())
-    figures = [exactly("pool settings that all sets choose, by number", shipped, best_of(list(tried.values())))]
+    taken = CANDIDATES.index(PoolSettings())
+    figures = [exactly("pool settings that all sets choose, by number", taken, best_of(list(tried.values())))]
     details: dict[str, object] = {"candidates": [str(each) for each in CANDIDATES]}
     for name, each in sets.items():
         others = [tried[other] for other, of in sets.items() if of.family != each.family]
