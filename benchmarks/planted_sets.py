@@ -67,9 +67,9 @@ def read_set(path: Path) -> LabeledSet:
 def load_sets(archives: Path, work: Path) -> dict[str, LabeledSet]:
     """All sets by name, without labels that are known to be wrong; clones are made below `work`."""
 
-    def with_archives(name: str, preset: str, sources: Mapping[str, str], **changes: Any) -> Path:
+    def with_archives(name: str, preset: str, originals: Mapping[str, str], **changes: Any) -> Path:
         clone = work / name
-        make_clone(clone, preset, archives, sources)
+        make_clone(clone, preset, archives, originals)
         change_params(clone, lambda values: values["backbones"].pop("resnet50"))
         change_params(clone, lambda values: values.update(changes))
         return clone

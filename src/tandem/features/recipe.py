@@ -20,6 +20,7 @@ def backbone_recipe(
         **common_recipe(settings, device=device, batch_size=batch_size),
         "provider": weights.provider,
         "own_size_px": weights.size_px,
+        "layer": weights.layer,
         "architecture": weights.architecture or name,
         "weights": weights.sha256 or weights.weights,
         "seed": settings.seed if weights.weights == RANDOM else None,

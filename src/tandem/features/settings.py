@@ -20,6 +20,7 @@ class BackboneSettings(Section):
 
     provider: the library that builds the network. architecture: the provider's name of a network that is called
     otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone.
+    layer: whose mean over positions the features are; None is what the network's last layer sees.
     """
 
     weights: NotEmpty
@@ -27,6 +28,7 @@ class BackboneSettings(Section):
     architecture: NotEmpty | None = None
     provider: ProviderName = "torchvision"
     size_px: SidePx | None = None
+    layer: NotEmpty | None = None
 
     @property
     def path(self) -> Path:

@@ -1,0 +1,130 @@
+"""Backbones that end at an earlier layer, against what that layer gives inside torchvision's and timm's networks."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import onnxruntime
+import pytest
+import timm
+import torch
+from torch import nn
+
+from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, file_weights, load, saved
+from networks import smooth_images as images
+from tandem.errors import WeightsError
+from tandem.features.backbones.backbone import Backbone
+from tandem.features.backbones.layer import cut_at
+from tandem.features.settings import BackboneSettings
+from tandem.inference.convert import to_onnx
+
+
+def given_by(net: nn.Module, layer: str, pixels: torch.Tensor) -> torch.Tensor:
+    """What a layer gives when the whole network runs."""
+    outputs: list[torch.Tensor] = []
+    handle = net.get_submodule(layer).register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
+    with torch.no_grad():
+        net(as_input(pixels))
+    handle.remove()
+    [output] = outputs
+    return output
+
+
+def cut(path: Path, name: str, net: nn.Module, layer: str, *, provider: str = "torchvision") -> Backbone:
+    settings = replace(saved(path, net.state_dict()), provider=provider, layer=layer)
+    return load(name, settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "positions"),
+    [("resnet18", "layer3", (2, 3)), (SMALL, "stage3", (2, 3)), ("swin_t", "features.3", (1, 2))],
+)
+def test_features_are_the_mean_over_positions_of_what_the_layer_gives(
+    name: str, layer: str, positions: tuple[int, int], tmp_path: Path
+) -> None:
+    net = classifier(name)
+    backbone, expected = cut(tmp_path / "weights.pth", name, net, layer), given_by(net, layer, images())
+    assert expected.shape[positions[0]] == expected.shape[positions[1]] < SIZE_PX
+    assert_close(backbone.net(images()), expected.mean(positions))
+    assert backbone.dim == expected.mean(positions).shape[1]
+
+
+def test_tokens_are_averaged_too(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    net = timm.create_model("vit_tiny_patch16_224", dynamic_img_size=True).eval()
+    torch.save(net.state_dict(), tmp_path / "weights.pth")
+    settings = replace(file_weights(tmp_path / "weights.pth"), provider="timm", layer="blocks.5")
+    found = load("vit_tiny_patch16_224", settings)
+    pixels = images().permute(0, 3, 1, 2) / 255
+    mean, std = (torch.tensor(net.default_cfg[key])[:, None, None] for key in ("mean", "std"))
+    with torch.no_grad():
+        tokens = net.forward_intermediates((pixels - mean) / std, indices=[5], norm=False, output_fmt="NLC")[1][0]
+    with_prefix = given_by_blocks(net, (pixels - mean) / std)
+    assert torch.equal(with_prefix[:, 1:], tokens)  # the class token stands before them, and counts as one more
+    assert_close(found.net(images()), with_prefix.mean(1))
+
+
+def given_by_blocks(net: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
+    outputs: list[torch.Tensor] = []
+    handle = net.get_submodule("blocks.5").register_forward_hook(lambda _layer, _inputs, output: outputs.append(output))
+    with torch.no_grad():
+        net(inputs)
+    handle.remove()
+    return outputs[0]
+
+
+def test_what_follows_the_layer_does_not_run_and_is_in_no_exported_file(tmp_path: Path) -> None:
+    net = classifier(SMALL)
+    whole = load(SMALL, saved(tmp_path / "whole.pth", net.state_dict()))
+    backbone = cut(tmp_path / "weights.pth", SMALL, net, "stage2")
+    ran: list[str] = []
+    for name, module in backbone.net.named_modules():
+        module.register_forward_hook(lambda _module, _inputs, _output, name=name: ran.append(name))
+    features = backbone.net(images())
+    assert any("stage2" in name for name in ran)
+    assert not any("stage3" in name or "conv5" in name for name in ran)
+    data = to_onnx(backbone, size_px=SIZE_PX)
+    assert len(data) < len(to_onnx(whole, size_px=SIZE_PX)) / 4
+    [by_graph] = onnxruntime.InferenceSession(data).run(None, {"pixels": images().numpy()})
+    assert_close(torch.from_numpy(by_graph), features)
+
+
+def test_random_weights_end_at_the_layer_that_is_named() -> None:
+    assert load(SMALL, BackboneSettings("random", layer="stage2")).dim == 48
+    assert load(SMALL).dim != 48
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "advice"),
+    [
+        ("resnet18", "layer5", r"there is no layer 'layer5'; did you mean 'layer\d'\? it has conv1, bn1, "),
+        (SMALL, "stage5", r"there is no layer 'stage5'; .*it has \d+ others"),
+    ],
+)
+def test_a_layer_that_there_is_not_is_an_error_with_advice(name: str, layer: str, advice: str) -> None:
+    with pytest.raises(WeightsError, match=rf"^backbones\.{name}\.layer: {advice}"):
+        load(name, BackboneSettings("random", layer=layer))
+
+
+class Odd(nn.Module):
+    """A network with a layer that never runs, and one that gives no tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle, self.pair, self.flat = nn.Identity(), Pair(), nn.Flatten(0)
+
+    def forward(self, inputs: torch.Tensor) -> torch.Tensor:
+        return self.flat(self.pair(inputs)[0])
+
+
+class Pair(nn.Module):
+    def forward(self, inputs: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        return inputs, inputs
+
+
+@pytest.mark.parametrize(
+    ("layer", "why"),
+    [("idle", "the network does not run it"), ("pair", "no features of two images"), ("flat", "no features")],
+)
+def test_a_layer_that_gives_no_features_is_an_error(layer: str, why: str) -> None:
+    with pytest.raises(WeightsError, match=rf"^backbones\.odd\.layer: {layer} cannot be used, .*{why}.*another layer$"):
+        cut_at(Odd(), layer, backbone="odd", size_px=8)
