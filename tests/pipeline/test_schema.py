@@ -221,8 +221,8 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         (
             "backbones.resnet50.layer",
             "layer3",
-            "train.trainable_backbone_layers unfreezes 2 of 5 layers of resnet50, which ends at layer3: take 0 (frozen), "
-            "or leave out backbones.resnet50.layer",
+            "train.trainable_backbone_layers unfreezes 2 of 5 layers of resnet50, which ends at layer3: take 0 "
+            "(frozen), or leave out backbones.resnet50.layer",
         ),
         ("train.dropout", 1.0, "train.dropout is 1.0; a number below 1 is needed"),
         ("train.batch_size", 0, "train.batch_size is 0; a number from 1 on is needed"),

@@ -52,7 +52,7 @@ class _Reached(Exception):  # no error, but the way out of a network
 
 def _keep(given: list[torch.Tensor], output: torch.Tensor) -> None:
     given.append(output)
-    if not (torch.compiler.is_exporting() or torch.jit.is_tracing()):  # which need the end, and then drop it as unused
+    if not torch.compiler.is_exporting():  # which needs the end, and then drops it as unused
         raise _Reached
 
 
