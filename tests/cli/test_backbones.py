@@ -7,7 +7,9 @@ from tandem.cli import backbones
 from tandem.errors import DataError, WeightsError
 
 
-@pytest.mark.parametrize("name", ["resnet50", "timm/resnet18", "keras/resnet50/imagenet", "timm/resnet18/a1_in1k/x"])
+@pytest.mark.parametrize(
+    "name", ["resnet50", "timm/resnet18", "keras/resnet50/imagenet", "timm/resnet18/a1_in1k/layer3/x"]
+)
 def test_a_name_of_another_form_is_refused_with_the_form(name: str) -> None:
     with pytest.raises(
         DataError, match=f"'{name}' names no backbone: write PROVIDER/ARCHITECTURE/WEIGHTS, such as timm"
@@ -33,6 +35,12 @@ def test_an_architecture_or_weights_that_there_are_not_are_known_before_any_pass
 
 def test_an_architecture_may_have_its_tag() -> None:
     assert backbones._candidate("timm/resnet18.a1_in1k/random").architecture == "resnet18.a1_in1k"
+
+
+def test_a_candidate_may_end_at_an_earlier_layer() -> None:
+    found = backbones._candidate("timm/tf_efficientnet_lite0/in1k/blocks.5")
+    assert (found.architecture, found.weights, found.layer) == ("tf_efficientnet_lite0", "in1k", "blocks.5")
+    assert backbones._candidate("timm/tf_efficientnet_lite0/in1k").layer is None
 
 
 def test_random_weights_need_no_name() -> None:

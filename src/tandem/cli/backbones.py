@@ -24,14 +24,18 @@ from tandem.tables.stored import load_stored
 from tandem.training.settings import TrainSettings
 
 _DATA = Path("data")
-_FORM = "PROVIDER/ARCHITECTURE/WEIGHTS, such as timm/tf_efficientnet_lite0/in1k"
+_FORM = (
+    "PROVIDER/ARCHITECTURE/WEIGHTS, such as timm/tf_efficientnet_lite0/in1k, and /LAYER for the features of an earlier "
+    "layer, such as timm/tf_efficientnet_lite0/in1k/blocks.5"
+)
 
 
 def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
     """Rank the project's backbones and those that are named, and print a line for each.
 
-    names: PROVIDER/ARCHITECTURE/WEIGHTS each. Raises DataError where nothing was curated yet and for a name of another
-    form, and WeightsError for an architecture or weights that there are not.
+    names: PROVIDER/ARCHITECTURE/WEIGHTS or PROVIDER/ARCHITECTURE/WEIGHTS/LAYER each. Raises DataError where nothing was
+    curated yet and for a name of another form, and WeightsError for an architecture, weights or a layer that there are
+    not.
     """
     params = read_params()
     if not (_DATA / "curate/samples.csv").is_file():
@@ -55,10 +59,15 @@ def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
 
 def _candidate(name: str) -> BackboneSettings:
     provider, *rest = name.split("/")
-    if provider not in get_args(ProviderName) or len(rest) != 2:
+    if provider not in get_args(ProviderName) or len(rest) not in (2, 3):
         raise DataError(f"{name!r} names no backbone: write {_FORM}")
-    architecture, weights = rest
-    settings = BackboneSettings(weights, architecture=architecture, provider=provider)  # type: ignore[arg-type]
+    architecture, weights, layer = (*rest, None)[:3]
+    settings = BackboneSettings(
+        weights,  # type: ignore[arg-type]
+        architecture=architecture,
+        provider=provider,  # type: ignore[arg-type]
+        layer=layer,
+    )
     require_known(name, settings)
     return settings
 
