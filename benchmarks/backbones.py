@@ -4,7 +4,7 @@
 
 DIR is as for benchmarks/real_photos.py, and holds weights/tf_efficientnet_lite0-imagenet.pth and -lite2- of timm too.
 The vehicles preset runs up to curate. Each backbone gets images of some size (after @), which it may scale down itself
-(after >): that may cost no accuracy. Top-1 accuracy on test of each and of means of probs, and what the best mean adds
+(after >): that may cost no accuracy. Some end at an earlier layer (after the comma). Top-1 accuracy on test of each and of means of probs, and what the best mean adds
 to the best single one on the same splits. Prints required beside reached and exits 1 when a figure falls short. About
 four minutes.
 """
@@ -40,13 +40,14 @@ BATCH_SIZE = 16
 
 
 class Variant(NamedTuple):
-    """A backbone for images of size_px, which it scales down to own_px."""
+    """A backbone for images of size_px, which it scales down to own_px. layer: at which it ends, if not at its last."""
 
     file: str
     architecture: str
     provider: ProviderName
     size_px: int
     own_px: int | None = None
+    layer: str | None = None
 
 
 VARIANTS = {
@@ -57,12 +58,16 @@ VARIANTS = {
     "Lite2 @224": Variant(LITE2, "tf_efficientnet_lite2", "timm", 224),
     "Lite2 @260": Variant(LITE2, "tf_efficientnet_lite2", "timm", 260),
     "Lite2 @288": Variant(LITE2, "tf_efficientnet_lite2", "timm", 288),
+    "MobileNetV2 @224, features.13": Variant(WEIGHTS, "mobilenet_v2", "torchvision", 224, layer="features.13"),
+    "Lite0 @224, blocks.5": Variant(LITE0, "tf_efficientnet_lite0", "timm", 224, layer="blocks.5"),
+    "Lite2 @288, blocks.5": Variant(LITE2, "tf_efficientnet_lite2", "timm", 288, layer="blocks.5"),
 }
 MEANS = (
     ("MobileNetV2 @224", "Lite0 @224"),
     ("MobileNetV2 @260>224", "Lite2 @260"),
     ("MobileNetV2 @224", "Lite2 @288"),
     ("MobileNetV2 @260>224", "Lite0 @260>224", "Lite2 @260"),
+    ("Lite2 @288", "Lite2 @288, blocks.5"),
 )
 
 
@@ -99,7 +104,9 @@ def accuracies_on_splits(clone: Path, archives: Path, num_splits: int) -> dict[s
 def extracted(variant: Variant, clone: Path, archives: Path, params: Mapping[str, Any]) -> np.ndarray:
     """(N, k, D)."""
     path = archives / variant.file
-    weights = BackboneSettings(str(path), sha256(path), variant.architecture, variant.provider, variant.own_px)
+    weights = BackboneSettings(
+        str(path), sha256(path), variant.architecture, variant.provider, variant.own_px, variant.layer
+    )
     settings = replace(section(params, "extract", ExtractSettings), size_px=variant.size_px)
     stored = load_stored(clone / "data/merge/stored.csv")
     extraction = extract_backbone(
