@@ -114,6 +114,7 @@ def test_every_kind_of_video_is_known(extension: str) -> None:
         ("VID_20240501_101112.jpg", "", None),
         ("MVI_1234.jpg", "", None),
         ("bikeframe12.jpg", "", None),
+        ("picture frame/picture_frame_012.jpg", "picture frame", None),
         ("video_game_car_0012.jpg", "", None),
         ("2007_000027.jpg", "", None),
         ("clip3/portrait.jpg", "", None),

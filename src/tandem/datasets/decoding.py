@@ -102,7 +102,7 @@ class Decoding(Work[LabelledFile, DecodedFile]):
                 data_of = dict(read)
                 encoded = pool.map(encode, new, (data_of[digest] for digest in new), new.values())
                 images = dict(zip(new, encoded, strict=True))
-                captures = {digest: read_capture(data_of[digest]) for digest in new}
+                captures = dict(zip(new, pool.map(read_capture, (data_of[digest] for digest in new)), strict=True))
                 for file, (digest, _) in zip(chunk, read, strict=True):
                     own = [box for box in file.boxes if (digest, box) not in known]
                     known.update((digest, box) for box in own)

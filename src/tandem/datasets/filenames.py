@@ -58,7 +58,7 @@ def video_name(path: str, *, label: str = "") -> str | None:
     stem, places = _stem(name), _telling_folders(folders, label)
     if match := _OF_FILE.match(stem):
         return match["video"]  # what Roboflow exports has lost its folders
-    if match := _FRAME.match(stem):
+    if (match := _FRAME.match(stem)) and "frame" not in label.casefold():  # a door frame is none of a video
         named = match["video"].strip("-_. #")
         if named in _SAYS_NOTHING or named == label.casefold():
             return "/".join(places) if _is_video_folder(places) else ""
