@@ -71,7 +71,7 @@ def test_a_second_with_more_images_than_a_camera_takes_is_not_believed() -> None
     assert len(Captures.of(burst)) == MAX_A_SECOND
     other = [(key("2024-05-01T10:11:13"),), (key("2024-05-01T10:11:12", "Apple"),)]
     crowded = Captures.of([*burst, *other, (key("2024-05-01T10:11:12.999999"),)])
-    assert crowded.rows.tolist() == [MAX_A_SECOND + 1, MAX_A_SECOND]
+    assert sorted(crowded.rows.tolist()) == [MAX_A_SECOND, MAX_A_SECOND + 1]
     assert crowded.num_disbelieved == MAX_A_SECOND + 1
 
 

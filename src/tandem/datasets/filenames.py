@@ -30,6 +30,7 @@ _OF_WORD = re.compile(rf"^(?P<video>{_VIDEO_WORD}.*?)[-_. ]+\(?\d+\)?$")
 _PHONE_VIDEO = re.compile(r"^vid[-_]\d{8}[-_]\d{6}$")  # a video's own name: its number is a time, not a frame's
 _ANY_NUMBER = re.compile(rf"^(?:img|image|im|scene|thumb|out)?{_NUMBER}$")
 _VIDEO_FOLDER = re.compile(rf"^(?:{_VIDEO_WORD}.*|.+{_VIDEO_EXTENSION})$")
+_SPLIT_FOLDER = re.compile(r"^(?:train|training|val|valid|validation|dev|test|testing)(?:[^a-z].*)?$")  # train2017
 _SAYS_NOTHING = {"", "video", "videos", "clip", "movie", "image", "images", "img", "photo", "the", "my"}
 # IMG_20240501_101112 (Android), PXL_20240501_101112345 (Pixel), 20240501_101112 (Samsung), with BURST001, (0) or the
 # like after it, and 00001XTR_00001_BURST20240501101112345. Of messengers and screenshots it is the time of sending.
@@ -94,8 +95,8 @@ def _stem(name: str) -> str:
 
 def _telling_folders(folders: list[str], label: str) -> list[str]:
     """Casefolded, but for those that are called as a split, a container or the label."""
-    names = [folder.casefold() for folder in folders]
-    return [name for name in names if name not in NEVER_LABELS and name != label.casefold() and name != "frames"]
+    never = {*NEVER_LABELS, label.casefold(), "frames"}
+    return [name for name in map(str.casefold, folders) if name not in never and not _SPLIT_FOLDER.match(name)]
 
 
 def _is_video_folder(places: list[str]) -> bool:

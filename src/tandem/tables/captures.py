@@ -51,8 +51,9 @@ class Captures:
         ]
         rows = np.array([row for row, _ in stated], dtype=np.int64)
         times = [_time_of(text) for _, (text, _, _) in stated]
-        names = [f"{name} {time.tzinfo is not None}" for (_, (_, _, name)), time in zip(stated, times, strict=True)]
-        cameras = np.unique(np.array(names, dtype=np.str_), return_inverse=True)[1].astype(np.int64)
+        names = [(name, time.tzinfo is None) for (_, (_, _, name)), time in zip(stated, times, strict=True)]
+        numbers = {name: number for number, name in enumerate(dict.fromkeys(names))}
+        cameras = np.array([numbers[name] for name in names], dtype=np.int64)
         seconds = np.array([_seconds(time) for time in times], dtype=np.float64)
         can_be = np.array([_can_be(time) for time in times], dtype=bool) & ~_is_crowded(cameras, seconds)
         order = np.lexsort((rows, seconds, cameras))
