@@ -229,6 +229,21 @@ class Forbidding(Faulty):
     do_GET = do_HEAD
 
 
+def without_credentials(address: str, home: Path) -> dict[str, str]:
+    return {name: value for name, value in environ_of(address, home).items() if "KEY" not in name}
+
+
+def test_a_public_object_takes_no_credentials_and_another_one_says_which_it_takes(tmp_path: Path) -> None:
+    class Public(Faulty):
+        ranges: ClassVar[list[int]] = []
+
+    with serving(Public) as address:
+        fetch(tmp_path, without_credentials(address, tmp_path))
+    assert contents(tmp_path / "out") == TREE
+    with serving(Forbidding) as address, pytest.raises(SourceError, match=r"answered 403.*AWS_ACCESS_KEY_ID and"):
+        fetch(tmp_path, without_credentials(address, tmp_path))
+
+
 def test_refused_credentials_say_which_to_give_and_never_show_a_secret(tmp_path: Path) -> None:
     message = r"answered 403.*AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
     with serving(Forbidding) as address, pytest.raises(SourceError, match=message) as caught:

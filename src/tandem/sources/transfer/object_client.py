@@ -20,14 +20,10 @@ _WITHOUT_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "Profil
 
 def work(job: dict[str, Any]) -> dict[str, Any]:
     """Download job["url"] to job["folder"]/job["archive"]; or return what the store knows of it."""
-    import fsspec
-
     url, protocol = job["url"], job["url"].partition("://")[0]
     client.report_event("request", endpoint=url)
     with _explained(url):
-        store = fsspec.filesystem(protocol, **_options(protocol, job))
-        store.retries = 1  # the parent retries; of s3fs
-        info = store.info(url)
+        store, info = _found(url, _options(protocol, job))
     if info["type"] != "file":
         client.fail("client", endpoint=url, detail="it is a folder of the store, not a file")
     if job["do"] == "describe":
@@ -39,6 +35,20 @@ def work(job: dict[str, Any]) -> dict[str, Any]:
     if _identity(now) != _identity(info):
         client.fail("corrupt", endpoint=url, is_archive=True, detail="it was replaced while it was read")
     return {"client": f"fsspec {version('fsspec')}{_package_of(protocol)}"}
+
+
+def _found(url: str, options: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+    """The store, and what it knows of the file. Where there are no credentials it is asked as a public one."""
+    import fsspec
+
+    store, _ = fsspec.core.url_to_fs(url, **options)
+    store.retries = 1  # of s3fs; the parent retries
+    try:
+        return store, store.info(url)
+    except Exception as error:
+        if type(error).__name__ != "NoCredentialsError" or "anon" in options:
+            raise
+    return _found(url, {**options, "anon": True})
 
 
 def _download(store: Any, info: dict[str, Any], job: dict[str, Any]) -> None:
