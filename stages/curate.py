@@ -12,7 +12,7 @@ from tandem.curation.disputed import thumbnails_reader
 from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
-from tandem.curation.summary import curate_summary
+from tandem.curation.summary import curate_summary, curated_in_words
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
@@ -53,7 +53,7 @@ def main() -> str:
     summary = curate_summary(inputs, curated, settings, leaks=leaks, brain=brain)
     save_curated(curated, leaks.disputed, CURATE)
     write_json(Path("metrics/curate.json"), summary)
-    return f"{summary['near_duplicate_pairs']} near-duplicate pairs, {summary['used']} images used"
+    return curated_in_words(curated)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tandem.curation.settings import (
+    BurstSettings,
     CandidateSettings,
     CurateSettings,
     LabelErrorSettings,
@@ -83,6 +84,7 @@ _CURATE = CurateSettings(
     candidates=CandidateSettings(min_similarity=0.99, max_hash_distance=20, num_neighbors=5),
     min_correlation=0.96,
     same_stem=SimilarityThresholds(min_similarity=0.9, max_hash_distance=60),
+    bursts=BurstSettings(by_name=True, within_seconds=None),
     duplicates="keep_one",
     fractions=SplitFractions(train=0.7, val=0.15, test=0.15),
     seed=0,

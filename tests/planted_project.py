@@ -44,10 +44,11 @@ def stage(name: str) -> ModuleType:
 
 
 def plant_images(folder: Path) -> None:
-    """params.yaml and data/ of 33 strangers of three classes, and of each of the first ten of a class something near.
+    """params.yaml and data/ of 33 strangers of three classes, and of each of them something that belongs to it.
 
-    By turns: the same image at another size, a crop (the features of both are far apart), one of the same video, one
-    of the same stem, one that a person called a duplicate.
+    Of the first ten of a class, by turns: the same image at another size, a crop (the features of both are far apart),
+    one of the same video, one of the same stem, one that a person called a duplicate. Of the last: one that the same
+    camera took a second later.
     """
     images, features, keys, decisions = {}, {}, {}, []
     for number, label in enumerate(CLASSES):
@@ -55,9 +56,8 @@ def plant_images(folder: Path) -> None:
             seed = 100 * number + row
             images[id_ := f"{label}{row:02}"] = image = textured_image(seed).resize((80, 60))
             features[id_] = some_features(seed)
-            if row >= 10:
-                continue
-            near, kind = f"{label}{row:02}x", ("copy", "crop", "video", "stem", "decided")[row % 5]
+            kind = ("copy", "crop", "video", "stem", "decided")[row % 5] if row < 10 else "shot"
+            near = f"{label}{row:02}x"
             images[near] = textured_image(seed + 50).resize((80, 60))
             features[near] = similar_to(features[id_], {"copy": 0.999, "stem": 0.85}.get(kind, 0.5), seed=seed + 50)
             if kind == "copy":
@@ -66,6 +66,9 @@ def plant_images(folder: Path) -> None:
                 images[near] = textured_image(seed).crop((16, 10, 152, 114)).resize((90, 60))
             elif kind == "decided":
                 decisions.append(Decision(id_, "duplicate", near))
+            elif kind == "shot":
+                for second, each in enumerate((id_, near)):
+                    keys[each] = (f"captured:2024-05-01T10:1{number}:0{second} Canon / EOS 6D",)
             else:
                 keys[id_] = keys[near] = (f"{kind}:snapshots/{id_}",)
     _write(folder, images, features, keys, decisions)
@@ -116,7 +119,8 @@ def _write(folder: Path, images: dict, features: dict, keys: dict, decisions: li
     write_features(folder / "data/extract/mobilenet_v2", ids=ids, dim=DIM, batches=[batch], meta=meta)
     save_decisions(Decisions(tuple(decisions)), folder / "data/review/decisions.csv")
     fractions = {"{train: 0.7, val: 0.15, test: 0.15}": "{train: 0.5, val: 0.25, test: 0.25}"}
-    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **fractions})
+    bursts = {"within_seconds: null": "within_seconds: 1.5"}
+    _write_params(folder, {"num_neighbors: 5}": "num_neighbors: 1}", **fractions, **bursts})
 
 
 def _record(id_: str, image: Image.Image, keys: tuple[str, ...]) -> ImageRecord:

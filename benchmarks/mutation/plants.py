@@ -79,6 +79,8 @@ PLANTS = tuple(
             ('_SCENES = ("video:", "image:")', '_SCENES = ("video:",)'),
             ('_SCENES = ("video:", "image:")', '_SCENES = ("image:",)'),
             ("(min(i, j), max(i, j)): reason", "(i, j): reason"),
+            ("_SCENES if bursts.by_name else _CROPS", "_CROPS"),
+            ("for time, row in sorted(taken) if split_of[row]", "for time, row in sorted(taken)"),
         ],
         f"{_CURATION}/disputed.py": [
             ("_NEAR_PIXELS, _NEAR_HASH = 0.9, 40", "_NEAR_PIXELS, _NEAR_HASH = 0.91, 40"),

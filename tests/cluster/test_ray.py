@@ -14,7 +14,7 @@ import requests
 from PIL import Image
 
 from factories import RANDOM_WEIGHTS, extract_settings, ingest_settings
-from planted_images import png
+from planted_images import png, smooth_image, with_capture
 from ray_nodes import Nodes, free_port
 from ray_works import Different, Rows
 from tandem.cluster.executor import open_executor
@@ -93,6 +93,7 @@ def test_what_ingest_writes_is_the_same_bytes_as_on_one_machine(cluster: Executo
     names = [path.name for path in images(root, 40)]
     (root / "copy.png").write_bytes((root / names[3]).read_bytes())
     (root / "cut.png").write_bytes((root / names[4]).read_bytes()[:-200])
+    (root / names[5]).write_bytes(with_capture(smooth_image(5), "2024:05:01 10:11:12", format="PNG"))
     left, right = Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1)
     annotations = [Annotation(name, "car", box) for name in [*names, "cut.png"] for box in (left, None)]
     annotations += [Annotation("copy.png", "car", right)]
@@ -105,6 +106,7 @@ def test_what_ingest_writes_is_the_same_bytes_as_on_one_machine(cluster: Executo
         save_ingested(found, folder)
         written[name] = {path.name: path.read_bytes() for path in folder.iterdir()}
     assert written["here"] == written["there"]
+    assert written["there"]["found.csv"].count(b",2024-05-01T10:11:12,EOS 6D") == 2
     assert len(found.images) == 81
 
 

@@ -13,7 +13,7 @@ from planted_images import NONE, similar_to, some_thumbnails
 from tandem.curation import disputed, leak_check
 from tandem.curation.across import bit_keys, buckets, exact
 from tandem.curation.leak_check import LeakReport, check_leakage
-from tandem.curation.settings import CandidateSettings, SimilarityThresholds
+from tandem.curation.settings import BurstSettings, CandidateSettings, CurateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
 from tandem.images.hashing import as_signs, dihedral_phashes
 from tandem.tables.decisions import Decision, Decisions
@@ -67,6 +67,7 @@ def test_the_check_shares_no_code_with_what_it_checks(module) -> None:
     tables = {f"tandem.{name}" for name in ("errors", "files", "types", "curation.settings")}
     tables |= {"tandem.tables.decisions", "tandem.tables.index"}
     if module is leak_check:
+        tables |= {"tandem.tables.captures"}  # how a capture is written as a key
         tables |= {"tandem.curation.disputed", *(each.__name__ for each in (exact, buckets, bit_keys))}
     if module is disputed:
         tables |= {"tandem.cache.once", "tandem.cache.recipe"}
@@ -202,6 +203,63 @@ def test_what_must_stay_together_whatever_it_looks_like_is_a_leak_in_two_splits(
 ) -> None:
     with pytest.raises(LeakageError, match=message):
         check(features, hashes, rejected=np.array([[3, 70]]), **changes)
+
+
+def shot(second: float, camera: str = "EOS 6D") -> str:
+    return f"captured:2024-05-01T10:11:{second:09.6f} {camera}"
+
+
+def bursts(within_seconds: float | None, *, by_name: bool = False) -> CurateSettings:
+    return replace(SETTINGS, bursts=BurstSettings(by_name, within_seconds))
+
+
+def test_what_one_camera_took_within_the_seconds_is_a_leak_in_two_splits_where_bursts_are_kept_together(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    keys = {3: shot(1), 4: shot(2), 5: shot(3.4, "EOS 7D"), 70: shot(3.5), 80: shot(9)}
+    message = r"1 pairs .*: image004 in train and image070 in val \(one camera took both within 1.5 s\)"
+    with pytest.raises(LeakageError, match=message):
+        check(features, hashes, keys=keys, settings=bursts(1.5))
+    check(features, hashes, keys=keys, settings=bursts(1.4))
+    check(features, hashes, keys=keys, settings=bursts(None))
+
+
+def test_the_images_of_a_burst_leak_past_one_that_is_in_no_split(features: np.ndarray, hashes: np.ndarray) -> None:
+    rows = {**ROWS, "train": np.arange(4, 60)}
+    keys = {3: shot(2), 4: shot(1), 80: shot(2.5)}
+    with pytest.raises(
+        LeakageError, match=r"image004 in train and image080 in test \(one camera took both within 2 s\)"
+    ):
+        check(features, hashes, rows, keys=keys, settings=bursts(2))
+
+
+@pytest.mark.parametrize("time", ["2000-06-01T00:00:00", "2016-01-01T00:00:00"])
+def test_times_that_no_clock_means_tie_nothing(time: str, features: np.ndarray, hashes: np.ndarray) -> None:
+    check(features, hashes, keys=dict.fromkeys((3, 70), f"captured:{time} EOS 6D"), settings=bursts(2))
+
+
+def test_more_images_of_a_second_than_a_camera_takes_tie_nothing(features: np.ndarray, hashes: np.ndarray) -> None:
+    few, many = ({row: shot(row / 1000) for row in range(90 - count, 90)} for count in (60, 61))
+    check(features, hashes, keys=many, settings=bursts(2))
+    with pytest.raises(LeakageError, match="one camera took both"):
+        check(features, hashes, keys=few, settings=bursts(2))
+
+
+def test_times_with_and_without_an_offset_are_not_compared_and_those_of_two_zones_are(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    keys = {3: "captured:2024-05-01T10:00:00+02:00 M", 70: "captured:2024-05-01T08:00:01+00:00 M"}
+    with pytest.raises(LeakageError, match="image003 in train and image070 in val"):
+        check(features, hashes, keys=keys, settings=bursts(2))
+    check(features, hashes, keys={**keys, 70: "captured:2024-05-01T10:00:00 M"}, settings=bursts(2))
+
+
+def test_frames_of_a_video_are_no_leak_where_names_bind_nothing_and_crops_are(
+    features: np.ndarray, hashes: np.ndarray
+) -> None:
+    check(features, hashes, keys={3: "video:a", 70: "video:a"}, settings=bursts(2))
+    with pytest.raises(LeakageError, match="both are of image:a"):
+        check(features, hashes, keys={3: "image:a", 70: "image:a"}, settings=bursts(2))
 
 
 def test_what_is_linked_inside_one_split_or_in_none_is_no_leak(features: np.ndarray, hashes: np.ndarray) -> None:

@@ -17,11 +17,11 @@ def test_rows_that_share_a_key_of_the_kind_are_found_once_a_key() -> None:
 
 def test_the_images_of_a_scene_are_chained() -> None:
     keys = (("video:v",), ("image:i",), ("video:v",), ("video:v", "image:i"))
-    assert same_scene_pairs(keys).tolist() == [[1, 3], [0, 2], [2, 3]]
+    assert same_scene_pairs(keys, "video:", "image:").tolist() == [[1, 3], [0, 2], [2, 3]]
 
 
 def test_without_shared_keys_there_are_no_pairs() -> None:
-    assert same_scene_pairs(((), ("video:v",))).shape == (0, 2)
+    assert same_scene_pairs(((), ("video:v",)), "video:").shape == (0, 2)
 
 
 def test_pairs_of_ids_become_sorted_rows_and_those_of_images_that_are_gone_vanish() -> None:

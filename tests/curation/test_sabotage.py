@@ -16,8 +16,8 @@ import pytest
 from planted_project import plant_images, stage
 from tandem.cache.once import compute_once
 from tandem.cache.store import CACHE_DIR
+from tandem.curation import bursts, disputed
 from tandem.curation import curate as parts
-from tandem.curation import disputed
 from tandem.curation.disputed import thumbnails_reader
 from tandem.curation.duplicates import verify
 from tandem.curation.duplicates.alignment import keypoints_reader
@@ -82,6 +82,7 @@ SABOTAGE = [
     ("rows_of_pairs", lambda _: NONE, r"a decision joins them"),
     ("assign_split", lambda _: next(TURNS), r"group \w+ is in two splits"),
     ("same_scene_pairs", lambda _: NONE, r"both are of video:snapshots/"),
+    ("shot_pairs", lambda _: NONE, r"one camera took both within 1\.5 s"),
 ]
 
 
@@ -150,8 +151,9 @@ def test_the_stage_stops_when_a_part_of_curation_is_at_fault(
     part: str, spoil: Callable, message: str, project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    right: Callable[..., Any] = getattr(parts, part)
-    monkeypatch.setattr(parts, part, lambda *args, **options: spoil(right(*args, **options)))
+    module = parts if hasattr(parts, part) else bursts
+    right: Callable[..., Any] = getattr(module, part)
+    monkeypatch.setattr(module, part, lambda *args, **options: spoil(right(*args, **options)))
     with pytest.raises(DataError, match=message):
         script.main()
     assert not (project / "data/curate").exists()

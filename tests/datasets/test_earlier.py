@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from factories import ingest_settings
+from planted_images import smooth_image, with_capture
 from tandem.datasets.earlier import EarlierImages, load_earlier, save_record
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
@@ -51,6 +52,7 @@ def earlier_of(root: Path, output: str, settings: IngestSettings = SETTINGS) -> 
     return load_earlier(root / output, root / "record.json", settings, code=root / "code.txt")
 
 
+TAKEN = with_capture(smooth_image(7), "2024:05:01 10:11:12", format="PNG")
 FIRST = {"a.png": png(1), "b.png": png(2), "copy of b.png": png(2), "bad.png": png(3)[:-60], "small.png": png(4, 20)}
 SECOND = {"0.png": png(9), "b.png": png(2), "moved.png": png(1), "bad.png": png(3)[:-60], "c.png": png(8)}
 
@@ -112,3 +114,26 @@ def test_where_the_stored_images_are_gone_all_is_decoded_again(tmp_path: Path, d
     decodes.clear()
     run(tmp_path, FIRST, "second", earlier=known)
     assert decodes == {png(1): 1, png(2): 1, png(4, 20): 1}
+
+
+def test_what_a_file_states_of_its_capture_stays_when_it_is_not_decoded_again(
+    tmp_path: Path, decodes: Counter[bytes]
+) -> None:
+    run(tmp_path, {"taken.png": TAKEN}, "first")
+    decodes.clear()
+    run(tmp_path, {"taken.png": TAKEN}, "second", earlier=earlier_of(tmp_path, "first"))
+    assert not decodes
+    assert b"2024-05-01T10:11:12,EOS 6D" in contents(tmp_path / "second")["found.csv"]
+    assert contents(tmp_path / "second") == contents(tmp_path / "first")
+
+
+def test_an_output_of_a_version_that_read_no_captures_is_not_used(tmp_path: Path) -> None:
+    run(tmp_path, {"taken.png": TAKEN}, "first")
+    assert len(earlier_of(tmp_path, "first")._found) == 1
+    found = tmp_path / "first/found.csv"
+    lines = (
+        found.read_text(encoding="utf-8").replace(",captured_at,camera", "").replace(",2024-05-01T10:11:12,EOS 6D", "")
+    )
+    found.write_text(lines, encoding="utf-8")
+    assert len(lines.splitlines()[0].split(",")) == len(lines.splitlines()[1].split(",")) == 6
+    assert len(earlier_of(tmp_path, "first")._found) == 0

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from factories import ingest_settings, label_settings, merge_settings
-from planted_images import png
+from planted_images import png, with_capture
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.ingest import ingest
@@ -130,3 +130,23 @@ def test_a_source_without_a_label_is_empty_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "1.png").write_bytes(png(noise(1)))
     found = ingested(tmp_path, [Annotation("1.png", "")])
     assert (found.images, found.hashes.shape, dict(found.found)) == ((), (0, 8, 32), {})
+
+
+def test_what_a_file_states_of_its_capture_is_found_of_it_and_of_no_other_that_holds_its_pixels(tmp_path: Path) -> None:
+    taken = with_capture(noise(1), "2024:05:01 10:11:12", format="PNG")
+    contents = {"car/1.png": taken, "car/bare.png": png(noise(1)), "car/2.png": b"", "car/same.png": taken}
+    found = ingested(tmp_path, plant(tmp_path, contents)).found
+    assert {path: (each.captured_at, each.camera) for (path, _), each in found.items()} == {
+        "car/1.png": ("2024-05-01T10:11:12", "EOS 6D"),
+        "car/bare.png": ("", ""),
+        "car/2.png": ("", ""),
+        "car/same.png": ("2024-05-01T10:11:12", "EOS 6D"),
+    }
+    assert found["car/1.png", None].id == found["car/bare.png", None].id
+
+
+def test_all_crops_of_a_file_have_its_capture(tmp_path: Path) -> None:
+    plant(tmp_path, {"1.jpg": with_capture(noise(1), "2024:05:01 10:11:12")})
+    annotations = [Annotation("1.jpg", "car", box) for box in (Box(0, 0, 0.5, 1), Box(0.5, 0, 0.5, 1), Box(0, 0, 0, 0))]
+    found = ingested(tmp_path, annotations, BoxPolicy("crop", 0.0, 4)).found
+    assert [each.captured_at for each in found.values()] == ["2024-05-01T10:11:12", "2024-05-01T10:11:12", ""]

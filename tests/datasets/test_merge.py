@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from factories import ingest_settings, label_settings, merge_settings, source
+from planted_images import with_capture
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.ingest import ingest, read_source
@@ -163,6 +164,25 @@ def test_a_record_has_the_provenance_keys_of_all_its_duplicates(tmp_path: Path) 
     street = plant(tmp_path / "street", {path: encoded(image_of(1), path[-3:].upper()) for path in exports})
     merged = merged_from(tmp_path, {"street": street})
     assert merged.index.provenance_keys == (("stem:street/car/a", "video:street/ride"),)
+
+
+def test_captures_come_of_exif_data_and_where_there_are_none_of_the_names_that_phones_give(tmp_path: Path) -> None:
+    taken, bare = with_capture(image_of(1), "2024:05:01 10:11:12", format="PNG"), encoded(image_of(1), "PNG")
+    contents = {
+        "car/IMG_20200101_080000.png": taken,
+        "car/copy.png": bare,
+        "car/IMG_20240501_101113.png": encoded(image_of(2), "PNG"),
+        "car/clip_frame_1.png": with_capture(image_of(3), "0000:00:00 00:00:00", format="PNG"),
+        "car/ride_frame_1.png": with_capture(image_of(4), "2024:05:01 10:11:12", camera="", format="PNG"),
+    }
+    merged = merged_from(tmp_path, {"street": plant(tmp_path / "street", contents)})
+    keys = dict(zip(merged.index.ids, merged.index.provenance_keys, strict=True))
+    assert [keys[pixel_id(image_of(number))] for number in range(1, 5)] == [
+        ("captured:2024-05-01T10:11:12 EOS 6D",),
+        ("captured:2024-05-01T10:11:13 street/names like img_<time>",),
+        ("frame:street",),
+        ("video:street/ride",),
+    ]
 
 
 def test_one_image_under_two_classes_is_excluded_and_never_guessed(tmp_path: Path) -> None:

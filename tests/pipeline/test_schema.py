@@ -56,6 +56,7 @@ GOOD: dict[str, Any] = {
         "candidates": {"min_similarity": 0.99, "max_hash_distance": 40, "num_neighbors": 4},
         "min_correlation": 0.96,
         "same_stem": {"min_similarity": 0.95, "max_hash_distance": 80},
+        "bursts": {"by_name": True, "within_seconds": 2.0},
         "duplicates": "keep_one",
         "fractions": {"train": 0.7, "val": 0.15, "test": 0.15},
         "seed": 0,

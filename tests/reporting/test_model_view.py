@@ -85,6 +85,14 @@ def test_what_a_random_split_would_claim_stands_beside_what_is(view):
     assert [texts(row)[1:] for row in view.leak.lines] == [["0.800", "12"], ["0.900", "12"]]
 
 
+def test_a_split_that_tears_bursts_stands_there_where_it_is_another_one(facts):
+    torn = {"split_without_bursts": {"top1_accuracy": 0.85, "test_images": 13}}
+    curation = {**facts.metrics.curate, "accuracy": {**facts.metrics.curate["accuracy"], **torn}}
+    leak = model_view(replace(facts, metrics=replace(facts.metrics, curate=curation))).leak
+    assert [texts(row)[1:] for row in leak.lines] == [["0.800", "12"], ["0.900", "12"], ["0.850", "13"]]
+    assert "on three splits" in leak.caption
+
+
 def test_repeated_splits_are_shown_where_there_are_any(facts, view):
     assert texts(view.repeated.lines[0])[:2] == ["selected on each split", "0.800 ± 0.010"]
     metrics = replace(facts.metrics, repeated_splits={"seeds": [], "models": {}})

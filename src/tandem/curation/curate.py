@@ -1,8 +1,9 @@
 """From an index and one backbone's features to groups, splits and what is excluded.
 
 Candidates -> near duplicates: of pairs that features and hashes propose, the pixels verify some and reject the others
-(tandem.curation.duplicates). Links: near duplicates, images of one stem, images of one scene, and what a person decided
-(.links). Groups: what links join; a group never lies in two splits (.groups). Exclusion: of a set of near duplicates
+(tandem.curation.duplicates). Links: near duplicates, images of one stem, crops of one image, and what a person decided
+(.links). Bursts: frames of one video, and images of one camera within seconds (.bursts). Groups: what links and bursts
+join; a group never lies in two splits (.groups). Exclusion: of a set of near duplicates
 one image may stand for all (.exclusion). Splits: assigned to groups (tandem.tables.splits). What is counted of it for
 the metrics: .summary.
 """
@@ -13,14 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import find_candidates
 from tandem.curation.duplicates.pairs import is_among
 from tandem.curation.duplicates.verify import ScoredPairs, save_pairs, verify_candidates
 from tandem.curation.exclusion import exclusion_reasons, relabel
-from tandem.curation.groups import connected_components, merge_components
-from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sharing, same_scene_pairs
+from tandem.curation.groups import connected_components
+from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sharing
 from tandem.curation.settings import CurateSettings
 from tandem.errors import DataError
 from tandem.files import atomic_dir, load_array
@@ -87,7 +89,7 @@ class Curated:
     """samples: in the order of the index. near_duplicates, rejected: candidates that the pixels verified, and others.
 
     same_stem: (S, 2) pairs of rows. links: all that make near duplicates. duplicate_set_of: (N,) the smallest row of
-    the set of near duplicates that each image is in.
+    the set of near duplicates that each image is in. bound: what stays together besides.
     """
 
     samples: Samples
@@ -96,6 +98,7 @@ class Curated:
     same_stem: np.ndarray
     links: Links
     duplicate_set_of: np.ndarray
+    bound: Bound
 
 
 def curate(
@@ -119,13 +122,15 @@ def curate(
     same_stem = candidates.same_stem[~is_among(candidates.same_stem, not_duplicates)]
     links = duplicate_links(near_duplicates, same_stem, rows_of_pairs(decisions.duplicates, index.ids))
     duplicate_set_of = connected_components(len(index), links.rows)
-    group_of = merge_components(duplicate_set_of, same_scene_pairs(index.provenance_keys))
+    smallest = min(settings.fractions.by_split().values())
+    bound = bind(duplicate_set_of, index.provenance_keys, settings.bursts, max_fraction=smallest)
 
     index = relabel(index, duplicate_set_of, decisions.labels)
     reasons = exclusion_reasons(index, duplicate_set_of, duplicates=settings.duplicates, decisions=decisions)
-    samples = Samples.of(inputs.class_names, _assign(index, group_of, reasons, settings))
-    require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
-    return Curated(samples, near_duplicates, rejected, same_stem, links, duplicate_set_of)
+    samples = Samples.of(inputs.class_names, _assign(index, bound.group_of, reasons, settings))
+    labels, splits, large = samples.labels.tolist(), samples.splits.tolist(), large_in_words(bound.large)
+    require_every_class(labels, splits, class_names=samples.class_names, hint=large)
+    return Curated(samples, near_duplicates, rejected, same_stem, links, duplicate_set_of, bound)
 
 
 def save_curated(curated: Curated, disputed: Disputed, folder: Path) -> None:

@@ -3,7 +3,8 @@
 It shares no code with what found the near duplicates and made the splits (`tandem.curation.duplicates`, .links,
 .groups, `tandem.tables.splits`): distances come from scikit-learn in float64 and bits are counted with XOR, so that a
 mistake there is seen here. What must lie in one split: what curation linked, what a person called duplicates, the
-frames of a video and the crops of an image, and all that is similar. Images of different things can be similar: such a
+crops of an image, the frames of a video and the images of a burst where curate.bursts binds them, and all that is
+similar. Images of different things can be similar: such a
 pair is excused where it was verified and rejected, if a second measure agrees (.disputed), or where a person said so;
 images of one stem, which need no verification, where a person said so alone.
 
@@ -12,9 +13,11 @@ search may have missed a few of them: these are judged by the second measure, to
 recall explains, or one is as near as a copy, the check fails.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 
 import numpy as np
 
@@ -22,14 +25,16 @@ from tandem.curation.across.bit_keys import near_hashes
 from tandem.curation.across.buckets import near_cosines
 from tandem.curation.across.exact import Similar, compare_all, cosine_reason, hash_reason
 from tandem.curation.disputed import Disputed, find_disputed, require_undisputed
-from tandem.curation.settings import CurateSettings, SimilarityThresholds
+from tandem.curation.settings import BurstSettings, CurateSettings, SimilarityThresholds
 from tandem.errors import LeakageError
+from tandem.tables.captures import CAPTURED, FIRST_YEAR, MAX_A_SECOND
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import Index
 
 COMPARED_TO = 25_000  # images in splits, all of which are compared
 _MAX_MISSED, _MISSED_FRACTION = 3, 0.05  # similar pairs that an approximate search may have missed
 _SCENES = ("video:", "image:")
+_CROPS = _SCENES[1:]
 
 _Leak = tuple[int, int, str]  # two rows and why they must lie in one split
 _Leaks = Iterable[_Leak]
@@ -71,7 +76,7 @@ def check_leakage(
     for split, numbers in rows.items():
         split_of[numbers] = split
     duplicates, not_duplicates = (_rows_of(pairs, index) for pairs in (decisions.duplicates, decisions.not_duplicates))
-    _require_none(_joined(index, split_of, linked, duplicates), index, split_of)
+    _require_none(_joined(index, split_of, linked, duplicates, settings.bursts), index, split_of)
 
     decided = _keys(not_duplicates)
     is_exact = sum(map(len, rows.values())) <= COMPARED_TO
@@ -97,11 +102,15 @@ def check_leakage(
     return LeakReport(similarities, disputed, None if is_exact else len(missed))
 
 
-def _joined(index: Index, split_of: np.ndarray, linked: np.ndarray, duplicates: np.ndarray) -> Iterator[_Leak]:
+def _joined(
+    index: Index, split_of: np.ndarray, linked: np.ndarray, duplicates: np.ndarray, bursts: BurstSettings
+) -> Iterator[_Leak]:
     """What must lie in one split whatever it looks like. linked, duplicates: pairs of rows."""
     yield from ((i, j, "curation linked them") for i, j in linked.tolist())
     yield from ((i, j, "a decision joins them") for i, j in duplicates.tolist())
-    yield from _scene_mates(index, split_of)
+    yield from _scene_mates(index, split_of, _SCENES if bursts.by_name else _CROPS)
+    if bursts.within_seconds is not None:
+        yield from _taken_together(index, split_of, bursts.within_seconds)
 
 
 def _require_none(pairs: _Leaks, index: Index, split_of: np.ndarray) -> None:
@@ -156,9 +165,41 @@ def _mates(index: Index, split_of: np.ndarray, kinds: tuple[str, ...]) -> Iterat
             yield key, members
 
 
-def _scene_mates(index: Index, split_of: np.ndarray) -> _Leaks:
-    for key, (first, *others) in _mates(index, split_of, _SCENES):
+def _scene_mates(index: Index, split_of: np.ndarray, kinds: tuple[str, ...]) -> _Leaks:
+    for key, (first, *others) in _mates(index, split_of, kinds):
         yield from ((first, other, f"both are of {key}") for other in others)
+
+
+def _taken_together(index: Index, split_of: np.ndarray, within_seconds: float) -> _Leaks:
+    """Pairs in two splits that one camera took within so many seconds; of more than two images some of the pairs.
+
+    Where any two images lie so near, so do two that follow each other in time and lie in two splits.
+    """
+    for taken in _believed_times(index).values():
+        for (before, i), (after, j) in pairwise((time, row) for time, row in sorted(taken) if split_of[row]):
+            if (after - before).total_seconds() <= within_seconds:
+                yield i, j, f"one camera took both within {within_seconds:g} s"
+
+
+def _believed_times(index: Index) -> dict[tuple[str, bool], list[tuple[datetime, int]]]:
+    """Camera, and whether its times state an offset -> when it took which rows; without times that cannot be."""
+    taken = defaultdict(list)
+    for row, keys in enumerate(index.provenance_keys):
+        for key in keys:
+            if key.startswith(CAPTURED):
+                text, camera = key[len(CAPTURED) :].split(" ", maxsplit=1)
+                time = datetime.fromisoformat(text)
+                taken[camera, time.utcoffset() is not None].append((time, row))
+    for of_camera in taken.values():
+        crowd = Counter(time.replace(microsecond=0) for time, _ in of_camera)
+        of_camera[:] = [
+            (time, row)
+            for time, row in of_camera
+            if time.year >= FIRST_YEAR
+            and f"{time:%m-%d %H:%M:%S}" != "01-01 00:00:00"
+            and crowd[time.replace(microsecond=0)] <= MAX_A_SECOND
+        ]
+    return taken
 
 
 def _similar_stem_mates(

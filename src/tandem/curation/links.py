@@ -3,7 +3,8 @@
 Near duplicates: candidates that the pixels verified, and what a person decided. Same stem: images that Roboflow
 exported from one source image carry one stem, but a stem is no identity (uploads called `Image_9` exist in many sets),
 so a stem joins two images only inside one source and class, and only where they are similar by the looser thresholds
-of curate.same_stem. Same scene: frames of one video and crops of one image share a scene whatever their pixels say.
+of curate.same_stem. Same scene: crops of one image, frames of one video and images of one burst share a scene whatever
+their pixels say; the last two as curate.bursts wants it.
 """
 
 from collections import defaultdict
@@ -30,9 +31,9 @@ def duplicate_links(near_duplicates: ScoredPairs, *unscored: np.ndarray) -> Link
     return Links(rows, np.concatenate([near_duplicates.correlation, np.ones(num_unscored)]))
 
 
-def same_scene_pairs(provenance_keys: Sequence[Collection[str]]) -> np.ndarray:
-    """(L, 2) rows that chain the frames of each video and the crops of each image. provenance_keys: of each image."""
-    scenes = rows_sharing(provenance_keys, "video:", "image:")
+def same_scene_pairs(provenance_keys: Sequence[Collection[str]], *kinds: str) -> np.ndarray:
+    """(L, 2) rows that chain the images of each scene. kinds: "video:", "image:", or both. provenance_keys: of each."""
+    scenes = rows_sharing(provenance_keys, *kinds)
     chains = [np.stack([rows[:-1], rows[1:]], axis=1) for rows in scenes]
     return np.concatenate([np.zeros((0, 2), dtype=np.int64), *chains])
 

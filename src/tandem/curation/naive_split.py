@@ -30,12 +30,19 @@ def leaked_pairs(index: Index, duplicate_set_of: np.ndarray, assign: AssignSplit
 
 
 def accuracy_by_split(
-    index: Index, samples: Samples, features: np.ndarray, assign: AssignSplit
+    index: Index,
+    samples: Samples,
+    features: np.ndarray,
+    assign: AssignSplit,
+    *,
+    unbound_splits: np.ndarray | None = None,
 ) -> dict[str, dict[str, float]]:
     """Top-1 accuracy on test of one linear probe, trained on train: on the samples' split, and on a random one.
 
-    features: (N, D) in the order of index and samples. The random split has all files, near duplicates too, but for
-    those in conflicts and those that were dropped: nobody knows their class. Of more than 25,000 a side, so many.
+    features: (N, D) in the order of index and samples. unbound_splits: (N,) of each image where frames of a video and
+    bursts are not kept together; where that is another split than the samples', it is scored as well. The random split
+    has all files, near duplicates too, but for those in conflicts and those that were dropped: nobody knows their
+    class. Of more than 25,000 a side, so many.
     """
     group_aware = [(row, split) for row, split in enumerate(samples.splits.tolist()) if split]
     random = [
@@ -44,9 +51,12 @@ def accuracy_by_split(
         if not reason.startswith((CONFLICT, DROPPED))
         for name in files
     ]
+    splits = {"group_aware_split": group_aware, "random_split": random}
+    if unbound_splits is not None and (unbound_splits != samples.splits).any():
+        splits["split_without_bursts"] = [(row, split) for row, split in enumerate(unbound_splits.tolist()) if split]
     return {
         name: _accuracy(features, samples.targets, rows, num_classes=len(samples.class_names))
-        for name, rows in (("group_aware_split", group_aware), ("random_split", random))
+        for name, rows in splits.items()
     }
 
 

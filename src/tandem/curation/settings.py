@@ -51,17 +51,30 @@ class SplitFractions(Section):
 
 
 @dataclass(frozen=True)
+class BurstSettings(Section):
+    """Which images are a group without being near duplicates.
+
+    by_name: frames of one video, by the names of files. within_seconds: images that one camera took so soon after each
+    other, in chains; None for none.
+    """
+
+    by_name: bool
+    within_seconds: Annotated[float, Gt(0), Le(3600)] | None
+
+
+@dataclass(frozen=True)
 class CurateSettings(Section):
     """backbone: whose features find the candidates. min_correlation: of the aligned pixels of a near duplicate.
 
-    same_stem: when images of one Roboflow stem are near duplicates. duplicates: "keep_one" image of a set of near
-    duplicates (the largest), or "keep_together" all of them in one split.
+    same_stem: when images of one Roboflow stem are near duplicates. bursts: what else stays in one split. duplicates:
+    "keep_one" image of a set of near duplicates (the largest), or "keep_together" all of them in one split.
     """
 
     backbone: str
     candidates: CandidateSettings
     min_correlation: PositiveFraction
     same_stem: SimilarityThresholds
+    bursts: BurstSettings
     duplicates: Literal["keep_one", "keep_together"]
     fractions: SplitFractions
     seed: Seed

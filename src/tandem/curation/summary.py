@@ -7,12 +7,13 @@ from functools import partial
 
 import numpy as np
 
+from tandem.curation.bursts import bound_in_words, burst_counts
 from tandem.curation.curate import Curated, CurateInputs
 from tandem.curation.exclusion import CONFLICT, DUPLICATE
 from tandem.curation.groups import GroupToReview, oversized_or_mixed
 from tandem.curation.histogram import similarity_histogram
 from tandem.curation.leak_check import LeakReport
-from tandem.curation.naive_split import accuracy_by_split, leaked_pairs
+from tandem.curation.naive_split import AssignSplit, accuracy_by_split, leaked_pairs
 from tandem.curation.settings import CurateSettings
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import assign_split
@@ -31,6 +32,7 @@ def curate_summary(
     """For the metrics. leaks: what is similar across splits. brain: FiftyOne's counts."""
     samples = curated.samples
     assign = partial(assign_split, fractions=settings.fractions.by_split(), seed=settings.seed)
+    unbound = _unbound_splits(curated, assign)
     return {
         "candidate_pairs": len(curated.near_duplicates) + len(curated.rejected),
         "near_duplicate_pairs": len(curated.near_duplicates),
@@ -39,9 +41,10 @@ def curate_summary(
         **_group_counts(samples, curated.duplicate_set_of),
         "splits": _counts_by_split(samples, samples.labels, samples.class_names),
         "sources": _counts_by_split(samples, samples.sources, sorted(set(samples.sources.tolist()))),
+        "bursts": burst_counts(curated.bound, splits=samples.splits, unbound_splits=unbound),
         "groups_to_review": _groups_to_review(curated),
         **leaked_pairs(inputs.index, curated.duplicate_set_of, assign),
-        "accuracy": accuracy_by_split(inputs.index, samples, inputs.features, assign),
+        "accuracy": accuracy_by_split(inputs.index, samples, inputs.features, assign, unbound_splits=unbound),
         "decisions": inputs.decisions.counts(samples.ids),
         "max_cross_split_similarity": float(leaks.similarities.max(initial=-1)),
         "cross_split_similarities": similarity_histogram(leaks.similarities),
@@ -50,6 +53,20 @@ def curate_summary(
         "brain": dict(brain),
         **({} if leaks.num_missed is None else {"similar_pairs_missed_by_search": leaks.num_missed}),
     }
+
+
+def curated_in_words(curated: Curated) -> str:
+    """How much was found and is used, and what is kept together besides near duplicates."""
+    splits = curated.samples.splits
+    counts = f"{len(curated.near_duplicates)} near-duplicate pairs, {(splits != '').sum()} images used"
+    return "; ".join(filter(None, [counts, bound_in_words(curated.bound, splits=splits)]))
+
+
+def _unbound_splits(curated: Curated, assign: AssignSplit) -> np.ndarray:
+    """(N,) the split of each image that is used, were near duplicates and crops alone kept together."""
+    ids, groups = curated.samples.ids, curated.bound.unbound.tolist()
+    splits = curated.samples.splits.tolist()
+    return np.array([split and assign(ids[group]) for split, group in zip(splits, groups, strict=True)], dtype=np.str_)
 
 
 def _image_counts(samples: Samples) -> dict[str, int]:

@@ -17,6 +17,7 @@ from tandem.datasets.formats.annotations import Box
 from tandem.datasets.settings import IngestSettings
 from tandem.errors import CorruptImageError
 from tandem.images.encoding import EncodedImage, encode_images
+from tandem.images.exif import Capture, read_capture
 from tandem.libraries import versions_of
 
 _MIN_CHUNK, _CHUNK_OF_WORKER = 64, 8  # files that are in memory at once
@@ -38,10 +39,14 @@ class LabelledFile(NamedTuple):
 
 
 class DecodedFile(NamedTuple):
-    """digest: sha256 of the file. images: of its boxes; without those that an earlier file of the same bytes had."""
+    """digest: sha256 of the file. images: of its boxes; without those that an earlier file of the same bytes had.
+
+    capture: what its EXIF data state; empty where no image is new.
+    """
 
     digest: str
     images: EncodedImages
+    capture: Capture = Capture()
 
 
 @dataclass(frozen=True)
@@ -97,10 +102,13 @@ class Decoding(Work[LabelledFile, DecodedFile]):
                 data_of = dict(read)
                 encoded = pool.map(encode, new, (data_of[digest] for digest in new), new.values())
                 images = dict(zip(new, encoded, strict=True))
+                captures = dict(zip(new, pool.map(read_capture, (data_of[digest] for digest in new)), strict=True))
                 for file, (digest, _) in zip(chunk, read, strict=True):
                     own = [box for box in file.boxes if (digest, box) not in known]
                     known.update((digest, box) for box in own)
-                    yield DecodedFile(digest, {box: images[digest][box] for box in own})
+                    yield DecodedFile(
+                        digest, {box: images[digest][box] for box in own}, captures.get(digest, Capture())
+                    )
                 bar.update(len(chunk))
 
 

@@ -39,9 +39,10 @@ class Example(NamedTuple):
     def provenance_keys(self) -> tuple[str, ...]:
         """Names that this image may share with others of its origin (see tandem.datasets.filenames)."""
         name = self.path.rsplit("/", 1)[-1]
-        stem, video = upload_stem(name), video_name(name)
+        stem, video = upload_stem(name), video_name(self.path, label=self.label)
         keys = [f"stem:{self.source}/{self.class_name}/{stem}"] if stem else []
         keys += [f"video:{self.source}/{video}"] if video else []
+        keys += [f"frame:{self.source}"] if video == "" else []
         return (*keys, f"image:{self.source}/{self.path}") if self.box else tuple(keys)
 
 

@@ -24,6 +24,7 @@ from tandem.datasets.settings import IngestSettings
 from tandem.datasets.unclaimed import unclaimed_files
 from tandem.errors import CorruptImageError
 from tandem.images.encoding import EncodedImage
+from tandem.images.exif import Capture
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
 from tandem.shards import ShardWriter
 from tandem.sources.settings import Source
@@ -60,8 +61,8 @@ def ingest(
     decoded = executor.compute(decoding).rows(files)
     with closing(decoded), ShardWriter(folder, stem="images") as shards:
         store = _Store(shards, source.boxes.min_side_px if source.boxes else 0)
-        for file, (digest, images) in zip(files, decoded, strict=True):
-            store.add(digest, images)
+        for file, (digest, images, capture) in zip(files, decoded, strict=True):
+            store.add(digest, images, capture)
             found |= {(file.path, box): store.known[digest, box] for box in file.boxes}
     return Ingested(
         annotations=tuple(annotations),
@@ -84,10 +85,11 @@ class _Store:
         self.images = dict[str, IngestedImage]()
         self.hashes = list[np.ndarray]()
 
-    def add(self, digest: str, images: EncodedImages) -> None:
-        """The images of a file with this digest."""
+    def add(self, digest: str, images: EncodedImages, capture: Capture) -> None:
+        """The images of a file with this digest, and what it states of its capture."""
         for box, image in images.items():
-            self.known[digest, box and Box(*box)] = self._add(digest, image, is_crop=box is not None)
+            found = self._add(digest, image, is_crop=box is not None)
+            self.known[digest, box and Box(*box)] = found._replace(**capture._asdict()) if found.id else found
 
     def _add(self, digest: str, image: EncodedImage | CorruptImageError, *, is_crop: bool) -> Found:
         if isinstance(image, CorruptImageError):

@@ -20,13 +20,16 @@ from tandem.tables.index import load_excluded, save_excluded
 class Found(NamedTuple):
     """What one file, or one box of it, turned out to be. sha256: of the file.
 
-    id: of the stored image, "" where there is none, for a reason in one word and a detail for people.
+    id: of the stored image, "" where there is none, for a reason in one word and a detail for people. captured_at,
+    camera: see tandem.images.exif; of the file, since others may hold the same pixels without them.
     """
 
     sha256: str
     id: str
     reason: str
     detail: str
+    captured_at: str = ""
+    camera: str = ""
 
 
 class IngestedImage(NamedTuple):

@@ -4,7 +4,7 @@ What is excluded is returned with its reason, never skipped in silence.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -12,12 +12,14 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.datasets.examples import Example, collect_examples, count_labels
+from tandem.datasets.filenames import name_of_shot
 from tandem.datasets.ingested import Found, Ingested, IngestedImage
 from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, UNLISTED, UNREAD_FORMAT, others_in_words
 from tandem.errors import DataError
 from tandem.files import write_array, write_json
+from tandem.tables.captures import capture_key
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 from tandem.tables.stored import StoredImage, StoredImages, save_stored
 
@@ -25,9 +27,10 @@ CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_sma
 
 
 class _ExampleImage(NamedTuple):
-    """An example with its image, as it is stored in the example's source. hashes: (8, 32) uint8."""
+    """An example, its file, and its image as it is stored in the example's source. hashes: (8, 32) uint8."""
 
     example: Example
+    found: Found
     image: IngestedImage
     hashes: np.ndarray
 
@@ -151,7 +154,7 @@ def _split_usable(
         if each.reason:
             excluded.append(_excluded(example, each.reason, each.detail))
         else:
-            usable.append(_ExampleImage(example, *images[example.source][each.id]))
+            usable.append(_ExampleImage(example, each, *images[example.source][each.id]))
     return usable, excluded
 
 
@@ -197,9 +200,20 @@ def _record(group: Sequence[_ExampleImage]) -> ImageRecord:
         file=image.file,
         width=image.width,
         height=image.height,
-        provenance_keys=tuple(sorted({key for each in examples for key in each.provenance_keys})),
+        provenance_keys=tuple(sorted({key for each in group for key in _provenance_keys(each)})),
         origins=tuple(dict.fromkeys(Origin(each.source, each.path, each.label) for each in examples)),
     )
+
+
+def _provenance_keys(each: _ExampleImage) -> Iterator[str]:
+    """Of its names and of its capture: by EXIF data, or by a name that phones give where these are gone."""
+    example, found = each.example, each.found
+    yield from example.provenance_keys
+    captured_at, camera = found.captured_at, found.camera
+    if not (captured_at and camera) and (named := name_of_shot(example.path, label=example.label)):
+        captured_at, camera = named[0], f"{example.source}/{named[1]}"
+    if key := capture_key(captured_at, camera):
+        yield key
 
 
 def _count_reasons(excluded: Iterable[Excluded]) -> str:

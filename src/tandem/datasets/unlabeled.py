@@ -66,7 +66,7 @@ class UnlabeledImages:
         """What the file name of each image shares with others of its folder: an upload to Roboflow, a video."""
         found = []
         for path in self.paths:
-            named = {"stem": upload_stem(path.name), "video": video_name(path.name)}
+            named = {"stem": upload_stem(path.name), "video": video_name("/".join(path.parts[-2:]))}
             found.append(tuple(f"{kind}:{path.parent}/{name}" for kind, name in named.items() if name))
         return found
 

@@ -82,8 +82,10 @@ def unfetched(found: Project) -> dict[str, Source]:
 
 def needs_of(sources: Mapping[str, Source]) -> Needs:
     """The room that sources need: the size of archives and folders; what services have is not known here."""
-    sizes = [_num_bytes(each.archive.location) for each in sources.values() if each.archive]
-    return Needs(sum(sizes), tuple(name for name, each in sources.items() if each.kind in ("kaggle", "roboflow")))
+    on_disk = {name for name, each in sources.items() if each.archive and not each.archive.is_address}
+    sizes = [_num_bytes(each.archive.location) for name, each in sources.items() if each.archive and name in on_disk]
+    elsewhere = (name for name, each in sources.items() if each.kind != "sample" and name not in on_disk)
+    return Needs(sum(sizes), tuple(elsewhere))
 
 
 def needed_accounts(sources: Mapping[str, Source]) -> dict[str, list[str]]:

@@ -185,7 +185,7 @@ def pixel_id(image: Image.Image) -> str:
 def _formats(data: bytes) -> tuple[str, ...]:
     if begins_as(data) == "PPM":
         return ("PPM",)
-    if _is_heif(data) and _can_read_heif():
+    if _is_heif(data) and can_read_heif():
         return (*_FORMATS, "HEIF")  # the brand mif1 stands for either
     return ("TGA",) if _TGA_HEADER.match(data) else _FORMATS
 
@@ -195,7 +195,7 @@ def _is_heif(data: bytes) -> bool:
 
 
 @cache
-def _can_read_heif() -> bool:
+def can_read_heif() -> bool:
     """Whether the images of iPhones can be read here; then Pillow knows how."""
     try:
         import pi_heif  # for such images alone
@@ -207,7 +207,7 @@ def _can_read_heif() -> bool:
 
 def _no_image(data: bytes) -> CorruptImageError:
     if _is_heif(data):
-        if _can_read_heif():
+        if can_read_heif():
             return _truncated("its boxes cannot be read")
         return CorruptImageError("not_an_image", "a HEIC image, which pi-heif reads: `pip install pi-heif`")
     if is_lfs_pointer(data):

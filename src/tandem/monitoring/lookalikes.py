@@ -48,4 +48,4 @@ def groups_of_new(
     That is: near duplicates, the same pixels, frames of one video. near_duplicates: (L, 2) pairs of rows.
     """
     keys = [(*of_image, f"image:{id_}") for of_image, id_ in zip(provenance_keys, ids, strict=True)]
-    return connected_components(len(ids), np.concatenate([near_duplicates, same_scene_pairs(keys)]))
+    return connected_components(len(ids), np.concatenate([near_duplicates, same_scene_pairs(keys, "video:", "image:")]))

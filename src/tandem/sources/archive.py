@@ -1,9 +1,11 @@
-"""A zip, a tar or a folder that the user already has. It is read, never changed."""
+"""A zip, a tar or a folder that the user already has, or a zip or tar in an object store. It is read, never changed."""
 
 import os
 import shutil
 import stat
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,19 +16,28 @@ from tandem.errors import SourceError
 from tandem.sources.receipts import Fetched
 from tandem.sources.settings import ArchiveSource
 from tandem.sources.status import SourceStatus, pin_in_words
+from tandem.sources.transfer import object_client
+from tandem.sources.transfer.attempt import DEFAULT_LIMITS, ClientCall, Limits
+from tandem.sources.transfer.failures import Failure
+from tandem.sources.transfer.fetch import Request, fetch_with_retries, query
 from tandem.sources.unpacking.litter import is_litter_folder, litter, litter_in_words
 from tandem.sources.unpacking.unpack import name_problem, unpack
 
 IS_REMOTE = False
 
 
-def fetch(target: Path, source: ArchiveSource, **_: Any) -> Fetched:
+_AT_ADDRESS = "archive"  # what is under way is called
+
+
+def fetch(target: Path, source: ArchiveSource, **given: Any) -> Fetched:
     """Write what `source.path` holds to the folder `target`, which is replaced only when all went well.
 
     source.sha256: expected digest, None to take any: of an archive's bytes, or files.dir_sha256 of a folder without
-    its litter (unpacking.litter). Raises SourceError when the path is missing, empty, unsafe, of another digest, or
-    when one of the two folders would lie in the other.
+    its litter (unpacking.litter). given: of an address, what Kind.fetch is given. Raises SourceError when the path is
+    missing, empty, unsafe, of another digest, or when one of the two folders would lie in the other.
     """
+    if source.is_address:
+        return _fetch_address(target, source, **given)
     path = source.location
     if not path.exists():
         raise SourceError(f"there is no file or folder {path.absolute()}; put it there, or correct the source's path")
@@ -38,11 +49,79 @@ def fetch(target: Path, source: ArchiveSource, **_: Any) -> Fetched:
     raise SourceError(f"{path} is neither a file nor a folder; name a zip, a tar or a folder")
 
 
-def check(name: str, source: ArchiveSource, **_: Any) -> SourceStatus:
-    """Whether the file or folder exists."""
+def check(
+    name: str,
+    source: ArchiveSource,
+    *,
+    limits: Limits = DEFAULT_LIMITS,
+    environ: Mapping[str, str] = os.environ,
+    is_online: bool = True,
+) -> SourceStatus:
+    """Whether the file or folder exists; of an address where its store may be asked."""
+    if source.is_address:
+        return _check_address(name, source, limits, environ, is_online=is_online)
     exists = source.location.exists()
     facts = {"pin": pin_in_words(source), "disk": "it is there" if exists else "it is not there; put it there"}
     return SourceStatus(name, f"archive {source.path}", facts, exists)
+
+
+def _fetch_address(
+    target: Path, source: ArchiveSource, *, scratch: Path, limits: Limits, environ: Mapping[str, str]
+) -> Fetched:
+    """By the client of object stores: with retries, and a part of the archive that can be resumed stays in scratch."""
+
+    def publish(archive: Path) -> Mapping[str, int]:
+        with files.atomic_dir(target) as folder:
+            return unpack(archive, folder)
+
+    call = _call(source.path, "download", environ)
+    explain = partial(_explain, source.path)
+    request = Request(call, archive=_AT_ADDRESS, can_resume=True, sha256=source.sha256, explain=explain)
+    download = fetch_with_retries(request, scratch=scratch, publish=publish, limits=limits, environ=environ)
+    return Fetched(
+        what=source.path,
+        version="",
+        sha256=download.digests.sha256,
+        archive_bytes=download.digests.num_bytes,
+        served_hash=download.completed.etag,
+        client=download.completed.result["client"],
+        left_out=download.left_out,
+    )
+
+
+def _check_address(
+    name: str, source: ArchiveSource, limits: Limits, environ: Mapping[str, str], *, is_online: bool
+) -> SourceStatus:
+    said, is_available = "not asked", True
+    if is_online:
+        call, explain = _call(source.path, "describe", environ), partial(_explain, source.path)
+        try:
+            num_bytes = query(call, explain=explain, limits=limits, environ=environ)["num_bytes"]
+            said = f"it is there, {num_bytes / 1e6:,.1f} MB"
+        except SourceError as error:
+            said, is_available = str(error), False
+    return SourceStatus(name, f"archive {source.path}", {"pin": pin_in_words(source), "store": said}, is_available)
+
+
+def _call(url: str, do: str, environ: Mapping[str, str]) -> ClientCall:
+    """With the user's home, in which credentials may be."""
+    home = {"HOME": environ["HOME"]} if "HOME" in environ else {}
+    secrets = tuple(environ[name] for name in ("AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN") if environ.get(name))
+    return ClientCall(object_client.__name__, {"do": do, "url": url, "archive": _AT_ADDRESS}, home, secrets, url)
+
+
+def _explain(url: str, failure: Failure) -> str:
+    """What to do about a failure; "" where nothing special is known."""
+    if failure.status == 404:
+        return "there is no such file; correct the source's path, and AWS_ENDPOINT_URL of a store that is not Amazon's"
+    if failure.status == 403 or failure.kind == "credentials":
+        return (
+            "give credentials that may read it, for S3 AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY in the environment, "
+            "or a profile in ~/.aws"
+        )
+    if failure.kind == "client":
+        return f"name a zip or a tar at an address that fsspec knows, not {url}; s3:// takes tandem[s3]"
+    return ""
 
 
 def _fetch_archive(target: Path, path: Path, expected: str | None) -> Fetched:

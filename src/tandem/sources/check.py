@@ -38,8 +38,10 @@ def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool
     """
     if source.archive is None:
         return ""
-    path, expected = source.archive.location, source.archive.sha256
     where = f"sources.{name}.archive.path"
+    if source.archive.is_address:
+        return _address_problem(source.archive.path, where=where)
+    path, expected = source.archive.location, source.archive.sha256
     try:
         if not path.exists():
             gone = f"{where}: there is no file or folder {path.absolute()}; put it there, or correct the path"
@@ -51,6 +53,17 @@ def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool
         return _file_problem(path, expected, where=where)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         return f"{where}: {path} cannot be read ({getattr(error, 'strerror', None) or error}); check the path"
+
+
+def _address_problem(address: str, *, where: str) -> str:
+    """Whether there is a package that reads it; the store is not asked."""
+    from fsspec import get_filesystem_class  # for addresses alone
+
+    try:
+        get_filesystem_class(address.partition("://")[0])
+    except (ImportError, ValueError) as error:
+        return f"{where} is {address!r}, which cannot be read ({error}); for s3:// install tandem[s3]"
+    return ""
 
 
 def _file_problem(path: Path, expected: str | None, *, where: str) -> str:
@@ -72,7 +85,7 @@ def folder_names(source: Source) -> frozenset[str] | None:
     """
     if source.sample is not None:
         return labels_of(source.sample.style)
-    path = source.archive.location if source.archive else None
+    path = source.archive.location if source.archive and not source.archive.is_address else None
     try:
         if path is None or not path.exists():
             return None

@@ -59,7 +59,7 @@ def download(
         with _lock(paths, limits.lock_s):
             _remove_litter(folder / "partial", name)
             existing = _existing_receipt(paths)
-            if existing and SOURCE_KINDS[source.kind].IS_REMOTE and _fits(existing, source):
+            if existing and _stays_the_same(source) and _fits(existing, source):
                 return existing
             receipt = _fetch(name, source, paths, limits, environ)
     except SourceError as error:
@@ -154,6 +154,12 @@ def _remove_litter(folder: Path, name: str) -> None:
             with suppress(OSError):  # of another source, something is kept
                 if partial.name != name:
                     partial.rmdir()
+
+
+def _stays_the_same(source: Source) -> bool:
+    """Whether what it names is the same whenever it is fetched: a version of a service, a pinned file of a store."""
+    archive = source.archive
+    return SOURCE_KINDS[source.kind].IS_REMOTE or bool(archive and archive.is_address and archive.sha256)
 
 
 def _fits(receipt: Receipt, source: Source) -> bool:

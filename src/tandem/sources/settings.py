@@ -1,6 +1,7 @@
 """`sources` in params.yaml: where images come from."""
 
 import os
+import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -30,10 +31,18 @@ class SampleSource(Section):
 
 @dataclass(frozen=True)
 class ArchiveSource(Section):
-    """A local zip, tar or folder. sha256: of the archive, or of the folder's tree; None takes any."""
+    """A local zip, tar or folder, or the address of a zip or tar in an object store, such as s3://bucket/key.zip.
+
+    sha256: of the archive, or of the folder's tree; None takes any.
+    """
 
     path: str
     sha256: Sha256 | None = None
+
+    @property
+    def is_address(self) -> bool:
+        """Whether it lies in an object store."""
+        return re.match("[a-z][a-z0-9+.-]*://", self.path) is not None
 
     @property
     def location(self) -> Path:

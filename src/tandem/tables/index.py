@@ -27,7 +27,8 @@ class ImageRecord(NamedTuple):
 
     id: hash of its pixels, 32 hex digits. label: its class. file: its name where it is a file of its own. width,
     height: px, upright. provenance_keys: what images share that may belong together ("stem:...", "video:...",
-    "image:..."). origins: every place where these pixels were found; the first one gives the image its source.
+    "image:..."); "frame:..." of a frame of which nothing says the video; "captured:..." as of tandem.tables.captures.
+    origins: every place where these pixels were found; the first one gives the image its source.
     """
 
     id: str

@@ -27,8 +27,10 @@ def assign_split(group: str, *, fractions: Mapping[str, float], seed: int) -> st
     return SPLITS[-1]
 
 
-def require_every_class(labels: Sequence[str], splits: Sequence[str], *, class_names: Sequence[str]) -> None:
-    """Raise LeakageError when a class has no image in one of SPLITS. labels, splits: one an image."""
+def require_every_class(
+    labels: Sequence[str], splits: Sequence[str], *, class_names: Sequence[str], hint: str = ""
+) -> None:
+    """Raise LeakageError when a class has no image in one of SPLITS. labels, splits: one an image. hint: at its end."""
     counts = Counter(zip(labels, splits, strict=True))
     missing = [f"{name} in {split}" for name in class_names for split in SPLITS if not counts[name, split]]
     if missing:
@@ -37,6 +39,7 @@ def require_every_class(labels: Sequence[str], splits: Sequence[str], *, class_n
         raise LeakageError(
             f"no image of {'; '.join(missing)} ({found}); "
             "add images of the class, give the split a larger fraction (curate.fractions), or take another curate.seed"
+            + (f"; {hint}" if hint else "")
         )
 
 

@@ -259,12 +259,14 @@ def _heat_map(name: str, grid: Mapping[tuple[float, float], float]) -> Table:
 
 def _leak_table(curation: Mapping[str, Any]) -> Table:
     names = {"group_aware_split": "groups kept together (this run)", "random_split": "files at random"}
+    names |= {"split_without_bursts": "near duplicates kept together, frames of a video and bursts not"}
     rows: list[Row] = [
         [name, number(curation["accuracy"][key]["top1_accuracy"]), count(curation["accuracy"][key]["test_images"])]
         for key, name in names.items()
+        if key in curation["accuracy"]
     ]
     return Table(
-        "The same linear probe, trained and tested on two splits",
+        f"The same linear probe, trained and tested on {'three' if len(rows) > 2 else 'two'} splits",
         ["split", "top-1 accuracy", "test images"],
         rows,
         "curate.json",
