@@ -4,9 +4,9 @@
 
 DIR is as for benchmarks/real_photos.py, and holds weights/tf_efficientnet_lite0-imagenet.pth and -lite2- of timm too.
 The vehicles preset runs up to curate. Each backbone gets images of some size (after @), which it may scale down itself
-(after >): that may cost no accuracy. Some end at an earlier layer (after the comma). Top-1 accuracy on test of each and of means of probs, and what the best mean adds
-to the best single one on the same splits. Prints required beside reached and exits 1 when a figure falls short. About
-four minutes.
+(after >): that may cost no accuracy. Some end at an earlier layer (after the comma). Top-1 accuracy on test of each and
+of means of probs, and what the best mean adds to the best single one on the same splits. Prints required beside reached
+and exits 1 when a figure falls short. About five minutes.
 """
 
 import os
