@@ -93,16 +93,16 @@ def test_random_weights_end_at_the_layer_that_is_named() -> None:
     assert load(SMALL).dim != 48
 
 
-@pytest.mark.parametrize(
-    ("name", "layer", "advice"),
-    [
-        ("resnet18", "layer5", r"there is no layer 'layer5'; did you mean 'layer\d'\? it has conv1, bn1, "),
-        (SMALL, "stage5", r"there is no layer 'stage5'; .*it has \d+ others"),
-    ],
-)
-def test_a_layer_that_there_is_not_is_an_error_with_advice(name: str, layer: str, advice: str) -> None:
-    with pytest.raises(WeightsError, match=rf"^backbones\.{name}\.layer: {advice}"):
-        load(name, BackboneSettings("random", layer=layer))
+def test_a_layer_that_there_is_not_is_an_error_with_those_that_there_are() -> None:
+    found = r"there is no layer 'layer5'; did you mean 'layer\d'\? it has conv1, bn1, relu, maxpool, layer1, layer1.0, "
+    with pytest.raises(WeightsError, match=rf"^backbones\.resnet18\.layer: {found}"):
+        load("resnet18", BackboneSettings("random", layer="layer5"))
+
+
+def test_many_layers_are_not_listed() -> None:
+    net = nn.Sequential(*(nn.Identity() for _ in range(50)))
+    with pytest.raises(WeightsError, match=r"^backbones\.deep\.layer: there is no layer '5o'; .*it has 50 others$"):
+        cut_at(net, "5o", backbone="deep", size_px=8)
 
 
 class Odd(nn.Module):
