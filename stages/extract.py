@@ -24,6 +24,7 @@ def main(name: str) -> str:
     weights = section(params, f"backbones.{name}", BackboneSettings)
     settings = section(params, "extract", ExtractSettings)
     runtime = section(params, "runtime", RuntimeSettings)
+    others = (other for other in params["backbones"] if other != name)
     stored = load_stored(Path("data/merge/stored.csv"))
 
     with open_executor(runtime.cluster) as executor:
@@ -35,6 +36,9 @@ def main(name: str) -> str:
             ids=stored.sha256,
             compute=Compute(runtime.device, runtime.batch_size, runtime.workers, executor),
             max_gb=runtime.feature_cache_gb,
+            others={
+                other: section(params, f"backbones.{other}", BackboneSettings) for other in others
+            },
         )
         write_features(
             Path("data/extract") / name,

@@ -145,11 +145,15 @@ class BackbonePass(Work[Encoded, np.ndarray]):
         return self._pass.batches(items, num_batches)
 
     @property
-    def _pass(self) -> EnginePass:
-        extractor = backbone_extractor(
+    def extractor(self) -> Extractor:
+        """Of the backbone, under the environment of whichever process asks."""
+        return backbone_extractor(
             self.name, self.weights, self.settings, device=self.device, batch_size=self.batch_size
         )
-        return EnginePass(self.name, extractor, self.settings, self.batch_size, self.workers)
+
+    @property
+    def _pass(self) -> EnginePass:
+        return EnginePass(self.name, self.extractor, self.settings, self.batch_size, self.workers)
 
 
 def backbone_extractor(

@@ -3,17 +3,18 @@
 What comes is the same bytes as from an empty store. Where all is stored, no network is built and no torch loaded.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
 from tandem.cluster.local import LocalComputation
-from tandem.cluster.work import Computation, Facts
+from tandem.cluster.work import Facts
 from tandem.errors import DataError
 from tandem.features.embedding import BackbonePass, Compute, EnginePass, Extractor
 from tandem.features.settings import BackboneSettings, ExtractSettings
+from tandem.features.shared_pass import SharedComputation, share_decoding
 from tandem.tables.copied import CopiedImage
 from tandem.types import Encoded
 
@@ -24,7 +25,7 @@ _IMAGES_A_STEP = 256  # that are read from the store, or written to it, at once
 class Extraction:
     """batches: (n, tta_views, dim) float32, once, in the order of the images. num_new: of them that are computed.
 
-    engine: its name. digest: sha256 of the network.
+    engine: its name. digest: sha256 of the network. also: other backbones, whose features of the new ones are kept too.
     """
 
     batches: Iterator[np.ndarray]
@@ -33,11 +34,13 @@ class Extraction:
     digest: str
     num_images: int
     num_new: int
+    also: tuple[str, ...] = ()
 
     def in_words(self) -> str:
         """How many images, how many of them new, and by which engine."""
         counts = f"{self.num_images:,} images, {self.num_new:,} of them new"
-        return f"{counts}, {self.dim} features each, by {self.engine}"
+        also = f"; {', '.join(self.also)} embedded the new ones in the same pass" if self.also else ""
+        return f"{counts}, {self.dim} features each, by {self.engine}{also}"
 
 
 def extract_backbone(
@@ -49,12 +52,33 @@ def extract_backbone(
     ids: Sequence[str],
     compute: Compute,
     max_gb: float,
+    others: Mapping[str, BackboneSettings] | None = None,
 ) -> Extraction:
-    """extract_once by a frozen backbone. name: its own, or what it is called here. compute: where."""
-    reads_files = weights.sha256 is not None or not all(isinstance(image, CopiedImage) for image in images)
-    work = BackbonePass(name, weights, settings, compute.device, compute.batch_size, compute.workers, reads_files)
-    recipe, computation = compute.executor.facts(work), compute.executor.compute(work)
-    return _extract_missing(name, images, ids, computation, recipe=recipe, settings=settings, max_gb=max_gb)
+    """extract_once by a frozen backbone. name: its own, or what it is called here. compute: where.
+
+    others: backbones that will be asked for the same images; those that lack what this one lacks compute it in the same
+    pass, and their features are stored, see shared_pass.py. What is returned does not depend on them.
+    """
+    are_copied = all(isinstance(image, CopiedImage) for image in images)
+
+    def pass_of(name: str, weights: BackboneSettings) -> BackbonePass:
+        reads_files = weights.sha256 is not None or not are_copied
+        return BackbonePass(name, weights, settings, compute.device, compute.batch_size, compute.workers, reads_files)
+
+    work = pass_of(name, weights)
+
+    def start(missing: Sequence[str]) -> SharedComputation:
+        return share_decoding(
+            work,
+            [pass_of(*other) for other in (others or {}).items()],
+            executor=compute.executor,
+            missing=missing,
+            num_images=len(ids),
+            max_bytes=int(max_gb * BYTES_A_GB),
+        )
+
+    recipe = compute.executor.facts(work)
+    return _extract_missing(name, images, ids, start, recipe=recipe, settings=settings, max_gb=max_gb)
 
 
 def extract_once(
@@ -72,33 +96,40 @@ def extract_once(
 
     max_gb: of all stores together; 0 uses none. Memory is that of a few hundred images, however many there are.
     """
-    computation = LocalComputation(EnginePass(name, extractor, settings, batch_size, workers))
-    return _extract_missing(name, images, ids, computation, recipe=extractor.recipe, settings=settings, max_gb=max_gb)
+    work = EnginePass(name, extractor, settings, batch_size, workers)
+
+    def start(_missing: Sequence[str]) -> SharedComputation:
+        return SharedComputation(name, LocalComputation(work))
+
+    return _extract_missing(name, images, ids, start, recipe=extractor.recipe, settings=settings, max_gb=max_gb)
 
 
 def _extract_missing(
     name: str,
     images: Sequence[Encoded],
     ids: Sequence[str],
-    computation: Computation[Encoded, np.ndarray],
+    start: Callable[[Sequence[str]], SharedComputation],
     *,
     recipe: Facts,
     settings: ExtractSettings,
     max_gb: float,
 ) -> Extraction:
+    """start: the computation, of the ids that are missing."""
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB))
-    run = _Run(name, images, ids, settings.tta_views, computation, store)
     is_stored = store.intact(ids)
+    computation = start([ids[row] for row in np.flatnonzero(~is_stored).tolist()])
+    run, also = _Run(name, images, ids, settings.tta_views, computation, store), tuple[str, ...]()
     if store.made is not None and is_stored.all():
         made: Facts = store.made
     else:
         made = computation.made
         if store.made != made:
             is_stored[:] = False
-        row_bytes = 4 * settings.tta_views * made["dim"]
-        store.prepare(made, ids=ids, num_new=int((~is_stored).sum()), row_bytes=row_bytes)
+        row_bytes, num_new = 4 * settings.tta_views * made["dim"], int((~is_stored).sum())
+        store.prepare(made, ids=ids, num_new=num_new, row_bytes=row_bytes)
+        also = computation.prepare(ids=ids, num_new=num_new, tta_views=settings.tta_views)
     num_new = int((~is_stored).sum())
-    return Extraction(run.batches(is_stored, made), num_images=len(ids), num_new=num_new, **made)
+    return Extraction(run.batches(is_stored, made), num_images=len(ids), num_new=num_new, also=also, **made)
 
 
 @dataclass(frozen=True)
@@ -107,7 +138,7 @@ class _Run:
     images: Sequence[Encoded]
     ids: Sequence[str]
     tta_views: int
-    computation: Computation[Encoded, np.ndarray]
+    computation: SharedComputation
     store: ResultStore
 
     def batches(self, is_stored: np.ndarray, made: Facts) -> Iterator[np.ndarray]:
@@ -121,14 +152,16 @@ class _Run:
                 if lost := [row for row in rows if is_stored[row] and self.ids[row] not in stored]:
                     new |= self._compute_lost(lost, made)
                 self.store.write(list(new), np.array(list(new.values())))
+                self.computation.keep()
                 both = stored | new
                 yield np.stack([both[self.ids[row]].reshape(self.tta_views, -1) for row in rows])
         finally:
             self.store.close()
+            self.computation.close()
 
     def _compute(self, rows: Sequence[int]) -> Iterator[np.ndarray]:
         """(tta_views, dim) of each of these images."""
-        return self.computation.rows([self.images[row] for row in rows])
+        return self.computation.rows([self.images[row] for row in rows], [self.ids[row] for row in rows])
 
     def _compute_lost(self, rows: Sequence[int], made: Mapping[str, object]) -> dict[str, np.ndarray]:
         """Id -> features of images that were stored at the start: another process may have made room since."""

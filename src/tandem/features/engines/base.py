@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 Embed = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
+REFERENCE = "torch float32"  # name of the engine that the others are held against
 
 
 @dataclass(frozen=True)
@@ -48,4 +49,4 @@ def reference_engine(net: "nn.Module", device: "torch.device", *, batch_size: in
                 features = net(torch.from_numpy(padded(pixels, batch_size)).to(device)).float().cpu().numpy()
             yield features[: len(pixels)]
 
-    return Engine("torch float32", embed)
+    return Engine(REFERENCE, embed)
