@@ -19,7 +19,7 @@ KILLS ?= 100
 DISKS ?=
 BENCHMARKS := growth rerun camera exact_search predict cluster
 MUTANTS ?= 1000
-ON_ARCHIVES := features seed_study near_duplicates known_sets wrong_labels planted_noise views real_photos seed_recipe drift \
+ON_ARCHIVES := features one_pass seed_study near_duplicates known_sets wrong_labels planted_noise views real_photos seed_recipe drift \
   selection_curve
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE

@@ -12,30 +12,49 @@ on every image in every epoch, for each of 4 pairs. That would take hours, so it
 all cores shared them without loss, and taken times the train images, 15 epochs and 4 pairs. Its passes for
 accuracy, its reading of files and the dearer batches of 4 are left out. All this favours the recipe.
 
-Prints required beside reached and exits 1 when a figure falls short. About four minutes on two idle cores.
+The floors of ours are of the same run: the images through both networks at the rate of the stage's engine on pixels
+that are in memory, divided over the cores; and for one more pair of lr and batch size (of six pairs beyond four,
+features there already) the train images' features read once an epoch. What bounds a pair stands below it: Adam's steps
+on the feature ensemble, which rewrite its weights, moments and average for each batch of 4 or 8 images.
+
+Prints required beside reached and exits 1 when a figure falls short. About five minutes on two idle cores.
 """
 
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
 from torchvision import models
 
-from figures import Figure, at_least, conclude, make_parser, reported
-from growth import stage_cost
+from extraction import BACKBONE, weights_of
+from figures import Figure, at_least, at_most, conclude, make_parser, reported
+from finetuning import load_whole_backbone
+from growth import Cost, stage_cost
 from scratch import VEHICLES, WEIGHTS, change_params, make_clone, repro, require_files
+from tandem.features.engines.engine import start_engine
+from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import sha256
 from tandem.seeding import single_threaded
 from tandem.tables.samples import load_samples
+from tandem.tables.stored import load_stored
+from tandem.training.fitting.network_fit import Adam
+from tandem.training.networks import FusionHead
 
 PAIRS, EPOCHS = 4, 15
 BATCH_SIZE, SIZE_PX, NUM_IMAGES = 8, 224, 128
 MIN_TIMES = 1_000
+GRID, MORE = [0.01, 0.001], [0.01, 0.001, 0.003]  # learning rates, at the batch sizes of BATCH_SIZES each
+BATCH_SIZES = (4, 8)
+DIMS, WIDTH = {"resnet50": 2048, "mobilenet_v2": 1280}, 256  # of features; of the preset's feature ensemble
+MAX_COLD, MAX_WARM_PAIR = 2.0, 4
+NUM_ROUNDS, NUM_STEPS = 3, 200
 
 
 class Ensemble(nn.Module):
@@ -72,10 +91,13 @@ def main() -> None:
         change_params(clone, lambda values: values["extract"].update(size_px=SIZE_PX))
         change_params(clone, lambda values: values["backbones"].update(resnet50=weights))
         repro(clone, "curate", "finetune")
-        extract_s = sum(stage_cost(clone, "extract", name).seconds for name in ("resnet50", "mobilenet_v2"))
-        study_s = {num_seeds: study_seconds(clone, num_seeds) for num_seeds in (1, 3)}
+        extract_s = sum(stage_cost(clone, "extract", name).seconds for name in DIMS)
+        study_s = {num_seeds: study_cost(clone, num_seeds).seconds for num_seeds in (1, 3)}
+        pair_s = more_pairs_seconds(clone)
         samples = load_samples(clone / "data/curate")
+        num_images = len(load_stored(clone / "data/merge/stored.csv"))
     step_s = image_cost(len(samples.class_names))
+    floor_s = num_images * networks_seconds(weights_of(archives / WEIGHTS)) / (os.cpu_count() or 1)
     recipe_s = step_s * len(samples.train) * EPOCHS * PAIRS
     figures = [
         reported("recipe: a training step, ms an image", 1000 * step_s, ".1f"),
@@ -84,6 +106,13 @@ def main() -> None:
     ]
     for num_seeds, seconds in study_s.items():
         figures += study_figures(num_seeds, seconds, times=recipe_s * num_seeds / (extract_s + seconds))
+    figures += [
+        reported(f"floor: {num_images} images through both networks, s", floor_s, ".1f"),
+        at_most(
+            "ours: features and study, 1 training a pair, over the floor", MAX_COLD, (extract_s + study_s[1]) / floor_s
+        ),
+        *pair_figures(pair_s, num_train=len(samples.train), num_classes=len(samples.class_names)),
+    ]
     conclude(figures, arguments)
 
 
@@ -95,10 +124,69 @@ def study_figures(num_seeds: int, seconds: float, *, times: float) -> list[Figur
     ]
 
 
-def study_seconds(clone: Path, num_seeds: int) -> float:
+def pair_figures(pair_s: float, *, num_train: int, num_classes: int) -> list[Figure]:
+    """Of one more pair. pair_s: of a core."""
+    floor_s = EPOCHS * reading_seconds((num_train, sum(DIMS.values())))
+    adam_s = EPOCHS * num_train * np.mean([adam_seconds(num_classes) / batch_size for batch_size in BATCH_SIZES])
+    return [
+        reported("floor: the features of the train images read once an epoch, core-ms", 1000 * floor_s, ".1f"),
+        reported("ours: one more pair, core-s", pair_s, ".2f"),
+        at_most("ours: one more pair, over the floor", MAX_WARM_PAIR, pair_s / floor_s, ".0f"),
+        reported("Adam's steps on the feature ensemble alone, all epochs, core-s", float(adam_s), ".2f"),
+    ]
+
+
+def study_cost(clone: Path, num_seeds: int, learning_rates: Sequence[float] = GRID) -> Cost:
     """Of the stage, with so many trainings a pair."""
-    change_params(clone, lambda values: values["study"].update(num_seeds=num_seeds))
-    return stage_cost(clone, "study").seconds
+    grid = {"num_seeds": num_seeds, "lr": list(learning_rates), "batch_size": list(BATCH_SIZES)}
+    change_params(clone, lambda values: values["study"].update(grid))
+    return stage_cost(clone, "study")
+
+
+def more_pairs_seconds(clone: Path) -> float:
+    """Of a core, for each pair of a larger grid beyond those of the usual one; the least of each is taken."""
+    usual, larger = (min(study_cost(clone, 1, rates).core_seconds for _ in range(NUM_ROUNDS)) for rates in (GRID, MORE))
+    return (larger - usual) / (len(BATCH_SIZES) * (len(MORE) - len(GRID)))
+
+
+def networks_seconds(mobilenet: BackboneSettings) -> float:
+    """Of a core for an image that is in memory already, by both networks: the least of a few rounds each."""
+    pixels = np.random.default_rng(0).integers(0, 256, (NUM_IMAGES, SIZE_PX, SIZE_PX, 3), np.uint8)
+    total = 0.0
+    for name in DIMS:
+        backbone = load_whole_backbone(name, mobilenet if name == BACKBONE else BackboneSettings(RANDOM))
+        engine = start_engine(backbone, engine="auto", size_px=SIZE_PX, batch_size=16, device="cpu")
+        rounds = []
+        for _ in range(NUM_ROUNDS + 1):  # the first allocates
+            started = time.process_time()
+            list(engine.embed(np.split(pixels, NUM_IMAGES // 16)))
+            rounds.append(time.process_time() - started)
+        total += min(rounds[1:]) / NUM_IMAGES
+    return total
+
+
+def reading_seconds(shape: tuple[int, int]) -> float:
+    """Of a core that reads a float32 array of this shape, to multiply it by a vector: the least of a few rounds."""
+    array, vector, rounds = np.ones(shape, np.float32), np.ones(shape[1], np.float32), []
+    with single_threaded():
+        for _ in range(NUM_STEPS):
+            started = time.process_time()
+            array @ vector
+            rounds.append(time.process_time() - started)
+    return min(rounds)
+
+
+def adam_seconds(num_classes: int) -> float:
+    """Of a core, for a step of the study's Adam on the feature ensemble's weights, gradients there already."""
+    net = FusionHead(list(DIMS.values()), num_classes, width=WIDTH, dropout=0.5)
+    for parameter in net.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer = Adam(net, weight_decay=0.0)
+    with single_threaded():
+        started = time.process_time()
+        for _ in range(NUM_STEPS):
+            optimizer.step(0.001)
+    return (time.process_time() - started) / NUM_STEPS
 
 
 def image_cost(num_classes: int) -> float:
