@@ -112,6 +112,7 @@ def test_the_first_run_decodes_images_and_passes_each_through_each_backbone_once
     counts = read_counts(first[0].root.with_name("counts.csv"))
     assert counts["ingest", "decode"] > 0
     assert counts["curate", "decode"] > 0  # what is stored of candidates for near duplicates
+    assert counts["extract", "decode"] == NUM_IMAGES  # once for all backbones
     assert counts["extract", "pass"] == len(EXTRACTS) * NUM_IMAGES
 
 
