@@ -3,8 +3,8 @@
     python benchmarks/one_pass.py --archives DIR [--images 384] [--json FILE]
 
 DIR is as for benchmarks/scratch.py. Of so many JPEG files of its vehicles at 224 px, in batches of 16, by turns:
-decoding and resizing on one core, MobileNetV2 and ResNet-50 (random weights, the whole network) by the stage's engine on
-pixels that are in memory, files to features of both in one pass, as the stage `extract` does it, and of both in two.
+decoding and resizing on one core, MobileNetV2 and ResNet-50 (random weights, the whole network) by the stage's engine
+on pixels that are in memory, files to features of both in one pass, as the stage `extract` does it, and of both in two.
 
 The floor is the sum of the parts in time of a core, which other work on the machine moves less than the wall. Required
 is 0.92 of it from files: in time of the cores, and, divided over the cores, in time, which takes an idle machine.
