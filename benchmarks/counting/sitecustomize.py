@@ -15,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 COUNTS = "TANDEM_COUNTS"
+TOGETHER = "tandem.features.engines.together"
 _kind_of_pass = ["pass"]  # the last: what a pass is just now
 
 
@@ -59,7 +60,12 @@ def in_pillow(module: Any) -> None:
 
 def in_engines(module: Any) -> None:
     start = module.Engine.__init__
-    module.Engine.__init__ = lambda engine, name, embed: start(engine, name, counted(embed))
+
+    def start_counted(engine: Any, name: str, embed: Callable[..., Any]) -> None:
+        is_several = embed.__module__ == TOGETHER  # which count for themselves
+        start(engine, name, embed if is_several else counted(embed))
+
+    module.Engine.__init__ = start_counted
 
 
 def in_choice_of_engine(module: Any) -> None:
