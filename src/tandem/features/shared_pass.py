@@ -77,7 +77,7 @@ class PassesTogether(Work[Encoded, np.ndarray]):
 
 def _load_beside(work: BackbonePass) -> Loaded | None:
     """None where its own stage has to say why it cannot be loaded, or may find memory for a faster engine, alone."""
-    with suppress(PipelineError):
+    with suppress(PipelineError, RuntimeError, MemoryError):  # torch's lack of memory is a RuntimeError
         loaded = work.extractor.load()
         if work.settings.engine == "reference" or loaded.engine.name != REFERENCE:
             return loaded
