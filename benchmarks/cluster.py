@@ -34,7 +34,7 @@ from figures import Figure, conclude, exactly, make_parser, reported
 from ray_nodes import Nodes, running_nodes
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Computation, Executor, Facts, ItemT, RowT, Work
+from tandem.cluster.work import Computation, Executor, Facts, GroupWork, ItemT, ReportT, ResultT, RowT, Work
 from tandem.datasets.decoding import Decoding, LabelledFile
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation
@@ -70,6 +70,9 @@ class Killing(Executor):
 
     def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
         return Interrupted(self._executor.compute(work), self._kill)
+
+    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
+        return self._executor.run_group(work, on_report)
 
 
 class Interrupted(Computation[ItemT, RowT]):

@@ -26,6 +26,7 @@ SETTINGS = FinetuneSettings(
     lr=0.0003,
     layer_decay=0.7,
     batch_size=32,
+    num_micro_batches=1,
     epochs=4,
     keep="last",
     patience=5,

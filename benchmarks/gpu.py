@@ -174,9 +174,9 @@ def pure_step(backbone: Backbone, num_layers: int, train: ImageSet, device: torc
     trainer = start_training(backbone, num_layers)
     trainer.prepare(train.targets, device)
     trainer.set_train_mode()
-    step, batch = trainer.graphed_step(), random_batch(device)
+    batch = random_batch(device)
     with deterministic_cudnn():
-        return images_per_second_on_device(lambda: step(*batch), SETTINGS.batch_size)
+        return images_per_second_on_device(lambda: trainer.step(*batch), SETTINGS.batch_size)
 
 
 def median_rate(run: Callable[[], int]) -> float:

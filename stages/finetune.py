@@ -3,12 +3,14 @@
 Reads data/{ingest,merge}, data/extract/<backbone>, data/curate; writes data/finetune/<backbone> and
 metrics/finetune/<backbone>.json.
 A fine-tune that was killed goes on from its last epoch, whose state lies in .tandem/checkpoints.
+By several processes: runtime.cluster, or `torchrun --nproc-per-node 2 stages/finetune.py <name>`.
 """
 
 import sys
 from pathlib import Path
 
 from _start import run
+from tandem.cluster.executor import open_executor
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import write_json
 from tandem.finetune.finetune import finetune
@@ -39,12 +41,14 @@ def main(name: str) -> str:
         batch_size=runtime.batch_size,
     )
 
-    with open_logger(runtime.logger, Path(".tandem/log/finetune")) as logger:
+    log = Path(".tandem/log/finetune")
+    with open_logger(runtime.logger, log) as logger, open_executor(runtime.cluster) as executor:
         summary = finetune(
             job,
             Path("data/finetune") / name,
             checkpoints_dir=Path(".tandem/checkpoints") / name,
             on_epoch=logger(name),
+            executor=executor,
         )
 
     write_json(Path(f"metrics/finetune/{name}.json"), summary)

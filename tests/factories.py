@@ -63,6 +63,7 @@ _FINETUNE = FinetuneSettings(
     lr=0.001,
     layer_decay=0.7,
     batch_size=8,
+    num_micro_batches=1,
     epochs=2,
     keep="best",
     patience=5,

@@ -8,6 +8,7 @@ PipelineError                  everything below: one clear message, no traceback
 +-- VersionError               the tandem that is installed is not the one that the project's results are of
 +-- ReviewError                FiftyOne or its database does not start
 +-- ClusterError               a Ray cluster cannot be reached, or does not do what it is asked for
+|   +-- PeerLostError          another process of one training ended
 +-- DataError                  the data itself is wrong
     +-- UnknownLabelError      a label maps to no class and is not ignored
     +-- CorruptImageError      one file is not an image that can be used
@@ -56,6 +57,10 @@ class ReviewError(PipelineError):
 
 class ClusterError(PipelineError):
     """A cluster that cannot be used, or nodes that would not compute the same."""
+
+
+class PeerLostError(ClusterError):
+    """Another of the processes that do one work together ended."""
 
 
 class DataError(PipelineError):

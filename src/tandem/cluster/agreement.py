@@ -8,10 +8,11 @@ _MAX_SHOWN = 80  # letters of a fact
 
 
 class Agreement:
-    """facts: what all say that have been asked; empty before the first."""
+    """facts: what all say that have been asked; empty before the first. of: what they are part of, in words."""
 
-    def __init__(self) -> None:
+    def __init__(self, of: str = "the Ray cluster") -> None:
         self.facts: Facts = {}
+        self._of = of
         self._first = ""
 
     def require(self, where: str, facts: Facts) -> None:
@@ -22,7 +23,7 @@ class Agreement:
             differing = [key for key in sorted({*facts, *self.facts}) if facts.get(key) != self.facts.get(key)]
             shown = "; ".join(f"{key} {_short(self.facts.get(key))} and {_short(facts.get(key))}" for key in differing)
             raise ClusterError(
-                f"{self._first} and {where} of the Ray cluster differ in {shown}: what they compute would not be the "
+                f"{self._first} and {where} of {self._of} differ in {shown}: what they compute would not be the "
                 "same bytes; take machines of one kind, with the same packages"
             )
 

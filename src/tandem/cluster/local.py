@@ -1,11 +1,12 @@
 """A work done in this process: all items are one batch, so that nothing pauses between batches."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from tandem.cluster.work import Computation, Facts, ItemT, RowT, Started, Work
+from tandem.cluster.group import launched_rank, leave_to_first
+from tandem.cluster.work import Computation, Facts, GroupWork, ItemT, ReportT, ResultT, RowT, Started, Work
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,10 @@ class LocalExecutor:
     def compute(self, work: Work[ItemT, RowT]) -> LocalComputation[ItemT, RowT]:
         """Here."""
         return LocalComputation(work)
+
+    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
+        """By this process, and those that torchrun started beside it, of which all but the first end here."""
+        rank = launched_rank()
+        result = work.run(rank, on_report)
+        leave_to_first(rank)
+        return result

@@ -1,4 +1,4 @@
-"""A work done on the nodes of a Ray cluster: with actor.py the only module that knows Ray.
+"""A work done on the nodes of a Ray cluster. Beside this module actor.py, ray_calls.py and ray_group.py know Ray.
 
 Plain actors, and not Ray Data: docs/scale.md says why. Each node gets the processes of placement.py. A process starts
 the work once and then takes batches, with the next one there before it has finished one. Rows come in the order of the
@@ -8,24 +8,35 @@ items. What a process was busy with when it or its node ended goes to another on
 import logging
 import os
 import socket
-import sys
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import ray
-from ray.exceptions import RayError, RayTaskError
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+from ray.exceptions import RayError
 from tqdm import tqdm
 
 from tandem.cluster.actor import BatchActor, facts_here
 from tandem.cluster.agreement import Agreement
 from tandem.cluster.batches import Batches
-from tandem.cluster.placement import Node, Slot, slots
-from tandem.cluster.work import ANY_CLUSTER, Computation, Facts, ItemT, RowT, Work
+from tandem.cluster.placement import Slot
+from tandem.cluster.ray_calls import (
+    ADD_ONE,
+    PATIENCE_S,
+    POLL_S,
+    SAID_AFTER_S,
+    actor_options,
+    first_line,
+    folder_of,
+    on_node,
+    result_of,
+    say_of_waiting,
+    slots_for,
+)
+from tandem.cluster.ray_group import run_on_nodes
+from tandem.cluster.work import ANY_CLUSTER, Computation, Facts, GroupWork, ItemT, ReportT, ResultT, RowT, Work
 from tandem.errors import ClusterError
 
 _IN_FLIGHT = 2  # batches of a process: the one that it computes, and the next
@@ -33,10 +44,7 @@ _BATCHES_A_PROCESS = 8  # into which items are divided at least, so that all pro
 _WINDOW = 4  # batches a process that may be under way or wait for an earlier one: what this process holds
 _CONNECT_S = 10
 _MAX_FAILED = 10  # starts one after the other
-_POLL_S = 2.0  # after which it is looked for nodes that joined or left
-_ADD_ONE = "add one (`ray start --address`), or set runtime.cluster to null"
 _FACTS = ray.remote(num_cpus=0, max_retries=-1)(facts_here)
-_PATIENCE_S, _SAID_AFTER_S = 600, 60  # without a node; without a process that has started
 
 
 @contextmanager
@@ -77,19 +85,19 @@ class RayExecutor:
     def facts(self, work: Work[Any, Any]) -> Facts:
         """Of all nodes that would compute."""
         asked = [
-            (slot.node, _FACTS.options(scheduling_strategy=_on(slot.node)).remote(work, _folder(work)))
-            for slot in _slots(work)
+            (slot.node, _FACTS.options(scheduling_strategy=on_node(slot.node)).remote(work, folder_of(work)))
+            for slot in slots_for(work.share)
             if slot.number == 0
         ]
         if not asked:
-            raise ClusterError(f"the Ray cluster has no node with a CPU; {_ADD_ONE}")
+            raise ClusterError(f"the Ray cluster has no node with a CPU; {ADD_ONE}")
         agreed = Agreement()
         for node, reference in asked:
             try:
-                agreed.require(f"node {node.address}", _result(reference))
+                agreed.require(f"node {node.address}", result_of(reference))
             except (RayError, ImportError) as error:
                 raise ClusterError(
-                    f"node {node.address} of the Ray cluster cannot compute ({_first_line(error)}); install there "
+                    f"node {node.address} of the Ray cluster cannot compute ({first_line(error)}); install there "
                     "what is installed here, with the same versions"
                 ) from None
         return agreed.facts
@@ -97,6 +105,10 @@ class RayExecutor:
     def compute(self, work: Work[ItemT, RowT]) -> "RayComputation[ItemT, RowT]":
         """By processes on the nodes."""
         return RayComputation(work)
+
+    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
+        """By one process a node, or one a GPU, at most as many as can take part."""
+        return run_on_nodes(work, on_report)
 
 
 @dataclass(eq=False)
@@ -117,7 +129,7 @@ class RayComputation(Computation[ItemT, RowT]):
         self._work, self._handle = work, ray.put(work)
         self._processes = dict[Slot, _Process]()
         self._facts, self._made = Agreement(), Agreement()
-        self._looked_at, self._num_failed, self._has_said = -_POLL_S, 0, False
+        self._looked_at, self._num_failed, self._has_said = -POLL_S, 0, False
         self._waits_since = time.monotonic()
 
     @property
@@ -151,14 +163,14 @@ class RayComputation(Computation[ItemT, RowT]):
 
     def _look_at_nodes(self) -> None:
         """Start processes on nodes that are new, and let go of those whose node left; at most every few seconds."""
-        if time.monotonic() - self._looked_at < _POLL_S:
+        if time.monotonic() - self._looked_at < POLL_S:
             return
-        wanted = _slots(self._work)
+        wanted = slots_for(self._work.share)
         self._processes = {slot: each for slot, each in self._processes.items() if slot in wanted}
         for slot in wanted:
             if slot not in self._processes:
-                actor: Any = ray.remote(BatchActor).options(**_options(slot)).remote()
-                started = actor.start.remote(self._handle, _folder(self._work))
+                actor: Any = ray.remote(BatchActor).options(**actor_options(slot)).remote()
+                started = actor.start.remote(self._handle, folder_of(self._work))
                 self._processes[slot] = _Process(slot, actor, started)
         self._looked_at = time.monotonic()
 
@@ -171,10 +183,10 @@ class RayComputation(Computation[ItemT, RowT]):
         """Which of these references are there, after a while; processes that have started meanwhile are ready."""
         starting = [process.started for process in self._processes.values() if not process.is_ready]
         if not computing and not starting:
-            time.sleep(_POLL_S)
+            time.sleep(POLL_S)
             self._bear_waiting()
             return []
-        found, _ = ray.wait(computing + starting, num_returns=1, timeout=_POLL_S)
+        found, _ = ray.wait(computing + starting, num_returns=1, timeout=POLL_S)
         for process in [each for each in self._processes.values() if not each.is_ready and each.started in found]:
             self._make_ready(process)
         if not computing and not found:
@@ -183,14 +195,14 @@ class RayComputation(Computation[ItemT, RowT]):
 
     def _make_ready(self, process: _Process) -> None:
         try:
-            facts, made = _result(process.started)
+            facts, made = result_of(process.started)
         except RayError as error:  # its node left, or it was killed while it started
             del self._processes[process.slot]
             self._num_failed += 1
             if self._num_failed > _MAX_FAILED and not any(each.is_ready for each in self._processes.values()):
                 raise ClusterError(
                     f"processes on the Ray cluster ended {self._num_failed} times while they started, the last one on "
-                    f"node {process.slot.node.address} ({_first_line(error)}); mostly that is for lack of memory"
+                    f"node {process.slot.node.address} ({first_line(error)}); mostly that is for lack of memory"
                 ) from None
             return
         self._facts.require(f"node {process.slot.node.address}", facts)
@@ -201,68 +213,17 @@ class RayComputation(Computation[ItemT, RowT]):
     def _receive(self, reference: Any, number: int, process: _Process, *, run: Batches[ItemT]) -> None:
         process.batches.discard(number)
         try:
-            run.finish(number, _result(reference))
+            run.finish(number, result_of(reference))
         except RayError as error:
-            run.lose(number, _first_line(error))
+            run.lose(number, first_line(error))
             self._processes = {slot: each for slot, each in self._processes.items() if each is not process}
         self._waits_since = time.monotonic()
 
     def _bear_waiting(self) -> None:
         """While nothing computes: say so; without a node that could, raise ClusterError in the end."""
         waited = time.monotonic() - self._waits_since
-        if waited > _PATIENCE_S and not self._processes:
-            raise ClusterError(f"the Ray cluster has had no node with a CPU for {_PATIENCE_S} s; {_ADD_ONE}")
-        if waited > _SAID_AFTER_S and not self._has_said:
+        if waited > PATIENCE_S and not self._processes:
+            raise ClusterError(f"the Ray cluster has had no node with a CPU for {PATIENCE_S} s; {ADD_ONE}")
+        if waited > SAID_AFTER_S and not self._has_said:
             self._has_said = True
-            _warn(
-                "waiting for the Ray cluster, where no process has started yet; `ray status` shows what keeps it busy"
-            )
-
-
-def _slots(work: Work[Any, Any]) -> list[Slot]:
-    alive = [
-        Node(
-            id=each["NodeID"],
-            address=each["NodeManagerAddress"],
-            num_cpus=each["Resources"].get("CPU", 0),
-            num_gpus=each["Resources"].get("GPU", 0),
-        )
-        for each in ray.nodes()
-        if each["Alive"]
-    ]
-    return slots(alive, work.share)
-
-
-def _folder(work: Work[Any, Any]) -> str | None:
-    return str(Path.cwd()) if work.needs_folder else None
-
-
-def _options(slot: Slot) -> dict[str, Any]:
-    """Of an actor. Ray does not restart it: that would wait for its node, and its batches would wait for it."""
-    return {
-        "num_cpus": slot.num_cpus,
-        "num_gpus": slot.num_gpus,
-        "max_restarts": 0,
-        "max_task_retries": 0,
-        "scheduling_strategy": _on(slot.node),
-    }
-
-
-def _on(node: Node) -> NodeAffinitySchedulingStrategy:
-    return NodeAffinitySchedulingStrategy(node.id, soft=False)
-
-
-def _result(reference: Any) -> Any:
-    """What a call returned; what it raised is raised as it was. RayError where it, or its process, was lost."""
-    try:
-        return ray.get(reference)
-    except RayTaskError as error:
-        raise error.cause from None
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0][:200]
-
-
-def _warn(text: str) -> None:
-    sys.stderr.write(f"warning: {text}\n")
+            say_of_waiting()

@@ -8,8 +8,12 @@ from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tandem.cluster.group import Rank
+
 ItemT = TypeVar("ItemT")
 RowT = TypeVar("RowT")
+ReportT = TypeVar("ReportT")
+ResultT = TypeVar("ResultT")
 Facts = Mapping[str, Any]
 ANY_CLUSTER = "auto"  # in place of an address
 
@@ -67,6 +71,39 @@ class Work(ABC, Generic[ItemT, RowT]):
         """The items in order, in about so many batches or in more, each with its rows bounded in memory."""
 
 
+class GroupWork(ABC, Generic[ReportT, ResultT]):
+    """What several processes do together, such as a training; it is pickled to them.
+
+    Done once more after one of them ended, it goes on from what it has kept on the disk that all of them share.
+    """
+
+    @property
+    @abstractmethod
+    def title(self) -> str:
+        """What its progress bar is called."""
+
+    @property
+    @abstractmethod
+    def share(self) -> Share:
+        """What one of its processes takes."""
+
+    @property
+    @abstractmethod
+    def max_processes(self) -> int:
+        """More cannot take part."""
+
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What the result depends on where this is called, such as code and the processor."""
+
+    @abstractmethod
+    def run(self, rank: Rank, on_report: Callable[[ReportT], None]) -> ResultT:
+        """The part of one process; its result is the first one's. on_report: called by the first one alone.
+
+        Work that goes on reports all anew from its beginning. Raises PeerLostError where another process ended.
+        """
+
+
 class Computation(ABC, Generic[ItemT, RowT]):
     """A work that is done somewhere. Processes start when it is first asked for something."""
 
@@ -89,4 +126,8 @@ class Executor(Protocol):
 
     def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
         """Have a work done."""
+        ...
+
+    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
+        """Have a work done by several processes together; the result of the first. on_report: called here, in order."""
         ...

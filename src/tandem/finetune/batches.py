@@ -1,6 +1,7 @@
-"""The batches of one epoch of a fine-tune: which images, how they are varied and mixed.
+"""The batches of one epoch of a fine-tune: which images, how they are varied and mixed, and which process has them.
 
-All that is random in an epoch comes from (seed, epoch) alone.
+Which images are in a batch comes from (seed, epoch) alone, and how they are varied and mixed from these and the number
+of the micro-batch: not from the number of processes.
 """
 
 from collections.abc import Iterator
@@ -11,6 +12,8 @@ import torch
 from torch.nn import functional
 
 from tandem.finetune.augment import augment, mix
+from tandem.finetune.job import num_micro_batches
+from tandem.finetune.parallel.processes import ALONE, Processes
 from tandem.finetune.prefetch import to_device
 from tandem.finetune.settings import FinetuneSettings
 from tandem.training.fitting.network_fit import batches
@@ -39,12 +42,25 @@ def sample_epoch(
 
 
 def augmented_batches(
-    train: ImageSet, sampled: list[torch.Tensor], settings: FinetuneSettings, *, epoch: int, device: torch.device
-) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Pixels (n, size_px, size_px, 3) float32 in 0..255 and soft targets (n, C) of each batch, on the device."""
-    rng, num_classes = np.random.default_rng([settings.seed, epoch]), int(train.targets.max()) + 1
-    for rows in sampled:
-        pixels = to_device(train.pixels[rows.numpy()], device)
-        targets = functional.one_hot(train.targets[rows], num_classes).float().to(device, non_blocking=True)
-        varied = augment(pixels, size_px=settings.size_px, settings=settings.augment, rng=rng)
-        yield mix(varied, targets, kind=settings.mix, rng=rng)
+    train: ImageSet,
+    sampled: list[torch.Tensor],
+    settings: FinetuneSettings,
+    *,
+    epoch: int,
+    device: torch.device,
+    processes: Processes = ALONE,
+) -> Iterator[tuple[torch.Tensor, ...]]:
+    """Of each batch this process's micro-batches, in turn: pixels (n, size_px, size_px, 3) float32 in 0..255, on the
+    device, and soft targets (n, C). Images are mixed with others of their micro-batch.
+    """
+    num_classes = int(train.targets.max()) + 1
+    for batch, rows in enumerate(sampled):
+        parts = enumerate(rows.tensor_split(num_micro_batches(len(rows), settings.num_micro_batches)))
+        made = list[torch.Tensor]()
+        for number, part in processes.own(list(parts)):
+            rng = np.random.default_rng([settings.seed, epoch, batch, number])
+            pixels = to_device(train.pixels[part.numpy()], device)
+            targets = functional.one_hot(train.targets[part], num_classes).float().to(device, non_blocking=True)
+            varied = augment(pixels, size_px=settings.size_px, settings=settings.augment, rng=rng)
+            made += mix(varied, targets, kind=settings.mix, rng=rng)
+        yield tuple(made)

@@ -41,6 +41,7 @@ class FinetuneSettings(Section):
     lr: LearningRate
     layer_decay: PositiveFraction
     batch_size: Annotated[int, Ge(2), Le(65_536)]
+    num_micro_batches: Annotated[int, Ge(1), Le(65_536)]
     epochs: NumEpochs
     keep: Literal["best", "last"]
     patience: NumEpochs

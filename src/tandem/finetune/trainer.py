@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from itertools import chain, compress
 from typing import Any
@@ -13,20 +13,22 @@ from torch.nn import functional
 
 from tandem.features.cuda_graph import GraphedCallable
 from tandem.features.device import computes_bfloat16
+from tandem.finetune.job import num_micro_batches
 from tandem.finetune.layers import TrainableLayers, parameter_groups
+from tandem.finetune.parallel.gradients import BatchGradient, micro_batch_seed
+from tandem.finetune.parallel.processes import ALONE, Processes
 from tandem.finetune.settings import FinetuneSettings
 from tandem.training.fitting.early_stopping import class_weights
 from tandem.training.loggers import Epoch
 from tandem.training.settings import Balance
-
-Step = Callable[..., tuple[torch.Tensor, ...]]  # pixels and soft targets to loss and accuracy
 
 
 class Trainer:
     """model: backbone and head. average: its exponential moving average (EMA), which is validated and kept.
 
     curve: the epochs so far, of which the first is the start itself. kept, kept_epoch: the weights kept so far.
-    final_scores: validation loss and accuracy of what is left in model after the last epoch.
+    final_scores: validation loss and accuracy of what is left in model after the last epoch. processes: that train it,
+    each with a trainer of its own, whose weights are the same after each step.
     """
 
     def __init__(
@@ -37,10 +39,11 @@ class Trainer:
         settings: FinetuneSettings,
         *,
         balance: Balance,
+        processes: Processes = ALONE,
     ) -> None:
         self.model = nn.Sequential(backbone, head)
         self.start = copy.deepcopy(self.model.state_dict())
-        self.unfrozen, self.settings, self.balance = unfrozen, settings, balance
+        self.unfrozen, self.settings, self.balance, self.processes = unfrozen, settings, balance, processes
         groups = parameter_groups(
             head, unfrozen, lr=settings.lr, layer_decay=settings.layer_decay, weight_decay=settings.weight_decay
         )
@@ -63,24 +66,27 @@ class Trainer:
             self.class_weights = torch.from_numpy(weights).to(device)
         precision = self.settings.precision
         self.uses_bfloat16 = precision == "bfloat16" or (precision == "auto" and computes_bfloat16(device))
-
-    def graphed_step(self) -> Step:
-        """`step` for a whole training; on CUDA a graph.
-
-        Launching its kernels one by one took five times as long as computing them: ResNet-50, 32 images of 96 px, came
-        to 1,100 images a second on an H200, and as a graph to 6,000.
-        """
-        return GraphedCallable(self.step) if self.device.type == "cuda" else self.step
+        self._gradient = BatchGradient(
+            self._loss, self._parameters, self._trained_modules, processes=self.processes, device=device
+        )
+        # Launching kernels one by one took five times as long as computing them: ResNet-50, 32 images of 96 px, came to
+        # 1,100 images a second on an H200, and as a graph to 6,000.
+        self._update = GraphedCallable(self._apply) if device.type == "cuda" else self._apply
 
     def train_epoch(
-        self, batches: Iterable[tuple[torch.Tensor, ...]], *, epoch: int, num_batches: int, step: Step
+        self,
+        batches: Iterable[tuple[torch.Tensor, ...]],
+        *,
+        epoch: int,
+        num_batches: int,
+        num_images: int | None = None,
     ) -> tuple[float, float]:
-        """Mean loss and top-1 accuracy over the batches of an epoch, counted from 1."""
+        """Mean loss and top-1 accuracy over the batches of an epoch, counted from 1. num_images: see step."""
         self.set_train_mode()
         total_loss, total_accuracy = torch.zeros((), device=self.device), torch.zeros((), device=self.device)
         for done, batch in enumerate(batches, 1):
             self.set_lr(self.lr_fraction(epoch - 1 + done / num_batches))
-            loss, accuracy = step(*batch)
+            loss, accuracy = self.step(*batch, num_images=num_images, epoch=epoch, number=done)
             total_loss += loss
             total_accuracy += accuracy
         return total_loss.item() / num_batches, total_accuracy.item() / num_batches
@@ -88,7 +94,7 @@ class Trainer:
     def set_train_mode(self) -> None:
         """Train mode for the head and what is unfrozen alone: a frozen layer's BatchNorm statistics must not drift."""
         self.model.eval()
-        for module in (self.model[1], *self.unfrozen.modules):
+        for module in self._trained_modules:
             module.train()
 
     def lr_fraction(self, epoch: float) -> float:
@@ -103,21 +109,46 @@ class Trainer:
             else:
                 group["lr"] = highest * fraction
 
-    def step(self, pixels: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """One step of the optimizer and the average: the loss before it, and the accuracy. targets: (n, C)."""
+    def step(
+        self, *parts: torch.Tensor, num_images: int | None = None, epoch: int = 0, number: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """One step of the optimizer and the average: the loss before it, and the accuracy, of the whole batch.
+
+        parts: pixels and targets (n, C) of each micro-batch of this process, in turn. num_images: of the batch, where
+        other processes have some of them. epoch, number: of the batch, from which its randomness comes.
+        """
+        num_images = num_images or sum(len(pixels) for pixels in parts[::2])
+        count = num_micro_batches(num_images, self.settings.num_micro_batches)
+        seeds = [micro_batch_seed(self.settings.seed, epoch=epoch, batch=number, number=each) for each in range(count)]
+        self._gradient.sum_up(parts, num_images=num_images, count=count, seeds=seeds)
+        loss, accuracy = self._update()
+        return loss, accuracy
+
+    def _loss(self, pixels: torch.Tensor, targets: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Mean loss and accuracy."""
         backbone, head = self.model
         with torch.autocast(pixels.device.type, torch.bfloat16, enabled=self.uses_bfloat16):
             features = backbone(pixels)
         logits = head(features.float())
         smoothing = self.settings.label_smoothing
         loss = functional.cross_entropy(logits, targets, weight=self.class_weights, label_smoothing=smoothing)
-        self.optimizer.zero_grad()
-        loss.backward()
-        parameters = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        nn.utils.clip_grad_norm_(parameters, self.settings.clip_norm)
+        return loss, (logits.argmax(1) == targets.argmax(1)).float().mean()
+
+    def _apply(self) -> tuple[torch.Tensor, torch.Tensor]:
+        """Learn by the gradients that are summed up; loss and accuracy."""
+        loss, accuracy = self._gradient.finish()
+        nn.utils.clip_grad_norm_(self._parameters, self.settings.clip_norm)
         self.optimizer.step()
         self._update_ema()
-        return loss.detach(), (logits.argmax(1) == targets.argmax(1)).float().mean()
+        return loss, accuracy
+
+    @property
+    def _parameters(self) -> list[nn.Parameter]:
+        return [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
+
+    @property
+    def _trained_modules(self) -> tuple[nn.Module, ...]:
+        return (self.model[1], *self.unfrozen.modules)
 
     def on_epoch_end(self, epoch: Epoch) -> None:
         """Add an epoch to the curve, and keep its averaged weights if they are the best so far or the last are kept."""

@@ -10,6 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from tandem.cluster.agreement import Agreement
+from tandem.cluster.group import ONLY, Rank
+from tandem.cluster.work import Facts
+from tandem.errors import ClusterError
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.device import select_device
 from tandem.features.engines.engine import start_engine
@@ -18,9 +22,10 @@ from tandem.features.settings import RANDOM
 from tandem.files import atomic_dir, sha256, write_csv
 from tandem.finetune.batches import ImageSet
 from tandem.finetune.checkpoints import checkpoint_dir
-from tandem.finetune.job import FinetuneJob
+from tandem.finetune.job import FinetuneJob, training_facts
 from tandem.finetune.layers import unfreeze
 from tandem.finetune.loop import fit_images
+from tandem.finetune.parallel.processes import Processes, open_processes
 from tandem.finetune.trainer import Trainer
 from tandem.images.loader import cache_pixels, iter_batches
 from tandem.seeding import seeded
@@ -32,31 +37,48 @@ from tandem.training import networks
 from tandem.training.fitting import logistic
 from tandem.training.loggers import EpochLogger, ignore_epoch
 
-_STATE_VERSION = 3  # of checkpoints: a training does not go on with one of another layout
+_STATE_VERSION = 4  # of checkpoints: a training does not go on with one of another layout
 _CACHED_RATIO = 8 / 7  # side of a cached image over that of a crop, as of torchvision's 256 and 224
+_TRAIN, _VAL = "train.npy", "val.npy"
 
 
 def tune(
-    job: FinetuneJob, folder: Path, *, checkpoints_dir: Path, on_epoch: EpochLogger = ignore_epoch
+    job: FinetuneJob,
+    folder: Path,
+    *,
+    checkpoints_dir: Path,
+    on_epoch: EpochLogger = ignore_epoch,
+    rank: Rank = ONLY,
 ) -> dict[str, float]:
-    """Write features.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores."""
-    samples = job.samples
+    """Write features.npy, ids.txt, meta.json, backbone.pt, head.pt and curves.csv; the kept epoch and its scores.
+
+    rank: of this process. The first one alone writes, and calls on_epoch.
+    """
+    samples, settings = job.samples, job.finetune
     require_every_class(samples.labels.tolist(), samples.splits.tolist(), class_names=samples.class_names)
     device = select_device(job.device)
-    backbone = load_backbone(
-        job.name, job.backbone, seed=job.extract.seed, size_px=job.extract.size_px, early_exit=False
-    )
-    head = initial_head(job, backbone)
-    work_dir = checkpoint_dir(checkpoints_dir, checkpoint_key(job, backbone, device=device))
-    unfrozen = unfreeze(backbone.net, job.num_trainable_layers, size_px=job.extract.size_px)
-    trainer = Trainer(backbone.net, head, unfrozen, job.finetune, balance=job.train.balance)
-    train = cache_images(
-        job, samples.train, work_dir / "train.npy", size_px=round(job.finetune.size_px * _CACHED_RATIO)
-    )
-    val = cache_images(job, samples.val, work_dir / "val.npy", size_px=job.extract.size_px)
-    fit_images(trainer, train=train, val=val, device=device, checkpoint_dir=work_dir, name=job.name, on_epoch=on_epoch)
-    _write(job, trainer, backbone.dim, folder)
-    rmtree(work_dir)
+    with open_processes(rank, device, max_count=job.max_processes) as processes:
+        _require_agreement(processes, training_facts())
+        backbone = load_backbone(
+            job.name, job.backbone, seed=job.extract.seed, size_px=job.extract.size_px, early_exit=False
+        )
+        key = checkpoint_key(job, backbone, device=device)
+        work_dir = checkpoint_dir(checkpoints_dir, key) if processes.is_first else checkpoints_dir / key
+        head = processes.from_first("start", lambda: _start(job, backbone, work_dir))
+        unfrozen = unfreeze(backbone.net, job.num_trainable_layers, size_px=job.extract.size_px)
+        trainer = Trainer(backbone.net, head, unfrozen, settings, balance=job.train.balance, processes=processes)
+        fit_images(
+            trainer,
+            train=cached_images(samples.train, work_dir / _TRAIN),
+            val=cached_images(samples.val, work_dir / _VAL),
+            device=device,
+            checkpoint_dir=work_dir,
+            name=job.name,
+            on_epoch=on_epoch if processes.is_first else ignore_epoch,
+        )
+    if rank.is_first:
+        _write(job, trainer, backbone.dim, folder)
+        rmtree(work_dir, ignore_errors=rank.count > 1)  # on NFS, files that another process still maps
     return summarize(trainer)
 
 
@@ -110,17 +132,37 @@ def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device
     return hashlib.sha256(json.dumps(described).encode()).hexdigest()[:32]
 
 
-def cache_images(job: FinetuneJob, split: Split, path: Path, *, size_px: int) -> ImageSet:
-    """The images of a split, decoded once to `path`."""
-    batches = iter_batches(
-        [job.images[row] for row in split.rows],
-        size_px=size_px,
-        resize=job.extract.resize,
-        batch_size=job.batch_size,
-        workers=job.workers,
-    )
-    pixels = cache_pixels(path, batches, count=len(split), size_px=size_px)
-    return ImageSet(pixels, torch.from_numpy(split.targets))
+def cached_images(split: Split, path: Path) -> ImageSet:
+    """The images of a split, which the first process has decoded to `path`. Raises ClusterError without the file."""
+    if not path.is_file():
+        raise ClusterError(
+            f"{path} of the first process of the training is not on this machine; put the project on a disk that all "
+            "machines have under the same path, such as NFS"
+        )
+    return ImageSet(np.load(path, mmap_mode="r"), torch.from_numpy(split.targets))
+
+
+def _start(job: FinetuneJob, backbone: Backbone, work_dir: Path) -> nn.Module:
+    """The first head, and the images in work_dir, decoded once."""
+    sizes_px = {_TRAIN: round(job.finetune.size_px * _CACHED_RATIO), _VAL: job.extract.size_px}
+    head = initial_head(job, backbone)
+    for (name, size_px), split in zip(sizes_px.items(), (job.samples.train, job.samples.val), strict=True):
+        batches = iter_batches(
+            [job.images[row] for row in split.rows],
+            size_px=size_px,
+            resize=job.extract.resize,
+            batch_size=job.batch_size,
+            workers=job.workers,
+        )
+        cache_pixels(work_dir / name, batches, count=len(split), size_px=size_px)
+    return head
+
+
+def _require_agreement(processes: Processes, facts: Facts) -> None:
+    """Raise ClusterError where another process has other code, libraries or kernels, or another kind of processor."""
+    agreed = Agreement("the training")
+    for number, said in enumerate(processes.all(facts)):
+        agreed.require(f"process {number}", said)
 
 
 def _write(job: FinetuneJob, trainer: Trainer, dim: int, folder: Path) -> None:

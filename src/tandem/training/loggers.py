@@ -51,14 +51,18 @@ def require_logger(logger: LoggerName) -> None:
 def open_logger(logger: LoggerName, folder: Path) -> Iterator[LoggerFactory]:
     """Yield a function: name of a training -> what writes its epochs to folder/name, which is emptied before.
 
-    The package is imported at the first epoch: what is not trained by epochs does not wait for it.
+    The package is imported, and the folder emptied, at the first epoch: what is not trained by epochs does not wait
+    for it, and a process that only helps another one to train leaves the other's files alone.
     """
     require_logger(logger)
     with ExitStack() as stack:
 
-        def logger_of(name: str) -> EpochLogger:
+        def open_writer(name: str) -> EpochLogger:
             shutil.rmtree(folder / name, ignore_errors=True)
-            writer = cache(lambda: stack.enter_context(_WRITERS[logger](folder / name)))
+            return stack.enter_context(_WRITERS[logger](folder / name))
+
+        def logger_of(name: str) -> EpochLogger:
+            writer = cache(lambda: open_writer(name))
             return lambda epoch: writer()(epoch)
 
         yield no_logger if logger == "none" else logger_of
