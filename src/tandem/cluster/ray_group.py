@@ -32,6 +32,7 @@ from tandem.cluster.work import GroupWork, ReportT, ResultT
 from tandem.errors import ClusterError, PeerLostError
 
 _MAX_LOST = 10  # attempts, one after the other, of which nothing new was reported
+_REPORTS_S = 0.5  # after which the first process is asked for reports
 _GRACE_S = 30  # for what a process says that lost another one, until it is known which one that was
 
 
@@ -108,7 +109,7 @@ class _Attempt:
         ends_by = float("inf")
         while len(results) < len(calls):
             waiting = [call for call in calls if call not in results]
-            found, _ = ray.wait(waiting, num_returns=1, timeout=POLL_S)
+            found, _ = ray.wait(waiting, num_returns=1, timeout=_REPORTS_S)
             for call in found:
                 try:
                     results[call] = result_of(call)

@@ -111,8 +111,9 @@ def open_processes(rank: Rank, device: torch.device, *, max_count: int) -> Itera
     try:
         if rank.count > max_count:
             raise ParamsError(
-                f"{rank.count} processes are started, and a batch has {max_count} micro-batches; start at most "
-                f"{max_count}, or raise finetune.num_micro_batches (and finetune.batch_size to twice that at least)"
+                f"{rank.count} processes are started, and at most {max_count} can share a batch, which has so many "
+                "micro-batches; start fewer, or raise finetune.num_micro_batches (and finetune.batch_size to twice "
+                "that at least)"
             )
         yield Processes(rank.number, rank.count, store)
     except Exception:
