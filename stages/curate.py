@@ -7,6 +7,7 @@ data/curate, metrics/curate.json and, as scratch that can be rebuilt, FiftyOne's
 from pathlib import Path
 
 from _start import run
+from tandem.cluster.executor import open_executor
 from tandem.curation.curate import curate, load_curate_inputs, save_curated
 from tandem.curation.disputed import thumbnails_reader
 from tandem.curation.duplicates.alignment import keypoints_reader
@@ -27,10 +28,16 @@ def main() -> str:
     decisions_path = Path("data/review/decisions.csv")
     inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions_path)
     images = inputs.stored.packed(Path("data/ingest"))
-    max_gb = section(params, "runtime", RuntimeSettings).feature_cache_gb
+    runtime = section(params, "runtime", RuntimeSettings)
+    sha256, max_gb = inputs.stored.sha256, runtime.feature_cache_gb
 
-    with keypoints_reader(images, inputs.stored.sha256, max_gb=max_gb) as keypoints_of:
-        curated = curate(inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb)
+    with (
+        open_executor(runtime.cluster) as executor,
+        keypoints_reader(images, sha256, max_gb=max_gb, executor=executor) as keypoints_of,
+    ):
+        curated = curate(
+            inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb, executor=executor
+        )
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -39,7 +46,7 @@ def main() -> str:
         linked=curated.links.rows,
         rejected=curated.rejected.pairs.rows,
         decisions=inputs.decisions,
-        thumbnails_of=thumbnails_reader(images, inputs.stored.sha256, max_gb=max_gb),
+        thumbnails_of=thumbnails_reader(images, sha256, max_gb=max_gb),
         settings=settings,
     )
     brain = build_review_dataset(

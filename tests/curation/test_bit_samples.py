@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from tandem.curation.duplicates import bit_samples
-from tandem.curation.duplicates.bit_samples import bits_a_sample, collisions, found_by_one, tables_needed
+from tandem.curation.duplicates.bit_samples import (
+    bits_a_sample,
+    collisions,
+    found_by_one,
+    samples_of_bits,
+    tables_needed,
+)
 
 
 @pytest.mark.parametrize(("num_rows", "bits"), [(2, 8), (256, 8), (257, 9), (1_000_000, 20), (2**30, 24)])
@@ -33,7 +39,7 @@ def test_the_pairs_of_a_sample_are_those_with_its_bits_however_they_are_split_up
     rng = np.random.default_rng(0)
     hashes = rng.integers(256, size=(700, 8, 32), dtype=np.uint8)
     words, usable = hashes.view(np.uint64), rng.random((700, 8)) < 0.9
-    whole = [as_rows(sample) for sample in collisions(words, usable, num_tables=2)]
+    whole = [as_rows(sample) for sample in collisions(words, usable, samples_of_bits(700, 2))]
     bits = np.random.default_rng(bit_samples._SEED).permutation(256)[: bits_a_sample(700)]
     values = np.unpackbits(hashes, axis=2)[:, :, bits]
     shared = (values[:, :, None] == values[None, None, :, 0]).all(axis=3) & usable[:, :, None] & usable[:, 0]
@@ -43,7 +49,7 @@ def test_the_pairs_of_a_sample_are_those_with_its_bits_however_they_are_split_up
     )
     monkeypatch.setattr(bit_samples, "_MAX_PAIRS", 50)
     monkeypatch.setattr(bit_samples, "_BLOCK", 64)
-    assert [as_rows(sample) for sample in collisions(words, usable, num_tables=2)] == whole
+    assert [as_rows(sample) for sample in collisions(words, usable, samples_of_bits(700, 2))] == whole
 
 
 def as_rows(sample) -> list[tuple[int, int, int]]:

@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,11 +12,22 @@ from tqdm import tqdm
 from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
 
 _A_STEP = 256  # values that are read from the store, or written to it, at once
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Stream(Generic[_T]):
+    """of: positions in ids -> their values, in order, which may run ahead of what is asked for."""
+
+    of: Callable[[Sequence[int]], Iterator[_T]]
+
+
+Compute = Callable[[int], _T] | Stream[_T]
 
 
 def compute_once(
     ids: Sequence[str],
-    compute: Callable[[int], ArrayLike],
+    compute: Compute[ArrayLike],
     *,
     recipe: Mapping[str, object],
     shape: tuple[int, ...],
@@ -24,8 +37,8 @@ def compute_once(
 ) -> np.ndarray:
     """(N, *shape) of dtype: the value of each id, the same bytes as from an empty store.
 
-    compute: position in ids -> its value; called in order for those that are not stored. recipe: all that a value
-    depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and finds nothing. desc: for the
+    compute: position in ids -> its value, called in order for those that are not stored; or a Stream of all of them.
+    recipe: all that a value depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and finds nothing. desc: for the
     progress bar.
     """
     values, is_missing = np.zeros((len(ids), *shape), dtype), np.ones(len(ids), np.bool_)
@@ -39,9 +52,10 @@ def compute_once(
         if missing:
             store.prepare({"shape": list(shape)}, ids=ids, num_new=len(missing), row_bytes=values[0].nbytes)
         with tqdm(total=len(missing), desc=desc, disable=None) as progress:
+            computed = _computed(compute, missing)
             for part in _steps(missing):
                 for at in part:
-                    values[at] = compute(at)
+                    values[at] = next(computed)
                     progress.update()
                 store.write([ids[at] for at in part], values[part])
     finally:
@@ -52,7 +66,7 @@ def compute_once(
 @contextmanager
 def computed_one_by_one(
     ids: Sequence[str],
-    compute: Callable[[int], np.ndarray],
+    compute: Compute[np.ndarray],
     *,
     recipe: Mapping[str, object],
     dtype: str,
@@ -70,22 +84,27 @@ def computed_one_by_one(
 
     def value(at: int) -> np.ndarray:
         stored = store.read([ids[at]])
-        return stored[ids[at]] if stored else compute(at)
+        return stored[ids[at]] if stored else next(_computed(compute, [at]))
 
     try:
         missing = np.flatnonzero(~store.held(ids)).tolist()
         if missing:
             store.prepare({"row_bytes": row_bytes}, ids=ids, num_new=len(missing), row_bytes=row_bytes)
         with tqdm(total=len(missing[: store.room]), desc=desc, disable=None) as progress:
+            computed = _computed(compute, missing[: store.room])
             for part in _steps(missing[: store.room]):
                 values = []
-                for at in part:
-                    values.append(compute(at))
+                for _ in part:
+                    values.append(next(computed))
                     progress.update()
                 store.write([ids[at] for at in part], values)
         yield value
     finally:
         store.close()
+
+
+def _computed(compute: Compute[_T], positions: Sequence[int]) -> Iterator[_T]:
+    return compute.of(positions) if isinstance(compute, Stream) else map(compute, positions)
 
 
 def _steps(positions: Sequence[int]) -> list[Sequence[int]]:

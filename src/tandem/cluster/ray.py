@@ -28,10 +28,10 @@ from tandem.cluster.ray_calls import (
     POLL_S,
     SAID_AFTER_S,
     actor_options,
-    first_line,
     folder_of,
     on_node,
     result_of,
+    said_by,
     say_of_waiting,
     slots_for,
 )
@@ -97,7 +97,7 @@ class RayExecutor:
                 agreed.require(f"node {node.address}", result_of(reference))
             except (RayError, ImportError) as error:
                 raise ClusterError(
-                    f"node {node.address} of the Ray cluster cannot compute ({first_line(error)}); install there "
+                    f"node {node.address} of the Ray cluster cannot compute ({said_by(error)}); install there "
                     "what is installed here, with the same versions"
                 ) from None
         return agreed.facts
@@ -202,7 +202,7 @@ class RayComputation(Computation[ItemT, RowT]):
             if self._num_failed > _MAX_FAILED and not any(each.is_ready for each in self._processes.values()):
                 raise ClusterError(
                     f"processes on the Ray cluster ended {self._num_failed} times while they started, the last one on "
-                    f"node {process.slot.node.address} ({first_line(error)}); mostly that is for lack of memory"
+                    f"node {process.slot.node.address} ({said_by(error)}); mostly that is for lack of memory"
                 ) from None
             return
         self._facts.require(f"node {process.slot.node.address}", facts)
@@ -215,7 +215,7 @@ class RayComputation(Computation[ItemT, RowT]):
         try:
             run.finish(number, result_of(reference))
         except RayError as error:
-            run.lose(number, first_line(error))
+            run.lose(number, said_by(error))
             self._processes = {slot: each for slot, each in self._processes.items() if each is not process}
         self._waits_since = time.monotonic()
 

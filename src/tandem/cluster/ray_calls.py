@@ -60,8 +60,8 @@ def result_of(reference: Any) -> Any:
         raise error.cause from None
 
 
-def first_line(error: Exception) -> str:
-    """Of an error's text."""
+def said_by(error: Exception) -> str:
+    """The first line of an error."""
     return str(error).strip().partition("\n")[0][:200]
 
 

@@ -22,8 +22,8 @@ from tandem.cluster.ray_calls import (
     POLL_S,
     SAID_AFTER_S,
     actor_options,
-    first_line,
     result_of,
+    said_by,
     say_of_waiting,
     slots_for,
     warn_about_cluster,
@@ -115,7 +115,7 @@ class _Attempt:
                     results[call] = result_of(call)
                 except RayError as error:
                     node = self._slots[calls.index(call)].node
-                    raise _AttemptLost(f"a process on node {node.address} ended ({first_line(error)})") from None
+                    raise _AttemptLost(f"a process on node {node.address} ended ({said_by(error)})") from None
                 except PeerLostError as error:  # which one ended is said by another call
                     results[call], severed = None, severed or str(error)
                     ends_by = min(ends_by, time.monotonic() + _GRACE_S)
@@ -132,7 +132,7 @@ class _Attempt:
         try:
             self._reports.add(result_of(self._actors[0].reports.remote(self._reports.count)))
         except RayError as error:
-            raise _AttemptLost(f"a process on node {self._slots[0].node.address} ended ({first_line(error)})") from None
+            raise _AttemptLost(f"a process on node {self._slots[0].node.address} ended ({said_by(error)})") from None
 
 
 def _wait_for_slots(work: GroupWork[Any, Any]) -> list[Slot]:

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from tandem.cluster.local import LocalExecutor
+from tandem.cluster.work import Executor
 from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
 from tandem.curation.duplicates.alignment import Keypoints
@@ -33,6 +35,8 @@ from tandem.tables.index import Index, load_index
 from tandem.tables.samples import Sample, Samples, load_class_names, save_samples
 from tandem.tables.splits import assign_split, require_every_class
 from tandem.tables.stored import StoredImages, load_stored
+
+_HERE = LocalExecutor()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,11 +106,17 @@ class Curated:
 
 
 def curate(
-    inputs: CurateInputs, settings: CurateSettings, *, keypoints_of: Callable[[int], Keypoints], max_gb: float
+    inputs: CurateInputs,
+    settings: CurateSettings,
+    *,
+    keypoints_of: Callable[[int], Keypoints],
+    max_gb: float,
+    executor: Executor = _HERE,
 ) -> Curated:
     """Group, exclude and split. keypoints_of: row of the index -> Keypoints, as of keypoints_reader.
 
-    max_gb: of what is kept of pairs for later runs, see verify_candidates.
+    max_gb: of what is kept of pairs for later runs, see verify_candidates. executor: where hashes of very many images
+    are searched, and pairs are compared.
 
     Near duplicates under several classes are all excluded. Raises LeakageError when a class is missing from a split.
     """
@@ -114,8 +124,8 @@ def curate(
     not_duplicates = rows_of_pairs(decisions.not_duplicates, index.ids)
     stems = rows_sharing(index.provenance_keys, "stem:")
 
-    candidates = find_candidates(inputs.features, inputs.hashes, stems=stems, settings=settings)
-    scored = verify_candidates(candidates, keypoints_of, inputs.stored.sha256, max_gb=max_gb)
+    candidates = find_candidates(inputs.features, inputs.hashes, stems=stems, settings=settings, executor=executor)
+    scored = verify_candidates(candidates, keypoints_of, inputs.stored.sha256, max_gb=max_gb, executor=executor)
     is_duplicate = (scored.correlation >= settings.min_correlation) & ~is_among(scored.pairs.rows, not_duplicates)
     near_duplicates, rejected = scored.where(is_duplicate), scored.where(~is_duplicate)
 

@@ -7,6 +7,7 @@ brightness; it tells two photographs of one thing apart. It costs a millisecond 
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
@@ -15,8 +16,10 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from tandem.cache.once import computed_one_by_one
+from tandem.cache.once import Stream, computed_one_by_one
 from tandem.cache.recipe import circumstances
+from tandem.cluster.local import LocalExecutor
+from tandem.cluster.work import Executor, Facts, Share, Started, Work
 from tandem.types import Encoded
 
 SIDE_PX = 128
@@ -35,6 +38,8 @@ _MIN_DEVIATION = 1.0  # of grays; below, an image is flat and shows nothing
 _CODE = ("curation/duplicates/alignment.py",)  # of which grays and keypoints come
 _LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _POINT_BYTES = 2 * 4 + 128  # kept of a point
+_IMAGES_A_BATCH = 256
+_HERE = LocalExecutor()
 _CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 # A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
@@ -55,24 +60,19 @@ class Keypoints(NamedTuple):
 
 @contextmanager
 def keypoints_reader(
-    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float
+    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float, executor: Executor = _HERE
 ) -> Iterator[Callable[[int], Keypoints]]:
     """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
 
     sha256: of each image's bytes, by which its gray and keypoints are kept, so that it is decoded and described once in
-    its life. max_gb: of all stores together, see computed_one_by_one.
+    its life. max_gb: of all stores together, see computed_one_by_one. executor: where images are described.
     """
-
-    def decode(row: int) -> np.ndarray:
-        with Image.open(BytesIO(images[row].read_bytes())) as image:
-            image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
-            gray = _small_gray(image)
-        return _packed(gray, *_detected(gray))
-
+    work = Description()
+    computation = executor.compute(work)
     with computed_one_by_one(
         sha256,
-        decode,
-        recipe={"value": "keypoints", **circumstances(_CODE, _LIBRARIES)},
+        Stream(lambda rows: computation.rows([images[row] for row in rows])),
+        recipe=executor.facts(work),
         dtype="|u1",
         row_bytes=2 + SIDE_PX**2 + NUM_POINTS * _POINT_BYTES,
         max_gb=max_gb,
@@ -84,6 +84,41 @@ def keypoints_reader(
             return _described(*_unpacked(kept_of(row)))
 
         yield read
+
+
+@dataclass(frozen=True)
+class Description(Work[Encoded, np.ndarray]):
+    """Of an encoded image: its gray and its keypoints, packed, (n,) uint8."""
+
+    @property
+    def title(self) -> str:
+        """Of the progress bar."""
+        return "keypoints"
+
+    @property
+    def share(self) -> Share:
+        """A core."""
+        return Share(1)
+
+    def facts(self) -> Facts:
+        """Of this machine."""
+        return {"value": "keypoints", **circumstances(_CODE, _LIBRARIES)}
+
+    def start(self) -> Started[Encoded, np.ndarray]:
+        """Nothing to load."""
+        return Started({}, lambda images: map(_packed_description, images))
+
+    def batches(self, items: Sequence[Encoded], num_batches: int) -> Iterator[Sequence[Encoded]]:
+        """Of images with some 30 KB each."""
+        size = max(1, min(_IMAGES_A_BATCH, len(items) // num_batches))
+        return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def _packed_description(encoded: Encoded) -> np.ndarray:
+    with Image.open(BytesIO(encoded.read_bytes())) as image:
+        image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
+        gray = _small_gray(image)
+    return _packed(gray, *_detected(gray))
 
 
 def describe(image: Image.Image) -> Keypoints:

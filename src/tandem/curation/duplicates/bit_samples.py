@@ -5,7 +5,7 @@ Two hashes of 256 bits that differ in d of them agree in a random sample of k bi
 stranger a sample, so that T samples cost N x T comparisons; how many samples are needed depends on d alone.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import ceil, log, log1p
 
 import numpy as np
@@ -36,16 +36,20 @@ def tables_needed(num_rows: int, distance: int, *, recall: float) -> int:
     return ceil(log(1 - recall) / log1p(-min(found_by_one(num_rows, distance), 1 - 1e-9)))
 
 
-def collisions(words: np.ndarray, usable: np.ndarray, *, num_tables: int) -> Iterator[Iterator[_Found]]:
+def samples_of_bits(num_rows: int, num_tables: int) -> list[np.ndarray]:
+    """The numbers of the bits that each table looks at."""
+    rng = np.random.default_rng(_SEED)
+    return [rng.permutation(NUM_BITS)[: bits_a_sample(num_rows)] for _ in range(num_tables)]
+
+
+def collisions(words: np.ndarray, usable: np.ndarray, samples: Iterable[np.ndarray]) -> Iterator[Iterator[_Found]]:
     """For each sample the pairs of a hash in any orientation and an upright one of another row that share it.
 
     words: (N, 8, 4) uint64. usable: (N, 8). The parts of a sample hold a million pairs or so each.
     """
     planes = np.ascontiguousarray(words.view(np.uint8).transpose(1, 2, 0))  # (8, 32, N)
-    upright, rng = np.ascontiguousarray(words[:, 0]), np.random.default_rng(_SEED)
-    base = np.flatnonzero(usable[:, 0])
-    for _ in range(num_tables):
-        bits = rng.permutation(NUM_BITS)[: bits_a_sample(len(words))]
+    upright, base = np.ascontiguousarray(words[:, 0]), np.flatnonzero(usable[:, 0])
+    for bits in samples:
         yield _of_sample(bits, planes, upright, usable, base)
 
 

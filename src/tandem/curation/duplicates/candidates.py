@@ -9,11 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tandem.cluster.local import LocalExecutor
+from tandem.cluster.work import Executor
 from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
 from tandem.curation.duplicates.search import cosines, similar_and_nearest
 from tandem.curation.settings import CurateSettings, SimilarityThresholds
 
+_HERE = LocalExecutor()
 _NUM_HASH_NEIGHBORS = 2  # a hash that is not similar says little: only its very nearest are candidates
 
 
@@ -30,12 +33,25 @@ class Candidates:
 
 
 def find_candidates(
-    features: np.ndarray, hashes: np.ndarray, *, stems: Sequence[np.ndarray], settings: CurateSettings
+    features: np.ndarray,
+    hashes: np.ndarray,
+    *,
+    stems: Sequence[np.ndarray],
+    settings: CurateSettings,
+    executor: Executor = _HERE,
 ) -> Candidates:
-    """features: (N, D). hashes: (N, 8, 32). stems: row numbers of the images that share a stem, for each stem."""
+    """features: (N, D). hashes: (N, 8, 32). stems: row numbers of the images that share a stem, for each stem.
+
+    executor: where the hashes of very many images are searched.
+    """
     limits, k = settings.candidates.thresholds, settings.candidates.num_neighbors
     by_features, nearest_by_features = similar_and_nearest(features, min_similarity=limits.min_similarity, k=k)
-    by_hash = hash_pairs(hashes, max_distance=limits.max_hash_distance, num_neighbors=min(_NUM_HASH_NEIGHBORS, k))
+    by_hash = hash_pairs(
+        hashes,
+        max_distance=limits.max_hash_distance,
+        num_neighbors=min(_NUM_HASH_NEIGHBORS, k),
+        executor=executor,
+    )
     similar = np.unique(np.concatenate([by_features.rows, by_hash.similar]), axis=0)
     same_stem = [rows[_similar_rows(features[rows], hashes[rows], settings.same_stem)] for rows in stems]
     nearest = np.concatenate([nearest_by_features, by_hash.nearest])

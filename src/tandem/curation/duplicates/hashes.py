@@ -5,6 +5,7 @@ bits of a few that a table looks at (.bit_samples): a pair is then missed with a
 images are, and no pair is wrong.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -12,9 +13,13 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from tandem.curation.duplicates.bit_samples import collisions, tables_needed
+from tandem.cache.recipe import code_digest
+from tandem.cluster.local import LocalExecutor
+from tandem.cluster.work import Executor, Facts, Share, Started, Work
+from tandem.curation.duplicates.bit_samples import collisions, samples_of_bits, tables_needed
 from tandem.curation.duplicates.index import EXACT_TO
 from tandem.images.hashing import NUM_BITS
+from tandem.libraries import versions_of
 
 RECALL = 0.95  # of pairs as far apart as the limit, beyond EXACT_TO; nearer ones are missed less
 NEAREST_SURE = 40  # bits; the nearest of an image is found with the same probability up to this distance
@@ -22,6 +27,9 @@ _NEAREST_LIMIT = 80  # bits; beyond EXACT_TO images the nearest of strangers lie
 _FLAT = NUM_BITS // 2  # the distance that flat images are ranked at, as their signs have cosine 0 with all
 _MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _BLOCK = 4096  # queries at a time
+_TABLES_A_BATCH = 16
+_CODE = ("curation/duplicates/bit_samples.py", "curation/duplicates/hashes.py")  # of the package
+_HERE = LocalExecutor()
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,16 @@ class HashPairs:
     nearest: np.ndarray
 
 
-def hash_pairs(hashes: np.ndarray, *, max_distance: int, num_neighbors: int, exact_to: int = EXACT_TO) -> HashPairs:
+def hash_pairs(
+    hashes: np.ndarray,
+    *,
+    max_distance: int,
+    num_neighbors: int,
+    exact_to: int = EXACT_TO,
+    executor: Executor = _HERE,
+) -> HashPairs:
     """hashes: (N, 8, 32) packed bits of all orientations; a pair is as near as the upright hash of one and any of the
-    other's. max_distance: of 256 bits. exact_to: most images whose hashes are all compared.
+    other's. max_distance: of 256 bits. exact_to: most images whose hashes are all compared, here; of more, executor.
 
     Hashes of flat images are near to nothing. Of equally near images those of the lowest rows are the nearest.
     """
@@ -45,7 +60,7 @@ def hash_pairs(hashes: np.ndarray, *, max_distance: int, num_neighbors: int, exa
     usable = np.bitwise_count(words).sum(axis=2) >= _MIN_SET_BITS  # (N, 8)
     k = min(num_neighbors, len(hashes) - 1)
     if len(hashes) > exact_to:
-        return _sampled_pairs(words, usable, max_distance, k)
+        return _sampled_pairs(words, usable, max_distance, k, executor)
     with _threads().limit(limits=1):  # several wait for one another in a loop, which on a busy machine costs the most
         return HashPairs(_similar(hashes, usable, max_distance), _nearest(hashes, usable, k))
 
@@ -110,38 +125,93 @@ def _index(hashes: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, Any]:
     return base, index
 
 
-def _sampled_pairs(words: np.ndarray, usable: np.ndarray, max_distance: int, k: int) -> HashPairs:
+def _sampled_pairs(words: np.ndarray, usable: np.ndarray, max_distance: int, k: int, executor: Executor) -> HashPairs:
     num_tables = tables_needed(len(words), max(max_distance, NEAREST_SURE if k else 0), recall=RECALL)
-    similar, nearest = np.zeros(0, dtype=np.int64), _Nearest(len(words), k)
-    for found in collisions(words, usable, num_tables=num_tables):
-        news = [similar]
-        for rows, others, distance in found:
-            is_similar = distance <= max_distance
-            low, high = np.minimum(rows, others)[is_similar], np.maximum(rows, others)[is_similar]
-            news.append(low * len(words) + high)
-            nearest.add(rows, others, distance)
-        similar = np.unique(np.concatenate(news))
-    return HashPairs(np.stack(np.divmod(similar, len(words)), axis=1), nearest.pairs())
+    nearest, similar = _Nearest(len(words), k), [np.zeros(0, dtype=np.int64)]
+    tables = executor.compute(HashTables(words, usable, max_distance, k))
+    for codes, found in tables.rows(samples_of_bits(len(words), num_tables)):
+        similar.append(codes)
+        nearest.add(*found.T)
+    pairs = np.divmod(np.unique(np.concatenate(similar)), len(words))
+    return HashPairs(np.stack(pairs, axis=1), nearest.pairs())
+
+
+@dataclass(frozen=True, eq=False)
+class HashTables(Work[np.ndarray, tuple[np.ndarray, np.ndarray]]):
+    """What each table adds to those before it in its batch, of which the bits are the items; all are independent.
+
+    words: (N, 8, 4). usable: (N, 8). A row: (P,) similar pairs as first * N + second, and (Q, 3) rows, others and
+    distances among which the k nearest of each row are.
+    """
+
+    words: np.ndarray
+    usable: np.ndarray
+    max_distance: int
+    k: int
+
+    @property
+    def title(self) -> str:
+        """Of the progress bar."""
+        return "search by hashes"
+
+    @property
+    def share(self) -> Share:
+        """A core."""
+        return Share(1)
+
+    def facts(self) -> Facts:
+        """Whole numbers are the same anywhere: the code alone."""
+        return {"code": code_digest(_CODE), "libraries": versions_of(("numpy",))}
+
+    def start(self) -> Started[np.ndarray, tuple[np.ndarray, np.ndarray]]:
+        """Nothing to load."""
+        return Started({}, self._rows)
+
+    def batches(self, items: Sequence[np.ndarray], num_batches: int) -> Iterator[Sequence[np.ndarray]]:
+        """Of a few tables: what two of them find is handed over once."""
+        size = max(1, min(_TABLES_A_BATCH, len(items) // num_batches))
+        return (items[at : at + size] for at in range(0, len(items), size))
+
+    def _rows(self, samples: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        known, nearest = np.zeros(0, dtype=np.int64), _Nearest(len(self.words), self.k)
+        for found in collisions(self.words, self.usable, samples):
+            codes, nearer = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3), dtype=np.int64)]
+            for rows, others, distance in found:
+                is_similar = distance <= self.max_distance
+                low, high = np.minimum(rows, others)[is_similar], np.maximum(rows, others)[is_similar]
+                codes.append(low * len(self.words) + high)
+                nearer.append(nearest.add(rows, others, distance))
+            news = np.setdiff1d(np.concatenate(codes), known)
+            known = np.union1d(known, news)
+            yield news, np.concatenate(nearer)
 
 
 class _Nearest:
-    """The k nearest of each of N rows among those that were added, within _NEAREST_LIMIT."""
+    """The k nearest of each of N rows among those that were added, in whatever order, within _NEAREST_LIMIT.
+
+    Of equally near ones those of the lowest rows.
+    """
 
     def __init__(self, num_rows: int, k: int) -> None:
-        self._k = k
-        self._worst = np.full(num_rows, _NEAREST_LIMIT + 1 if k else 0, dtype=np.int64)
+        self._k, self._num_rows = k, num_rows
+        limit = (_NEAREST_LIMIT + 1) * num_rows if k else 0
+        self._worst = np.full(num_rows, limit, dtype=np.int64)  # distance * N + other
         self._found = np.zeros((0, 3), dtype=np.int64)  # row, distance, other; sorted
 
-    def add(self, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> None:
-        is_nearer = distance < self._worst[rows]
-        if is_nearer.any():
-            news = np.stack([rows[is_nearer], distance[is_nearer].astype(np.int64), others[is_nearer]], axis=1)
+    def add(self, rows: np.ndarray, others: np.ndarray, distance: np.ndarray) -> np.ndarray:
+        """(n, 3) rows, others and distances of those that were nearer than what was there before."""
+        place_of = distance.astype(np.int64) * self._num_rows + others
+        is_nearer = place_of < self._worst[rows]
+        rows, others, distance = rows[is_nearer], others[is_nearer], distance[is_nearer].astype(np.int64)
+        if len(rows):
+            news = np.stack([rows, distance, others], axis=1)
             found = np.unique(np.concatenate([self._found, news]), axis=0)
             found = found[np.sort(np.unique(found[:, [0, 2]], axis=0, return_index=True)[1])]  # by another orientation
             place = np.arange(len(found)) - np.searchsorted(found[:, 0], found[:, 0])
             self._found = found[place < self._k]
             last = self._found[place[place < self._k] == self._k - 1]
-            self._worst[last[:, 0]] = last[:, 1]
+            self._worst[last[:, 0]] = last[:, 1] * self._num_rows + last[:, 2]
+        return np.stack([rows, others, distance], axis=1)
 
     def pairs(self) -> np.ndarray:
         """(Q, 2) rows, smaller first, sorted, unique."""

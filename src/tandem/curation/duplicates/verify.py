@@ -5,20 +5,25 @@ the bytes of both images, so that a pair that was verified before, whatever its 
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from tandem.cache.once import compute_once
+from tandem.cache.once import Stream, compute_once
 from tandem.cache.recipe import circumstances
+from tandem.cluster.local import LocalExecutor
+from tandem.cluster.work import Computation, Executor, Facts, Share, Started, Work
 from tandem.curation.duplicates.alignment import Keypoints, correlation, correlation_unaligned
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.pairs import Pairs
 from tandem.files import write_csv
 
 _MIN_SAVED = 0.5  # a correlation below says nothing, and there are very many
+_HERE = LocalExecutor()
+_PAIRS_A_BATCH = 128
 _PART = 250_000  # pairs at a time: some 100 MB of ids
 _CODE = ("curation/duplicates/alignment.py", "curation/duplicates/verify.py")  # of the package: what correlates
 _LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
@@ -41,18 +46,25 @@ class ScoredPairs:
 
 
 def verify_candidates(
-    candidates: Candidates, keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], *, max_gb: float
+    candidates: Candidates,
+    keypoints_of: Callable[[int], Keypoints],
+    sha256: Sequence[str],
+    *,
+    max_gb: float,
+    executor: Executor = _HERE,
 ) -> ScoredPairs:
     """All candidates with their correlation. keypoints_of: row number -> Keypoints, called for pairs that are new.
 
     sha256: of each image's bytes, by which correlations are kept. max_gb: of all stores together, see compute_once.
-    Similar images are also compared unaligned, in all orientations: some have no keypoints to align them by.
+    Similar images are also compared unaligned, in all orientations: some have no keypoints to align them by. executor:
+    where new pairs are compared.
     """
-    values = [np.zeros(0)]
+    work, values = Verification(), [np.zeros(0)]
+    facts, computation = executor.facts(work), executor.compute(work)
     for start in range(0, len(candidates.pairs), _PART):
         part = slice(start, start + _PART)
         pairs = list(zip(candidates.pairs.rows[part].tolist(), candidates.is_similar[part].tolist(), strict=True))
-        values.append(_correlations(pairs, keypoints_of, sha256, max_gb))
+        values.append(_correlations(pairs, keypoints_of, sha256, max_gb, computation=computation, facts=facts))
     return ScoredPairs(candidates.pairs, np.concatenate(values))
 
 
@@ -68,19 +80,72 @@ def save_pairs(scored: ScoredPairs, ids: Sequence[str], path: Path) -> None:
     write_csv(path, rows, columns=_COLUMNS)
 
 
+@dataclass(frozen=True)
+class Verification(Work[tuple[Keypoints, Keypoints, bool], float]):
+    """Of the keypoints of two images, and whether the images are similar, the correlation of the pixels."""
+
+    @property
+    def title(self) -> str:
+        """Of the progress bar."""
+        return "verify candidates"
+
+    @property
+    def share(self) -> Share:
+        """A core."""
+        return Share(1)
+
+    @property
+    def needs_folder(self) -> bool:
+        """All that it needs is in the items."""
+        return False
+
+    def facts(self) -> Facts:
+        """Of this machine."""
+        return {"value": "correlation", **circumstances(_CODE, _LIBRARIES)}
+
+    def start(self) -> Started[tuple[Keypoints, Keypoints, bool], float]:
+        """Nothing to load."""
+        return Started({}, lambda pairs: (_correlation(one, other, is_similar=same) for one, other, same in pairs))
+
+    def batches(
+        self, items: Sequence[tuple[Keypoints, Keypoints, bool]], num_batches: int
+    ) -> Iterator[Sequence[tuple[Keypoints, Keypoints, bool]]]:
+        """Of pairs with some 65 KB an image."""
+        size = max(1, min(_PAIRS_A_BATCH, len(items) // num_batches))
+        return (items[at : at + size] for at in range(0, len(items), size))
+
+
+@dataclass(frozen=True)
+class _AskedPairs(Sequence[tuple[Keypoints, Keypoints, bool]]):
+    """Pairs of rows as pairs of their keypoints, which are read when they are asked for."""
+
+    pairs: Sequence[tuple[list[int], bool]]
+    keypoints_of: Callable[[int], Keypoints]
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def __getitem__(self, at: Any) -> Any:
+        if isinstance(at, slice):
+            return [self[each] for each in range(*at.indices(len(self)))]
+        (i, j), is_similar = self.pairs[at]
+        return self.keypoints_of(i), self.keypoints_of(j), is_similar
+
+
 def _correlations(
-    pairs: list[tuple[list[int], bool]], keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], max_gb: float
+    pairs: list[tuple[list[int], bool]],
+    keypoints_of: Callable[[int], Keypoints],
+    sha256: Sequence[str],
+    max_gb: float,
+    *,
+    computation: Computation[tuple[Keypoints, Keypoints, bool], float],
+    facts: Facts,
 ) -> np.ndarray:
     """Of pairs of rows, and whether they are similar."""
-
-    def correlate(at: int) -> float:
-        (i, j), is_similar = pairs[at]
-        return _correlation(keypoints_of(i), keypoints_of(j), is_similar=is_similar)
-
     return compute_once(
         [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
-        correlate,
-        recipe={"value": "correlation", **circumstances(_CODE, _LIBRARIES)},
+        Stream(lambda missing: computation.rows(_AskedPairs([pairs[at] for at in missing], keypoints_of))),
+        recipe=facts,
         shape=(),
         dtype="<f8",
         max_gb=max_gb,
