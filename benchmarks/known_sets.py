@@ -34,7 +34,7 @@ from figures import Figure, conclude, make_parser, reported
 from scratch import WEIGHTS, read_preset, require_files
 from tandem.curation import naive_split
 from tandem.curation.curate import Curated, CurateInputs, curate
-from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.exclusion import CONFLICT
 from tandem.curation.settings import CurateSettings
 from tandem.datasets.ingest import ingest, read_source

@@ -8,9 +8,8 @@ from pathlib import Path
 
 from _start import run
 from tandem.cluster.executor import open_executor
-from tandem.curation.curate import curate, load_curate_inputs, save_curated
+from tandem.curation.curate import curate_images, load_curate_inputs, save_curated
 from tandem.curation.disputed import thumbnails_reader
-from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.curation.summary import curate_summary, curated_in_words
@@ -19,25 +18,19 @@ from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.review.dataset import build_review_dataset
 
-MERGE, EXTRACT, CURATE = Path("data/merge"), Path("data/extract"), Path("data/curate")
+MERGE, EXTRACT = Path("data/merge"), Path("data/extract")
 
 
 def main() -> str:
     params = read_params()
     settings = section(params, "curate", CurateSettings)
-    decisions_path = Path("data/review/decisions.csv")
-    inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions_path)
+    decisions = Path("data/review/decisions.csv")
+    inputs = load_curate_inputs(MERGE, EXTRACT / settings.backbone, decisions_path=decisions)
     images = inputs.stored.packed(Path("data/ingest"))
-    runtime = section(params, "runtime", RuntimeSettings)
-    sha256, max_gb = inputs.stored.sha256, runtime.feature_cache_gb
-
-    with (
-        open_executor(runtime.cluster) as executor,
-        keypoints_reader(images, sha256, max_gb=max_gb, executor=executor) as keypoints_of,
-    ):
-        curated = curate(
-            inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb, executor=executor
-        )
+    sha256, runtime = inputs.stored.sha256, section(params, "runtime", RuntimeSettings)
+    max_gb = runtime.feature_cache_gb
+    with open_executor(runtime.cluster) as executor:
+        curated = curate_images(inputs, settings, images, max_gb=max_gb, executor=executor)
     leaks = check_leakage(
         inputs.index,
         curated.samples.rows_by_split(),
@@ -58,7 +51,7 @@ def main() -> str:
         max_distance=1 - settings.candidates.min_similarity,
     ).counts()
     summary = curate_summary(inputs, curated, settings, leaks=leaks, brain=brain)
-    save_curated(curated, leaks.disputed, CURATE)
+    save_curated(curated, leaks.disputed, Path("data/curate"))
     write_json(Path("metrics/curate.json"), summary)
     return curated_in_words(curated)
 

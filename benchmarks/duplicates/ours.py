@@ -10,8 +10,8 @@ import numpy as np
 from duplicates.measuring import Run
 from duplicates.planted import Images
 from duplicates.transformations import TRANSFORMATIONS
-from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.duplicates.candidates import find_candidates
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.duplicates.verify import verify_candidates
 from tandem.curation.settings import CurateSettings
 from tandem.images.decode import decode

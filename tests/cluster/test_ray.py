@@ -17,9 +17,15 @@ from factories import RANDOM_WEIGHTS, extract_settings, ingest_settings
 from planted_images import png, smooth_image, with_capture
 from ray_nodes import Nodes, free_port
 from ray_works import Different, Rows
+from tandem.cache.store import CACHE_DIR
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
+from tandem.curation.duplicates.candidates import Candidates
+from tandem.curation.duplicates.descriptions import keypoints_reader
+from tandem.curation.duplicates.hashes import hash_pairs
+from tandem.curation.duplicates.pairs import unique_pairs
+from tandem.curation.duplicates.verify import verify_candidates
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.ingest import ingest
@@ -162,3 +168,26 @@ def test_an_address_without_a_cluster_is_said_at_once(setting: str) -> None:
         command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **environment}
     )
     assert f"runtime.cluster is {given}, and no Ray cluster can be used at {address} ([Errno 111]" in done.stderr
+
+
+def test_the_duplicate_search_finds_the_same_as_on_one_machine(
+    cluster: Executor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the bound of the exact search: hashes in buckets, keypoints, and pairs of images."""
+    rng = np.random.default_rng(0)
+    hashes = rng.integers(256, size=(400, 8, 32), dtype=np.uint8)
+    hashes[200:300, 3] = hashes[:100, 0] ^ rng.choice(np.array([0, 1, 64], np.uint8), (100, 32))
+    paths, sha256 = images(tmp_path, 30), [f"{number:064}" for number in range(30)]
+    pairs = unique_pairs(*np.triu_indices(30, 1), np.ones(435, np.float32))
+    candidates = Candidates(pairs, np.arange(435) % 2 == 0, np.zeros((0, 2), np.int64))
+    found = []
+    for executor in (LocalExecutor(), cluster):
+        monkeypatch.setenv(CACHE_DIR, str(tmp_path / f"cache-{len(found)}"))
+        by_hash = hash_pairs(hashes, max_distance=60, num_neighbors=2, exact_to=100, executor=executor)
+        with keypoints_reader(paths, sha256, max_gb=0.01, executor=executor) as keypoints_of:
+            scored = verify_candidates(candidates, keypoints_of, sha256, max_gb=0, executor=executor)
+            described = [part.tobytes() for row in range(30) for part in keypoints_of(row)]
+        found.append((by_hash.similar.tolist(), by_hash.nearest.tolist(), scored.correlation.tolist(), described))
+    assert found[0] == found[1]
+    assert len(found[0][0]) >= 95
+    assert len(set(found[0][2])) > 1

@@ -15,9 +15,9 @@ from tandem.curation.duplicates.alignment import (
     correlation,
     correlation_unaligned,
     describe,
-    keypoints_reader,
     mirrored,
 )
+from tandem.curation.duplicates.descriptions import keypoints_reader
 
 
 def textured(seed, size=(320, 240)):

@@ -1,10 +1,15 @@
 """Pairs by hashes: exact against all distances, and beyond the bound against the exact ones."""
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tandem.cluster.local import LocalComputation, LocalExecutor
+from tandem.cluster.work import Work
 from tandem.curation.duplicates import hashes as searched
 from tandem.curation.duplicates.hashes import HashPairs, hash_pairs
 from tandem.images.hashing import as_signs
@@ -107,3 +112,28 @@ def test_of_many_equal_hashes_all_pairs_are_similar_and_each_has_its_nearest() -
     found = beyond(hashes, 10, num_neighbors=2)
     assert as_set(found.similar) == {(i, j) for i in range(40) for j in range(i + 1, 40)}
     assert (np.bincount(found.nearest.ravel(), minlength=40)[:40] >= 2).all()
+
+
+class OneByOne(LocalExecutor):
+    """Each batch by a computation of its own, as on the nodes of a cluster."""
+
+    def compute(self, work: Work) -> Any:
+        return BatchByBatch(work)
+
+
+class BatchByBatch(LocalComputation):
+    def rows(self, items: Sequence) -> Iterator:
+        for batch in self.work.batches(items, 40):
+            yield from LocalComputation(self.work).rows(batch)
+
+
+def test_beyond_the_bound_pairs_do_not_depend_on_who_searches_which_tables() -> None:
+    hashes, _ = planted(300, 40, 60)
+    hashes[250:] = hashes[200:250]  # equally near ones
+    here, there = (
+        hash_pairs(hashes, max_distance=60, num_neighbors=2, exact_to=10, executor=executor)
+        for executor in (LocalExecutor(), OneByOne())
+    )
+    assert np.array_equal(here.similar, there.similar)
+    assert np.array_equal(here.nearest, there.nearest)
+    assert len(here.nearest) > 100

@@ -20,8 +20,8 @@ from tandem.curation import bursts, disputed
 from tandem.curation import curate as parts
 from tandem.curation.disputed import thumbnails_reader
 from tandem.curation.duplicates import verify
-from tandem.curation.duplicates.alignment import keypoints_reader
 from tandem.curation.duplicates.candidates import Candidates
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.duplicates.verify import ScoredPairs
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.links import Links

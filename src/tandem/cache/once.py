@@ -38,8 +38,8 @@ def compute_once(
     """(N, *shape) of dtype: the value of each id, the same bytes as from an empty store.
 
     compute: position in ids -> its value, called in order for those that are not stored; or a Stream of all of them.
-    recipe: all that a value depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and finds nothing. desc: for the
-    progress bar.
+    recipe: all that a value depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and
+    finds nothing. desc: for the progress bar.
     """
     values, is_missing = np.zeros((len(ids), *shape), dtype), np.ones(len(ids), np.bool_)
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)

@@ -20,6 +20,7 @@ from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import find_candidates
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.duplicates.pairs import is_among
 from tandem.curation.duplicates.verify import ScoredPairs, save_pairs, verify_candidates
 from tandem.curation.exclusion import exclusion_reasons, relabel
@@ -35,6 +36,7 @@ from tandem.tables.index import Index, load_index
 from tandem.tables.samples import Sample, Samples, load_class_names, save_samples
 from tandem.tables.splits import assign_split, require_every_class
 from tandem.tables.stored import StoredImages, load_stored
+from tandem.types import Encoded
 
 _HERE = LocalExecutor()
 
@@ -103,6 +105,14 @@ class Curated:
     links: Links
     duplicate_set_of: np.ndarray
     bound: Bound
+
+
+def curate_images(
+    inputs: CurateInputs, settings: CurateSettings, images: Sequence[Encoded], *, max_gb: float, executor: Executor
+) -> Curated:
+    """As curate, with the keypoints of the images, in the order of the index, by the executor."""
+    with keypoints_reader(images, inputs.stored.sha256, max_gb=max_gb, executor=executor) as keypoints_of:
+        return curate(inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb, executor=executor)
 
 
 def curate(

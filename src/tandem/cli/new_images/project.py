@@ -13,7 +13,7 @@ import numpy as np
 import typer
 
 from tandem.cli.predict import find_files
-from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.settings import CurateSettings
 from tandem.datasets.settings import IngestSettings
 from tandem.datasets.unlabeled import FailedFile, UnlabeledImages, read_unlabeled

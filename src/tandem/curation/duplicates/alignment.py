@@ -5,22 +5,12 @@ correlated. This sees through a crop, a rotation, a mirror image, a frame, a cap
 brightness; it tells two photographs of one thing apart. It costs a millisecond or two a pair, so it is for candidates.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import lru_cache
 from io import BytesIO
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 from PIL import Image
-
-from tandem.cache.once import Stream, computed_one_by_one
-from tandem.cache.recipe import circumstances
-from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Executor, Facts, Share, Started, Work
-from tandem.types import Encoded
 
 SIDE_PX = 128
 NUM_POINTS = 100
@@ -35,12 +25,8 @@ _BLUR_PX = 1.0
 _UNCLIPPED = (4, 250)  # grays beyond are black or white by exposure, and tell nothing
 _MIN_UNCLIPPED = 0.3  # of the overlap; where less is left between black and white, all of it is compared
 _MIN_DEVIATION = 1.0  # of grays; below, an image is flat and shows nothing
-_CODE = ("curation/duplicates/alignment.py",)  # of which grays and keypoints come
-_LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _POINT_BYTES = 2 * 4 + 128  # kept of a point
-_IMAGES_A_BATCH = 256
-_HERE = LocalExecutor()
-_CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
+KEPT_BYTES = 2 + SIDE_PX**2 + NUM_POINTS * _POINT_BYTES  # of an image, at most
 # A mirrored image's SIFT descriptor: 4 x 4 cells by 8 directions; rows and sense of turning are reversed.
 _MIRRORED = np.arange(128).reshape(4, 4, 8)[::-1][:, :, -np.arange(8) % 8].ravel()
 
@@ -58,67 +44,17 @@ class Keypoints(NamedTuple):
     descriptors: np.ndarray
 
 
-@contextmanager
-def keypoints_reader(
-    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float, executor: Executor = _HERE
-) -> Iterator[Callable[[int], Keypoints]]:
-    """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
-
-    sha256: of each image's bytes, by which its gray and keypoints are kept, so that it is decoded and described once in
-    its life. max_gb: of all stores together, see computed_one_by_one. executor: where images are described.
-    """
-    work = Description()
-    computation = executor.compute(work)
-    with computed_one_by_one(
-        sha256,
-        Stream(lambda rows: computation.rows([images[row] for row in rows])),
-        recipe=executor.facts(work),
-        dtype="|u1",
-        row_bytes=2 + SIDE_PX**2 + NUM_POINTS * _POINT_BYTES,
-        max_gb=max_gb,
-        desc="keypoints",
-    ) as kept_of:
-
-        @lru_cache(_CACHE_SIZE)
-        def read(row: int) -> Keypoints:
-            return _described(*_unpacked(kept_of(row)))
-
-        yield read
-
-
-@dataclass(frozen=True)
-class Description(Work[Encoded, np.ndarray]):
-    """Of an encoded image: its gray and its keypoints, packed, (n,) uint8."""
-
-    @property
-    def title(self) -> str:
-        """Of the progress bar."""
-        return "keypoints"
-
-    @property
-    def share(self) -> Share:
-        """A core."""
-        return Share(1)
-
-    def facts(self) -> Facts:
-        """Of this machine."""
-        return {"value": "keypoints", **circumstances(_CODE, _LIBRARIES)}
-
-    def start(self) -> Started[Encoded, np.ndarray]:
-        """Nothing to load."""
-        return Started({}, lambda images: map(_packed_description, images))
-
-    def batches(self, items: Sequence[Encoded], num_batches: int) -> Iterator[Sequence[Encoded]]:
-        """Of images with some 30 KB each."""
-        size = max(1, min(_IMAGES_A_BATCH, len(items) // num_batches))
-        return (items[at : at + size] for at in range(0, len(items), size))
-
-
-def _packed_description(encoded: Encoded) -> np.ndarray:
-    with Image.open(BytesIO(encoded.read_bytes())) as image:
+def packed_keypoints(data: bytes) -> np.ndarray:
+    """(n,) uint8 of an encoded image, KEPT_BYTES at most, from which unpacked_keypoints makes its Keypoints."""
+    with Image.open(BytesIO(data)) as image:
         image.draft("L", (2 * SIDE_PX, 2 * SIDE_PX))  # a JPEG is decoded at a fraction of its size
         gray = _small_gray(image)
     return _packed(gray, *_detected(gray))
+
+
+def unpacked_keypoints(packed: np.ndarray) -> Keypoints:
+    """Of packed_keypoints."""
+    return _described(*_unpacked(packed))
 
 
 def describe(image: Image.Image) -> Keypoints:
