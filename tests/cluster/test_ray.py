@@ -1,8 +1,10 @@
 """The same rows from the nodes of a real Ray cluster as from this process, whatever happens to the nodes."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
@@ -191,3 +193,27 @@ def test_the_duplicate_search_finds_the_same_as_on_one_machine(
     assert found[0] == found[1]
     assert len(found[0][0]) >= 95
     assert len(set(found[0][2])) > 1
+
+
+LISTENS = """
+import psutil
+from ray_works import Rows
+from tandem.cluster.executor import open_executor
+with open_executor("auto") as executor:
+    rows = list(executor.compute(Rows()).rows(range(20)))
+    processes = [psutil.Process(), *psutil.Process().children(recursive=True)]
+    listening = [each for process in processes for each in process.net_connections("tcp") if each.status == "LISTEN"]
+print(len(rows), len(listening), *sorted({each.laddr.ip.removeprefix("::ffff:") for each in listening}))
+"""
+
+
+def test_a_cluster_that_a_stage_starts_listens_on_the_loopback_interface_alone() -> None:
+    """Where none was started on this machine, of which Ray finds the address in its folder."""
+    tests = str(Path(__file__).parents[1])
+    environment = {**os.environ, "PYTHONPATH": tests, "RAY_TMPDIR": tempfile.mkdtemp(prefix="ray-", dir="/tmp")}
+    command = [sys.executable, "-c", LISTENS]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False, env=environment)
+    shutil.rmtree(environment["RAY_TMPDIR"])
+    num_rows, num_listening, *addresses = done.stdout.split()
+    assert (int(num_rows), addresses) == (20, ["127.0.0.1"])
+    assert int(num_listening) >= 4

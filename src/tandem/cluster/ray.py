@@ -10,11 +10,13 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 import ray
+from ray._private import ray_constants
+from ray._private.services import canonicalize_bootstrap_address
 from ray.exceptions import RayError
 from tqdm import tqdm
 
@@ -58,9 +60,12 @@ def connected(address: str | None) -> "Iterator[RayExecutor]":
         return
     known = address or os.environ.get("RAY_ADDRESS")
     try:
-        if known:
-            _require_listener(known)
-        ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
+        with ExitStack() as stack:
+            if known:
+                _require_listener(known)
+            elif canonicalize_bootstrap_address(None) is None:  # none was started on this machine
+                stack.enter_context(_on_loopback_alone())
+            ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:
         what = " ".join(str(error).split())[:200]
         raise ClusterError(
@@ -71,6 +76,20 @@ def connected(address: str | None) -> "Iterator[RayExecutor]":
         yield RayExecutor()
     finally:
         ray.shutdown()
+
+
+@contextmanager
+def _on_loopback_alone() -> Iterator[None]:
+    """A cluster that is started inside the block is on 127.0.0.1: none of its servers listens on another address.
+
+    That is what Ray does by itself on macOS and Windows; on Linux no argument of init says it, and the variable that
+    does is read when Ray is imported.
+    """
+    before, ray_constants.ENABLE_RAY_CLUSTER = ray_constants.ENABLE_RAY_CLUSTER, False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _require_listener(address: str) -> None:
