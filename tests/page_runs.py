@@ -26,6 +26,7 @@ ELSEWHERE = {
     "make faults": ("Makefile", "faults: setup"),
     "make mutants": ("Makefile", "mutants: setup"),
     "ray start": ("benchmarks/ray_nodes.py", '"ray.scripts.scripts",'),
+    "torchrun": ("tests/finetune/test_finetune.py", '"torchrun")'),
     "ray stop": ("benchmarks/ray_nodes.py", "def kill"),
     "docker build": ("tests/project/test_dockerfile.py", "def built"),
     "docker run": ("tests/project/test_dockerfile.py", "def served"),

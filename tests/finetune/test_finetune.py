@@ -1,9 +1,11 @@
 """Without an unfrozen layer the features are those of the extraction, and no torch is loaded."""
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import torch
 
 from cores import on_cores
@@ -44,6 +46,38 @@ def test_a_tuned_backbone_says_how_many_layers_were_unfrozen_and_how_it_scores(
     assert sorted(contents(tmp_path / "out")) == [
         "backbone.pt", "curves.csv", "features.npy", "head.pt", "ids.txt", "meta.json",
     ]  # fmt: skip
+
+
+SCRIPT = """
+import pickle, sys
+from pathlib import Path
+from tandem.finetune.finetune import finetune
+from tandem.pipeline.run import run
+def main(root):
+    job = pickle.loads((Path(root) / "job.pickle").read_bytes())
+    return str(finetune(job, Path(root) / "two", checkpoints_dir=Path(root) / "checkpoints"))
+if __name__ == "__main__":
+    run(main, sys.argv[1])
+"""
+
+
+def test_a_fine_tune_by_two_processes_is_the_same_bytes_as_by_one(
+    images: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    changes = {"num_micro_batches": 3, "epochs": 2, "keep": "last", "mix": "mixup", "batch_size": 7}
+    tuned = finetune_job(images, tmp_path, layers=5, **changes)
+    (tmp_path / "job.pickle").write_bytes(pickle.dumps(tuned))
+    (tmp_path / "script.py").write_text(SCRIPT, encoding="utf-8")
+    summary = finetune(tuned, tmp_path / "one", checkpoints_dir=tmp_path / "other")
+    command = [Path(sys.executable).with_name("torchrun"), "--standalone", "--nproc-per-node", "2"]
+    done = subprocess.run(
+        [*command, tmp_path / "script.py", tmp_path], check=True, capture_output=True, text=True, timeout=200
+    )
+    assert contents(tmp_path / "two") == contents(tmp_path / "one")
+    [said] = [line for line in done.stderr.splitlines() if "kept_epoch" in line]
+    assert f"{tmp_path}: {summary}, " in said
+    assert list((tmp_path / "checkpoints").iterdir()) == []
 
 
 def test_unfrozen_layers_are_the_same_bytes_on_as_many_cores_and_as_near_as_is_stated_on_another_number(

@@ -63,7 +63,7 @@ def connected(address: str | None) -> "Iterator[RayExecutor]":
         with ExitStack() as stack:
             if known:
                 _require_listener(known)
-            elif canonicalize_bootstrap_address(None) is None:  # none was started on this machine
+            elif canonicalize_bootstrap_address(None) is None:  # type: ignore[arg-type]  # none was started here
                 stack.enter_context(_on_loopback_alone())
             ray.init(address, log_to_driver=False, include_dashboard=False, logging_level=logging.ERROR)
     except (OSError, ValueError, RuntimeError) as error:

@@ -48,23 +48,17 @@ def run_on_nodes(work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT
         try:
             result: Any = attempt.result()
             return result
-        except _AttemptLost as lost:
+        except PeerLostError as lost:
             num_lost = 1 if reports.count > known else num_lost + 1
             if num_lost > _MAX_LOST:
                 raise ClusterError(
                     f"processes of {work.title} on the Ray cluster ended {num_lost} times without getting on, the last "
-                    f"time {lost.reason}; mostly that is for lack of memory"
+                    f"time {lost}; mostly that is for lack of memory"
                 ) from None
-            warn_about_cluster(f"{work.title}: {lost.reason}; the nodes that are there go on from the last epoch")
+            warn_about_cluster(f"{work.title}: {lost}; the nodes that are there go on from the last epoch")
             time.sleep(POLL_S)
         finally:
             attempt.end()
-
-
-class _AttemptLost(Exception):  # not for users
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 class _Reports:
@@ -115,12 +109,12 @@ class _Attempt:
                     results[call] = result_of(call)
                 except RayError as error:
                     node = self._slots[calls.index(call)].node
-                    raise _AttemptLost(f"a process on node {node.address} ended ({said_by(error)})") from None
+                    raise PeerLostError(f"a process on node {node.address} ended ({said_by(error)})") from None
                 except PeerLostError as error:  # which one ended is said by another call
                     results[call], severed = None, severed or str(error)
                     ends_by = min(ends_by, time.monotonic() + _GRACE_S)
             if severed and (time.monotonic() > ends_by or len(results) == len(calls)):
-                raise _AttemptLost(severed)
+                raise PeerLostError(severed)
             if phase == "run":
                 self._hand_on_reports()
             elif not has_said and time.monotonic() - started > SAID_AFTER_S:
@@ -132,7 +126,7 @@ class _Attempt:
         try:
             self._reports.add(result_of(self._actors[0].reports.remote(self._reports.count)))
         except RayError as error:
-            raise _AttemptLost(f"a process on node {self._slots[0].node.address} ended ({said_by(error)})") from None
+            raise PeerLostError(f"a process on node {self._slots[0].node.address} ended ({said_by(error)})") from None
 
 
 def _wait_for_slots(work: GroupWork[Any, Any]) -> list[Slot]:

@@ -13,9 +13,9 @@ class RuntimeSettings(Section):
     """workers: threads or processes. batch_size: of a forward pass. logger: where training curves go as they grow.
 
     feature_cache_gb: of what is kept in the user's cache folder, features and what curation found of pairs of images,
-    of all projects together; 0 keeps none. cluster: of Ray, on which ingest and extract compute: its address, or "auto"
-    for the one that Ray finds or starts; None is this machine alone. shards: address of a copy of data/ingest, which
-    extract reads in its place.
+    of all projects together; 0 keeps none. cluster: of Ray, on which ingest, extract, curate and finetune compute: its
+    address, or "auto" for the one that Ray finds or starts; None is this machine alone. shards: address of a copy of
+    data/ingest, which extract reads in its place.
     """
 
     workers: Annotated[int, Ge(1), Le(1024)]
