@@ -117,6 +117,7 @@ MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.
 ADDED: dict[str, dict[str, Any]] = {
     "ingest": {"max_side_px": 640},
     "curate": {"bursts": {"by_name": True, "within_seconds": None}},
+    "finetune": {"num_micro_batches": 1},
     "ensemble": {"student": "best"},
     "ood": {"false_alarm_rate": 0.05},
     "evaluate": {"set_coverage": 0.95},
@@ -189,6 +190,7 @@ def test_an_old_file_gets_one_line_for_each_renamed_key_and_none_about_missing_o
         *(f"{old} is {new} now; move it to the section ingest" for old, new in MOVED.items()),
         "ingest.max_side_px is missing; add it (presets/ hold complete files)",
         "curate.bursts is missing; add it (presets/ hold complete files)",
+        "finetune.num_micro_batches is missing; add it (presets/ hold complete files)",
         "ensemble.student is missing; add it (presets/ hold complete files)",
         "ood is missing; add it (presets/ hold complete files)",
         "evaluate.set_coverage is missing; add it (presets/ hold complete files)",

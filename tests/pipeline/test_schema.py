@@ -66,6 +66,7 @@ GOOD: dict[str, Any] = {
         "lr": 0.001,
         "layer_decay": 1,
         "batch_size": 32,
+        "num_micro_batches": 1,
         "epochs": 12,
         "keep": "last",
         "patience": 5,

@@ -36,7 +36,7 @@ from tandem.tables.stored import load_stored
 
 PLACEHOLDERS = {"DIR", "FILE", "FOLDER"}
 # What the shell or another program does: nothing of ours can break it.
-NOT_OURS = {"cd", "git", "pip", "pre-commit", "python3", "ray", "source", "tensorboard", "uv"}
+NOT_OURS = {"cd", "git", "pip", "pre-commit", "python3", "ray", "source", "tensorboard", "torchrun", "uv"}
 # Commands of ours that pages only mention, and the file that runs them, by words of that file.
 MENTIONED = {
     "make docs": ("tests/project/test_site.py", "SITE.build("),

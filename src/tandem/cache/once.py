@@ -22,12 +22,12 @@ class Stream(Generic[_T]):
     of: Callable[[Sequence[int]], Iterator[_T]]
 
 
-Compute = Callable[[int], _T] | Stream[_T]
+_Compute = Callable[[int], _T] | Stream[_T]
 
 
 def compute_once(
     ids: Sequence[str],
-    compute: Compute[ArrayLike],
+    compute: _Compute[ArrayLike],
     *,
     recipe: Mapping[str, object],
     shape: tuple[int, ...],
@@ -66,7 +66,7 @@ def compute_once(
 @contextmanager
 def computed_one_by_one(
     ids: Sequence[str],
-    compute: Compute[np.ndarray],
+    compute: _Compute[np.ndarray],
     *,
     recipe: Mapping[str, object],
     dtype: str,
@@ -103,7 +103,7 @@ def computed_one_by_one(
         store.close()
 
 
-def _computed(compute: Compute[_T], positions: Sequence[int]) -> Iterator[_T]:
+def _computed(compute: _Compute[_T], positions: Sequence[int]) -> Iterator[_T]:
     return compute.of(positions) if isinstance(compute, Stream) else map(compute, positions)
 
 
