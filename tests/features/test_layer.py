@@ -1,8 +1,10 @@
 """Backbones that end at an earlier layer, against what that layer gives inside torchvision's and timm's networks."""
 
 from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 import timm
@@ -14,6 +16,7 @@ from networks import smooth_images as images
 from tandem.errors import WeightsError
 from tandem.features.backbones.backbone import Backbone
 from tandem.features.backbones.layer import cut_at
+from tandem.features.engines.openvino import openvino_engine
 from tandem.features.settings import BackboneSettings
 from tandem.inference.convert import to_onnx
 
@@ -72,20 +75,22 @@ def given_by_blocks(net: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     return outputs[0]
 
 
-def test_what_follows_the_layer_does_not_run_and_is_in_no_exported_file(tmp_path: Path) -> None:
+def test_what_follows_the_layer_is_in_no_graph(tmp_path: Path) -> None:
     net = classifier(SMALL)
     whole = load(SMALL, saved(tmp_path / "whole.pth", net.state_dict()))
     backbone = cut(tmp_path / "weights.pth", SMALL, net, "stage2")
-    ran: list[str] = []
-    for name, module in backbone.net.named_modules():
-        module.register_forward_hook(lambda _module, _inputs, _output, name=name: ran.append(name))
-    features = backbone.net(images())
-    assert any("stage2" in name for name in ran)
-    assert not any("stage3" in name or "conv5" in name for name in ran)
     data = to_onnx(backbone, size_px=SIZE_PX)
     assert len(data) < len(to_onnx(whole, size_px=SIZE_PX)) / 4
     [by_graph] = onnxruntime.InferenceSession(data).run(None, {"pixels": images().numpy()})
-    assert_close(torch.from_numpy(by_graph), features)
+    assert_close(torch.from_numpy(by_graph), backbone.net(images()))
+
+
+@pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is installed on Linux x86-64 alone")
+def test_openvino_agrees(tmp_path: Path) -> None:
+    backbone = cut(tmp_path / "weights.pth", SMALL, classifier(SMALL), "stage2")
+    engine = openvino_engine(backbone.net, torch.device("cpu"), size_px=SIZE_PX, batch_size=3)
+    found = torch.from_numpy(np.concatenate(list(engine.embed([images().numpy()]))))
+    assert torch.cosine_similarity(found, backbone.net(images())).min() > 0.99
 
 
 def test_random_weights_end_at_the_layer_that_is_named() -> None:

@@ -4,8 +4,6 @@ The last layers of a network are made for the classes that it was trained on, an
 images that are unlike these (Yosinski et al., "How transferable are features in deep neural networks?", 2014).
 """
 
-from contextlib import suppress
-
 import torch
 from torch import nn
 
@@ -17,7 +15,7 @@ _MANY = 40  # layers, which a message does not list
 class PooledLayer(nn.Module):
     """A network up to one of its modules, `layer`, whose output is averaged over `positions`, its axes of these.
 
-    Images (n, 3, side, side) to (n, C) float32. What follows the layer does not run.
+    Images (n, 3, side, side) to (n, C) float32. What follows the layer runs in torch, and is in no graph made of this.
     """
 
     def __init__(self, net: nn.Module, layer: str, positions: tuple[int, ...]) -> None:
@@ -35,25 +33,14 @@ class PooledLayer(nn.Module):
 def _output(net: nn.Module, layer: str, images: torch.Tensor) -> torch.Tensor:
     """What a layer gives of images. Raises ValueError where the network does not run it."""
     given = list[torch.Tensor]()
-    handle = net.get_submodule(layer).register_forward_hook(lambda *passed: _keep(given, passed[-1]))
-    with suppress(_Reached):
-        try:
-            net(images)
-        finally:
-            handle.remove()
+    handle = net.get_submodule(layer).register_forward_hook(lambda *passed: given.append(passed[-1]))
+    try:
+        net(images)
+    finally:
+        handle.remove()
     if not given:
         raise ValueError("the network does not run it")
     return given[0]
-
-
-class _Reached(Exception):  # no error, but the way out of a network
-    pass
-
-
-def _keep(given: list[torch.Tensor], output: torch.Tensor) -> None:
-    given.append(output)
-    if not torch.compiler.is_exporting():  # which needs the end, and then drops it as unused
-        raise _Reached
 
 
 def _positions(output: object) -> tuple[int, ...]:
