@@ -48,7 +48,7 @@ def _documents(
     common = {key: value for key, value in first.items() if key != _ID}  # MongoDB's client gives each its own
     rng = np.random.default_rng(_SEED)
     for sample in samples:
-        document = common | sample | {_SHUFFLED_BY: 0.999 + 0.001 * rng.random()}
+        document = {**common, **sample, _SHUFFLED_BY: 0.999 + 0.001 * rng.random()}
         for field, value in sample.items():
             if field in label_fields:
                 document[field] = common[field] | {_ID: ObjectId(), "label": value}
