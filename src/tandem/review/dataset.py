@@ -23,7 +23,7 @@ DATASET = "tandem"
 # by the first word of samples' exclusion reasons
 _TAGS_OF_REASON = {"": (), "duplicate": ("duplicates",), "conflict": ("conflicts",), "dropped": ("dropped",)}
 TAG_VIEWS = (*SPLITS, "duplicates", "conflicts", "dropped")  # saved views of the images with the tag of that name
-BRAIN_TO = 10_000  # images; of so many it takes a sixth of curate's time, of twice as many a quarter
+BRAIN_TO = 10_000  # images; of so many its runs take 13 s of a core, and the search in them grows with the square
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own default is 1024
 
 
