@@ -1,7 +1,7 @@
 """How the stages grow with the number of images: time an image, peak memory, and a run with nothing to do.
 
     python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--early]
-                                [--folder DIR] [--json FILE]
+                                [--folder DIR] [--rounds 5] [--json FILE]
 
 Generates small images that are all different, packs them as one archive of class folders for each size, and runs the
 stages download, ingest, merge, extract (MobileNetV2, random weights, 32 px, no stored features) and curate in a scratch
@@ -18,7 +18,7 @@ own clone of the same images. Required is at most 0.4 of its core time. No stage
 nothing is measured anew: remove what is to be, such as DIR/*/curate.json.
 
 Then `dvc repro` of extract with nothing to do, in the clones of all sizes by turns, the least of five rounds: required
-is at most twice as long for the largest set as for the smallest.
+is at most twice as long for the largest set as for the smallest. --rounds 0 leaves that out.
 
 Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle cores; curate on
 100,000 images takes over half an hour more.
@@ -98,6 +98,7 @@ def main() -> None:
     parser.add_argument("--curate-to", type=int, default=FLAT_TO)
     parser.add_argument("--early", action="store_true")
     parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=NUM_ROUNDS)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="tandem-growth-") as temporary:
         work = arguments.folder.resolve() if arguments.folder else Path(temporary)
@@ -106,10 +107,10 @@ def main() -> None:
             measure(clone, num_images, with_slowest=num_images <= arguments.curate_to)
             for num_images, clone in clones.items()
         ]
-        nothing = nothing_to_do(clones)
+        nothing = nothing_to_do(clones, arguments.rounds) if arguments.rounds else {}
         early = early_core_ms(work / "early", FLAT_TO) if arguments.early else None
     figures = [*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes), most_memory(sizes)]
-    figures += nothing_growth(nothing)
+    figures += nothing_growth(nothing) if nothing else []
     if early is not None:
         figures += early_figures(early, next(size for size in sizes if size.num_images == FLAT_TO))
     conclude(figures, arguments)
@@ -167,14 +168,14 @@ def early_figures(early_ms: float, now: Measured) -> list[Figure]:
     ]
 
 
-def nothing_to_do(clones: Mapping[int, Path]) -> dict[int, Cost]:
+def nothing_to_do(clones: Mapping[int, Path], num_rounds: int) -> dict[int, Cost]:
     """Of `dvc repro` where nothing changed, in each clone by turns: the round of the least wall. clones: by size."""
     for clone in clones.values():
         run(clone, sys.executable, "stages/check.py")
         run(clone, sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "--with-deps", LAST)
     rounds = [
         {size: command_cost(clone, sys.executable, "-m", "dvc", "repro", LAST) for size, clone in clones.items()}
-        for _ in range(1 + NUM_ROUNDS)  # the first looks at files that DVC has not seen since it wrote them
+        for _ in range(1 + num_rounds)  # the first looks at files that DVC has not seen since it wrote them
     ]
     return {size: min(costs[size] for costs in rounds[1:]) for size in clones}
 
