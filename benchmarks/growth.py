@@ -141,7 +141,7 @@ def early_core_ms(folder: Path, num_images: int) -> float:
         run_early(folder, num_images)
     figures = read_json(folder / "figures.json")
     what = f"curate: {num_images} pictures, s, and core-ms a picture"
-    [reached] = [figure["reached"] for figure in figures["figures"] if figure["what"] == what]
+    [reached] = [figure["reached"] for figure in figures if figure["what"] == what]
     return float(reached.split(", ")[1])
 
 

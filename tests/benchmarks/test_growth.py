@@ -73,3 +73,12 @@ def test_what_was_measured_in_a_folder_is_taken_from_it(tmp_path):
     cost = Cost(seconds=3.0, core_seconds=2.5, megabytes=120.0)
     write_json(tmp_path / "merge.json", cost._asdict())
     assert growth.kept_cost(tmp_path / "clone", "merge") == cost  # there is no clone that a stage could run in
+
+
+def test_the_record_of_the_early_code_is_a_list_of_figures(tmp_path):
+    figures = [
+        {"what": "merge: 20000 pictures, s, and core-ms a picture", "reached": "30.0, 1.31"},
+        {"what": "curate: 20000 pictures, s, and core-ms a picture", "reached": "217.0, 14.17"},
+    ]
+    write_json(tmp_path / "figures.json", figures)
+    assert growth.early_core_ms(tmp_path, 20_000) == 14.17
