@@ -1,6 +1,7 @@
 """How the stages grow with the number of images: time an image, peak memory, and a run with nothing to do.
 
-    python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--early] [--json FILE]
+    python benchmarks/growth.py [--sizes 1000 10000 20000 100000] [--curate-to 20000] [--early]
+                                [--folder DIR] [--rounds 5] [--json FILE]
 
 Generates small images that are all different, packs them as one archive of class folders for each size, and runs the
 stages download, ingest, merge, extract (MobileNetV2, random weights, 32 px, no stored features) and curate in a scratch
@@ -11,18 +12,21 @@ which must be held somewhere: the bytes of features.npy and hashes.npy are allow
 images than --curate-to are left out for curate, which takes the longest; benchmarks/million.py goes on with its parts.
 
 --early: curate on the size of 20,000 once more by the code of commit ba2ba50, which must be in the history here, in its
-own clone of the same images. Required is at most 0.4 of its core time.
+own clone of the same images. Required is at most 0.4 of its core time. No stage of any size may hold more than 4 GB.
+
+--folder: where the clones stay, and what was measured, so that a run that was interrupted goes on. Of changed code
+nothing is measured anew: remove what is to be, such as DIR/*/curate.json.
 
 Then `dvc repro` of extract with nothing to do, in the clones of all sizes by turns, the least of five rounds: required
-is at most twice as long for the largest set as for the smallest.
+is at most twice as long for the largest set as for the smallest. --rounds 0 leaves that out.
 
 Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes on two idle cores; curate on
 100,000 images takes over half an hour more.
 """
 
 import io
-import json
 import os
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -40,7 +44,7 @@ from tqdm import tqdm
 from figures import Figure, at_most, conclude, make_parser, reported
 from scratch import ROOT, make_clone, read_params, run, write_params
 from tandem.cache.store import CACHE_DIR
-from tandem.files import sha256
+from tandem.files import atomic_file, read_json, sha256, write_json
 
 SIDE_PX = 48
 CLASSES = ("one", "two", "three")
@@ -52,6 +56,7 @@ MAX_NOTHING_GROWTH = 2  # of a run with nothing to do, from the smallest set to 
 MAX_GROWTH = 1.3  # of the time an image
 BASE = 10_000  # images
 MAX_MEMORY_GROWTH = 1.2
+MAX_MEGABYTES = 4_000
 FLAT_TO = 20_000  # images
 EARLY, MAX_OF_EARLY = "ba2ba50", 0.4
 TABLES = 4  # times that features and hashes may be held
@@ -92,16 +97,20 @@ def main() -> None:
     parser.add_argument("--sizes", type=int, nargs="+", default=[1_000, 10_000, 20_000, 100_000])
     parser.add_argument("--curate-to", type=int, default=FLAT_TO)
     parser.add_argument("--early", action="store_true")
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--rounds", type=int, default=NUM_ROUNDS)
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="tandem-growth-") as work:
-        clones = {number: Path(work) / str(number) / "clone" for number in sorted(arguments.sizes)}
+    with tempfile.TemporaryDirectory(prefix="tandem-growth-") as temporary:
+        work = arguments.folder.resolve() if arguments.folder else Path(temporary)
+        clones = {number: work / str(number) / "clone" for number in sorted(arguments.sizes)}
         sizes = [
             measure(clone, num_images, with_slowest=num_images <= arguments.curate_to)
             for num_images, clone in clones.items()
         ]
-        nothing = nothing_to_do(clones)
-        early = early_core_ms(Path(work) / "early", FLAT_TO) if arguments.early else None
-    figures = [*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes), *nothing_growth(nothing)]
+        nothing = nothing_to_do(clones, arguments.rounds) if arguments.rounds else {}
+        early = early_core_ms(work / "early", FLAT_TO) if arguments.early else None
+    figures = [*all_costs(sizes), *time_growth(sizes), *memory_growth(sizes), most_memory(sizes)]
+    figures += nothing_growth(nothing) if nothing else []
     if early is not None:
         figures += early_figures(early, next(size for size in sizes if size.num_images == FLAT_TO))
     conclude(figures, arguments)
@@ -111,16 +120,35 @@ def measure(clone: Path, num_images: int, *, with_slowest: bool) -> Measured:
     """The stages on so many images, in a scratch clone that is made; with_slowest: also the slowest."""
     make_generated_clone(clone, num_images)
     run(clone, sys.executable, "stages/check.py")  # which lists the code that the stages run
-    costs = {stage[0]: stage_cost(clone, *stage) for stage in STAGES if with_slowest or stage[0] != SLOWEST}
+    costs = {stage[0]: kept_cost(clone, *stage) for stage in STAGES if with_slowest or stage[0] != SLOWEST}
     tables = [clone / "data/extract/mobilenet_v2/features.npy", clone / "data/merge/hashes.npy"]
     measured = Measured(num_images, costs, sum(path.stat().st_size for path in tables) / 1e6)
     sys.stderr.write(f"{measured}\n")  # the figures come at the end, which may be long after it
     return measured
 
 
+def kept_cost(clone: Path, stage: str, *arguments: str) -> Cost:
+    """What the stage took here before, or what it takes now."""
+    path = clone.with_name(f"{stage}.json")
+    if not path.exists():
+        write_json(path, stage_cost(clone, stage, *arguments)._asdict())
+    return Cost(**read_json(path))
+
+
 def early_core_ms(folder: Path, num_images: int) -> float:
     """Core-ms an image of curate by the early code, by its own benchmark."""
-    folder.mkdir()
+    if not (folder / "figures.json").exists():
+        run_early(folder, num_images)
+    figures = read_json(folder / "figures.json")
+    what = f"curate: {num_images} pictures, s, and core-ms a picture"
+    [reached] = [figure["reached"] for figure in figures if figure["what"] == what]
+    return float(reached.split(", ")[1])
+
+
+def run_early(folder: Path, num_images: int) -> None:
+    """Run the early code's own benchmark, which writes figures.json into the folder."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     packed = subprocess.run(["git", "archive", EARLY], cwd=ROOT, check=True, capture_output=True).stdout
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         archive.extractall(folder, filter="data")
@@ -129,10 +157,6 @@ def early_core_ms(folder: Path, num_images: int) -> float:
     sizes = ["--sizes", str(num_images), "--json", "figures.json"]
     variables = {**os.environ, "PYTHONPATH": str(folder / "src")}
     subprocess.run([sys.executable, "benchmarks/growth.py", *sizes], cwd=folder, env=variables)  # 1 where it fell short
-    figures = json.loads((folder / "figures.json").read_text(encoding="utf-8"))
-    what = f"curate: {num_images} pictures, s, and core-ms a picture"
-    [reached] = [figure["reached"] for figure in figures["figures"] if figure["what"] == what]
-    return float(reached.split(", ")[1])
 
 
 def early_figures(early_ms: float, now: Measured) -> list[Figure]:
@@ -144,14 +168,14 @@ def early_figures(early_ms: float, now: Measured) -> list[Figure]:
     ]
 
 
-def nothing_to_do(clones: Mapping[int, Path]) -> dict[int, Cost]:
+def nothing_to_do(clones: Mapping[int, Path], num_rounds: int) -> dict[int, Cost]:
     """Of `dvc repro` where nothing changed, in each clone by turns: the round of the least wall. clones: by size."""
     for clone in clones.values():
         run(clone, sys.executable, "stages/check.py")
         run(clone, sys.executable, "-m", "dvc", "commit", "--quiet", "--force", "--with-deps", LAST)
     rounds = [
         {size: command_cost(clone, sys.executable, "-m", "dvc", "repro", LAST) for size, clone in clones.items()}
-        for _ in range(1 + NUM_ROUNDS)  # the first looks at files that DVC has not seen since it wrote them
+        for _ in range(1 + num_rounds)  # the first looks at files that DVC has not seen since it wrote them
     ]
     return {size: min(costs[size] for costs in rounds[1:]) for size in clones}
 
@@ -160,7 +184,8 @@ def make_generated_clone(clone: Path, num_images: int) -> None:
     """A scratch clone whose one source is an archive beside it of so many generated images."""
     archive = clone.with_suffix(".zip")
     archive.parent.mkdir(parents=True, exist_ok=True)
-    pack(archive, num_images)
+    if not archive.exists():
+        pack(archive, num_images)
     make_clone(clone, "sample", clone.parent, {})
     values = read_params(clone)
     values["sources"] = {
@@ -176,7 +201,7 @@ def make_generated_clone(clone: Path, num_images: int) -> None:
 def pack(archive: Path, num_images: int, *, classes: Sequence[str] = CLASSES, first: int = 0) -> None:
     """A zip of generated images in class folders. first: the number of the first, which is its seed."""
     images = tqdm(generate(num_images, first=first), "generate", total=num_images, unit="image", disable=None)
-    with zipfile.ZipFile(archive, "w") as file:
+    with atomic_file(archive) as temporary, zipfile.ZipFile(temporary, "w") as file:
         for number, data in enumerate(images, first):
             file.writestr(f"generated/{classes[number % len(classes)]}/{number:06}.jpg", data)
 
@@ -243,6 +268,12 @@ def memory_growth(sizes: Sequence[Measured]) -> list[Figure]:
         what = f"{stage}: peak memory without tables, {last.num_images} against {first.num_images}"
         figures.append(at_most(what, MAX_MEMORY_GROWTH, ratio, ".2f"))
     return figures
+
+
+def most_memory(sizes: Sequence[Measured]) -> Figure:
+    """Of all stages and sizes."""
+    most = max(cost.megabytes for size in sizes for cost in size.costs.values())
+    return at_most("most memory of a stage, MB", MAX_MEGABYTES, most, ".0f")
 
 
 def nothing_growth(costs: Mapping[int, Cost]) -> list[Figure]:

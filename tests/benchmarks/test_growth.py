@@ -4,6 +4,7 @@ import pytest
 
 import growth
 from growth import Cost, Measured
+from tandem.files import write_json
 
 
 def measured(num_images, *, core_ms, megabytes, table_megabytes=0.0, stages=("merge", "curate")):
@@ -59,3 +60,25 @@ def test_a_run_with_nothing_to_do_may_take_twice_as_long_in_the_largest_set(seco
 
 def test_a_run_with_nothing_to_do_in_one_set_is_held_against_nothing():
     assert all(figure.required is None for figure in growth.nothing_growth({10: Cost(1.0, 1.0, 1.0)}))
+
+
+@pytest.mark.parametrize(("megabytes", "is_reached"), [(4000, True), (4001, False)])
+def test_no_stage_of_any_size_may_hold_more_than_4_gb(megabytes, is_reached):
+    sizes = [measured(1_000, core_ms=1.0, megabytes=size) for size in (megabytes, 100)]
+    figure = growth.most_memory(sizes)
+    assert (figure.value, figure.is_reached) == (megabytes, is_reached)
+
+
+def test_what_was_measured_in_a_folder_is_taken_from_it(tmp_path):
+    cost = Cost(seconds=3.0, core_seconds=2.5, megabytes=120.0)
+    write_json(tmp_path / "merge.json", cost._asdict())
+    assert growth.kept_cost(tmp_path / "clone", "merge") == cost  # there is no clone that a stage could run in
+
+
+def test_the_record_of_the_early_code_is_a_list_of_figures(tmp_path):
+    figures = [
+        {"what": "merge: 20000 pictures, s, and core-ms a picture", "reached": "30.0, 1.31"},
+        {"what": "curate: 20000 pictures, s, and core-ms a picture", "reached": "217.0, 14.17"},
+    ]
+    write_json(tmp_path / "figures.json", figures)
+    assert growth.early_core_ms(tmp_path, 20_000) == 14.17

@@ -14,6 +14,7 @@ import numpy as np
 
 from tandem.errors import DataError
 from tandem.review.database import open_database
+from tandem.review.insertion import insert_samples
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import Index
 from tandem.tables.samples import SPLITS, Samples
@@ -22,7 +23,7 @@ DATASET = "tandem"
 # by the first word of samples' exclusion reasons
 _TAGS_OF_REASON = {"": (), "duplicate": ("duplicates",), "conflict": ("conflicts",), "dropped": ("dropped",)}
 TAG_VIEWS = (*SPLITS, "duplicates", "conflicts", "dropped")  # saved views of the images with the tag of that name
-BRAIN_TO = 25_000  # images; as many as the search compares with one another, which Brain does too
+BRAIN_TO = 10_000  # images; of so many its runs take 13 s of a core, and the search in them grows with the square
 _WORKING_MB = 64  # of distances at a time; scikit-learn's own default is 1024
 
 
@@ -172,25 +173,25 @@ def _add_dataset(fiftyone: Any, name: str, images: Sequence[ReviewImage], featur
     dataset = fiftyone.Dataset(name, persistent=True, overwrite=True)
     dataset.add_sample_field("origins", fiftyone.ListField, subfield=fiftyone.StringField)
     vectors = repeat(None, len(images)) if features is None else features
-    samples = (_sample(fiftyone, image, vector) for image, vector in zip(images, vectors, strict=True))
-    dataset.add_samples(samples, num_samples=len(images))
+    fields = (_fields(image, vector) for image, vector in zip(images, vectors, strict=True))
+    insert_samples(fiftyone, dataset, fields, label_fields=["label"])
     for tag in TAG_VIEWS:
         dataset.save_view(tag, dataset.match_tags(tag))
     return dataset
 
 
-def _sample(fiftyone: Any, image: ReviewImage, vector: np.ndarray | None) -> Any:
-    return fiftyone.Sample(
-        filepath=str(image.path),
-        tags=[tag for tag in dict.fromkeys((image.split, *image.tags)) if tag],
-        content_id=image.id,
-        label=fiftyone.Classification(label=image.label),
-        source=image.source,
-        group_id=image.group,
-        split=image.split,
-        origins=list(image.origins),
-        **({} if vector is None else {"features": vector}),
-    )
+def _fields(image: ReviewImage, vector: np.ndarray | None) -> dict[str, Any]:
+    fields = {
+        "filepath": str(image.path),
+        "tags": [tag for tag in dict.fromkeys((image.split, *image.tags)) if tag],
+        "content_id": image.id,
+        "label": image.label,
+        "source": image.source,
+        "group_id": image.group,
+        "split": image.split,
+        "origins": list(image.origins),
+    }
+    return fields if vector is None else fields | {"features": vector}
 
 
 def _run_brain(fiftyone: Any, dataset: Any, max_distance: float) -> BrainFindings:

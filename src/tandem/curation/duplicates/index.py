@@ -1,14 +1,13 @@
-"""Indexes of rows by cosine (faiss): a flat one that compares all, and an approximate one for very many rows.
+"""An approximate index of very many rows by cosine (faiss).
 
-The approximate one puts rows into the list of the nearest of `_LISTS_A_ROOT` x sqrt(N) centers (inverted lists), and
-compares a row with those of the lists nearest to it: about N ** 1.5 products instead of N ** 2. What lies in another
-list is missed; how much that is, benchmarks/exact_search.py measures.
+It puts rows into the list of the nearest of `_LISTS_A_ROOT` x sqrt(N) centers (inverted lists), and compares a row with
+those of the lists nearest to it: about N ** 1.5 products instead of N ** 2. What lies in another list is missed; how
+much that is, benchmarks/exact_search.py measures.
 """
 
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from tandem.curation.duplicates.bounds import SLACK, leading_directions
 from tandem.curation.duplicates.rows import UnitRows
@@ -22,41 +21,6 @@ _DIRECTIONS_FROM = 8192  # rows
 _COMPARED = 128  # rows at a time, with all that are to be compared with them
 _FITTED_A_LIST = 40  # rows that each center is fitted to; faiss warns below 39
 _ITERATIONS = 8  # of k-means
-_TIES = 8  # rows that a flat index is asked for beyond the nearest k
-_MAX_ASKED = 4096  # in all; a block of queries then takes 100 MB
-
-
-class FlatIndex:
-    """All rows (N, D), held as float32; rows of zeros have cosine 0 with all."""
-
-    def __init__(self, rows: UnitRows) -> None:
-        import faiss  # a tenth of a second, which a search by radius need not wait for
-
-        self._index: Any = faiss.IndexFlatIP(rows.dim)
-        self._threads = ThreadpoolController()  # of all libraries that are loaded now, faiss among them
-        for block in rows.blocks():
-            self._index.add(_finite(block))
-
-    def nearest(self, queries: UnitRows, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """The cosines and the row numbers (n, k) of what is nearest to each query, best first; k <= N.
-
-        Of equal cosines the lowest row numbers are taken, unless thousands are equal. On one core: on several, the last
-        bits of a cosine, and with them the order of nearly equal ones, would depend on their number.
-        """
-        with self._threads.limit(limits=1):
-            return _joined([self._search(_finite(block), k, k + _TIES) for block in queries.blocks()])
-
-    def _search(self, block: np.ndarray, k: int, num_asked: int) -> tuple[np.ndarray, np.ndarray]:
-        """faiss takes any of equal cosines: where the last that it gives ties with the k-th, it is asked for more."""
-        num_asked = min(num_asked, self._index.ntotal, _MAX_ASKED)
-        cosines, numbers = self._index.search(block, num_asked)
-        order = np.lexsort((numbers, -cosines))[:, :k]
-        found = np.take_along_axis(cosines, order, axis=1), np.take_along_axis(numbers, order, axis=1)
-        is_open = (found[0][:, -1] == cosines[:, -1]) & (cosines[:, -1] != 0)  # a row of zeros ties with all
-        if is_open.any() and num_asked < min(self._index.ntotal, _MAX_ASKED):
-            for part, more in zip(found, self._search(block[is_open], k, 8 * num_asked), strict=True):
-                part[is_open] = more
-        return found
 
 
 class AnnIndex:
@@ -113,8 +77,3 @@ class AnnIndex:
 
 def _finite(rows: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(np.nan_to_num(rows), dtype=np.float32)
-
-
-def _joined(found: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
-    cosines, numbers = (np.concatenate(part) for part in zip(*found, strict=True))
-    return cosines, numbers

@@ -10,17 +10,16 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
+from tandem.curation.duplicates.all_pairs import Triples, block_pairs, nonzero, similar_and_nearest_of_all
 from tandem.curation.duplicates.bounds import CHECK_COST, SLACK, cheapest_basis, leading_directions, shortened
-from tandem.curation.duplicates.index import EXACT_TO, AnnIndex, FlatIndex
+from tandem.curation.duplicates.index import EXACT_TO, AnnIndex
 from tandem.curation.duplicates.pairs import Pairs, unique_pairs
 from tandem.curation.duplicates.rows import UnitRows, blocks_of
 
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
-_LAST_BITS = 1e-6  # of a product, which depend on how many cores share it out
+_NO_LIMIT = 2.0  # which no cosine reaches
 _MIN_ASKED, _ASKED_TIMES = 16, 6  # rows of the index that are compared, and that for each neighbor
 _CHUNK = 512  # pairs picked out at a time: their rows stay in the cache
-
-_Triples = tuple[np.ndarray, np.ndarray, np.ndarray]  # first and second row numbers and cosines of pairs
 
 
 def similar_and_nearest(
@@ -28,9 +27,9 @@ def similar_and_nearest(
 ) -> tuple[Pairs, np.ndarray]:
     """As radius_pairs and knn_pairs. exact_to: most rows that are searched exactly; of more, a few pairs are missed."""
     if len(vectors) <= exact_to:
-        return radius_pairs(vectors, min_similarity=min_similarity), knn_pairs(vectors, k=k)
+        return _exact(vectors, min_similarity, k)
     rows, limit, num_asked = UnitRows(vectors), min_similarity - _ROUNDING, max(_MIN_ASKED, _ASKED_TIMES * (k + 1))
-    index, found, nearest = AnnIndex(rows), list[_Triples](), [np.zeros((0, 2), dtype=np.int64)]
+    index, found, nearest = AnnIndex(rows), list[Triples](), [np.zeros((0, 2), dtype=np.int64)]
     for block in blocks_of(len(rows)):
         queries, numbers = rows[block], np.arange(block.start, min(block.stop, len(rows)))
         similarity, others, last = index.nearest(queries, num_asked)
@@ -62,21 +61,9 @@ def radius_pairs(vectors: np.ndarray, *, min_similarity: float, num_directions: 
 def knn_pairs(vectors: np.ndarray, *, k: int) -> np.ndarray:
     """(P, 2) row numbers first < second, sorted, unique: each row of vectors (N, D) and the k nearest to it by cosine.
 
-    Rows of zeros are near to nothing. Takes N x N x D operations and the memory of the vectors. The same bytes whatever
-    the number of cores.
+    Rows of zeros are near to nothing. Takes N x N x D / 2 operations. The same bytes whatever the number of cores.
     """
-    if len(vectors) < 2 or k < 1:
-        return np.zeros((0, 2), dtype=np.int64)
-    rows = UnitRows(vectors)
-    similarity, others = FlatIndex(rows).nearest(rows, min(k + 1, len(rows)))
-    is_itself = others == np.arange(len(others))[:, None]
-    is_none = is_itself | (others < 0) | rows.is_zero[others] | rows.is_zero[:, None]
-    similarity = np.where(is_none, -np.inf, similarity)
-    order = np.argsort(-similarity, axis=1, kind="stable")[:, :k]
-    is_neighbor = np.isfinite(np.take_along_axis(similarity, order, axis=1))
-    queried = np.broadcast_to(np.arange(len(rows))[:, None], order.shape)
-    pairs = np.stack([queried, np.take_along_axis(others, order, axis=1)], axis=-1)[is_neighbor]
-    return np.unique(np.sort(pairs, axis=1), axis=0)
+    return _exact(vectors, _NO_LIMIT, k)[1]
 
 
 def cosines(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
@@ -89,7 +76,16 @@ def cosines(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.nd
     return found
 
 
-def _exact_pairs(rows: UnitRows, basis: np.ndarray, limit: float) -> _Triples:
+def _exact(vectors: np.ndarray, min_similarity: float, k: int) -> tuple[Pairs, np.ndarray]:
+    """Both by one product, where nearest are asked for."""
+    if min(k, len(vectors) - 1) < 1:
+        return radius_pairs(vectors, min_similarity=min_similarity), np.zeros((0, 2), dtype=np.int64)
+    found, nearest = similar_and_nearest_of_all(UnitRows(vectors), min_similarity - _ROUNDING, min(k, len(vectors) - 1))
+    first, second, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
+    return unique_pairs(first, second, similarity.clip(-1, 1)), nearest
+
+
+def _exact_pairs(rows: UnitRows, basis: np.ndarray, limit: float) -> Triples:
     """Pairs of two rows, in any order; some twice."""
     blocks, nothing = blocks_of(len(rows)), np.zeros(0, dtype=np.int64)
     is_bounded = basis.shape[1] > 0
@@ -100,7 +96,7 @@ def _exact_pairs(rows: UnitRows, basis: np.ndarray, limit: float) -> _Triples:
         if may_reach is None or np.count_nonzero(may_reach) * CHECK_COST > may_reach.size:
             i, j, similarity = _block_pairs(rows, top, left, limit)
         else:
-            i, j = _nonzero(may_reach)
+            i, j = nonzero(may_reach)
             i, j, similarity = _pairs_at(rows, i + top.start, j + left.start, limit)
         keep = i != j
         found.append((i[keep], j[keep], similarity[keep].clip(-1, 1)))
@@ -108,29 +104,17 @@ def _exact_pairs(rows: UnitRows, basis: np.ndarray, limit: float) -> _Triples:
     return first, second, similarity
 
 
-def _block_pairs(rows: UnitRows, top: slice, left: slice, limit: float) -> _Triples:
-    """Those of all pairs of two blocks whose cosine reaches the limit; those at the limit are compared one by one."""
+def _block_pairs(rows: UnitRows, top: slice, left: slice, limit: float) -> Triples:
     one = rows[top]
     # of one array with itself NumPy takes half the product
     other = one if top == left else rows[left]
-    block = one @ other.T
-    i, j = _nonzero(block >= limit - _LAST_BITS)
-    similarity = block[i, j]
-    at_limit = np.flatnonzero(similarity < limit + _LAST_BITS)
-    similarity[at_limit] = np.vecdot(one[i[at_limit]], other[j[at_limit]])
-    is_reached = similarity >= limit
-    return i[is_reached] + top.start, j[is_reached] + left.start, similarity[is_reached]
+    i, j, similarity = block_pairs(one, other, one @ other.T, limit)
+    return i + top.start, j + left.start, similarity
 
 
-def _pairs_at(rows: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> _Triples:
+def _pairs_at(rows: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> Triples:
     """Those of the pairs of rows i and j whose cosine reaches the limit."""
     chunks = [slice(start, start + _CHUNK) for start in range(0, len(i), _CHUNK)]
     similarity = np.concatenate([np.zeros(0, np.float32), *(np.vecdot(rows[i[at]], rows[j[at]]) for at in chunks)])
     is_reached = similarity >= limit
     return i[is_reached], j[is_reached], similarity[is_reached]
-
-
-def _nonzero(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Row and column numbers of what is true, by way of a flat mask: np.nonzero takes 50 times as long for a matrix."""
-    i, j = np.divmod(np.flatnonzero(mask), mask.shape[1])
-    return i, j
