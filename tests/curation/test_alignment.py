@@ -11,6 +11,7 @@ from tandem.curation.duplicates.alignment import (
     Keypoints,
     _matches,
     _pearson,
+    _uncovered_correlation,
     _warped_correlation,
     correlation,
     correlation_unaligned,
@@ -283,3 +284,69 @@ def test_of_more_keypoints_than_a_hundred_the_strongest_are_taken():
     found = {tuple(point) for point in describe(textured(7)).points.tolist()}
     assert len({point.pt for point in strongest[:90]} - found) == 0
     assert found <= {point.pt for point in strongest}
+
+
+def watermarked(image):
+    """A dark plate with light letters, half transparent, over a twelfth of the image."""
+    plate = Image.new("RGB", (120, 50), "black")
+    ImageDraw.Draw(plate).text((10, 20), "(c) someone", fill="white")
+    marked = image.copy()
+    marked.paste(plate, (90, 150), Image.new("L", plate.size, 150))
+    return marked
+
+
+def with_logo(image):
+    ImageDraw.Draw(marked := image.copy()).ellipse([40, 30, 140, 130], fill="white")  # a tenth of it
+    return marked
+
+
+def with_bar(image):
+    ImageDraw.Draw(marked := image.copy()).rectangle([0, 0, image.width, 30], fill="black")  # an eighth of it
+    return marked
+
+
+OVERLAYS = {"a watermark": watermarked, "a logo": with_logo, "a bar": with_bar}
+AFTER = {
+    "as it is": lambda image: image,
+    "turned a little": CHANGES["turned a little"],
+    "mirrored": ImageOps.mirror,
+    "cropped": CHANGES["cropped"],
+}
+
+
+@pytest.mark.parametrize("after", AFTER.values(), ids=AFTER)
+@pytest.mark.parametrize("overlay", OVERLAYS.values(), ids=OVERLAYS)
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_is_laid_over_an_image_does_not_hide_its_original(seed, overlay, after):
+    one, other = describe(textured(seed)), describe(after(overlay(textured(seed))))
+    assert correlation(one, other) > 0.96
+    assert correlation(other, one) > 0.96
+
+
+@pytest.mark.parametrize(("num_rows", "is_found"), [(10, True), (20, True), (24, False), (50, False)])
+def test_the_less_is_left_uncovered_the_lower_is_the_correlation_and_beyond_a_quarter_it_is_not_left_out(
+    num_rows, is_found
+):
+    one = noise(100, 100)
+    other = one.copy()
+    other[:num_rows] = np.abs(one[:num_rows].astype(int) - 128)  # that does not follow the image at all
+    found = _uncovered_correlation(one, other, np.eye(2, 3))
+    covered = (num_rows + 3) / 100  # with a margin, for what smoothing mixes in
+    assert found == pytest.approx(1 - 0.15 * covered, abs=0.005) if is_found else found < 0.8
+
+
+def test_a_large_thing_before_the_same_ground_is_another_image():
+    ground = textured(1)
+    scenes = [ground.copy(), ground.copy()]
+    for scene, seed in zip(scenes, (2, 3), strict=True):
+        scene.paste(textured(seed, size=(220, 160)), (60, 40))  # nearly half of it
+    assert correlation(*map(describe, scenes)) < 0.9
+
+
+def test_scattered_pixels_that_are_off_are_not_left_out():
+    one = noise(100, 100)
+    other = one.copy()
+    other[::4, ::4] = 255 - other[::4, ::4]
+    assert _uncovered_correlation(one, other, np.eye(2, 3)) == pytest.approx(
+        _warped_correlation(one, other, np.eye(2, 3)), abs=0.05
+    )

@@ -1,11 +1,11 @@
 """From an index and one backbone's features to groups, splits and what is excluded.
 
-Candidates -> near duplicates: of pairs that features and hashes propose, the pixels verify some and reject the others
-(tandem.curation.duplicates). Links: near duplicates, images of one stem, crops of one image, and what a person decided
-(.links). Bursts: frames of one video, and images of one camera within seconds (.bursts). Groups: what links and bursts
-join; a group never lies in two splits (.groups). Exclusion: of a set of near duplicates
-one image may stand for all (.exclusion). Splits: assigned to groups (tandem.tables.splits). What is counted of it for
-the metrics: .summary.
+Candidates -> near duplicates: of pairs that features, hashes and keypoints propose, the pixels verify some and reject
+the others (tandem.curation.duplicates). Links: near duplicates, images of one stem, crops of one image, and what a
+person decided (.links). Bursts: frames of one video, and images of one camera within seconds (.bursts). Groups: what
+links and bursts join; a group never lies in two splits (.groups). Exclusion: of a set of near duplicates one image may
+stand for all (.exclusion). Splits: assigned to groups (tandem.tables.splits). What is counted of it for the metrics:
+.summary.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -20,7 +20,7 @@ from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import find_candidates
-from tandem.curation.duplicates.descriptions import keypoints_reader
+from tandem.curation.duplicates.descriptions import keypoint_keys, keypoints_reader
 from tandem.curation.duplicates.pairs import is_among
 from tandem.curation.duplicates.verify import ScoredPairs, save_pairs, verify_candidates
 from tandem.curation.exclusion import exclusion_reasons, relabel
@@ -134,7 +134,10 @@ def curate(
     not_duplicates = rows_of_pairs(decisions.not_duplicates, index.ids)
     stems = rows_sharing(index.provenance_keys, "stem:")
 
-    candidates = find_candidates(inputs.features, inputs.hashes, stems=stems, settings=settings, executor=executor)
+    keys = keypoint_keys(keypoints_of, inputs.stored.sha256, max_gb=max_gb)
+    candidates = find_candidates(
+        inputs.features, inputs.hashes, keys, stems=stems, settings=settings, executor=executor
+    )
     scored = verify_candidates(candidates, keypoints_of, inputs.stored.sha256, max_gb=max_gb, executor=executor)
     is_duplicate = (scored.correlation >= settings.min_correlation) & ~is_among(scored.pairs.rows, not_duplicates)
     near_duplicates, rejected = scored.where(is_duplicate), scored.where(~is_duplicate)

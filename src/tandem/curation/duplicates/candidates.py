@@ -1,7 +1,8 @@
-"""Which pairs of images may be near duplicates: features and hashes propose, the pixels decide (.verify).
+"""Which pairs of images may be near duplicates: features, hashes and keypoints propose, the pixels decide (.verify).
 
 Candidates are pairs that are similar by features or by perceptual hash in any orientation, and each image with its
-nearest neighbors by either: a crop, a frame or a blur moves features and hash far, but seldom past other images.
+nearest neighbors by either: a crop, a frame or a blur moves features and hash far, but seldom past other images. A
+rotation can move them past, which changes keypoints little: images that share several are candidates, too.
 """
 
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ import numpy as np
 
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
+from tandem.curation.duplicates.descriptions import pairs_sharing_keypoints
 from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
 from tandem.curation.duplicates.search import cosines, similar_and_nearest
@@ -18,6 +20,7 @@ from tandem.curation.settings import CurateSettings, SimilarityThresholds
 
 _HERE = LocalExecutor()
 _NUM_HASH_NEIGHBORS = 2  # a hash that is not similar says little: only its very nearest are candidates
+_NUM_SHARING = 2  # near duplicates share many keypoints, and strangers few: those that share the most are enough
 
 
 @dataclass(frozen=True)
@@ -35,14 +38,16 @@ class Candidates:
 def find_candidates(
     features: np.ndarray,
     hashes: np.ndarray,
+    keys: np.ndarray,
     *,
     stems: Sequence[np.ndarray],
     settings: CurateSettings,
     executor: Executor = _HERE,
 ) -> Candidates:
-    """features: (N, D). hashes: (N, 8, 32). stems: row numbers of the images that share a stem, for each stem.
+    """features: (N, D). hashes: (N, 8, 32). keys: (N, 4, 100) of keypoints, as of keypoint_keys.
 
-    executor: where the hashes of very many images are searched.
+    stems: row numbers of the images that share a stem, for each stem. executor: where the hashes of very many images
+    are searched.
     """
     limits, k = settings.candidates.thresholds, settings.candidates.num_neighbors
     by_features, nearest_by_features = similar_and_nearest(features, min_similarity=limits.min_similarity, k=k)
@@ -54,7 +59,8 @@ def find_candidates(
     )
     similar = np.unique(np.concatenate([by_features.rows, by_hash.similar]), axis=0)
     same_stem = [rows[_similar_rows(features[rows], hashes[rows], settings.same_stem)] for rows in stems]
-    nearest = np.concatenate([nearest_by_features, by_hash.nearest])
+    sharing = pairs_sharing_keypoints(keys, num_neighbors=min(_NUM_SHARING, k))
+    nearest = np.concatenate([nearest_by_features, by_hash.nearest, sharing])
     first, second = np.concatenate([similar, nearest]).T
     pairs = unique_pairs(first, second, cosines(features, first, second))
     return Candidates(

@@ -1,20 +1,33 @@
-"""The keypoints of images, described once in the life of each, here or on the nodes of a cluster.
+"""The keypoints of images, described once in the life of each, here or on the nodes of a cluster; who shares them.
 
-Tested in tests/curation/test_alignment.py.
+Images that share keypoints are candidates where features and hashes change too much, as by a rotation. A keypoint's key
+is the signs of random projections of its descriptor (Charikar, 2002). Keypoints that match have the same key with some
+probability, strangers hardly ever; several keys of all keypoints of an image vote for the images that share them. Two
+descriptors that mirror each other have the same keys, so a mirror image shares as many. A key depends on its image
+alone and is kept by the image's bytes: 3.2 KB an image.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from math import ceil, log2
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
-from tandem.cache.once import Stream, computed_one_by_one
+from tandem.cache.once import Stream, compute_once, computed_one_by_one
 from tandem.cache.recipe import circumstances
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor, Facts, Share, Started, Work
-from tandem.curation.duplicates.alignment import KEPT_BYTES, Keypoints, packed_keypoints, unpacked_keypoints
+from tandem.curation.duplicates.alignment import (
+    KEPT_BYTES,
+    MIRRORED,
+    NUM_POINTS,
+    Keypoints,
+    packed_keypoints,
+    unpacked_keypoints,
+)
 from tandem.types import Encoded
 
 _CODE = ("curation/duplicates/alignment.py",)  # of which grays and keypoints come
@@ -22,6 +35,16 @@ _LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 _IMAGES_A_BATCH = 256
 _HERE = LocalExecutor()
+NUM_KEYS = 4  # of a keypoint
+MIN_SHARED = 6  # keys, of all of an image's keypoints
+_SEED = 0
+_KEY_BITS = 48
+_BITS_TO, _BITS = 1000, 34  # of a key that are compared, up to so many images; of more images, more bits
+_BITS_A_DOUBLING = 1.5  # measured: signs are not independent, so that one bit does not halve what strangers share
+_WINDOW = 8  # images with one key that each is paired with
+_KEY_CODE = ("curation/duplicates/alignment.py", "curation/duplicates/descriptions.py")
+_HALF = np.flatnonzero(np.arange(128) < MIRRORED)  # of two entries that a mirror swaps, the first
+_LEVELS = 255  # entries become whole numbers up to that: their sums are exact, in whatever order they are taken
 
 
 @contextmanager
@@ -78,3 +101,80 @@ class Description(Work[Encoded, np.ndarray]):
         """Of images with some 30 KB each."""
         size = max(1, min(_IMAGES_A_BATCH, len(items) // num_batches))
         return (items[at : at + size] for at in range(0, len(items), size))
+
+
+def keypoint_keys(keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], *, max_gb: float) -> np.ndarray:
+    """(N, 4, 100) uint64 keys of the keypoints of N images; 0 where one has fewer.
+
+    keypoints_of: row -> Keypoints. sha256: of each image's bytes, by which its keys are kept. max_gb: of all stores
+    together, see compute_once.
+    """
+    projections = _projections()
+    with threadpool_limits(limits=1):  # several wait for one another in a product this small
+        return compute_once(
+            sha256,
+            lambda row: _keys(keypoints_of(row).descriptors, projections),
+            recipe={"value": "keypoint keys", **circumstances(_KEY_CODE, _LIBRARIES)},
+            shape=(NUM_KEYS, NUM_POINTS),
+            dtype="<u8",
+            max_gb=max_gb,
+            desc="keys of keypoints",
+        )
+
+
+def pairs_sharing_keypoints(keys: np.ndarray, *, num_neighbors: int) -> np.ndarray:
+    """(P, 2) rows, smaller first, sorted, unique: each image and those few that share the most keys with it.
+
+    keys: (N, 4, 100), as of keypoint_keys. Pairs that share fewer than MIN_SHARED are left out.
+    """
+    num_rows = len(keys)
+    bits = min(_KEY_BITS, _BITS + ceil(_BITS_A_DOUBLING * log2(max(1, num_rows / _BITS_TO))))
+    found = np.concatenate([np.zeros(0, dtype=np.int64), *(_sharing(keys[:, at], bits) for at in range(NUM_KEYS))])
+    pairs, votes = np.unique(found, return_counts=True)
+    pairs, votes = pairs[votes >= MIN_SHARED], votes[votes >= MIN_SHARED]
+    first, second = np.divmod(pairs, max(1, num_rows))
+    is_best = _rank(first, second, votes) < num_neighbors
+    is_best |= _rank(second, first, votes) < num_neighbors
+    return np.stack([first, second], axis=1)[is_best]
+
+
+def _projections() -> np.ndarray:
+    """(128, 4 x 48) float32 of -1 and 1, as many of each in either half, so that they are blind to an entry's mean."""
+    rng, signs = np.random.default_rng(_SEED), np.tile(np.array([-1, 1], dtype=np.float32), len(_HALF) // 2)
+    columns = np.tile(signs, (2 * NUM_KEYS * _KEY_BITS, 1))
+    return np.ascontiguousarray(rng.permuted(columns, axis=1).reshape(NUM_KEYS * _KEY_BITS, 2 * len(_HALF)).T)
+
+
+def _keys(descriptors: np.ndarray, projections: np.ndarray) -> np.ndarray:
+    """(4, 100) uint64 of descriptors (K, 128)."""
+    whole = np.rint(_LEVELS * descriptors)
+    one, other = whole[:, _HALF], whole[:, MIRRORED[_HALF]]
+    signs = np.concatenate([one + other, np.abs(one - other)], axis=1) @ projections > 0
+    packed = np.packbits(signs.reshape(-1, NUM_KEYS, _KEY_BITS), axis=2, bitorder="little")
+    padded = np.zeros((NUM_POINTS, NUM_KEYS, 8), dtype=np.uint8)
+    padded[: len(packed), :, : _KEY_BITS // 8] = packed
+    return padded.view("<u8")[:, :, 0].T
+
+
+def _sharing(keys: np.ndarray, bits: int) -> np.ndarray:
+    """(S,) first * N + second of images whose keypoints have equal keys (N, 100), once for each two of them.
+
+    Of very many with one key each is paired with the next few alone.
+    """
+    rows, points = np.nonzero(keys)
+    values = keys[rows, points] & np.uint64(2**bits - 1)
+    order = np.argsort(values, kind="stable")
+    values, rows = values[order], rows[order]
+    found = [np.zeros(0, dtype=np.int64)]
+    for lag in range(1, _WINDOW + 1):
+        first, second = rows[:-lag][same := values[lag:] == values[:-lag]], rows[lag:][same]
+        found.append((first * len(keys) + second)[first != second])
+    return np.concatenate(found)
+
+
+def _rank(rows: np.ndarray, others: np.ndarray, votes: np.ndarray) -> np.ndarray:
+    """(P,) the place of each pair among those of its row by votes, from 0; of equal ones the lowest other is first."""
+    order = np.lexsort((others, -votes, rows))
+    rank = np.empty(len(rows), dtype=np.int64)
+    rank[order] = np.arange(len(rows)) - np.searchsorted(rows[order], rows[order])
+    return rank
