@@ -25,8 +25,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from figures import Figure, at_least, at_most, conclude, exactly, make_parser, reported
+from tandem.curation.duplicates.by_features.search import radius_pairs, similar_and_nearest
 from tandem.curation.duplicates.hashes import hash_pairs
-from tandem.curation.duplicates.search import radius_pairs, similar_and_nearest
 
 SEED = 0
 NUM_CLUSTERS = 200

@@ -34,8 +34,8 @@ from figures import Figure, at_least, at_most, conclude, make_parser, reported
 from tandem.curation.across.bit_keys import near_hashes
 from tandem.curation.across.buckets import near_cosines
 from tandem.curation.across.exact import compare_all
+from tandem.curation.duplicates.by_features.search import similar_and_nearest
 from tandem.curation.duplicates.hashes import hash_pairs
-from tandem.curation.duplicates.search import similar_and_nearest
 from tandem.curation.groups import connected_components, merge_components
 from tandem.curation.leak_check import COMPARED_TO
 from tandem.curation.settings import SimilarityThresholds

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from tandem.curation.duplicates import rows as rows_module
-from tandem.curation.duplicates.all_pairs import NearestSoFar, similar_and_nearest_of_all
-from tandem.curation.duplicates.rows import UnitRows
+from tandem.curation.duplicates.by_features import rows as rows_module
+from tandem.curation.duplicates.by_features.all_pairs import NearestSoFar, similar_and_nearest_of_all
+from tandem.curation.duplicates.by_features.rows import UnitRows
 
 LIMIT = 0.4
 

@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates import bounds
-from tandem.curation.duplicates.rows import UnitRows
+from tandem.curation.duplicates.by_features import bounds
+from tandem.curation.duplicates.by_features.rows import UnitRows
 
 
 def low_rank(num_rows: int, dim: int, *, rank: int, noise: float, seed: int) -> np.ndarray:

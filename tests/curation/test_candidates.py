@@ -7,9 +7,9 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from planted_images import SETTINGS, similar_to, some_features, some_hashes
+from tandem.curation.duplicates.by_features.search import knn_pairs
 from tandem.curation.duplicates.candidates import Candidates, find_candidates
 from tandem.curation.duplicates.hashes import hash_pairs
-from tandem.curation.duplicates.search import knn_pairs
 
 ALONE = replace(SETTINGS, candidates=replace(SETTINGS.candidates, num_neighbors=0))
 

@@ -6,11 +6,11 @@ import sys
 import numpy as np
 import pytest
 
-from tandem.curation.duplicates import index
-from tandem.curation.duplicates.index import AnnIndex
+from tandem.curation.duplicates.by_features import index
+from tandem.curation.duplicates.by_features.index import AnnIndex
+from tandem.curation.duplicates.by_features.rows import UnitRows
+from tandem.curation.duplicates.by_features.search import knn_pairs, radius_pairs, similar_and_nearest
 from tandem.curation.duplicates.pairs import Pairs
-from tandem.curation.duplicates.rows import UnitRows
-from tandem.curation.duplicates.search import knn_pairs, radius_pairs, similar_and_nearest
 
 NUM_ROWS, DIM, LIMIT = 4000, 32, 0.95
 
@@ -112,7 +112,7 @@ def test_up_to_the_bound_all_are_compared_and_beyond_it_the_index_is_asked(
 def test_faiss_is_loaded_where_an_index_is_needed_alone() -> None:
     code = (
         "import sys, numpy as np;"
-        "from tandem.curation.duplicates.search import knn_pairs, radius_pairs, similar_and_nearest;"
+        "from tandem.curation.duplicates.by_features.search import knn_pairs, radius_pairs, similar_and_nearest;"
         "x = np.eye(50, dtype=np.float32); radius_pairs(x, min_similarity=0.9); knn_pairs(x, k=1);"
         "assert 'faiss' not in sys.modules; similar_and_nearest(x, min_similarity=0.9, k=1, exact_to=49);"
         "assert 'faiss' in sys.modules; assert 'sklearn' not in sys.modules"

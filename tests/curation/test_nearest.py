@@ -1,4 +1,4 @@
-"""Nearest pairs (tandem.curation.duplicates.search.knn_pairs) against all cosines by brute force in float64."""
+"""Nearest pairs (knn_pairs of by_features.search) against all cosines by brute force in float64."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates.search import knn_pairs, similar_and_nearest
+from tandem.curation.duplicates.by_features.search import knn_pairs, similar_and_nearest
 
 
 def some_vectors(num_rows: int, dim: int, seed: int = 0) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tandem.curation.duplicates.rows import BLOCK, UnitRows, blocks_of
+from tandem.curation.duplicates.by_features.rows import BLOCK, UnitRows, blocks_of
 
 
 def test_rows_are_scaled_to_length_1_when_they_are_read() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates import bounds, search
+from tandem.curation.duplicates.by_features import bounds, search
+from tandem.curation.duplicates.by_features.rows import BLOCK, UnitRows
+from tandem.curation.duplicates.by_features.search import cosines, radius_pairs
 from tandem.curation.duplicates.pairs import Pairs
-from tandem.curation.duplicates.rows import BLOCK, UnitRows
-from tandem.curation.duplicates.search import cosines, radius_pairs
 
 
 def all_cosines(x: np.ndarray, y: np.ndarray) -> np.ndarray:

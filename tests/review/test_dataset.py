@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 from scipy.sparse.csgraph import connected_components
 
-from tandem.curation.duplicates.search import radius_pairs
+from tandem.curation.duplicates.by_features.search import radius_pairs
 from tandem.curation.groups import connected_components as smallest_rows
 from tandem.errors import DataError, ReviewError
 from tandem.review.database import open_database
@@ -299,7 +299,7 @@ def test_near_duplicates_are_those_that_a_greedy_pass_in_order_discards(report, 
 
 @pytest.mark.slow
 def test_brain_finds_what_the_pipeline_s_own_search_links_and_nothing_else(report, expected):
-    """A greedy pass along the pairs of tandem.curation.duplicates.search discards the same ids as Brain.
+    """A greedy pass along the pairs of tandem.curation.duplicates.by_features.search discards the same ids as Brain.
 
     The planted features have mean zero, so that Brain's centering changes no distance.
     """

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates.rows import UnitRows, blocks_of
+from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
 from tandem.curation.groups import connected_components
 
 _CANDIDATES_A_PICK = 5  # of the least sure images; Zhdanov's beta, which is 10 and more for far larger pools

@@ -12,7 +12,7 @@ from math import comb
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates.rows import UnitRows
+from tandem.curation.duplicates.by_features.rows import UnitRows
 
 _CELLS = 2**21  # of masks held at a time, 16 MB as numbers
 _TIES = 1e-9  # sums in another order differ by less

@@ -12,10 +12,10 @@ import numpy as np
 
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
+from tandem.curation.duplicates.by_features.search import cosines, similar_and_nearest
 from tandem.curation.duplicates.descriptions import pairs_sharing_keypoints
 from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
-from tandem.curation.duplicates.search import cosines, similar_and_nearest
 from tandem.curation.settings import CurateSettings, SimilarityThresholds
 
 _HERE = LocalExecutor()

@@ -17,7 +17,7 @@ from tandem.cache.recipe import code_digest
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor, Facts, Share, Started, Work
 from tandem.curation.duplicates.bit_samples import collisions, samples_of_bits, tables_needed
-from tandem.curation.duplicates.index import EXACT_TO
+from tandem.curation.duplicates.by_features.index import EXACT_TO
 from tandem.images.hashing import NUM_BITS
 from tandem.libraries import versions_of
 

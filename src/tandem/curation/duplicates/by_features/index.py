@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from tandem.curation.duplicates.bounds import SLACK, leading_directions
-from tandem.curation.duplicates.rows import UnitRows
+from tandem.curation.duplicates.by_features.bounds import SLACK, leading_directions
+from tandem.curation.duplicates.by_features.rows import UnitRows
 
 EXACT_TO = 25_000  # rows; of more, the exact search costs an image more than all else that curation does
 HALF = 1e-3  # float16 changes the cosine of two rows by less

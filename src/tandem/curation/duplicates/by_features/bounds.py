@@ -11,7 +11,7 @@ however badly the directions are chosen; well chosen, they hold most of every ro
 
 import numpy as np
 
-from tandem.curation.duplicates.rows import UnitRows, blocks_of
+from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
 
 SLACK = 1e-4  # what rounding may take from a bound, many times over
 CHECK_COST = 40  # measured: one pair picked out and compared takes as long as 40 pairs in a block of a product

@@ -10,11 +10,17 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from tandem.curation.duplicates.all_pairs import Triples, block_pairs, nonzero, similar_and_nearest_of_all
-from tandem.curation.duplicates.bounds import CHECK_COST, SLACK, cheapest_basis, leading_directions, shortened
-from tandem.curation.duplicates.index import EXACT_TO, AnnIndex
+from tandem.curation.duplicates.by_features.all_pairs import Triples, block_pairs, nonzero, similar_and_nearest_of_all
+from tandem.curation.duplicates.by_features.bounds import (
+    CHECK_COST,
+    SLACK,
+    cheapest_basis,
+    leading_directions,
+    shortened,
+)
+from tandem.curation.duplicates.by_features.index import EXACT_TO, AnnIndex
+from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
 from tandem.curation.duplicates.pairs import Pairs, unique_pairs
-from tandem.curation.duplicates.rows import UnitRows, blocks_of
 
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
 _NO_LIMIT = 2.0  # which no cosine reaches

@@ -9,7 +9,7 @@ from itertools import combinations_with_replacement
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from tandem.curation.duplicates.rows import UnitRows, blocks_of
+from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
 
 _LAST_BITS = 1e-6  # of a product, which depend on how many cores share it out
 _NO_COSINE = -2  # lower than any
