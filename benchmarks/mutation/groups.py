@@ -29,7 +29,9 @@ GROUPS: Mapping[str, Group] = {
         ("src/tandem/curation/*.py", "src/tandem/tables/splits.py", "src/tandem/images/hashing.py"),
         ("tests/curation", "tests/tables/test_splits.py", "tests/images/test_hashing.py", _STAGES),
     ),
-    "near duplicates": Group(("src/tandem/curation/duplicates/*.py",), ("tests/curation",)),
+    "near duplicates": Group(
+        ("src/tandem/curation/duplicates/*.py", "src/tandem/curation/duplicates/by_features/*.py"), ("tests/curation",)
+    ),
     "training": Group(
         ("src/tandem/training/*.py", "src/tandem/training/fitting/*.py", "src/tandem/seeding.py"),
         ("tests/training", "tests/test_seeding.py", _STAGES),

@@ -163,7 +163,7 @@ PLANTS = tuple(
             ("_MIN_MATCHES = 6", "_MIN_MATCHES = 12"),
             ("_AREA_SCALES = (0.1, 10.0)", "_AREA_SCALES = (0.0, 1e9)"),
         ],
-        f"{_DUPLICATES}/search.py": [("_ROUNDING = 1e-5", "_ROUNDING = 0.0")],
+        f"{_DUPLICATES}/by_features/search.py": [("_ROUNDING = 1e-5", "_ROUNDING = 0.0")],
         f"{_TRAINING}/averaging.py": [
             ("_NUM_BAGS = 20", "_NUM_BAGS = 19"),
             ("NUM_STANDARD_ERRORS = 2", "NUM_STANDARD_ERRORS = 3"),
