@@ -28,7 +28,6 @@ from tandem.files import read_json
 from tandem.images.scaling import scale_by_numpy, scale_by_torch
 from tandem.inference.converted import FEATURES, embed_with, largest_difference, save_converted
 from tandem.inference.exported import PIXELS
-from tandem.inference.graph import OPSET
 from tandem.types import Encoded
 
 if TYPE_CHECKING:
@@ -178,7 +177,7 @@ def graph_of(backbone: TrainedBackbone, settings: ExtractSettings, *, max_gb: fl
         if backbone.digest in stored:
             return stored[backbone.digest].tobytes()
         data = to_onnx(backbone.loaded, size_px=settings.size_px)
-        store.prepare({"opset": OPSET}, ids=[backbone.digest], num_new=1, row_bytes=len(data))
+        store.prepare({"value": "graph"}, ids=[backbone.digest], num_new=1, row_bytes=len(data))
         store.write([backbone.digest], [np.frombuffer(data, np.uint8)])
         return data
     finally:
@@ -188,6 +187,8 @@ def graph_of(backbone: TrainedBackbone, settings: ExtractSettings, *, max_gb: fl
 def to_onnx(backbone: "Backbone", *, size_px: int) -> bytes:
     """PIXELS (n, size_px, size_px, 3) uint8 for any n, to FEATURES (n, D) float32. Normalisation is inside."""
     import torch
+
+    from tandem.inference.graph import OPSET
 
     example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
