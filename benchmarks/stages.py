@@ -105,11 +105,11 @@ def make_floor(clone: Path, floor: Path) -> None:
     """A copy of the clone whose stages only change a byte of what they write, where that is a folder."""
     shutil.copytree(clone, floor, symlinks=True, ignore=shutil.ignore_patterns(".fiftyone"))
     yaml, path = YAML(typ="safe", pure=True), floor / "dvc.yaml"
-    values = yaml.load(path.read_text(encoding="utf-8"))
-    for stage in values["stages"].values():
+    all_stages = yaml.load(path.read_text(encoding="utf-8"))["stages"]
+    for stage in all_stages.values():
         make_idle(stage.get("do", stage))
     with path.open("w", encoding="utf-8") as file:
-        yaml.dump(values, file)
+        yaml.dump({"stages": all_stages}, file)
     repro(floor)
     commit(floor, "stages that do nothing")
 
@@ -139,7 +139,7 @@ def changed_lr(clones: Mapping[str, Path], head: str, rounds: int) -> list[Figur
             option = f"train.lr={0.01 + number / 1000}"
             seconds, output = dvc_seconds(clone, "exp", "run", "--set-param", option)
             walls[name].append(seconds)
-            ran[name] = RAN.findall(output)
+            ran[name] = sorted(RAN.findall(output))
     if ran["with work"] != ran["without"]:
         sys.exit(f"error: other stages ran where they do nothing: {ran}")
     least, what = {name: min(each) for name, each in walls.items()}, f"train.lr changed, {head} head"
