@@ -4,7 +4,9 @@
 # make docs   set up, build the documentation as a site
 # make faults set up, damage inputs, kill runs and fill disks; INPUTS=1000 KILLS=4 DISKS=8 tries fewer
 # make mutants set up, change the code in one place after the other: do the tests notice? MUTANTS=100 tries fewer
-# make bench  set up, run every benchmark; ARCHIVES=DIR adds those on photographs
+# make bench  set up, run the benchmarks that need no photographs: at most half an hour
+# make bench-photos ARCHIVES=DIR  those on photographs: two hours
+# make bench-long  those that take hours: up to a million images
 # make lock   resolve the pinned set anew from pyproject.toml
 # TORCH=cpu or TORCH=cuda beside these chooses the build of torch
 
@@ -17,14 +19,19 @@ ARCHIVES ?=
 INPUTS ?= 100000
 KILLS ?= 100
 DISKS ?=
-BENCHMARKS := growth rerun camera exact_search predict cluster
+# every file of benchmarks/ that is a command stands in one of these, or is one of `make faults` and `make mutants`, or gpu.py
+BENCHMARKS := stages rerun growth camera exact_search predict cluster
+ON_ARCHIVES := features one_pass seed_study near_duplicates known_sets wrong_labels views real_photos backbones heads calibration \
+  unknown drift selection_curve seed_recipe planted_noise
+LONG := growth million
+# what a benchmark is given, and less than by itself, so that all of `make bench` takes no longer
+given_growth := --sizes 1000 10000 --curate-to 10000
+given_rerun := --images 300 --sizes 1000
 MUTANTS ?= 1000
-ON_ARCHIVES := features one_pass seed_study near_duplicates known_sets wrong_labels planted_noise views real_photos seed_recipe drift \
-  selection_curve
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check docs faults mutants bench setup lock
+.PHONY: run test check docs faults mutants bench bench-photos bench-long setup lock
 
 run: setup
 	@find .dvc -path .dvc/tmp/rwlock -empty -delete # what a kill can leave of it, and no dvc reads
@@ -53,14 +60,23 @@ faults: setup
 mutants: setup
 	python benchmarks/mutants.py --mutants $(MUTANTS)
 
-# Goes on after a benchmark that falls short, and fails at the end.
+# Goes on after a benchmark that falls short, and fails at the end. 1: names. 2: options of all.
+define run_benchmarks
+python benchmarks/figures.py; short=; $(foreach name,$(1),echo; echo "== benchmarks/$(name).py"; \
+  python benchmarks/$(name).py $(given_$(name)) $(2) || short="$$short $(name)";) \
+test -z "$$short" || { echo; echo "fell short or failed:$$short"; exit 1; }
+endef
+
 bench: setup
-	@short=; for name in $(BENCHMARKS) $(if $(ARCHIVES),$(ON_ARCHIVES)); do \
-	  echo; echo "== benchmarks/$$name.py"; \
-	  case " $(ON_ARCHIVES) $(if $(ARCHIVES),rerun) " in *" $$name "*) given="--archives $(ARCHIVES)";; *) given=;; esac; \
-	  python benchmarks/$$name.py $$given || short="$$short $$name"; \
-	done; \
-	test -z "$$short" || { echo; echo "fell short or failed:$$short"; exit 1; }
+	@$(call run_benchmarks,$(BENCHMARKS))
+
+bench-photos: setup
+	@test -n "$(ARCHIVES)" || { echo "error: name the folder of the archives: make bench-photos ARCHIVES=DIR"; exit 1; }
+	@$(call run_benchmarks,$(ON_ARCHIVES),--archives $(ARCHIVES))
+
+bench-long: given_growth :=
+bench-long: setup
+	@$(call run_benchmarks,$(LONG))
 
 setup: $(VENV)/ready
 

@@ -105,15 +105,30 @@ def command(argv: Sequence[str]) -> str:
 
 
 def machine() -> dict[str, Any]:
-    """Processor, its cores, whether it has AMX in bfloat16 (None: not known), system and Python."""
+    """Processor, its cores, whether it computes bfloat16 by AMX or AVX-512 (None: not known), system and Python."""
     from tandem.reporting.speed import processor_name  # heavy imports, which would be in what is measured
 
     lines = _CPUINFO.read_text(encoding="utf-8").splitlines() if _CPUINFO.is_file() else []
     facts = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    flags = facts["flags"].split() if "flags" in facts else None
     return {
         "processor": processor_name(),
         "cores": os.cpu_count(),
-        "amx": "amx_bf16" in facts["flags"].split() if "flags" in facts else None,
+        "amx": None if flags is None else "amx_bf16" in flags,
+        "avx512_bf16": None if flags is None else "avx512_bf16" in flags,
         "system": platform.system(),
         "python": platform.python_version(),
     }
+
+
+def machine_in_words() -> str:
+    """One line that says on what figures were measured, as clouds hand out processors that differ."""
+    here = machine()
+    units = {"AMX": here["amx"], "AVX-512 BF16": here["avx512_bf16"]}
+    found = [f"{'' if is_there else 'no '}{name}" for name, is_there in units.items() if is_there is not None]
+    cores = f"{here['cores']} cores"
+    return ", ".join([here["processor"], cores, *found, here["system"], f"Python {here['python']}"])
+
+
+if __name__ == "__main__":
+    print(machine_in_words())

@@ -23,6 +23,8 @@ ELSEWHERE = {
     "pip install": ("Makefile", "pip install"),
     "uv pip install": ("tests/project/test_install.py", '"pip", "install"'),
     "make bench": ("Makefile", "bench: setup"),
+    "make bench-photos": ("Makefile", "bench-photos: setup"),
+    "make bench-long": ("Makefile", "bench-long: setup"),
     "make faults": ("Makefile", "faults: setup"),
     "make mutants": ("Makefile", "mutants: setup"),
     "ray start": ("benchmarks/ray_nodes.py", '"ray.scripts.scripts",'),

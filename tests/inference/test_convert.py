@@ -1,5 +1,9 @@
 """Backbones as graphs: the same features as torch in fp32, and the same bytes each time. Covers converted.py."""
 
+import sqlite3
+from contextlib import closing
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -12,7 +16,7 @@ from tandem.errors import DataError
 from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import write_json
-from tandem.inference.convert import convert, onnx_engine, to_onnx, trained_backbone
+from tandem.inference.convert import TrainedBackbone, convert, graph_of, onnx_engine, to_onnx, trained_backbone
 from tandem.inference.converted import (
     feature_dim,
     largest_difference,
@@ -94,14 +98,19 @@ class Means(nn.Module):
 
 def test_test_images_that_went_through_both_networks_before_do_not_again(tmp_path, monkeypatch):
     monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path))
-    backbone = Backbone("means", Means(), 3, "")
+    loaded = []
+
+    def load():
+        loaded.append("means")
+        return Backbone("means", Means(), 3, "ab")
+
     images = [tmp_path / f"{number}.png" for number in range(5)]
     for number, path in enumerate(images):
         Image.fromarray(PIXELS[number % 3, number:]).save(path)
 
     def converted(folder, rows):
         done = convert(
-            backbone,
+            TrainedBackbone("means", "ab", {"architecture": "means"}, load),
             [images[row] for row in rows],
             tmp_path / folder,
             ids=[str(row) for row in rows],
@@ -118,6 +127,40 @@ def test_test_images_that_went_through_both_networks_before_do_not_again(tmp_pat
     assert files == converted("from nothing", [4, 1, 3])[1]
     assert again.num_new == 1
     assert again.in_words().startswith("features of 3 images, 1 of them new, within ")
+    assert len(loaded) == 3
+    assert converted("known", [4, 1, 3]) == (replace(again, num_new=0), files)
+    assert len(loaded) == 3  # where nothing is missing no network is built
+
+
+def test_a_graph_is_made_once_for_its_weights_and_again_for_others_or_another_size(tmp_path, monkeypatch):
+    monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path))
+    loaded = []
+
+    def graph(digest, size_px):
+        def load():
+            loaded.append((digest, size_px))
+            return Backbone("means", Means(), 3, digest)
+
+        backbone = TrainedBackbone("means", digest, {}, load)
+        return graph_of(backbone, extract_settings(size_px=size_px), max_gb=1)
+
+    first = graph("ab", 32)
+    assert onnx.load_model_from_string(first).graph.input[0].name == PIXELS_IN
+    assert graph("ab", 32) == first
+    assert graph("cd", 32) == first  # of networks without weights
+    assert graph("ab", 48) != first
+    assert loaded == [("ab", 32), ("cd", 32), ("ab", 48)]
+
+
+def test_a_graph_that_is_damaged_in_the_cache_is_made_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path))
+    backbone = TrainedBackbone("means", "ab", {}, lambda: Backbone("means", Means(), 3, "ab"))
+    first = graph_of(backbone, extract_settings(), max_gb=1)
+    [path] = tmp_path.rglob("*.sqlite")
+    with closing(sqlite3.connect(path)) as database, database:
+        assert database.execute("UPDATE rows SET data = ?", (first[:-1] + b"?",)).rowcount == 1
+    assert graph_of(backbone, extract_settings(), max_gb=1) == first
+    assert "damaged in part" in capsys.readouterr().err
 
 
 def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, monkeypatch):
@@ -133,7 +176,7 @@ def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, 
         save_state(net.state_dict(), folder / "backbone.pt")
         write_json(folder / "meta.json", {"weights_sha256": state_digest(net)})
         tuned = trained_backbone("squeezenet1_1", weights, settings, folder=folder)
-        assert tuned.digest == state_digest(tuned.net)
+        assert tuned.digest == state_digest(tuned.loaded.net) == tuned.loaded.digest
         done = convert(
             tuned,
             [tmp_path / "one.png"],
@@ -175,5 +218,8 @@ def test_what_is_saved_comes_back(tmp_path):
 
 def test_other_weights_than_those_of_the_features_are_refused(tmp_path):
     write_json(tmp_path / "meta.json", {"weights_sha256": "0" * 64})
+    backbone = trained_backbone(
+        "squeezenet1_1", BackboneSettings(RANDOM), extract_settings(size_px=SIZE_PX), folder=tmp_path
+    )
     with pytest.raises(DataError, match=r"the weights of squeezenet1_1 have digest \w+, and .* holds features of 0000"):
-        trained_backbone("squeezenet1_1", BackboneSettings(RANDOM), extract_settings(size_px=SIZE_PX), folder=tmp_path)
+        graph_of(backbone, extract_settings(size_px=SIZE_PX), max_gb=0)

@@ -40,12 +40,12 @@ HEAVY = (
 )
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
-    "check": ["PIL"],
+    "check": [],
     "finetune": [],
-    "download": [],
+    "download": ["PIL"],
     "ingest": [],
     "merge": [],
-    "evaluate": ["scipy"],
+    "evaluate": [],
     "train": [],
     "study": [],
     "ensemble": [],
@@ -53,9 +53,9 @@ BROUGHT = {
     "ood": [],
     "export": [],
     "label_errors": [],  # scipy.optimize where it fits, and not before
-    "curate": ["sklearn", "scipy.optimize", "scipy.stats", "cv2"],
+    "curate": ["sklearn", "scipy", "scipy.optimize", "scipy.stats", "cv2"],
     "extract": [],  # torch and an engine where features are missing, and not before
-    "convert": ["torch", "torchvision"],
+    "convert": [],  # torch where a backbone has no graph yet, and not before
 }
 IMPORT_ALL = """
 import json, runpy, sys

@@ -44,7 +44,7 @@ MENTIONED = {
     "make TORCH=cuda setup": ("tests/project/test_install.py", '"asked": "cuda"'),
     "make lock": ("Makefile", "lock: "),
     "make PYTHON=python3.12 run": (".ci/run", "make run"),
-    "python benchmarks/": ("Makefile", "python benchmarks/$$name.py"),
+    "python benchmarks/": ("Makefile", "python benchmarks/$(name).py"),
     "python docs/near_duplicates_figure.py": ("tests/project/test_docs.py", "def test_the_figure"),
     "python docs/lists.py": ("tests/project/test_docs_lists.py", "python docs/lists.py"),
     "python docs/params_schema.py": ("tests/project/test_params_schema.py", "python docs/params_schema.py"),

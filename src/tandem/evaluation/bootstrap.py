@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.special import bdtr
 from threadpoolctl import threadpool_limits
 
 from tandem.evaluation.metrics import METRICS, WITH_INTERVALS, Metric, Predictions
@@ -123,8 +122,17 @@ def mcnemar(predictions: Predictions, other: Predictions) -> McNemar:
     """
     right, other_right = predictions.is_right, other.is_right
     first, second = int((right & ~other_right).sum()), int((other_right & ~right).sum())
-    # of a fair coin, both tails are alike; scipy.stats has the test too, and takes over half a second to import
-    return McNemar(first, second, min(1.0, 2 * float(bdtr(min(first, second), first + second, 0.5))))
+    # of a fair coin, both tails are alike
+    return McNemar(first, second, min(1.0, 2 * _at_most_heads(min(first, second), first + second)))
+
+
+def _at_most_heads(number: int, tosses: int) -> float:
+    """The probability of so many heads or fewer: by whole numbers, without rounding, and without importing SciPy."""
+    ways, total = 1, 1
+    for heads in range(number):
+        ways = ways * (tosses - heads) // (heads + 1)
+        total += ways
+    return total / 2**tosses
 
 
 def _difference(metric: Metric, predictions: Predictions, other: Predictions) -> _Statistic:

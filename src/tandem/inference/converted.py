@@ -6,16 +6,17 @@ The first are of images that were scaled without torch, as `tandem predict` scal
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
-from google.protobuf.message import DecodeError
 
 from tandem.features.engines.base import padded
 from tandem.files import atomic_dir, load_array, read_json, reading, write_array, write_json
 from tandem.inference.exported import PIXELS
 from tandem.inference.runtime import start_session
+
+if TYPE_CHECKING:
+    import onnx
 
 FEATURES = "features"  # the output; the input is that of an exported model
 
@@ -24,7 +25,7 @@ FEATURES = "features"  # the output; the input is that of an exported model
 class ConvertedBackbone:
     """model: PIXELS (n, s, s, 3) uint8 to FEATURES (n, dim) float32. meta: of which weights, and how it was made."""
 
-    model: onnx.ModelProto
+    model: "onnx.ModelProto"
     dim: int
     meta: Mapping[str, Any]
 
@@ -42,6 +43,9 @@ def save_converted(
 
 def load_converted(folder: Path) -> ConvertedBackbone:
     """Read what save_converted wrote."""
+    import onnx
+    from google.protobuf.message import DecodeError
+
     meta, path = read_json(folder / "meta.json", keys=("dim",)), folder / "backbone.onnx"
     with reading(path):
         try:

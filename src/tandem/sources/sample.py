@@ -7,13 +7,14 @@ from tandem.files import dir_sha256
 from tandem.sources.receipts import Fetched
 from tandem.sources.settings import SampleSource
 from tandem.sources.status import SourceStatus
-from tandem.sources.synthetic.dataset import generate_sample
 
 IS_REMOTE = False
 
 
 def fetch(target: Path, source: SampleSource, **_: Any) -> Fetched:
     """Generate the sample's files in the existing empty folder `target`. Raises SourceError for an unknown style."""
+    from tandem.sources.synthetic.dataset import generate_sample  # and NumPy and Pillow
+
     generate_sample(target, style=source.style, seed=source.seed)
     return Fetched(what=f"synthetic sample, {source.style}", version=str(source.seed), sha256=dir_sha256(target))
 

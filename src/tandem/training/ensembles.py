@@ -3,7 +3,7 @@
 Or distill them: a student of one backbone learns what their mean says.
 
 Weights are fitted on validation and, where all backbones are frozen, on train images by heads that have not seen them;
-temperatures on validation. So a kind is judged by what it reaches on folds of validation that it was not fitted to.
+temperatures on validation. A kind is judged by what it reaches on folds of validation that it was not fitted to.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,6 +23,7 @@ from tandem.tables.logits import Logits, load_logits_of, load_model_library, sav
 from tandem.tables.samples import Samples, Split
 from tandem.tables.splits import stratified_group_folds
 from tandem.training import averaging
+from tandem.training.beside import beside
 from tandem.training.heads import Trained, calibrated, fit_logistic_head, save_head, train_head
 from tandem.training.loggers import LoggerFactory, no_logger
 from tandem.training.settings import BEST, EnsembleKind, EnsembleSettings, TrainSettings
@@ -41,8 +42,7 @@ class EnsembleInputs:
     """What is combined, and by which settings. Arrays are of all N images, in the order of samples.
 
     features: backbone -> (N, D) or (N, k, D). logits: backbone -> (N, C). out_of_fold: backbone -> (N, C), on the train
-    images by heads that have not seen them. library: further models -> (N, C), to be selected from. logger: of the
-    kinds that are trained by epochs.
+    images by heads that have not seen them. library: further models -> (N, C), to be selected from. logger: of epochs.
     """
 
     samples: Samples
@@ -73,8 +73,10 @@ class Ensemble:
 
 
 def combine_all(inputs: EnsembleInputs) -> dict[str, Ensemble]:
-    """Kind -> ensemble, of every kind."""
-    return {kind: fit(inputs) for kind, fit in KINDS.items()}
+    """Kind -> ensemble, of every kind. Feature fusion is trained beside the others, which need no torch."""
+    with beside(partial(fit_feature, inputs)) as feature:
+        others = {kind: fit(inputs) for kind, fit in KINDS.items() if fit is not fit_feature}
+        return {kind: others[kind] if kind in others else feature() for kind in KINDS}
 
 
 def fit_mean(inputs: EnsembleInputs) -> Ensemble:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from tandem.cache.once import Stream, compute_once
 from tandem.cache.recipe import circumstances
@@ -142,15 +143,16 @@ def _correlations(
     facts: Facts,
 ) -> np.ndarray:
     """Of pairs of rows, and whether they are similar."""
-    return compute_once(
-        [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
-        Stream(lambda missing: computation.rows(_AskedPairs([pairs[at] for at in missing], keypoints_of))),
-        recipe=facts,
-        shape=(),
-        dtype="<f8",
-        max_gb=max_gb,
-        desc="verify candidates",
-    )
+    with threadpool_limits(limits=1):  # products this small wait for a second core several times as long as they take
+        return compute_once(
+            [_id_of_pair(sha256[i], sha256[j], is_similar=is_similar) for (i, j), is_similar in pairs],
+            Stream(lambda missing: computation.rows(_AskedPairs([pairs[at] for at in missing], keypoints_of))),
+            recipe=facts,
+            shape=(),
+            dtype="<f8",
+            max_gb=max_gb,
+            desc="verify candidates",
+        )
 
 
 def _id_of_pair(one: str, other: str, *, is_similar: bool) -> str:

@@ -7,7 +7,6 @@ from typing import Protocol
 from tandem.datasets.formats import class_folders, coco, csv_labels, fiftyone_labels, voc, yolo
 from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.foreign import flat_layout, foreign_layout
-from tandem.datasets.unclaimed import nested_archives_in_words
 from tandem.errors import DataError, ParamsError
 
 AUTO = "auto"
@@ -45,6 +44,8 @@ def detect_format(root: Path) -> str:
     for name, module in FORMATS.items():
         if module.matches(root) and not (name in _BESIDE_FOLDERS and _folders_say_as_much(root, module)):
             return name
+    from tandem.datasets.unclaimed import nested_archives_in_words  # and NumPy, which `check` need not wait for
+
     what = foreign_layout(root) or nested_archives_in_words(root) or flat_layout(root) or _LAY_OUT
     raise DataError(f"{root} has none of the formats {', '.join(FORMATS)}; it holds {_contents(root)}; {what}")
 

@@ -6,8 +6,6 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from PIL import Image
-
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden
@@ -129,6 +127,8 @@ def _size(tree: ElementTree.Element, image: Path) -> tuple[object, object]:
     width, height = (tree.findtext(f"size/{name}") or "0" for name in ("width", "height"))
     if "0" not in (width.strip(), height.strip()):
         return width, height
+    from PIL import Image  # most files state it
+
     try:
         with Image.open(image) as opened:
             return opened.size

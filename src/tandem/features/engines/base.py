@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+REFERENCE = "torch float32"  # the name of the reference engine
 Embed = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
 REFERENCE = "torch float32"  # name of the engine that the others are held against
 
