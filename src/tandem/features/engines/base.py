@@ -12,7 +12,6 @@ if TYPE_CHECKING:
 
 REFERENCE = "torch float32"  # the name of the reference engine
 Embed = Callable[[Iterable[np.ndarray]], Iterator[np.ndarray]]
-REFERENCE = "torch float32"  # name of the engine that the others are held against
 
 
 @dataclass(frozen=True)
