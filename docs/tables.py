@@ -141,7 +141,9 @@ def near_duplicates() -> str:
 PHOTO_MODELS = {
     "MobileNetV2, frozen: top-1 accuracy on test": ("", "mobilenet_v2"),
     "EfficientNet-Lite0, frozen": ("", "lite0"),
+    "the same up to `blocks.5`": ("", "lite0_early"),
     "EfficientNet-Lite2, frozen": ("0.93", "lite2"),
+    "EfficientNet-Lite2 up to `blocks.5`": ("", "lite2_early"),
     **{f"ensemble: {kind}": ("", kind) for kind in ("mean", "weighted", "greedy", "stack", "logit", "feature")},
     "student": ("", "student"),
     "selected": ("0.94 (vehicles), 0.90 (scenes)", "selected"),
