@@ -26,7 +26,7 @@ The last one holds SSCD (sscd_disc_mixup, in int8; MIT) and a student of it; the
 and not be changed or handed on, so it is not part of this project. imagededup's CNN is not among them: its features are
 those of a network of torchvision, as are the plain ones.
 Seconds are of the processor, all threads and processes together, so that they can be compared on a busy machine too.
-Prints required beside reached and exits 1 when a figure falls short. About ten minutes with all tools.
+Prints required beside reached and exits 1 when a figure falls short. About fifteen minutes with all tools.
 """
 
 import os
