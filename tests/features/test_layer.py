@@ -5,7 +5,6 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import timm
 import torch
@@ -19,6 +18,7 @@ from tandem.features.backbones.layer import cut_at
 from tandem.features.engines.openvino import openvino_engine
 from tandem.features.settings import BackboneSettings
 from tandem.inference.convert import to_onnx
+from tandem.inference.runtime import start_session
 
 
 def given_by(net: nn.Module, layer: str, pixels: torch.Tensor) -> torch.Tensor:
@@ -81,7 +81,7 @@ def test_what_follows_the_layer_is_in_no_graph(tmp_path: Path) -> None:
     backbone = cut(tmp_path / "weights.pth", SMALL, net, "stage2")
     data = to_onnx(backbone, size_px=SIZE_PX)
     assert len(data) < len(to_onnx(whole, size_px=SIZE_PX)) / 4
-    [by_graph] = onnxruntime.InferenceSession(data).run(None, {"pixels": images().numpy()})
+    [by_graph] = start_session(data).run(None, {"pixels": images().numpy()})
     assert_close(torch.from_numpy(by_graph), backbone.net(images()))
 
 

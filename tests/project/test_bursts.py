@@ -15,7 +15,7 @@ from planted_images import DIM, some_features, textured_image, with_capture
 from planted_project import stage
 from tandem.curation.curate import Curated, curate, load_curate_inputs
 from tandem.curation.disputed import thumbnails_reader
-from tandem.curation.duplicates.alignment import keypoints_reader
+from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.leak_check import check_leakage
 from tandem.curation.settings import CurateSettings
 from tandem.pipeline.params import read_params, section

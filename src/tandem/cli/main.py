@@ -186,7 +186,9 @@ def export(
 
 @app.command(name="backbones")
 def show_backbones(
-    others: Annotated[list[str] | None, typer.Argument(help="Others: PROVIDER/ARCHITECTURE/WEIGHTS[/LAYER].")] = None,
+    others: Annotated[
+        list[str] | None, typer.Argument(help="Others: PROVIDER/ARCHITECTURE/WEIGHTS, or with /LAYER.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Rank backbones on the project's images: accuracy, what a second one adds, time and size.
