@@ -33,6 +33,9 @@ def recipe(name="resnet18", weights=RANDOM, *, device="cpu", batch_size=16, **ch
         {"tta_views": 2},
         {"engine": "auto"},
         {"seed": 1},
+        {"weights": BackboneSettings("random", layer="layer3")},
+        {"weights": BackboneSettings("random", size_px=32)},
+        {"weights": BackboneSettings("random", provider="timm")},
     ],
 )
 def test_another_setting_is_another_recipe(other):

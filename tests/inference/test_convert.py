@@ -194,6 +194,35 @@ def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, 
     assert np.abs(found[0] - found[1]).max() > 0.01
 
 
+def test_of_two_layers_of_a_backbone_each_has_features_of_its_own(tmp_path, monkeypatch):
+    """Their weights are the same: a network that ends earlier is another one all the same."""
+    monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path / "cache"))
+    settings = extract_settings(size_px=SIZE_PX)
+    Image.fromarray(PIXELS[0]).save(tmp_path / "one.png")
+    dims = {}
+    for layer in ("features.5", "features.10"):
+        weights, folder = BackboneSettings(RANDOM, layer=layer), tmp_path / layer
+        frozen = load_backbone("squeezenet1_1", weights, seed=0, size_px=SIZE_PX)
+        folder.mkdir()
+        write_json(folder / "meta.json", {"weights_sha256": frozen.digest})
+        done = convert(
+            trained_backbone("squeezenet1_1", weights, settings, folder=folder),
+            [tmp_path / "one.png"],
+            folder / "converted",
+            ids=["one"],
+            settings=settings,
+            device="cpu",
+            batch_size=1,
+            workers=1,
+            max_gb=1,
+        )
+        features, reference = load_test_features(folder / "converted")
+        assert features.shape == reference.shape == (1, 1, frozen.dim)
+        assert (done.num_new, done.difference < 1e-4) == (1, True)
+        dims[layer] = frozen.dim
+    assert dims["features.5"] != dims["features.10"]
+
+
 def test_a_graph_has_the_same_bytes_each_time_and_says_nothing_of_this_machine(capfd):
     backbone = load_backbone("squeezenet1_1", BackboneSettings(RANDOM), seed=0, size_px=SIZE_PX)
     data, features, reference = features_of_both(backbone)

@@ -18,13 +18,20 @@ def backbone_recipe(
     """Of the features of a backbone. device, batch_size: of runtime."""
     return {
         **common_recipe(settings, device=device, batch_size=batch_size),
+        **network_recipe(name, weights),
+        "weights": weights.sha256 or weights.weights,
+        "seed": settings.seed if weights.weights == RANDOM else None,
+        "engine": settings.engine,
+    }
+
+
+def network_recipe(name: str, weights: BackboneSettings) -> dict[str, object]:
+    """Of what a backbone computes, its weights apart: a network that ends at another layer has the same ones."""
+    return {
         "provider": weights.provider,
         "own_size_px": weights.size_px,
         "layer": weights.layer,
         "architecture": weights.architecture or name,
-        "weights": weights.sha256 or weights.weights,
-        "seed": settings.seed if weights.weights == RANDOM else None,
-        "engine": settings.engine,
     }
 
 

@@ -21,7 +21,7 @@ from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
 from tandem.errors import DataError
 from tandem.features.embedding import Extractor, Loaded
 from tandem.features.engines.base import REFERENCE, Engine, reference_engine
-from tandem.features.recipe import common_recipe
+from tandem.features.recipe import common_recipe, network_recipe
 from tandem.features.reuse import extract_once
 from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import read_json
@@ -43,7 +43,8 @@ _MADE_BY = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnx-ir", "nu
 class TrainedBackbone:
     """A backbone whose features heads were trained on. digest: sha256 of its weights, as those features' stage has it.
 
-    recipe: what its graph depends on besides these. load: builds it, with torch, and holds it against the digest.
+    recipe: what its graph and features depend on besides these. load: builds it, with torch, and holds it against the
+    digest.
     """
 
     name: str
@@ -88,7 +89,7 @@ def convert(
     The same bytes as from an empty cache. Where the graph and all features are there, the backbone is not loaded.
     """
     data = graph_of(backbone, settings, max_gb=max_gb)
-    recipe = common_recipe(settings, device=device, batch_size=batch_size)
+    recipe = {**common_recipe(settings, device=device, batch_size=batch_size), **backbone.recipe}
     recipe |= {"threads": workers, "graph code": code_digest(_RUNS_GRAPHS), "backbone": backbone.name}
     both = [
         extract_once(
@@ -159,12 +160,7 @@ def trained_backbone(
             )
         return replace(backbone, digest=digest)
 
-    recipe = {
-        "provider": weights.provider,
-        "architecture": weights.architecture or name,
-        "own_size_px": weights.size_px,
-        "is_tuned": is_tuned,
-    }
+    recipe = {**network_recipe(name, weights), "is_tuned": is_tuned}
     return TrainedBackbone(name, expected, recipe, load)
 
 
