@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
+from tandem.curation.duplicates.pairs import Pairs, is_among, places, unique_pairs
 
 
 def test_unique_pairs_are_sorted_and_keep_the_highest_similarity() -> None:
@@ -18,6 +18,11 @@ def test_a_mask_selects_pairs() -> None:
     pairs = Pairs(np.array([0, 1, 2]), np.array([1, 3, 5]), np.array([0.9, 0.6, 0.8]))
     selected = pairs.where(pairs.similarity > 0.7)
     assert (selected.rows.tolist(), selected.similarity.tolist()) == ([[0, 1], [2, 5]], [0.9, 0.8])
+
+
+def test_places_count_equal_values_from_0() -> None:
+    assert places(np.array([3, 3, 4, 7, 7, 7])).tolist() == [0, 1, 0, 0, 1, 2]
+    assert places(np.zeros(0, dtype=np.int64)).tolist() == []
 
 
 def test_no_pairs_are_two_columns_nevertheless() -> None:

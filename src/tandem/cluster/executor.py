@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import ANY_CLUSTER, Executor
 from tandem.errors import ParamsError
 
@@ -28,7 +28,7 @@ def open_executor(cluster: str | None) -> Iterator[Executor]:
     """
     require_ray(cluster)
     if cluster is None:
-        yield LocalExecutor()
+        yield LOCAL
         return
     from tandem.cluster.ray import connected  # which loads Ray
 

@@ -47,3 +47,6 @@ class LocalExecutor:
         result = work.run(rank, on_report)
         leave_to_first(rank)
         return result
+
+
+LOCAL = LocalExecutor()

@@ -31,6 +31,7 @@ from tandem.cluster.ray_calls import (
     SAID_AFTER_S,
     actor_options,
     folder_of,
+    no_node_yet,
     on_node,
     result_of,
     said_by,
@@ -242,7 +243,7 @@ class RayComputation(Computation[ItemT, RowT]):
         """While nothing computes: say so; without a node that could, raise ClusterError in the end."""
         waited = time.monotonic() - self._waits_since
         if waited > PATIENCE_S and not self._processes:
-            raise ClusterError(f"the Ray cluster has had no node with a CPU for {PATIENCE_S} s; {ADD_ONE}")
+            raise no_node_yet()
         if waited > SAID_AFTER_S and not self._has_said:
             self._has_said = True
             say_of_waiting()

@@ -10,6 +10,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from tandem.cluster.placement import Node, Slot, slots
 from tandem.cluster.work import Share, Work
+from tandem.errors import ClusterError
 
 POLL_S = 2.0  # after which it is looked for nodes that joined or left
 PATIENCE_S, SAID_AFTER_S = 600, 60  # without a node; without a process that has started
@@ -63,6 +64,11 @@ def result_of(reference: Any) -> Any:
 def said_by(error: Exception) -> str:
     """The first line of an error."""
     return str(error).strip().partition("\n")[0][:200]
+
+
+def no_node_yet() -> ClusterError:
+    """After waiting for one."""
+    return ClusterError(f"the Ray cluster has had no node with a CPU for {PATIENCE_S} s; {ADD_ONE}")
 
 
 def say_of_waiting() -> None:

@@ -17,11 +17,11 @@ from tandem.cluster.actor import GroupActor
 from tandem.cluster.agreement import Agreement
 from tandem.cluster.placement import Slot
 from tandem.cluster.ray_calls import (
-    ADD_ONE,
     PATIENCE_S,
     POLL_S,
     SAID_AFTER_S,
     actor_options,
+    no_node_yet,
     result_of,
     said_by,
     say_of_waiting,
@@ -134,6 +134,6 @@ def _wait_for_slots(work: GroupWork[Any, Any]) -> list[Slot]:
     until = time.monotonic() + PATIENCE_S
     while not (found := slots_for(work.share)):
         if time.monotonic() > until:
-            raise ClusterError(f"the Ray cluster has had no node with a CPU for {PATIENCE_S} s; {ADD_ONE}")
+            raise no_node_yet()
         time.sleep(POLL_S)
     return found[: work.max_processes]

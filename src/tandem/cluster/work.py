@@ -40,8 +40,8 @@ class Started(Generic[ItemT, RowT]):
     rows: Callable[[Sequence[ItemT]], Iterator[RowT]]
 
 
-class Work(ABC, Generic[ItemT, RowT]):
-    """A pure function from a batch of items to rows, and what it needs for that. It is pickled to processes."""
+class Task(ABC):
+    """What is done by processes, here or on nodes, to which it is pickled."""
 
     @property
     @abstractmethod
@@ -53,14 +53,18 @@ class Work(ABC, Generic[ItemT, RowT]):
     def share(self) -> Share:
         """What one of its processes takes."""
 
+    @abstractmethod
+    def facts(self) -> Facts:
+        """What comes of it depends on these where this is called: code, libraries, the processor. Loads nothing."""
+
+
+class Work(Task, Generic[ItemT, RowT]):
+    """A pure function from a batch of items to rows, and what it needs for that."""
+
     @property
     def needs_folder(self) -> bool:
         """Whether it reads files of the folder that the stage runs in."""
         return True
-
-    @abstractmethod
-    def facts(self) -> Facts:
-        """What rows depend on where this is called, such as code, libraries and the processor. Loads nothing."""
 
     @abstractmethod
     def start(self) -> Started[ItemT, RowT]:
@@ -71,21 +75,11 @@ class Work(ABC, Generic[ItemT, RowT]):
         """The items in order, in about so many batches or in more, each with its rows bounded in memory."""
 
 
-class GroupWork(ABC, Generic[ReportT, ResultT]):
-    """What several processes do together, such as a training; it is pickled to them.
+class GroupWork(Task, Generic[ReportT, ResultT]):
+    """What several processes do together, such as a training.
 
     Done once more after one of them ended, it goes on from what it has kept on the disk that all of them share.
     """
-
-    @property
-    @abstractmethod
-    def title(self) -> str:
-        """What its progress bar is called."""
-
-    @property
-    @abstractmethod
-    def share(self) -> Share:
-        """What one of its processes takes."""
 
     @property
     @abstractmethod
@@ -93,15 +87,20 @@ class GroupWork(ABC, Generic[ReportT, ResultT]):
         """More cannot take part."""
 
     @abstractmethod
-    def facts(self) -> Facts:
-        """What the result depends on where this is called, such as code and the processor."""
-
-    @abstractmethod
     def run(self, rank: Rank, on_report: Callable[[ReportT], None]) -> ResultT:
         """The part of one process; its result is the first one's. on_report: called by the first one alone.
 
         Work that goes on reports all anew from its beginning. Raises PeerLostError where another process ended.
         """
+
+
+def in_batches(items: Sequence[ItemT], num_batches: int, *, at_most: int) -> Iterator[Sequence[ItemT]]:
+    """The items in order, in batches of one size but for the last: so many of them, or more where they would be large.
+
+    at_most: items of a batch.
+    """
+    size = max(1, min(at_most, len(items) // num_batches))
+    return (items[at : at + size] for at in range(0, len(items), size))
 
 
 class Computation(ABC, Generic[ItemT, RowT]):

@@ -14,7 +14,7 @@ import numpy as np
 from tandem.curation.groups import merge_components
 from tandem.curation.links import same_scene_pairs
 from tandem.curation.settings import BurstSettings
-from tandem.tables.captures import Captures
+from tandem.tables.captures import CAPTURED, Captures
 
 _SECONDS = 2.0  # in which bursts are looked for where none are bound, for the count of what is left apart
 _VIDEO, _FRAME, _IMAGE = "video:", "frame:", "image:"
@@ -139,9 +139,7 @@ def _large_groups(
 
 def _name(rows: np.ndarray, provenance_keys: ProvenanceKeys) -> str:
     """The key that most of its images have, of those that say a video or a capture."""
-    keys = Counter(
-        key for row in rows.tolist() for key in provenance_keys[row] if key.startswith((_VIDEO, "captured:"))
-    )
+    keys = Counter(key for row in rows.tolist() for key in provenance_keys[row] if key.startswith((_VIDEO, CAPTURED)))
     key, _ = min(keys.items(), key=lambda item: (-item[1], item[0]))
     return key.replace(":", " ", 1)
 

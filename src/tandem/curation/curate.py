@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor
 from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
@@ -37,8 +37,6 @@ from tandem.tables.samples import Sample, Samples, load_class_names, save_sample
 from tandem.tables.splits import assign_split, require_every_class
 from tandem.tables.stored import StoredImages, load_stored
 from tandem.types import Encoded
-
-_HERE = LocalExecutor()
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,7 +119,7 @@ def curate(
     *,
     keypoints_of: Callable[[int], Keypoints],
     max_gb: float,
-    executor: Executor = _HERE,
+    executor: Executor = LOCAL,
 ) -> Curated:
     """Group, exclude and split. keypoints_of: row of the index -> Keypoints, as of keypoints_reader.
 

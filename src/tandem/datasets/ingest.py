@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from tandem.cluster.agreement import HERE, Agreement
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor
 from tandem.datasets.decoding import Decoding, EncodedImages, LabelledFile
 from tandem.datasets.earlier import EarlierImages
@@ -43,18 +43,17 @@ def ingest(
     folder: Path,
     workers: int,
     earlier: EarlierImages | None = None,
-    executor: Executor | None = None,
+    executor: Executor = LOCAL,
 ) -> Ingested:
     """Decode the labelled images of a source, and write them into shards in `folder`, a chunk of them in memory.
 
     name: of the source, in messages. workers: threads, of each process. earlier: what need not be decoded again.
-    executor: where images are decoded, None for here; what is written is the same. Raises DataError for boxes without a
+    executor: where images are decoded; what is written is the same. Raises DataError for boxes without a
     policy on how to read them.
     """
     annotations = resolve_boxes(name, source)
     files, found = _labelled_files(annotations), dict[tuple[str, Box | None], Found]()
     decoding = Decoding(name, source.root, settings, workers, earlier or EarlierImages())
-    executor = executor or LocalExecutor()
     agreed = Agreement()
     for where, facts in ((HERE, decoding.facts()), ("the nodes", executor.facts(decoding))):
         agreed.require(where, facts)  # earlier images, and those of other sources, are of this machine

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tandem.cache.recipe import kernel_choices, make_kernel_choices
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor, Facts, Share, Started, Work
 from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
@@ -46,7 +46,7 @@ class Compute:
     device: str
     batch_size: int
     workers: int
-    executor: Executor = field(default_factory=LocalExecutor)
+    executor: Executor = LOCAL
 
 
 @dataclass(frozen=True)

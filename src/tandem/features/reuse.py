@@ -66,18 +66,19 @@ def extract_backbone(
         return BackbonePass(name, weights, settings, compute.device, compute.batch_size, compute.workers, reads_files)
 
     work = pass_of(name, weights)
+    recipe = compute.executor.facts(work)
 
     def start(missing: Sequence[str]) -> SharedComputation:
         return share_decoding(
             work,
             [pass_of(*other) for other in (others or {}).items()],
             executor=compute.executor,
+            recipe=recipe,
             missing=missing,
             num_images=len(ids),
             max_bytes=int(max_gb * BYTES_A_GB),
         )
 
-    recipe = compute.executor.facts(work)
     return _extract_missing(name, images, ids, start, recipe=recipe, settings=settings, max_gb=max_gb)
 
 

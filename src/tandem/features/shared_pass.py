@@ -143,23 +143,25 @@ def share_decoding(
     others: Sequence[BackbonePass],
     *,
     executor: Executor,
+    recipe: Facts,
     missing: Sequence[str],
     num_images: int,
     max_bytes: int,
 ) -> SharedComputation:
-    """A backbone's pass over images, beside it those of the others that lack them all. missing: ids of these images.
+    """A backbone's pass over images, beside it those of the others that lack them all.
 
-    num_images: of all, whose features have to fit into the stores together, for else some would be computed in vain.
+    recipe: of the backbone's features, as its store has it. missing: ids of the images. num_images: of all, whose
+    features have to fit into the stores together, for else some would be computed in vain.
     """
     needed = num_images * work.settings.tta_views * _MOST_BYTES * (1 + len(others))
     passes, stores = [work], dict[str, ResultStore]()
     if needed <= max_bytes and missing:
-        recipes = [executor.facts(work)]
+        recipes = [recipe]
         for other in others:
-            if (recipe := executor.facts(other)) in recipes:  # the same network by another name
+            if (of_other := executor.facts(other)) in recipes:  # the same network by another name
                 continue
-            recipes.append(recipe)
-            store = ResultStore(cache_dir(), recipe, max_bytes=max_bytes)
+            recipes.append(of_other)
+            store = ResultStore(cache_dir(), of_other, max_bytes=max_bytes)
             if store.held(missing).any():
                 store.close()
             else:

@@ -10,13 +10,11 @@ from pathlib import Path
 
 from tandem.cache.recipe import kernel_choices, make_kernel_choices
 from tandem.cluster.group import Rank, launched_rank, leave_to_first
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor, Facts, GroupWork, Share
 from tandem.files import atomic_dir
 from tandem.finetune.job import FinetuneJob, training_facts
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
-
-_HERE = LocalExecutor()
 
 
 @dataclass(frozen=True)
@@ -61,7 +59,7 @@ def finetune(
     *,
     checkpoints_dir: Path,
     on_epoch: EpochLogger = ignore_epoch,
-    executor: Executor = _HERE,
+    executor: Executor = LOCAL,
 ) -> dict[str, float]:
     """Write `folder`: features.npy, ids.txt, meta.json, and backbone.pt, head.pt, curves.csv if tuned; a summary.
 

@@ -24,8 +24,6 @@ from tandem.sources.unpacking.litter import is_litter_folder, litter, litter_in_
 from tandem.sources.unpacking.unpack import name_problem, unpack
 
 IS_REMOTE = False
-
-
 _AT_ADDRESS = "archive"  # what is under way is called
 
 

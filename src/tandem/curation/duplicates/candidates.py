@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tandem.cluster.local import LocalExecutor
+from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor
 from tandem.curation.duplicates.by_features.search import cosines, similar_and_nearest
 from tandem.curation.duplicates.descriptions import pairs_sharing_keypoints
@@ -18,7 +18,6 @@ from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
 from tandem.curation.settings import CurateSettings, SimilarityThresholds
 
-_HERE = LocalExecutor()
 _NUM_HASH_NEIGHBORS = 2  # a hash that is not similar says little: only its very nearest are candidates
 _NUM_SHARING = 2  # near duplicates share many keypoints, and strangers few: those that share the most are enough
 
@@ -42,7 +41,7 @@ def find_candidates(
     *,
     stems: Sequence[np.ndarray],
     settings: CurateSettings,
-    executor: Executor = _HERE,
+    executor: Executor = LOCAL,
 ) -> Candidates:
     """features: (N, D). hashes: (N, 8, 32). keys: (N, 4, 100) of keypoints, as of keypoint_keys.
 

@@ -18,8 +18,8 @@ from threadpoolctl import threadpool_limits
 
 from tandem.cache.once import Stream, compute_once, computed_one_by_one
 from tandem.cache.recipe import circumstances
-from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Executor, Facts, Share, Started, Work
+from tandem.cluster.local import LOCAL
+from tandem.cluster.work import Executor, Facts, Share, Started, Work, in_batches
 from tandem.curation.duplicates.alignment import (
     KEPT_BYTES,
     MIRRORED,
@@ -28,13 +28,13 @@ from tandem.curation.duplicates.alignment import (
     packed_keypoints,
     unpacked_keypoints,
 )
+from tandem.curation.duplicates.pairs import places
 from tandem.types import Encoded
 
 _CODE = ("curation/duplicates/alignment.py",)  # of which grays and keypoints come
 _LIBRARIES = ("opencv-python-headless", "opencv-python", "numpy", "pillow")
 _CACHE_SIZE = 4096  # images whose keypoints are kept in memory, some 65 KB each
 _IMAGES_A_BATCH = 256
-_HERE = LocalExecutor()
 NUM_KEYS = 4  # of a keypoint
 MIN_SHARED = 6  # keys, of all of an image's keypoints
 _SEED = 0
@@ -49,7 +49,7 @@ _LEVELS = 255  # entries become whole numbers up to that: their sums are exact, 
 
 @contextmanager
 def keypoints_reader(
-    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float, executor: Executor = _HERE
+    images: Sequence[Encoded], sha256: Sequence[str], *, max_gb: float, executor: Executor = LOCAL
 ) -> Iterator[Callable[[int], Keypoints]]:
     """Row number -> the keypoints of `images[row]`; those of the last images stay in memory (260 MB).
 
@@ -99,8 +99,7 @@ class Description(Work[Encoded, np.ndarray]):
 
     def batches(self, items: Sequence[Encoded], num_batches: int) -> Iterator[Sequence[Encoded]]:
         """Of images with some 30 KB each."""
-        size = max(1, min(_IMAGES_A_BATCH, len(items) // num_batches))
-        return (items[at : at + size] for at in range(0, len(items), size))
+        return in_batches(items, num_batches, at_most=_IMAGES_A_BATCH)
 
 
 def keypoint_keys(keypoints_of: Callable[[int], Keypoints], sha256: Sequence[str], *, max_gb: float) -> np.ndarray:
@@ -176,5 +175,5 @@ def _rank(rows: np.ndarray, others: np.ndarray, votes: np.ndarray) -> np.ndarray
     """(P,) the place of each pair among those of its row by votes, from 0; of equal ones the lowest other is first."""
     order = np.lexsort((others, -votes, rows))
     rank = np.empty(len(rows), dtype=np.int64)
-    rank[order] = np.arange(len(rows)) - np.searchsorted(rows[order], rows[order])
+    rank[order] = places(rows[order])
     return rank

@@ -14,10 +14,11 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from tandem.cache.recipe import code_digest
-from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Executor, Facts, Share, Started, Work
+from tandem.cluster.local import LOCAL
+from tandem.cluster.work import Executor, Facts, Share, Started, Work, in_batches
 from tandem.curation.duplicates.bit_samples import collisions, samples_of_bits, tables_needed
 from tandem.curation.duplicates.by_features.index import EXACT_TO
+from tandem.curation.duplicates.pairs import places
 from tandem.images.hashing import NUM_BITS
 from tandem.libraries import versions_of
 
@@ -28,8 +29,7 @@ _FLAT = NUM_BITS // 2  # the distance that flat images are ranked at, as their s
 _MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _BLOCK = 4096  # queries at a time
 _TABLES_A_BATCH = 16
-_CODE = ("curation/duplicates/bit_samples.py", "curation/duplicates/hashes.py")  # of the package
-_HERE = LocalExecutor()
+_CODE = tuple(f"curation/duplicates/{name}.py" for name in ("bit_samples", "hashes", "pairs"))  # of the package
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ def hash_pairs(
     max_distance: int,
     num_neighbors: int,
     exact_to: int = EXACT_TO,
-    executor: Executor = _HERE,
+    executor: Executor = LOCAL,
 ) -> HashPairs:
     """hashes: (N, 8, 32) packed bits of all orientations; a pair is as near as the upright hash of one and any of the
     other's. max_distance: of 256 bits. exact_to: most images whose hashes are all compared, here; of more, executor.
@@ -169,8 +169,7 @@ class HashTables(Work[np.ndarray, tuple[np.ndarray, np.ndarray]]):
 
     def batches(self, items: Sequence[np.ndarray], num_batches: int) -> Iterator[Sequence[np.ndarray]]:
         """Of a few tables: what two of them find is handed over once."""
-        size = max(1, min(_TABLES_A_BATCH, len(items) // num_batches))
-        return (items[at : at + size] for at in range(0, len(items), size))
+        return in_batches(items, num_batches, at_most=_TABLES_A_BATCH)
 
     def _rows(self, samples: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         known, nearest = np.zeros(0, dtype=np.int64), _Nearest(len(self.words), self.k)
@@ -207,7 +206,7 @@ class _Nearest:
             news = np.stack([rows, distance, others], axis=1)
             found = np.unique(np.concatenate([self._found, news]), axis=0)
             found = found[np.sort(np.unique(found[:, [0, 2]], axis=0, return_index=True)[1])]  # by another orientation
-            place = np.arange(len(found)) - np.searchsorted(found[:, 0], found[:, 0])
+            place = places(found[:, 0])
             self._found = found[place < self._k]
             last = self._found[place[place < self._k] == self._k - 1]
             self._worst[last[:, 0]] = last[:, 1] * self._num_rows + last[:, 2]

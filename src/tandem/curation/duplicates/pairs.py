@@ -40,3 +40,8 @@ def is_among(rows: np.ndarray, others: np.ndarray) -> np.ndarray:
     """(L,) whether each pair of rows (L, 2) is one of others (M, 2); both hold the smaller row first."""
     num_rows = max(rows.max(initial=0), others.max(initial=0)) + 1
     return np.isin(rows[:, 0] * num_rows + rows[:, 1], others[:, 0] * num_rows + others[:, 1])
+
+
+def places(values: np.ndarray) -> np.ndarray:
+    """(n,) int64, of sorted values the place of each among those that are equal to it, from 0."""
+    return np.arange(len(values)) - np.searchsorted(values, values)

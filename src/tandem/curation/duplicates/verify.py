@@ -15,15 +15,14 @@ from threadpoolctl import threadpool_limits
 
 from tandem.cache.once import Stream, compute_once
 from tandem.cache.recipe import circumstances
-from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Computation, Executor, Facts, Share, Started, Work
+from tandem.cluster.local import LOCAL
+from tandem.cluster.work import Computation, Executor, Facts, Share, Started, Work, in_batches
 from tandem.curation.duplicates.alignment import Keypoints, correlation, correlation_unaligned
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.pairs import Pairs
 from tandem.files import write_csv
 
 _MIN_SAVED = 0.5  # a correlation below says nothing, and there are very many
-_HERE = LocalExecutor()
 _PAIRS_A_BATCH = 128
 _PART = 250_000  # pairs at a time: some 100 MB of ids
 _CODE = ("curation/duplicates/alignment.py", "curation/duplicates/verify.py")  # of the package: what correlates
@@ -52,7 +51,7 @@ def verify_candidates(
     sha256: Sequence[str],
     *,
     max_gb: float,
-    executor: Executor = _HERE,
+    executor: Executor = LOCAL,
 ) -> ScoredPairs:
     """All candidates with their correlation. keypoints_of: row number -> Keypoints, called for pairs that are new.
 
@@ -112,8 +111,7 @@ class Verification(Work[tuple[Keypoints, Keypoints, bool], float]):
         self, items: Sequence[tuple[Keypoints, Keypoints, bool]], num_batches: int
     ) -> Iterator[Sequence[tuple[Keypoints, Keypoints, bool]]]:
         """Of pairs with some 65 KB an image."""
-        size = max(1, min(_PAIRS_A_BATCH, len(items) // num_batches))
-        return (items[at : at + size] for at in range(0, len(items), size))
+        return in_batches(items, num_batches, at_most=_PAIRS_A_BATCH)
 
 
 @dataclass(frozen=True)

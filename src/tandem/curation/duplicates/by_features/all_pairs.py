@@ -10,6 +10,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
+from tandem.curation.duplicates.pairs import places
 
 _LAST_BITS = 1e-6  # of a product, which depend on how many cores share it out
 _NO_COSINE = -2  # lower than any
@@ -80,8 +81,7 @@ class NearestSoFar:
         cosine = np.concatenate([kept.ravel(), cosines[i, j]])
         other = np.concatenate([others.ravel(), j + first_other])
         order = np.lexsort((other, -cosine, row))
-        ranked = row[order]
-        best = order[np.arange(len(ranked)) - np.searchsorted(ranked, ranked) < kept.shape[1]]
+        best = order[places(row[order]) < kept.shape[1]]
         self._cosines[start + changed] = cosine[best].reshape(kept.shape)
         self._others[start + changed] = other[best].reshape(kept.shape)
 
