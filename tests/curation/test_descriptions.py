@@ -109,3 +109,36 @@ def test_of_more_images_more_of_a_key_is_compared(monkeypatch):
     assert pairs_sharing_keypoints(keys, num_neighbors=2).tolist() == [[0, 5]]
     monkeypatch.setattr(descriptions, "_BITS_TO", 3)  # so that twelve are four times as many: three bits more
     assert pairs_sharing_keypoints(keys, num_neighbors=2).tolist() == []
+
+
+def votes_by_brute_force(keys):
+    """Of all pairs of rows, as Python's own sets count them; no key is in more than nine images."""
+    return {
+        (i, j): sum(key in set(keys[j, at].tolist()) for at in range(4) for key in keys[i, at].tolist())
+        for i, j in combinations(range(len(keys)), 2)
+    }
+
+
+@pytest.mark.parametrize(("owners", "rows_a_block", "counters"), [(10, 7, 1024), (1000, 5, 2), (3, 100, 1)])
+def test_however_they_are_counted_the_votes_are_those_of_all_pairs(monkeypatch, owners, rows_a_block, counters):
+    rng, places = np.random.default_rng(1), list(np.ndindex(4, 100))
+    keys = rng.integers(1, 2**34, (40, 4, 100), dtype=np.uint64)
+    for _ in range(80):
+        i, j = rng.choice(40, 2, replace=False)
+        for at in rng.permutation(400)[: rng.integers(1, 30)]:
+            keys[j][places[at]] = keys[i][places[at]]
+    keys[7] = keys[31]  # all 400
+    keys[:, :, 90:] = 0  # of which there are none
+    expected = sorted(pair for pair, votes in votes_by_brute_force(keys[:, :, :90]).items() if votes >= MIN_SHARED)
+    for name, value in (("_OWNERS", owners), ("_ROWS_A_BLOCK", rows_a_block), ("_COUNTERS", counters)):
+        monkeypatch.setattr(descriptions, name, value)
+    assert len(expected) > 20
+    assert pairs_sharing_keypoints(keys, num_neighbors=40).tolist() == [list(pair) for pair in expected]
+
+
+def test_keys_that_have_no_room_beside_a_row_are_compared_in_parts(monkeypatch):
+    keys = planted({(0, 5): MIN_SHARED, (1, 6): MIN_SHARED - 1, (2, 7): 50}, num_rows=12)
+    monkeypatch.setattr(descriptions, "_BITS_TO", 12 / 2**9)  # so that 48 bits are compared
+    whole = pairs_sharing_keypoints(keys, num_neighbors=2)
+    monkeypatch.setattr(descriptions, "_WORD_BITS", 50)  # of which a row takes four: four parts
+    assert pairs_sharing_keypoints(keys, num_neighbors=2).tolist() == whole.tolist() == [[0, 5], [2, 7]]

@@ -1,7 +1,7 @@
 """Values that are computed once for each id: those that were before come from the store, the others go to it."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from tqdm import tqdm
 
+from tandem.cache.spill import SpilledArray
 from tandem.cache.store import BYTES_A_GB, ResultStore, cache_dir
 
 _A_STEP = 256  # values that are read from the store, or written to it, at once
@@ -35,32 +36,33 @@ def compute_once(
     max_gb: float,
     desc: str,
 ) -> np.ndarray:
-    """(N, *shape) of dtype: the value of each id, the same bytes as from an empty store.
+    """(N, *shape) of dtype: the value of each id, the same bytes as from an empty store; very many are on disk.
 
     compute: position in ids -> its value, called in order for those that are not stored; or a Stream of all of them.
     recipe: all that a value depends on, but for what its id stands for. max_gb: of all stores together; 0 keeps and
     finds nothing. desc: for the progress bar.
     """
-    values, is_missing = np.zeros((len(ids), *shape), dtype), np.ones(len(ids), np.bool_)
+    is_missing = np.ones(len(ids), np.bool_)
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
-    try:
+    with closing(SpilledArray(len(ids), shape, dtype)) as values, closing(store):
         for part in _steps(range(len(ids))):
             stored = store.read([ids[at] for at in part])
-            for at in (at for at in part if ids[at] in stored):
-                values[at], is_missing[at] = stored[ids[at]].reshape(shape), False
+            found = [at for at in part if ids[at] in stored]
+            values.put(found, [stored[ids[at]] for at in found])
+            is_missing[found] = False
         missing = np.flatnonzero(is_missing).tolist()
         if missing:
-            store.prepare({"shape": list(shape)}, ids=ids, num_new=len(missing), row_bytes=values[0].nbytes)
+            store.prepare({"shape": list(shape)}, ids=ids, num_new=len(missing), row_bytes=values.row_bytes)
         with tqdm(total=len(missing), desc=desc, disable=None) as progress:
             computed = _computed(compute, missing)
             for part in _steps(missing):
-                for at in part:
-                    values[at] = next(computed)
+                news = list[np.ndarray]()
+                for _ in part:
+                    news.append(np.asarray(next(computed), dtype))
                     progress.update()
-                store.write([ids[at] for at in part], values[part])
-    finally:
-        store.close()
-    return values
+                values.put(part, news)
+                store.write([ids[at] for at in part], news)
+        return values.filled()
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import product
 from math import ceil, log2
 
 import numpy as np
@@ -42,6 +43,10 @@ _KEY_BITS = 48
 _BITS_TO, _BITS = 1000, 34  # of a key that are compared, up to so many images; of more images, more bits
 _BITS_A_DOUBLING = 1.5  # measured: signs are not independent, so that one bit does not halve what strangers share
 _WINDOW = 8  # images with one key that each is paired with
+_WORD_BITS = 64  # that hold a key and a row
+_COUNTERS = 1024  # of an image
+_OWNERS = 2**20  # images whose counters are held at a time: 1 GB
+_ROWS_A_BLOCK = 16_384  # whose keys are looked at at a time: some 13 MB of one kind
 _KEY_CODE = ("curation/duplicates/alignment.py", "curation/duplicates/descriptions.py")
 _HALF = np.flatnonzero(np.arange(128) < MIRRORED)  # of two entries that a mirror swaps, the first
 _LEVELS = 255  # entries become whole numbers up to that: their sums are exact, in whatever order they are taken
@@ -126,12 +131,12 @@ def pairs_sharing_keypoints(keys: np.ndarray, *, num_neighbors: int) -> np.ndarr
 
     keys: (N, 4, 100), as of keypoint_keys. Pairs that share fewer than MIN_SHARED are left out.
     """
-    num_rows = len(keys)
-    bits = min(_KEY_BITS, _BITS + ceil(_BITS_A_DOUBLING * log2(max(1, num_rows / _BITS_TO))))
-    found = np.concatenate([np.zeros(0, dtype=np.int64), *(_sharing(keys[:, at], bits) for at in range(NUM_KEYS))])
-    pairs, votes = np.unique(found, return_counts=True)
+    found = [np.zeros(0, dtype=np.int64)]
+    for start in range(0, len(keys), _OWNERS):
+        found += _promising(keys, range(start, min(start + _OWNERS, len(keys))))
+    pairs, votes = np.unique(np.concatenate(found), return_counts=True)
     pairs, votes = pairs[votes >= MIN_SHARED], votes[votes >= MIN_SHARED]
-    first, second = np.divmod(pairs, max(1, num_rows))
+    first, second = np.divmod(pairs, max(1, len(keys)))
     is_best = _rank(first, second, votes) < num_neighbors
     is_best |= _rank(second, first, votes) < num_neighbors
     return np.stack([first, second], axis=1)[is_best]
@@ -155,20 +160,63 @@ def _keys(descriptors: np.ndarray, projections: np.ndarray) -> np.ndarray:
     return padded.view("<u8")[:, :, 0].T
 
 
-def _sharing(keys: np.ndarray, bits: int) -> np.ndarray:
-    """(S,) first * N + second of images whose keypoints have equal keys (N, 100), once for each two of them.
+def _promising(keys: np.ndarray, owners: range) -> Iterator[np.ndarray]:
+    """first * N + second of pairs that may share MIN_SHARED keys, once for each that they share, in some parts.
+
+    owners: rows; each pair belongs to one of its two. All that share one key are too many to be held. So they are
+    counted twice, as sets of items that are frequent (Park, Chen and Yu, 1995): first roughly, in a few counters of
+    each owner, of which pairs have one in common, and then only those whose counter reached what is needed.
+    """
+    counters = np.zeros(len(owners) * _COUNTERS, dtype=np.uint8)
+    for _, _, counter in _owned(keys, owners):
+        np.add.at(counters, counter, np.uint8(1))  # by at most two for each keypoint of the owner: 200
+        counters[counter] = np.minimum(counters[counter], MIN_SHARED)
+    for first, second, counter in _owned(keys, owners):
+        is_promising = counters[counter] >= MIN_SHARED
+        yield first[is_promising] * len(keys) + second[is_promising]
+
+
+def _owned(keys: np.ndarray, owners: range) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """As _sharing, of the pairs that belong to these rows; and which of their counters is that of the pair."""
+    for first, second in _sharing(keys):
+        is_odd = (first ^ second) & 1 > 0
+        owner, other = np.where(is_odd, first, second), np.where(is_odd, second, first)
+        counter = (owner - owners.start) * _COUNTERS + other % _COUNTERS
+        if len(owners) < len(keys):
+            is_owned = (owner >= owners.start) & (owner < owners.stop)
+            first, second, counter = first[is_owned], second[is_owned], counter[is_owned]
+        yield first, second, counter
+
+
+def _sharing(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows first < second of images whose keypoints have equal keys (N, 4, 100), once for each two of them.
 
     Of very many with one key each is paired with the next few alone.
     """
-    rows, points = np.nonzero(keys)
-    values = keys[rows, points] & np.uint64(2**bits - 1)
-    order = np.argsort(values, kind="stable")
-    values, rows = values[order], rows[order]
-    found = [np.zeros(0, dtype=np.int64)]
-    for lag in range(1, _WINDOW + 1):
-        first, second = rows[:-lag][same := values[lag:] == values[:-lag]], rows[lag:][same]
-        found.append((first * len(keys) + second)[first != second])
-    return np.concatenate(found)
+    num_rows = len(keys)
+    bits = min(_KEY_BITS, _BITS + ceil(_BITS_A_DOUBLING * log2(max(1, num_rows / _BITS_TO))))
+    row_bits = max(1, (num_rows - 1).bit_length())
+    num_parts = 2 ** max(
+        0, bits + row_bits - _WORD_BITS
+    )  # by the highest bits of a key: the others have room beside a row
+    for at, part in product(range(NUM_KEYS), range(num_parts)):
+        starts = range(0, num_rows, _ROWS_A_BLOCK)
+        packed = np.concatenate([_packed(keys, at, part, start, bits=bits, row_bits=row_bits) for start in starts])
+        packed.sort()
+        values, rows = packed >> np.uint64(row_bits), (packed & np.uint64(2**row_bits - 1)).astype(np.int64)
+        for lag in range(1, _WINDOW + 1):
+            same = np.flatnonzero((values[lag:] == values[:-lag]) & (rows[lag:] != rows[:-lag]))
+            yield rows[same], rows[same + lag]
+
+
+def _packed(keys: np.ndarray, at: int, part: int, start: int, *, bits: int, row_bits: int) -> np.ndarray:
+    """(n,) uint64: the rest of the keys, so many bits of them, that begin with a part, and below that their rows."""
+    values = np.ascontiguousarray(keys[start : start + _ROWS_A_BLOCK, at]).ravel()
+    left = min(bits, _WORD_BITS - row_bits)
+    in_part = ((values & np.uint64(2**bits - 1)) >> np.uint64(left)) == part
+    chosen = np.flatnonzero(in_part & (values != 0))
+    rows = (start + chosen // keys.shape[2]).astype(np.uint64)
+    return ((values[chosen] & np.uint64(2**left - 1)) << np.uint64(row_bits)) | rows
 
 
 def _rank(rows: np.ndarray, others: np.ndarray, votes: np.ndarray) -> np.ndarray:
