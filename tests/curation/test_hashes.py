@@ -12,7 +12,7 @@ from tandem.cluster.local import LocalComputation, LocalExecutor
 from tandem.cluster.work import Work
 from tandem.curation.duplicates import hashes as searched
 from tandem.curation.duplicates.hashes import HashPairs, hash_pairs
-from tandem.images.hashing import as_signs
+from tandem.images.hashing import as_signs, in_orientations
 
 
 def some_hashes(num_images: int, seed: int = 0) -> np.ndarray:
@@ -79,11 +79,14 @@ def test_fewer_than_two_images_have_no_pairs(num_images: int) -> None:
 
 
 def planted(num_images: int, distance: int, num_planted: int) -> tuple[np.ndarray, set[tuple[int, int]]]:
+    """Of each pair one is the other turned or mirrored, with so many bits flipped; then all orientations."""
     hashes, rng = some_hashes(num_images), np.random.default_rng(7)
     for row in range(num_planted):
-        flips = np.zeros(256, dtype=np.uint8)
-        flips[rng.permutation(256)[:distance]] = 1
-        hashes[num_planted + row, row % 8] = hashes[row, 0] ^ np.packbits(flips)
+        one = rng.choice([-1.0, 1.0], size=(16, 16))
+        other = in_orientations(one)[row % 8]
+        other.ravel()[rng.permutation(256)[:distance]] *= -1
+        for at, signs in ((row, one), (num_planted + row, other)):
+            hashes[at] = np.packbits(in_orientations(signs).reshape(8, 256) > 0, axis=1)
     return hashes, {(row, num_planted + row) for row in range(num_planted)}
 
 

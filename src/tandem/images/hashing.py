@@ -22,11 +22,16 @@ def dihedral_phashes(image: Image.Image) -> np.ndarray:
     gray = image.convert("L").resize((_THUMBNAIL_PX, _THUMBNAIL_PX), Image.Resampling.LANCZOS)
     pixels = np.asarray(gray, dtype=np.float64)
     low = dct(dct(pixels, axis=0), axis=1)[:_SIDE, :_SIDE]
-    sign = np.where(np.arange(_SIDE) % 2 == 1, -1.0, 1.0)
-    mirrored = [low, low * sign[None, :], low * sign[:, None], low * sign[:, None] * sign[None, :]]
-    coefficients = np.stack([*mirrored, *(matrix.T for matrix in mirrored)])
+    coefficients = in_orientations(low)
     bits = coefficients > np.median(coefficients, axis=(1, 2), keepdims=True)
     return np.packbits(bits.reshape(NUM_ORIENTATIONS, NUM_BITS), axis=1)
+
+
+def in_orientations(low: np.ndarray) -> np.ndarray:
+    """(8, 16, 16): the lowest coefficients (16, 16) of an image as it is, and mirrored and turned in all seven ways."""
+    sign = np.where(np.arange(_SIDE) % 2 == 1, -1.0, 1.0)
+    mirrored = [low, low * sign[None, :], low * sign[:, None], low * sign[:, None] * sign[None, :]]
+    return np.stack([*mirrored, *(matrix.T for matrix in mirrored)])
 
 
 def as_signs(hashes: np.ndarray) -> np.ndarray:

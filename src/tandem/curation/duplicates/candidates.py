@@ -56,15 +56,24 @@ def find_candidates(
         num_neighbors=min(_NUM_HASH_NEIGHBORS, k),
         executor=executor,
     )
-    similar = np.unique(np.concatenate([by_features.rows, by_hash.similar]), axis=0)
     same_stem = [rows[_similar_rows(features[rows], hashes[rows], settings.same_stem)] for rows in stems]
     sharing = pairs_sharing_keypoints(keys, num_neighbors=min(_NUM_SHARING, k))
-    nearest = np.concatenate([nearest_by_features, by_hash.nearest, sharing])
-    first, second = np.concatenate([similar, nearest]).T
-    pairs = unique_pairs(first, second, cosines(features, first, second))
-    return Candidates(
-        pairs, is_among(pairs.rows, similar), np.concatenate([np.zeros((0, 2), dtype=np.int64), *same_stem])
+    return join_candidates(
+        features,
+        similar=(by_features.rows, by_hash.similar),
+        nearest=(nearest_by_features, by_hash.nearest, sharing),
+        same_stem=np.concatenate([np.zeros((0, 2), dtype=np.int64), *same_stem]),
     )
+
+
+def join_candidates(
+    features: np.ndarray, *, similar: Sequence[np.ndarray], nearest: Sequence[np.ndarray], same_stem: np.ndarray
+) -> Candidates:
+    """Of pairs that were found in several ways, each (n, 2) rows, smaller first, all once, with their cosines."""
+    alike = np.unique(np.concatenate(similar), axis=0)
+    first, second = np.concatenate([alike, *nearest]).T
+    pairs = unique_pairs(first, second, cosines(features, first, second))
+    return Candidates(pairs, is_among(pairs.rows, alike), same_stem)
 
 
 def _similar_rows(features: np.ndarray, hashes: np.ndarray, thresholds: SimilarityThresholds) -> np.ndarray:

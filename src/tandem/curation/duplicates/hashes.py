@@ -1,7 +1,7 @@
 """Pairs of images whose perceptual hashes differ little, or least, in any orientation.
 
 Up to EXACT_TO images all hashes are compared, by faiss's binary index. Of more, those are compared that agree in all
-bits of a few that a table looks at (.bit_samples): a pair is then missed with a probability that is known, whatever the
+bits of a sample of bits (.bit_samples): a pair is then missed with a probability that is known, whatever the
 images are, and no pair is wrong.
 """
 
@@ -16,7 +16,7 @@ from threadpoolctl import ThreadpoolController
 from tandem.cache.recipe import code_digest
 from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor, Facts, Share, Started, Work, in_batches
-from tandem.curation.duplicates.bit_samples import collisions, samples_of_bits, tables_needed
+from tandem.curation.duplicates.bit_samples import near_in_samples, samples_needed, samples_of_bits
 from tandem.curation.duplicates.by_features.index import EXACT_TO
 from tandem.curation.duplicates.pairs import places
 from tandem.images.hashing import NUM_BITS
@@ -28,7 +28,7 @@ _NEAREST_LIMIT = 80  # bits; beyond EXACT_TO images the nearest of strangers lie
 _FLAT = NUM_BITS // 2  # the distance that flat images are ranked at, as their signs have cosine 0 with all
 _MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _BLOCK = 4096  # queries at a time
-_TABLES_A_BATCH = 16
+_SAMPLES_A_BATCH = 16
 _CODE = tuple(f"curation/duplicates/{name}.py" for name in ("bit_samples", "hashes", "pairs"))  # of the package
 
 
@@ -126,10 +126,10 @@ def _index(hashes: np.ndarray, usable: np.ndarray) -> tuple[np.ndarray, Any]:
 
 
 def _sampled_pairs(words: np.ndarray, usable: np.ndarray, max_distance: int, k: int, executor: Executor) -> HashPairs:
-    num_tables = tables_needed(len(words), max(max_distance, NEAREST_SURE if k else 0), recall=RECALL)
+    num_samples = samples_needed(len(words), max(max_distance, NEAREST_SURE if k else 0), recall=RECALL)
     nearest, similar = _Nearest(len(words), k), [np.zeros(0, dtype=np.int64)]
-    tables = executor.compute(HashTables(words, usable, max_distance, k))
-    for codes, found in tables.rows(samples_of_bits(len(words), num_tables)):
+    search = executor.compute(HashSearch(words, usable, max_distance, k))
+    for codes, found in search.rows(samples_of_bits(len(words), num_samples)):
         similar.append(codes)
         nearest.add(*found.T)
     pairs = np.divmod(np.unique(np.concatenate(similar)), len(words))
@@ -137,8 +137,8 @@ def _sampled_pairs(words: np.ndarray, usable: np.ndarray, max_distance: int, k: 
 
 
 @dataclass(frozen=True, eq=False)
-class HashTables(Work[np.ndarray, tuple[np.ndarray, np.ndarray]]):
-    """What each table adds to those before it in its batch, of which the bits are the items; all are independent.
+class HashSearch(Work[np.ndarray, tuple[np.ndarray, np.ndarray]]):
+    """What each sample of bits adds to those before it in its batch; all are independent.
 
     words: (N, 8, 4). usable: (N, 8). A row: (P,) similar pairs as first * N + second, and (Q, 3) rows, others and
     distances among which the k nearest of each row are.
@@ -168,21 +168,18 @@ class HashTables(Work[np.ndarray, tuple[np.ndarray, np.ndarray]]):
         return Started({}, self._rows)
 
     def batches(self, items: Sequence[np.ndarray], num_batches: int) -> Iterator[Sequence[np.ndarray]]:
-        """Of a few tables: what two of them find is handed over once."""
-        return in_batches(items, num_batches, at_most=_TABLES_A_BATCH)
+        """Of a few: what two of them find is handed over once."""
+        return in_batches(items, num_batches, at_most=_SAMPLES_A_BATCH)
 
     def _rows(self, samples: Sequence[np.ndarray]) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         known, nearest = np.zeros(0, dtype=np.int64), _Nearest(len(self.words), self.k)
-        for found in collisions(self.words, self.usable, samples):
-            codes, nearer = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3), dtype=np.int64)]
-            for rows, others, distance in found:
-                is_similar = distance <= self.max_distance
-                low, high = np.minimum(rows, others)[is_similar], np.maximum(rows, others)[is_similar]
-                codes.append(low * len(self.words) + high)
-                nearer.append(nearest.add(rows, others, distance))
-            news = np.setdiff1d(np.concatenate(codes), known)
+        limit = max(self.max_distance, _NEAREST_LIMIT if self.k else 0)
+        for rows, others, distance in near_in_samples(self.words, self.usable, samples, limit=limit):
+            is_similar = distance <= self.max_distance
+            news = np.setdiff1d(others[is_similar] * len(self.words) + rows[is_similar], known)
             known = np.union1d(known, news)
-            yield news, np.concatenate(nearer)
+            both_ways = np.concatenate([rows, others]), np.concatenate([others, rows]), np.tile(distance, 2)
+            yield news, nearest.add(*both_ways)
 
 
 class _Nearest:
