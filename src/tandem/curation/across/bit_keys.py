@@ -17,7 +17,7 @@ _NUM_BITS = 256
 _MAX_KEY_BITS = 22  # which float32 products hold
 _KEYS_AT_ONCE = 16
 _BLOCK = 16_384  # hashes whose bits are spread out at a time
-_MAX_COMPARED = 1_000_000  # pairs at a time
+_MAX_COMPARED = 200_000  # pairs at a time
 
 
 def near_hashes(
@@ -29,7 +29,8 @@ def near_hashes(
     rows: split -> row numbers.
     """
     words = np.ascontiguousarray(hashes).view(np.uint64)  # eight bytes at a time: (N, 8, 4)
-    rank, usable = np.full(len(hashes), -1), np.bitwise_count(words).sum(axis=2) >= _MIN_SET_BITS
+    every = words.reshape(-1, words.shape[2])  # one orientation after the other, to take rows of, which is fast
+    rank, usable = np.full(len(hashes), -1, np.int8), np.bitwise_count(words).sum(axis=2) >= _MIN_SET_BITS
     for number, numbers in enumerate(rows.values()):
         rank[numbers] = number
     base = np.flatnonzero((rank >= 0) & usable[:, 0])
@@ -42,11 +43,14 @@ def near_hashes(
         for key in range(base_keys.shape[1]):
             news = [found]
             for one, at in _matches(base_keys[:, key], query_keys[:, key], num_bits):
-                one, other, turn = base[one], queries[at], turns[at]
-                across = rank[one] < rank[other]
-                one, other, turn = one[across], other[across], turn[across]
-                distance = np.bitwise_count(words[one, 0] ^ words[other, turn]).sum(axis=1, dtype=np.int64)
-                near = distance <= max_hash_distance
+                one, other = base.take(one), queries.take(at)
+                across = np.flatnonzero(rank.take(one) < rank.take(other))
+                one, other, turn = one.take(across), other.take(across), turns.take(at.take(across))
+                turned = every.take(other * words.shape[1] + turn, axis=0)
+                distance = np.bitwise_count(every.take(one * words.shape[1], axis=0) ^ turned).sum(
+                    axis=1, dtype=np.int64
+                )
+                near = np.flatnonzero(distance <= max_hash_distance)
                 low, high = np.minimum(one, other)[near], np.maximum(one, other)[near]
                 news.append((low * len(hashes) + high) * (_NUM_BITS + 1) + distance[near])
             found = np.unique(np.concatenate(news))
@@ -82,15 +86,15 @@ def _keys(hashes: np.ndarray, bits: np.ndarray) -> np.ndarray:
 
 
 def _matches(base: np.ndarray, queries: np.ndarray, num_bits: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Positions in base and in queries of equal keys, about a million pairs at a time."""
+    """Positions in base and in queries of equal keys, a part of the pairs at a time."""
     order = np.argsort(base, kind="stable")
     starts = np.concatenate([[0], np.cumsum(np.bincount(base, minlength=2**num_bits))])
-    lengths = starts[queries + 1] - starts[queries]
+    lengths = np.diff(starts).take(queries)
     hits = np.flatnonzero(lengths)
     ends = np.cumsum(lengths[hits])
     cuts = np.searchsorted(ends, np.arange(_MAX_COMPARED, ends[-1:].sum(), _MAX_COMPARED))
     for part in np.split(hits, cuts):
-        counts = lengths[part]
+        counts = lengths.take(part)
         before = np.cumsum(counts) - counts
-        at = np.repeat(starts[queries[part]] - before, counts) + np.arange(counts.sum())
-        yield order[at], np.repeat(part, counts)
+        at = np.repeat(starts.take(queries.take(part)) - before, counts) + np.arange(counts.sum())
+        yield order.take(at), np.repeat(part, counts)
