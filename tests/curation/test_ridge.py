@@ -39,14 +39,23 @@ GROUPINGS = {
 
 @pytest.mark.parametrize("grouping", GROUPINGS)
 @pytest.mark.parametrize("penalty", [0.3, 10.0])
-def test_a_prediction_is_that_of_a_fit_without_the_group(grouping: str, penalty: float) -> None:
-    (features, targets), groups = rows_of(), GROUPINGS[grouping]
+@pytest.mark.parametrize("dim", [7, 59, 60, 300], ids="of {} columns".format)
+def test_a_prediction_is_that_of_a_fit_without_the_group(grouping: str, penalty: float, dim: int) -> None:
+    (features, targets), groups = rows_of(dim=dim), GROUPINGS[grouping]
     found = LeaveGroupOutRidge(features, groups).predict(targets, penalty)
     np.testing.assert_allclose(found, fitted_anew(features, targets, groups, penalty), rtol=1e-6, atol=1e-6)
 
 
-def test_with_one_group_alone_nothing_is_known() -> None:
-    features, targets = rows_of()
+def test_images_that_are_copies_of_one_another_are_fewer_axes_than_rows() -> None:
+    (features, targets), groups = rows_of(dim=300), np.arange(60)
+    features = features[groups // 3]
+    found = LeaveGroupOutRidge(features, groups).predict(targets, 1.0)
+    np.testing.assert_allclose(found, fitted_anew(features, targets, groups, 1.0), rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("dim", [7, 300])
+def test_with_one_group_alone_nothing_is_known(dim: int) -> None:
+    features, targets = rows_of(dim=dim)
     found = LeaveGroupOutRidge(features, np.zeros(60, dtype=int)).predict(targets, 1.0)
     np.testing.assert_allclose(found, 0, atol=1e-6)
 

@@ -17,7 +17,8 @@ _BLOCK = 1024
 class LeaveGroupOutRidge:
     """Ridge regression on standardised features, all columns divided by the root of their number, and a constant.
 
-    features: (n, D). groups: (n,). Holds matrices (D + 1, D + 1) beside the features, and computes by blocks of rows.
+    features: (n, D). groups: (n,). Holds matrices (D + 1, min(n, D + 1)) beside the features, and computes by blocks of
+    rows.
     The same bytes whatever the number of cores.
     """
 
@@ -31,13 +32,27 @@ class LeaveGroupOutRidge:
         members = np.split(order, np.flatnonzero(np.diff(groups[order])) + 1)
         self._joint = [rows for rows in members if len(rows) > 1]
         with threadpool_limits(limits=1):
-            gram = np.zeros((features.shape[1] + 1,) * 2)
-            for _, rows in self._blocks():
-                gram += rows.T @ rows
-            values, self._axes = np.linalg.eigh(gram)
-            self._values = np.maximum(values, 0)
+            self._values, self._axes = self._spectrum()
             inverses = 1 / (self._values[:, None] + np.array(PENALTIES))
             self._leverages = np.concatenate([(rows @ self._axes) ** 2 @ inverses for _, rows in self._blocks()])
+
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray]:
+        """(r,) squared singular values of the rows, and (D + 1, r) their right singular vectors.
+
+        By the smaller of the two products of the rows with themselves: fewer rows than columns span no more than n
+        axes, and no other axis takes part in a fit or in a prediction of one of them.
+        """
+        num_rows, num_columns = len(self._features), self._features.shape[1] + 1
+        if num_rows < num_columns:
+            rows = np.concatenate([block for _, block in self._blocks()])
+            values, vectors = np.linalg.eigh(rows @ rows.T)
+            kept = values > values[-1] * num_rows * np.finfo(np.float64).eps  # else they are rounding
+            return values[kept], rows.T @ (vectors[:, kept] / np.sqrt(values[kept]))
+        gram = np.zeros((num_columns, num_columns))
+        for _, rows in self._blocks():
+            gram += rows.T @ rows
+        values, axes = np.linalg.eigh(gram)
+        return np.maximum(values, 0), axes
 
     def best_penalty(self, targets: np.ndarray) -> float:
         """The one of PENALTIES whose predictions of targets (n, C) are the nearest to them: the least squared error."""
@@ -56,7 +71,7 @@ class LeaveGroupOutRidge:
         """(n, C) of each penalty."""
         num_columns = targets.shape[1]
         with threadpool_limits(limits=1):
-            moments = np.zeros((len(self._values), num_columns))
+            moments = np.zeros((len(self._axes), num_columns))
             for block, rows in self._blocks():
                 moments += rows.T @ targets[block]
             moments = self._axes.T @ moments
