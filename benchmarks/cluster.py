@@ -18,23 +18,23 @@ import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from camera import drawn_photo, jpeg
 from figures import Figure, conclude, exactly, make_parser, reported
+from killing import Killing
 from ray_nodes import Nodes, running_nodes
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Computation, Executor, Facts, GroupWork, ItemT, ReportT, ResultT, RowT, Work
+from tandem.cluster.work import Computation, Executor, ItemT, RowT
 from tandem.datasets.decoding import Decoding, LabelledFile
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation
@@ -51,45 +51,10 @@ STORED = IngestSettings(min_side_px=32, max_pixels=10**8, max_side_px=640)
 EXTRACT = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
 BACKBONE, BATCH_SIZE, WORKERS = "mobilenet_v2", 16, 2
 HERE, ONE, TWO = "one machine", "one node", "two nodes"
-KILLED_AFTER = 1 / 3  # of the rows
-
 
 Figures = defaultdict[tuple[str, str], list[float]]  # by stage and way
 Digests = defaultdict[str, set[str]]
 DRIVER = "driver"
-
-
-class Killing(Executor):
-    """Another executor, of whose first work `kill` is called once a part of the rows is there."""
-
-    def __init__(self, executor: Executor, kill: Callable[[], None]) -> None:
-        self._executor, self._kill = executor, kill
-
-    def facts(self, work: Work[Any, Any]) -> Facts:
-        return self._executor.facts(work)
-
-    def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
-        return Interrupted(self._executor.compute(work), self._kill)
-
-    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
-        return self._executor.run_group(work, on_report)
-
-
-class Interrupted(Computation[ItemT, RowT]):
-    """A computation, in the middle of whose rows something happens."""
-
-    def __init__(self, computation: Computation[ItemT, RowT], happens: Callable[[], None]) -> None:
-        self._computation, self._happens = computation, happens
-
-    @property
-    def made(self) -> Facts:
-        return self._computation.made
-
-    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
-        for number, row in enumerate(self._computation.rows(items)):
-            if number == int(KILLED_AFTER * len(items)):
-                self._happens()
-            yield row
 
 
 @dataclass(frozen=True)
