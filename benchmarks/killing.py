@@ -12,13 +12,14 @@ class Killing(Executor):
     """Another executor, of whose first work `kill` is called once a part of the rows is there."""
 
     def __init__(self, executor: Executor, kill: Callable[[], None]) -> None:
-        self._executor, self._kill = executor, kill
+        self._executor, self._kill, self._is_first = executor, kill, True
 
     def facts(self, work: Work[Any, Any]) -> Facts:
         return self._executor.facts(work)
 
     def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
-        return Interrupted(self._executor.compute(work), self._kill)
+        computation, is_first, self._is_first = self._executor.compute(work), self._is_first, False
+        return Interrupted(computation, self._kill) if is_first else computation
 
     def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
         return self._executor.run_group(work, on_report)

@@ -1,16 +1,18 @@
 """The search by an index as a work: its rows, its memory on the way, and what its processes must agree in."""
 
 import pickle
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tandem.cluster.local import LOCAL
+from tandem.cluster.local import LOCAL, LocalComputation, LocalExecutor
 from tandem.curation.duplicates.by_features.approximate import FeatureSearch, pairs_by_index
 from tandem.curation.duplicates.by_features.index import fit_centers
 from tandem.curation.duplicates.by_features.rows import UnitRows
 from tandem.curation.duplicates.by_features.search import knn_pairs, radius_pairs
+from tandem.errors import ClusterError
 
 LIMIT = 0.95
 
@@ -66,8 +68,29 @@ def test_a_block_finds_the_same_whatever_batch_it_is_in(rows: UnitRows) -> None:
     assert [part for batch in batches for part in as_bytes(computed(batch))] == as_bytes(computed(items))
 
 
-def test_a_process_that_has_other_features_is_told_from_the_others(rows: UnitRows, path: Path, tmp_path: Path) -> None:
-    other = np.load(path)
-    other[3, 0, 5] += 1
-    np.save(tmp_path / "features.npy", other)
-    assert UnitRows(np.load(tmp_path / "features.npy", mmap_mode="r")[:, 0]).digest != rows.digest
+class Elsewhere(LocalExecutor):
+    """Where a work arrives as it does in another process, after something happened to the disk."""
+
+    def __init__(self, happens: Callable[[], None]) -> None:
+        self.happens = happens
+
+    def compute(self, work):
+        sent = pickle.dumps(work)
+        self.happens()
+        return LocalComputation(pickle.loads(sent))
+
+
+def test_other_features_in_the_file_of_a_process_are_refused(path: Path, tmp_path: Path) -> None:
+    values = np.load(path)
+    np.save(tmp_path / "features.npy", values)
+    rows = UnitRows(np.load(tmp_path / "features.npy", mmap_mode="r")[:, 0])
+
+    def other_version() -> None:
+        values[3, 0, 5] += 1
+        np.save(tmp_path / "new.npy", values)
+        (tmp_path / "new.npy").replace(tmp_path / "features.npy")
+
+    with pytest.raises(ClusterError, match="the nodes of the Ray cluster have other features than the machine where"):
+        pairs_by_index(rows, limit=LIMIT, k=3, executor=Elsewhere(other_version))
+    found, _ = pairs_by_index(rows, limit=LIMIT, k=3, executor=LOCAL)
+    assert len(found) >= 100
