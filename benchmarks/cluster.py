@@ -5,7 +5,7 @@
 `ingest` decodes JPEG files of 800 x 600 pixels, each another one, and `extract` passes what was stored of them through
 MobileNetV2 with random weights, which ends early, at 224 px, by the fastest engine. `search` is the search of curate
 by features of 1,280 columns and by hashes, of 26,000 images. `finetune` trains all layers of that network for two
-epochs of 180 of the images at 96 px, in two micro-batches, by a process on each node. The bytes have to be those of
+epochs of 160 of the images at 96 px, in two micro-batches, by a process on each node. The bytes have to be those of
 one machine.
 
 A node is a few processes that run on one core of their own. The driver, which writes what comes, has none of its own

@@ -10,7 +10,6 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from exact_search import generate, in_new_process
-from finetuning import SETTINGS
 from tandem.cluster.work import Executor
 from tandem.curation.duplicates.by_features.search import similar_and_nearest
 from tandem.curation.duplicates.hashes import hash_pairs
@@ -28,7 +27,7 @@ MIN_SIMILARITY, MAX_DISTANCE = 0.9, 60  # of presets/vehicles.yaml
 NEIGHBORS, HASH_NEIGHBORS = 5, 2
 NUM_TUNED, EPOCHS = 200, 2
 CLASSES = ("one", "other")
-TUNED = replace(SETTINGS, num_micro_batches=2, epochs=EPOCHS, warmup_epochs=1, precision="float32")
+SPLITS = {0: "val", 1: "test"}  # by the tenths of the images; the others are of train
 TRAIN = TrainSettings(
     trainable_backbone_layers=5,
     head="linear",
@@ -93,9 +92,12 @@ class Tuning:
 
     @cached_property
     def job(self) -> FinetuneJob:
+        from finetuning import SETTINGS  # it loads torch, which takes the cores that the process has at that moment
+
+        settings = replace(SETTINGS, num_micro_batches=2, epochs=EPOCHS, warmup_epochs=1, precision="float32")
         images = list(self.images[:NUM_TUNED])
         rows = [
-            Sample(f"{n:06}", CLASSES[n % 2], "drawn", f"group{n}", "val" if n % 10 == 0 else "train")
+            Sample(f"{n:06}", CLASSES[n % 2], "drawn", f"group{n}", SPLITS.get(n // 2 % 10, "train"))
             for n in range(len(images))
         ]
         samples, extracted = Samples.of(CLASSES, rows), self.folder / "extracted"
@@ -113,7 +115,7 @@ class Tuning:
             extracted=extracted,
             backbone=BackboneSettings("random"),
             extract=self.extract,
-            finetune=TUNED,
+            finetune=settings,
             train=TRAIN,
             device="cpu",
             workers=2,
