@@ -3,38 +3,44 @@
     python benchmarks/cluster.py [--images N] [--rounds N] [--json FILE]
 
 `ingest` decodes JPEG files of 800 x 600 pixels, each another one, and `extract` passes what was stored of them through
-MobileNetV2 with random weights, which ends early, at 224 px, by the fastest engine. The bytes have to be those of one
-machine.
+MobileNetV2 with random weights, which ends early, at 224 px, by the fastest engine. `search` is the search of curate
+by features of 1,280 columns and by hashes, of 26,000 images. `finetune` trains all layers of that network for two
+epochs of 160 of the images at 96 px, in two micro-batches, by a process on each node. The bytes have to be those of
+one machine.
 
 A node is a few processes that run on one core of their own. The driver, which writes what comes, has none of its own
 on a machine of two cores and shares those. So the ratio of two nodes to one says what is lost to Ray and the driver on
 such a machine: nodes of a real cluster share neither cores, nor memory, nor a driver's. Images a second are by the
-clock, of a second pass over all images, when all processes have started. Medians of the rounds' ratios; the node that
-is killed starts anew in each round. The driver's own time, of its process alone, says how many nodes it could feed:
-for `ingest` with the writing of the shards.
+clock: for `ingest` and `extract` of a second pass over all images, when all processes have started; for `search` and
+`finetune` of the whole, the start of the processes included, and what one process does alone in a fine-tune: it caches
+the images, and computes the features of the tuned network. There each image counts once an epoch. Medians of the
+rounds' ratios; the node that is killed, in all but the fine-tune, starts anew in each round. The driver's own time, of
+its process alone, says how many nodes it could feed: for `ingest` with the writing of the shards, for `search` with
+fitting the centers of the index. In a fine-tune it only waits.
 """
 
 import os
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from camera import drawn_photo, jpeg
+from cluster_jobs import Searches, Tuning
 from figures import Figure, conclude, exactly, make_parser, reported
+from killing import Killing
 from ray_nodes import Nodes, running_nodes
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
-from tandem.cluster.work import Computation, Executor, Facts, GroupWork, ItemT, ReportT, ResultT, RowT, Work
+from tandem.cluster.work import Computation, Executor, ItemT, RowT
 from tandem.datasets.decoding import Decoding, LabelledFile
 from tandem.datasets.examples import SourceAnnotations
 from tandem.datasets.formats.annotations import Annotation
@@ -51,50 +57,15 @@ STORED = IngestSettings(min_side_px=32, max_pixels=10**8, max_side_px=640)
 EXTRACT = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
 BACKBONE, BATCH_SIZE, WORKERS = "mobilenet_v2", 16, 2
 HERE, ONE, TWO = "one machine", "one node", "two nodes"
-KILLED_AFTER = 1 / 3  # of the rows
-
 
 Figures = defaultdict[tuple[str, str], list[float]]  # by stage and way
 Digests = defaultdict[str, set[str]]
 DRIVER = "driver"
 
 
-class Killing(Executor):
-    """Another executor, of whose first work `kill` is called once a part of the rows is there."""
-
-    def __init__(self, executor: Executor, kill: Callable[[], None]) -> None:
-        self._executor, self._kill = executor, kill
-
-    def facts(self, work: Work[Any, Any]) -> Facts:
-        return self._executor.facts(work)
-
-    def compute(self, work: Work[ItemT, RowT]) -> Computation[ItemT, RowT]:
-        return Interrupted(self._executor.compute(work), self._kill)
-
-    def run_group(self, work: GroupWork[ReportT, ResultT], on_report: Callable[[ReportT], None]) -> ResultT:
-        return self._executor.run_group(work, on_report)
-
-
-class Interrupted(Computation[ItemT, RowT]):
-    """A computation, in the middle of whose rows something happens."""
-
-    def __init__(self, computation: Computation[ItemT, RowT], happens: Callable[[], None]) -> None:
-        self._computation, self._happens = computation, happens
-
-    @property
-    def made(self) -> Facts:
-        return self._computation.made
-
-    def rows(self, items: Sequence[ItemT]) -> Generator[RowT, None, None]:
-        for number, row in enumerate(self._computation.rows(items)):
-            if number == int(KILLED_AFTER * len(items)):
-                self._happens()
-            yield row
-
-
 @dataclass(frozen=True)
 class Job:
-    """Both stages on files, in a scratch folder."""
+    """All stages on files, in a scratch folder."""
 
     source: SourceAnnotations
     scratch: Path
@@ -117,6 +88,20 @@ class Job:
     @property
     def files(self) -> list[LabelledFile]:
         return [LabelledFile(annotation.path, (None,)) for annotation in self.source.annotations]
+
+    @cached_property
+    def searches(self) -> Searches:
+        return Searches(self.scratch)
+
+    @cached_property
+    def tuning(self) -> Tuning:
+        return Tuning(self.stored, self.scratch, BACKBONE, EXTRACT)
+
+    @property
+    def whole(self) -> dict[str, tuple[Callable[[Executor], str], int]]:
+        """What is measured with the start of its processes, and the images of each."""
+        tuning, searches = self.tuning, self.searches
+        return {"search": (searches.found, searches.count), "finetune": (tuning.tuned, tuning.num_seen)}
 
     @property
     def decoding(self) -> Decoding:
@@ -180,7 +165,15 @@ def measure(way: str, job: Job, executor: Executor, rates: Figures, digests: Dig
         for _ in embedding.rows(job.stored):
             pass
         rates["extract", DRIVER].append(1000 * (time.process_time() - started) / len(job.files))
-    print(f"{way}: {rates['ingest', way][-1]:.0f} images/s decoded, {rate:.0f} embedded", flush=True)
+    del computation, embedding  # whose processes hold the nodes' cores
+    for stage, (work, num_images) in job.whole.items():
+        started, of_driver = time.perf_counter(), time.process_time()
+        digests[stage].add(work(executor))
+        rates[stage, way].append(num_images / (time.perf_counter() - started))
+        if way == TWO and stage == "search":
+            rates[stage, DRIVER].append(1000 * (time.process_time() - of_driver) / num_images)
+    shown = ", ".join(f"{stage} {found[-1]:.0f}" for (stage, each), found in rates.items() if each == way)
+    print(f"{way}, images/s: {shown}", flush=True)
 
 
 def measure_here(job: Job, cores: Sequence[int], rates: Figures, digests: Digests) -> None:
@@ -199,11 +192,14 @@ def two_passes(computation: Computation[ItemT, RowT], items: Sequence[ItemT]) ->
 
 
 def kill_once(job: Job, executor: Executor, nodes: Nodes, second: int, cores: Sequence[int], digests: Digests) -> None:
-    """Both stages again, in the middle of each of which the second node is killed."""
+    """All but the fine-tune again, in the middle of each of which the second node is killed."""
     digests["ingest"].add(job.ingested(Killing(executor, lambda: nodes.kill(second))))
     third = nodes.add(cores=cores)
     work = Killing(executor, lambda: nodes.kill(third)).compute(extracting())
     digests["extract"].add(digest_of(list(work.rows(job.stored))))
+    del work
+    fourth = nodes.add(cores=cores)
+    digests["search"].add(job.searches.found(Killing(executor, lambda: nodes.kill(fourth))))
 
 
 def digest_of(features: Sequence[np.ndarray]) -> str:
@@ -219,8 +215,9 @@ def figures_of(rates: Figures, digests: Digests) -> Iterator[Figure]:
         for more, fewer, what in ((TWO, ONE, "two nodes over one"), (ONE, HERE, "one node over one machine")):
             pairs = zip(rates[stage, more], rates[stage, fewer], strict=True)
             yield reported(f"{stage}: {what}", median(one / other for one, other in pairs), ".2f")
-        yield reported(f"{stage}: the driver, core-ms an image", median(rates[stage, DRIVER]), ".2f")
-        yield reported(f"{stage}: images/s that a driver can take", 1000 / median(rates[stage, DRIVER]), ".0f")
+        if of_driver := rates[stage, DRIVER]:
+            yield reported(f"{stage}: the driver, core-ms an image", median(of_driver), ".2f")
+            yield reported(f"{stage}: images/s that a driver can take", 1000 / median(of_driver), ".0f")
 
 
 if __name__ == "__main__":

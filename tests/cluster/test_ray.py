@@ -16,6 +16,7 @@ import requests
 from PIL import Image
 
 from factories import RANDOM_WEIGHTS, extract_settings, ingest_settings
+from killing import Killing
 from planted_images import png, smooth_image, with_capture
 from ray_nodes import Nodes, free_port
 from ray_works import Different, Rows
@@ -23,6 +24,10 @@ from tandem.cache.store import CACHE_DIR
 from tandem.cluster.executor import open_executor
 from tandem.cluster.local import LocalExecutor
 from tandem.cluster.work import Executor
+from tandem.curation.duplicates.by_features.approximate import FeatureSearch
+from tandem.curation.duplicates.by_features.index import fit_centers
+from tandem.curation.duplicates.by_features.rows import UnitRows
+from tandem.curation.duplicates.by_features.search import similar_and_nearest
 from tandem.curation.duplicates.candidates import Candidates
 from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.duplicates.hashes import hash_pairs
@@ -193,6 +198,34 @@ def test_the_duplicate_search_finds_the_same_as_on_one_machine(
     assert found[0] == found[1]
     assert len(found[0][0]) >= 95
     assert len(set(found[0][2])) > 1
+
+
+def test_the_search_by_features_is_the_same_bytes_though_a_node_is_killed(
+    cluster: Executor, two_nodes: Nodes, tmp_path: Path
+) -> None:
+    """Beyond the bound of the exact search, of features that are mapped from a file."""
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(60, 32))[rng.integers(60, size=9000)] + 0.7 * rng.normal(size=(9000, 32))
+    features[8000:] = 3 * features[:1000] + 0.1 * rng.normal(size=(1000, 32))
+    np.save(tmp_path / "features.npy", features[:, None].astype(np.float32))
+    mapped = np.load(tmp_path / "features.npy", mmap_mode="r")[:, 0]
+    third, found = two_nodes.add(), []
+    killing = Killing(cluster, lambda: two_nodes.kill(third))
+    for executor in (LocalExecutor(), killing):
+        pairs, nearest = similar_and_nearest(mapped, min_similarity=0.95, k=3, exact_to=100, executor=executor)
+        found.append([part.tobytes() for part in (pairs.first, pairs.second, pairs.similarity, nearest)])
+    assert found[0] == found[1]
+    assert third not in two_nodes.processes
+    assert len(pairs) >= 1000
+
+
+def test_a_node_without_the_features_is_told_what_it_lacks(cluster: Executor, tmp_path: Path) -> None:
+    np.save(tmp_path / "features.npy", np.random.default_rng(0).normal(size=(500, 8)))
+    rows = UnitRows(np.load(tmp_path / "features.npy", mmap_mode="r"))
+    search = cluster.compute(FeatureSearch(rows, fit_centers(rows), 0.9, 1))
+    (tmp_path / "features.npy").unlink()  # as if it were another machine's disk
+    with pytest.raises(ClusterError, match=r"a process cannot read .*features\.npy .*put the project on a disk"):
+        list(search.rows(range(0, 500, 256)))
 
 
 LISTENS = """

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tandem.curation.duplicates.by_features import index
-from tandem.curation.duplicates.by_features.index import AnnIndex
+from tandem.curation.duplicates.by_features.index import AnnIndex, fit_centers
 from tandem.curation.duplicates.by_features.rows import UnitRows
 from tandem.curation.duplicates.by_features.search import knn_pairs, radius_pairs, similar_and_nearest
 from tandem.curation.duplicates.pairs import Pairs
@@ -63,7 +63,7 @@ def test_of_long_rows_few_columns_are_held_and_the_pairs_are_those_of_the_exact_
     x = (rng.normal(size=(3000, 40)) @ rng.normal(size=(40, 1024)) + 0.5 * rng.normal(size=(3000, 1024))).astype("f4")
     x[2900:] = 2 * x[:100] + 0.3 * rng.normal(size=(100, 1024))
     found, nearest = similar_and_nearest(x, min_similarity=0.9, k=2, exact_to=0)
-    assert AnnIndex(UnitRows(x))._index.d == 257
+    assert AnnIndex(UnitRows(x), fit_centers(UnitRows(x)))._index.d == 257
     assert as_set(found) == as_set(radius_pairs(x, min_similarity=0.9)) == {(row, 2900 + row) for row in range(100)}
     exact = {tuple(pair) for pair in knn_pairs(x, k=2).tolist()}
     assert len({tuple(pair) for pair in nearest.tolist()} & exact) >= 0.85 * len(exact)  # rows that do not cluster

@@ -123,8 +123,8 @@ def curate(
 ) -> Curated:
     """Group, exclude and split. keypoints_of: row of the index -> Keypoints, as of keypoints_reader.
 
-    max_gb: of what is kept of pairs for later runs, see verify_candidates. executor: where hashes of very many images
-    are searched, and pairs are compared.
+    max_gb: of what is kept of pairs for later runs, see verify_candidates. executor: where very many images are
+    searched, and pairs are compared.
 
     Near duplicates under several classes are all excluded. Raises LeakageError when a class is missing from a split.
     """

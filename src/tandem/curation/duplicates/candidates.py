@@ -45,11 +45,13 @@ def find_candidates(
 ) -> Candidates:
     """features: (N, D). hashes: (N, 8, 32). keys: (N, 4, 100) of keypoints, as of keypoint_keys.
 
-    stems: row numbers of the images that share a stem, for each stem. executor: where the hashes of very many images
-    are searched.
+    stems: row numbers of the images that share a stem, for each stem. executor: where very many images are
+    searched.
     """
     limits, k = settings.candidates.thresholds, settings.candidates.num_neighbors
-    by_features, nearest_by_features = similar_and_nearest(features, min_similarity=limits.min_similarity, k=k)
+    by_features, nearest_by_features = similar_and_nearest(
+        features, min_similarity=limits.min_similarity, k=k, executor=executor
+    )
     by_hash = hash_pairs(
         hashes,
         max_distance=limits.max_hash_distance,

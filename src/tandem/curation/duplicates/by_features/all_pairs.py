@@ -14,6 +14,7 @@ from tandem.curation.duplicates.pairs import places
 
 _LAST_BITS = 1e-6  # of a product, which depend on how many cores share it out
 _NO_COSINE = -2  # lower than any
+CHUNK = 512  # pairs picked out at a time: their rows stay in the cache
 
 Triples = tuple[np.ndarray, np.ndarray, np.ndarray]  # first and second row numbers and cosines of pairs
 
@@ -27,6 +28,14 @@ def block_pairs(one: np.ndarray, other: np.ndarray, products: np.ndarray, limit:
     similarity = products[i, j]
     at_limit = np.flatnonzero(similarity < limit + _LAST_BITS)
     similarity[at_limit] = np.vecdot(one[i[at_limit]], other[j[at_limit]])
+    is_reached = similarity >= limit
+    return i[is_reached], j[is_reached], similarity[is_reached]
+
+
+def pairs_at(rows: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> Triples:
+    """Those of the pairs of rows i and j, each (P,), whose cosine reaches the limit."""
+    chunks = [slice(start, start + CHUNK) for start in range(0, len(i), CHUNK)]
+    similarity = np.concatenate([np.zeros(0, np.float32), *(np.vecdot(rows[i[at]], rows[j[at]]) for at in chunks)])
     is_reached = similarity >= limit
     return i[is_reached], j[is_reached], similarity[is_reached]
 

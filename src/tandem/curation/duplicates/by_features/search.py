@@ -1,6 +1,6 @@
 """Pairs of rows of features that are similar, or each other's nearest, by cosine in bounded memory.
 
-Up to EXACT_TO rows none is lost; beyond, an approximate index finds pairs (similar_and_nearest), of which a few are
+Up to EXACT_TO rows none is lost; beyond, an approximate index finds pairs (.approximate), of which a few are
 missed and none is wrong: each is compared in full.
 
 All pairs of many long rows are compared by a bound first (.bounds).
@@ -10,7 +10,17 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 
-from tandem.curation.duplicates.by_features.all_pairs import Triples, block_pairs, nonzero, similar_and_nearest_of_all
+from tandem.cluster.local import LOCAL
+from tandem.cluster.work import Executor
+from tandem.curation.duplicates.by_features.all_pairs import (
+    CHUNK,
+    Triples,
+    block_pairs,
+    nonzero,
+    pairs_at,
+    similar_and_nearest_of_all,
+)
+from tandem.curation.duplicates.by_features.approximate import pairs_by_index
 from tandem.curation.duplicates.by_features.bounds import (
     CHECK_COST,
     SLACK,
@@ -18,39 +28,24 @@ from tandem.curation.duplicates.by_features.bounds import (
     leading_directions,
     shortened,
 )
-from tandem.curation.duplicates.by_features.index import EXACT_TO, AnnIndex
+from tandem.curation.duplicates.by_features.index import EXACT_TO
 from tandem.curation.duplicates.by_features.rows import UnitRows, blocks_of
 from tandem.curation.duplicates.pairs import Pairs, unique_pairs
 
 _ROUNDING = 1e-5  # float32 products differ from the true cosine by less; no pair that reaches the limit is lost to it
 _NO_LIMIT = 2.0  # which no cosine reaches
-_MIN_ASKED, _ASKED_TIMES = 16, 6  # rows of the index that are compared, and that for each neighbor
-_CHUNK = 512  # pairs picked out at a time: their rows stay in the cache
 
 
 def similar_and_nearest(
-    vectors: np.ndarray, *, min_similarity: float, k: int, exact_to: int = EXACT_TO
+    vectors: np.ndarray, *, min_similarity: float, k: int, exact_to: int = EXACT_TO, executor: Executor = LOCAL
 ) -> tuple[Pairs, np.ndarray]:
-    """As radius_pairs and knn_pairs. exact_to: most rows that are searched exactly; of more, a few pairs are missed."""
+    """As radius_pairs and knn_pairs. exact_to: most rows that are searched exactly, here.
+
+    Of more, a few pairs are missed, and the executor searches.
+    """
     if len(vectors) <= exact_to:
         return _exact(vectors, min_similarity, k)
-    rows, limit, num_asked = UnitRows(vectors), min_similarity - _ROUNDING, max(_MIN_ASKED, _ASKED_TIMES * (k + 1))
-    index, found, nearest = AnnIndex(rows), list[Triples](), [np.zeros((0, 2), dtype=np.int64)]
-    for block in blocks_of(len(rows)):
-        queries, numbers = rows[block], np.arange(block.start, min(block.stop, len(rows)))
-        similarity, others, last = index.nearest(queries, num_asked)
-        similarity[(others == numbers[:, None]) | rows.is_zero[block, None]] = -np.inf
-        i, j = np.nonzero(similarity >= limit)
-        found.append((numbers[i], others[i, j], similarity[i, j].clip(-1, 1)))
-        has_more = np.flatnonzero(last >= limit)
-        i, j = index.within(queries[has_more], limit)
-        i = numbers[has_more[i]]
-        found.append(_pairs_at(rows, i[i != j], j[i != j], limit))
-        order = np.lexsort((others, -similarity))[:, :k]
-        i, j = np.nonzero(np.isfinite(np.take_along_axis(similarity, order, axis=1)))
-        nearest.append(np.sort(np.stack([numbers[i], others[i, order[i, j]]], axis=1), axis=1))
-    first, second, cosine = (np.concatenate(part) for part in zip(*found, strict=True))
-    return unique_pairs(first, second, cosine), np.unique(np.concatenate(nearest), axis=0)
+    return pairs_by_index(UnitRows(vectors), limit=min_similarity - _ROUNDING, k=k, executor=executor)
 
 
 def radius_pairs(vectors: np.ndarray, *, min_similarity: float, num_directions: int | None = None) -> Pairs:
@@ -75,7 +70,7 @@ def knn_pairs(vectors: np.ndarray, *, k: int) -> np.ndarray:
 def cosines(vectors: np.ndarray, first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """(P,) cosine of the rows first and second (P,) of vectors (N, D); 0 for a row of zeros."""
     found = np.zeros(len(first), dtype=np.float32)
-    for at in (slice(start, start + _CHUNK) for start in range(0, len(first), _CHUNK)):
+    for at in (slice(start, start + CHUNK) for start in range(0, len(first), CHUNK)):
         one, other = (np.asarray(vectors[rows[at]], dtype=np.float32) for rows in (first, second))
         norms = np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1)
         found[at] = np.einsum("nd,nd->n", one, other) / np.where(norms > 0, norms, 1)
@@ -103,7 +98,7 @@ def _exact_pairs(rows: UnitRows, basis: np.ndarray, limit: float) -> Triples:
             i, j, similarity = _block_pairs(rows, top, left, limit)
         else:
             i, j = nonzero(may_reach)
-            i, j, similarity = _pairs_at(rows, i + top.start, j + left.start, limit)
+            i, j, similarity = pairs_at(rows, i + top.start, j + left.start, limit)
         keep = i != j
         found.append((i[keep], j[keep], similarity[keep].clip(-1, 1)))
     first, second, similarity = (np.concatenate(part) for part in zip(*found, strict=True))
@@ -116,11 +111,3 @@ def _block_pairs(rows: UnitRows, top: slice, left: slice, limit: float) -> Tripl
     other = one if top == left else rows[left]
     i, j, similarity = block_pairs(one, other, one @ other.T, limit)
     return i + top.start, j + left.start, similarity
-
-
-def _pairs_at(rows: UnitRows, i: np.ndarray, j: np.ndarray, limit: float) -> Triples:
-    """Those of the pairs of rows i and j whose cosine reaches the limit."""
-    chunks = [slice(start, start + _CHUNK) for start in range(0, len(i), _CHUNK)]
-    similarity = np.concatenate([np.zeros(0, np.float32), *(np.vecdot(rows[i[at]], rows[j[at]]) for at in chunks)])
-    is_reached = similarity >= limit
-    return i[is_reached], j[is_reached], similarity[is_reached]
