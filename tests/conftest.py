@@ -29,6 +29,8 @@ KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 # Files of so many slow tests that pytest's workers share them; the tests of any other file stay on one worker, which
 # makes what they have in common once.
 SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
+# Files that use the fixture `two_nodes` stay on one worker together: the cluster takes longer to start than most tests.
+ON_NODES = ("cluster/test_ray.py", "cluster/test_ray_group.py", "project/test_cluster.py")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -47,6 +49,7 @@ def two_nodes():
     from ray_nodes import free_port, running_nodes
 
     store = {"AWS_ENDPOINT_URL": f"http://127.0.0.2:{free_port()}", **NO_AWS, **KEYS}
+    store["RAY_prestart_worker_first_driver"] = "0"  # a process a CPU of each node, of which most would never be used
     with running_nodes(2, python_path=[Path(__file__).parent], environment=store) as nodes:
         yield nodes
 
@@ -56,6 +59,8 @@ class FilesOrTests(LoadScopeScheduling):
 
     def _split_scope(self, nodeid):
         path = nodeid.partition("::")[0]
+        if path.endswith(ON_NODES):
+            return "two_nodes"
         return nodeid if path.endswith(SHARED_OUT) else path
 
 

@@ -66,7 +66,7 @@ def test_rows_come_in_order_from_processes_of_both_nodes(cluster: Executor) -> N
 
 
 def test_features_are_the_same_bytes_as_of_one_machine(cluster: Executor, tmp_path: Path) -> None:
-    """By the fastest engine; test_stages.py has the other one."""
+    """By the fastest engine; tests/project/test_cluster.py has the other one."""
     settings = extract_settings(size_px=64, engine="auto", tta_views=2)
     work = BackbonePass("mobilenet_v2", RANDOM_WEIGHTS, settings, "cpu", 16, 2)
     paths = images(tmp_path, 150)

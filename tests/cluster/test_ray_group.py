@@ -82,7 +82,7 @@ def test_a_fine_tune_by_three_nodes_of_which_one_is_killed_is_the_same_bytes_as_
 ) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "1")  # in all processes
     images, third, epochs = striped_images(tmp_path), two_nodes.add(), list[int]()
-    changes = {"epochs": 12, "patience": 12, "keep": "last", "num_micro_batches": 4, "mix": "cutmix"}
+    changes = {"epochs": 6, "patience": 6, "keep": "last", "num_micro_batches": 4, "mix": "cutmix"}
     with single_threaded():
         job = finetune_job(images, tmp_path, layers=5, **changes)
         alone = finetune(job, tmp_path / "here", checkpoints_dir=tmp_path / "one")
@@ -95,6 +95,6 @@ def test_a_fine_tune_by_three_nodes_of_which_one_is_killed_is_the_same_bytes_as_
     there = tmp_path / "there"
     assert finetune(job, there, checkpoints_dir=tmp_path / "many", on_epoch=kill, executor=cluster) == alone
     assert "the nodes that are there go on from the last epoch" in capsys.readouterr().err
-    assert epochs == list(range(13))
+    assert epochs == list(range(7))
     assert contents(there) == contents(tmp_path / "here")
     assert list((tmp_path / "many").iterdir()) == []

@@ -24,13 +24,14 @@ import json, sys
 from tandem.errors import WeightsError
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.settings import BackboneSettings
-for name in sys.argv[1:]:
-    architecture, _, tag = name.partition(".")
+for line in sys.stdin:
+    architecture, _, tag = line.strip().partition(".")
     try:
         settings = BackboneSettings(tag, architecture=architecture, provider="timm")
-        print(json.dumps(load_backbone("tiny", settings, seed=0, size_px=64).digest))
+        answer = load_backbone("tiny", settings, seed=0, size_px=64).digest
     except WeightsError as error:
-        print(json.dumps(str(error)))
+        answer = str(error)
+    print(json.dumps(answer), flush=True)
 """
 
 
@@ -132,26 +133,30 @@ def test_weights_of_a_name_are_fetched_from_the_hub_once_and_checked(tmp_path) -
     threading.Thread(target=server.serve_forever, daemon=True).start()
     environ = os.environ | {"HF_HOME": str(tmp_path / "hub"), "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}"}
 
-    def loaded(*names: str) -> list[str]:
-        command = [sys.executable, "-c", PROGRAM, *names]
-        done = subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=100)
-        return [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen(
+        [sys.executable, "-c", PROGRAM], env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
 
-    try:
-        digest, refused = loaded(f"{TINY}.r160_in1k", "test_vit.r160_in1k")
-    finally:
-        server.shutdown()
-        server.server_close()
+        def loaded(name: str) -> str:
+            process.stdin.write(f"{name}\n")
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        try:
+            digest, refused = loaded(f"{TINY}.r160_in1k"), loaded("test_vit.r160_in1k")
+        finally:
+            server.shutdown()
+            server.server_close()
+        from_the_cache = loaded(f"{TINY}.r160_in1k")  # the server is gone
+        [kept] = (tmp_path / "hub").glob("hub/*/blobs/*")
+        kept.chmod(0o644)
+        kept.write_bytes(kept.read_bytes()[:-1] + b"x")
+        damaged = loaded(f"{TINY}.r160_in1k")
     file = tmp_path / "own.safetensors"
     own = of_timm(TINY, str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
-    assert digest == load("tiny", own).digest
+    assert digest == from_the_cache == load("tiny", own).digest
     assert refused.startswith(
         "could not download test_vit r160_in1k, timm/test_vit.r160_in1k on the Hugging Face Hub ("
     )
     assert "download its model.safetensors elsewhere and name that file with its sha256" in refused
-    assert loaded(f"{TINY}.r160_in1k") == [digest]  # from the cache: the server is gone
-    [kept] = (tmp_path / "hub").glob("hub/*/blobs/*")
-    kept.chmod(0o644)
-    kept.write_bytes(kept.read_bytes()[:-1] + b"x")
-    [refused] = loaded(f"{TINY}.r160_in1k")
-    assert "it is damaged or another one" in refused
+    assert "it is damaged or another one" in damaged
