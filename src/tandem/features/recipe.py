@@ -40,6 +40,7 @@ def common_recipe(settings: ExtractSettings, *, device: str, batch_size: int) ->
     return {
         "size_px": settings.size_px,
         "resize": settings.resize,
+        "interpolation": settings.interpolation,
         "tta_views": settings.tta_views,
         "device": device,
         "batch_size": batch_size,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tandem.types import NotEmpty, Section, Seed, Sha256, SidePx
+from tandem.types import Interpolation, NotEmpty, Section, Seed, Sha256, SidePx
 
 RANDOM = "random"
 EngineChoice = Literal["auto", "reference"]
@@ -48,12 +48,13 @@ class BackboneSettings(Section):
 class ExtractSettings(Section):
     """The one transform, what computes, and the seed of random weights.
 
-    resize: "squash" the whole image to a square, or "crop" the central square. tta_views: of each image, itself first.
-    engine: "auto", the fastest of this machine, or "reference", fp32 by torch.
+    resize: "squash" the whole image to a square, or "crop" the central square. interpolation: by which it is scaled.
+    tta_views: of each image, itself first. engine: "auto", the fastest of this machine, or "reference", fp32 by torch.
     """
 
     size_px: SidePx
     resize: Literal["squash", "crop"]
+    interpolation: Interpolation
     tta_views: Annotated[int, Ge(1), Le(10)]
     engine: EngineChoice
     seed: Seed
