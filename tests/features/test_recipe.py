@@ -36,6 +36,7 @@ def recipe(name="resnet18", weights=RANDOM, *, device="cpu", batch_size=16, **ch
         {"seed": 1},
         {"weights": BackboneSettings("random", layer="layer3")},
         {"weights": BackboneSettings("random", size_px=32)},
+        {"weights": BackboneSettings("random", size_px=32, interpolation="bicubic")},
         {"weights": BackboneSettings("random", provider="timm")},
     ],
 )

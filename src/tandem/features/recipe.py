@@ -30,6 +30,7 @@ def network_recipe(name: str, weights: BackboneSettings) -> dict[str, object]:
     return {
         "provider": weights.provider,
         "own_size_px": weights.size_px,
+        "own_interpolation": weights.interpolation,
         "layer": weights.layer,
         "architecture": weights.architecture or name,
     }

@@ -19,8 +19,8 @@ class BackboneSettings(Section):
     """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
 
     provider: the library that builds the network. architecture: the provider's name of a network that is called
-    otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone.
-    layer: whose mean over positions the features are; None is what the network's last layer sees.
+    otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone,
+    by this interpolation. layer: whose mean over positions the features are; None is what the last layer sees.
     """
 
     weights: NotEmpty
@@ -28,6 +28,7 @@ class BackboneSettings(Section):
     architecture: NotEmpty | None = None
     provider: ProviderName = "torchvision"
     size_px: SidePx | None = None
+    interpolation: Interpolation = "bilinear"
     layer: NotEmpty | None = None
 
     @property
