@@ -137,7 +137,7 @@ def described(gray: Image.Image) -> None:
 
 
 def later_pass(data: bytes) -> np.ndarray:
-    return load_transformed(data, size_px=SIZE_PX, resize="squash")
+    return load_transformed(data, size_px=SIZE_PX, resize="squash", interpolation="bilinear")
 
 
 def each(function: Callable[[Any], object], values: Iterable[Any]) -> Calls:

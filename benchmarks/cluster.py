@@ -54,7 +54,7 @@ from tandem.tables.stored import PackedImage
 
 FILE_SIZE = 800, 600
 STORED = IngestSettings(min_side_px=32, max_pixels=10**8, max_side_px=640)
-EXTRACT = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
+EXTRACT = ExtractSettings(size_px=224, resize="squash", interpolation="bilinear", tta_views=1, engine="auto", seed=0)
 BACKBONE, BATCH_SIZE, WORKERS = "mobilenet_v2", 16, 2
 HERE, ONE, TWO = "one machine", "one node", "two nodes"
 

@@ -63,7 +63,7 @@ from tandem.training.settings import TrainSettings
 from tandem.types import Encoded
 from throughput import images_per_second, num_images, openvino_runner, run_torch
 
-SETTINGS = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
+SETTINGS = ExtractSettings(size_px=224, resize="squash", interpolation="bilinear", tta_views=1, engine="auto", seed=0)
 SIZE_PX = SETTINGS.size_px
 BATCH_SIZE, WORKERS = 16, 2
 NUM_TIMED = 384

@@ -53,7 +53,9 @@ def load_whole_backbone(name: str, weights: BackboneSettings) -> Backbone:
 
 def cache_images(paths: Sequence[Encoded], path: Path, *, batch_size: int, workers: int) -> ImageSet:
     """The images as a fine-tune reads them, cached in the file `path`; classes by turns."""
-    batches = iter_batches(paths, size_px=CACHED_PX, resize="squash", batch_size=batch_size, workers=workers)
+    batches = iter_batches(
+        paths, size_px=CACHED_PX, resize="squash", interpolation="bilinear", batch_size=batch_size, workers=workers
+    )
     pixels = cache_pixels(path, batches, count=len(paths), size_px=CACHED_PX)
     return ImageSet(pixels, torch.arange(len(paths)) % NUM_CLASSES)
 

@@ -54,7 +54,7 @@ from tandem.training.loggers import Epoch
 from throughput import images_per_second, num_images
 from timm_loops import NAMES, images_per_second_on_device, random_batch, timm_features, timm_finetuning
 
-EXTRACT = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
+EXTRACT = ExtractSettings(size_px=224, resize="squash", interpolation="bilinear", tta_views=1, engine="auto", seed=0)
 SIZE_PX = EXTRACT.size_px
 NUM_IMAGES = 4096
 NUM_DECODED = 1024
@@ -97,7 +97,9 @@ def measure_features(backbone: Backbone, paths: list[Path]) -> list[Figure]:
     name = backbone.name
     start = partial(start_engine, backbone, size_px=SIZE_PX, batch_size=BATCH_SIZE, device="cuda")
     engine, reference = start(engine="auto"), start(engine="reference")
-    read = partial(iter_batches, size_px=SIZE_PX, resize="squash", batch_size=BATCH_SIZE, workers=WORKERS)
+    read = partial(
+        iter_batches, size_px=SIZE_PX, resize="squash", interpolation="bilinear", batch_size=BATCH_SIZE, workers=WORKERS
+    )
     run = partial(extract, paths, engine=engine, settings=EXTRACT, batch_size=BATCH_SIZE, workers=WORKERS, name=name)
     decoded = list(read(paths[:NUM_DECODED]))
     num_images(engine.embed(decoded))  # the first pass warms up

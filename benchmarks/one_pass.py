@@ -39,7 +39,7 @@ from tandem.images.transforms import load_transformed
 from tandem.seeding import single_threaded
 from throughput import num_images
 
-SETTINGS = ExtractSettings(size_px=224, resize="squash", tta_views=1, engine="auto", seed=0)
+SETTINGS = ExtractSettings(size_px=224, resize="squash", interpolation="bilinear", tta_views=1, engine="auto", seed=0)
 BATCH_SIZE, WORKERS = 16, 2
 MIN_SIDE_PX = 200
 NUM_ROUNDS = 5
@@ -133,7 +133,9 @@ def ways_to_measure(paths: Sequence[Path], engines: Mapping[str, Engine]) -> dic
 
 
 def decoded(path: Path) -> np.ndarray:
-    return load_transformed(path.read_bytes(), size_px=SETTINGS.size_px, resize=SETTINGS.resize)
+    return load_transformed(
+        path.read_bytes(), size_px=SETTINGS.size_px, resize=SETTINGS.resize, interpolation=SETTINGS.interpolation
+    )
 
 
 def decode_on_one_core(paths: Sequence[Path]) -> int:

@@ -7,7 +7,8 @@ weights of MobileNetV2 and EfficientNet-Lite0 and -Lite2; DIR holds weights/tf_e
 -lite2- beside the first. The backbones are frozen; all models are trained on every split, as the stage repeated_splits
 does. With --tuned a fine-tuned MobileNetV2 then stands beside them, once for each of so many split seeds.
 
---size-px, --tta-views: of `extract`, 288 and 1 by default; MobileNetV2 and Lite0 scale images down to 224 themselves.
+--size-px, --interpolation, --tta-views: of `extract`, 288, bicubic and 1 by default; MobileNetV2 and Lite0 scale images
+down to 224 themselves, by what they were trained with: bilinear and bicubic.
 Prints required beside reached and exits 1 when a figure falls short. About five minutes on two idle cores, and two or
 three for each fine-tune.
 """
@@ -16,7 +17,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import Any, get_args
 
 from figures import Figure, above, at_least, at_most, conclude, exactly, make_parser, reported
 from scoring import head_scores
@@ -43,6 +44,7 @@ from tandem.tables.index import load_index
 from tandem.tables.logits import load_logits_of
 from tandem.tables.samples import Samples, load_samples
 from tandem.training.settings import TrainSettings
+from tandem.types import Interpolation
 
 LITE0, LITE2 = (f"weights/tf_efficientnet_lite{number}-imagenet.pth" for number in (0, 2))
 EARLY_LAYER = "blocks.5"  # of seven, "blocks.0" to "blocks.6"
@@ -70,12 +72,13 @@ def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
     parser.add_argument("--size-px", type=int, default=288)
+    parser.add_argument("--interpolation", choices=get_args(Interpolation), default="bicubic")
     parser.add_argument("--tta-views", type=int, default=1)
     parser.add_argument("--splits", type=int, default=20)
     parser.add_argument("--tuned", type=int, default=0)
     arguments = parser.parse_args()
     archives = require_files(arguments.archives, WEIGHTS, LITE0, LITE2, *VEHICLES.values(), *SCENES.values())
-    changes = {"size_px": arguments.size_px, "tta_views": arguments.tta_views}
+    changes = {name: getattr(arguments, name) for name in ("size_px", "interpolation", "tta_views")}
     with tempfile.TemporaryDirectory(prefix="tandem-photos-") as work:
         figures = list[Figure]()
         for preset, sources in {"vehicles": VEHICLES, "scenes": SCENES}.items():
@@ -90,9 +93,9 @@ def main() -> None:
     conclude(figures, arguments)
 
 
-def with_members(values: dict[str, Any], archives: Path, extract: Mapping[str, int], num_splits: int) -> None:
+def with_members(values: dict[str, Any], archives: Path, extract: Mapping[str, Any], num_splits: int) -> None:
     """Three frozen networks with ImageNet weights, two of them also as they are before their last blocks."""
-    lite0 = {**lite(archives / LITE0, "tf_efficientnet_lite0"), "size_px": 224}
+    lite0 = {**lite(archives / LITE0, "tf_efficientnet_lite0"), "size_px": 224, "interpolation": "bicubic"}
     lite2 = lite(archives / LITE2, "tf_efficientnet_lite2")
     values["backbones"] = {
         "mobilenet_v2": {**values["backbones"]["mobilenet_v2"], "size_px": 224},

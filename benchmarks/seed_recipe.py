@@ -17,6 +17,7 @@ Prints required beside reached and exits 1 when a figure falls short.
 
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import mean
 
@@ -86,7 +87,8 @@ def compare(clone: Path, weights: Path, *, epochs: int, seeds: Iterable[int]) ->
 
 def decode_all(images: Sequence[Encoded]) -> np.ndarray:
     """(N, SIZE_PX, SIZE_PX, 3) uint8, squashed."""
-    return np.concatenate([load_transformed(image.read_bytes(), size_px=SIZE_PX, resize="squash") for image in images])
+    load = partial(load_transformed, size_px=SIZE_PX, resize="squash", interpolation="bilinear")
+    return np.concatenate([load(image.read_bytes()) for image in images])
 
 
 def parts_of(rows: Sequence[int], samples: Samples) -> dict[str, Part]:

@@ -57,7 +57,9 @@ _TRAIN = TrainSettings(
 _ENSEMBLE = EnsembleSettings(kind="best", student="best", dropout=0.5, width=16)
 _STUDY = StudySettings(lr=(0.01,), batch_size=(8,), num_seeds=1)
 _EVALUATE = EvaluateSettings(num_resamples=100, max_error=0.1, set_coverage=0.9, num_splits=0, seed=0)
-_EXTRACT = ExtractSettings(size_px=32, resize="squash", tta_views=1, engine="reference", seed=0)
+_EXTRACT = ExtractSettings(
+    size_px=32, resize="squash", interpolation="bilinear", tta_views=1, engine="reference", seed=0
+)
 _AUGMENT = AugmentSettings(min_scale=0.5, flip=True, color_jitter=0.2, rand_augment_ops=0)
 _FINETUNE = FinetuneSettings(
     lr=0.001,

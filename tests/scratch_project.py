@@ -265,7 +265,7 @@ def tiny_params(sources):
         "by_source": {},
     }
     params["backbones"] = {"mobilenet_v2": {"weights": "random"}, "squeezenet1_1": {"weights": "random"}}
-    params["extract"] |= {"size_px": 32, "engine": "reference"}  # of so few images the fastest
+    params["extract"] |= {"size_px": 32, "interpolation": "bicubic", "engine": "reference"}  # of so few the fastest
     params["curate"] |= {
         "backbone": "mobilenet_v2",
         "candidates": {"min_similarity": 0.999, "max_hash_distance": 24, "num_neighbors": 2},

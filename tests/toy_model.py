@@ -17,6 +17,7 @@ CARD = ModelCard(
     class_names=("red", "green", "blue"),
     size_px=16,
     resize="squash",
+    interpolation="bilinear",
     tta_views=2,
     temperature=1.5,
     reject_threshold=0.9,

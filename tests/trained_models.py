@@ -39,7 +39,8 @@ def scored_probs(models, model, ids):
 
 def largest_difference(models, model, files):
     """Between the probs of the model's graph, from files, and those that were scored."""
-    transform = {"size_px": models.extract.size_px, "resize": models.extract.resize}
+    settings = models.extract
+    transform = {"size_px": settings.size_px, "resize": settings.resize, "interpolation": settings.interpolation}
     pixels = np.concatenate([load_transformed(path.read_bytes(), **transform) for path in files.values()])
     session = start_session(classifier_model(model, models).SerializeToString())
     [probs] = session.run([PROBABILITIES], {PIXELS: pixels})

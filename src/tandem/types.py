@@ -11,6 +11,8 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Gt, Le, Lt
 
+Interpolation = Literal["bilinear", "bicubic"]  # how images are scaled, always with antialiasing
+
 
 class Section:
     """Base of all settings, which are frozen dataclasses: pydantic allows no other keys and converts no types."""

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -12,8 +13,9 @@ from factories import RANDOM_WEIGHTS
 from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, last_layer, load, penultimate, saved
 from networks import smooth_images as images
 from tandem.errors import WeightsError
-from tandem.features.backbones.backbone import Backbone, load_backbone, provider_of, state_digest
+from tandem.features.backbones.backbone import Backbone, FeatureExtractor, load_backbone, provider_of, state_digest
 from tandem.features.settings import BackboneSettings, ProviderName
+from tandem.types import Interpolation
 
 RANDOM = "mobilenet_v2"
 
@@ -154,13 +156,18 @@ def test_random_weights_without_an_early_exit_end_where_trained_ones_do() -> Non
     assert_close(whole.net(images()), penultimate(net, images()))
 
 
+@pytest.mark.parametrize("interpolation", get_args(Interpolation))
 @pytest.mark.parametrize("own_px", [48, SIZE_PX, 100])
-def test_a_backbone_scales_larger_images_down_to_its_own_size(own_px: int, tmp_path: Path) -> None:
+def test_a_backbone_scales_larger_images_down_to_its_own_size(
+    own_px: int, interpolation: Interpolation, tmp_path: Path
+) -> None:
     weights = saved(tmp_path / "weights.pth", classifier(SMALL).state_dict())
-    found = load(SMALL, replace(weights, size_px=own_px)).net(images())
+    found = load(SMALL, replace(weights, size_px=own_px, interpolation=interpolation)).net(images())
     scaled = as_input(images())
     if own_px < SIZE_PX:
-        scaled = nn.functional.interpolate(as_input(images()), (own_px, own_px), mode="bilinear")
+        scaled = nn.functional.interpolate(scaled, (own_px, own_px), mode=interpolation)
+        black, white = (as_input(torch.full((1, 1, 1, 3), level, dtype=torch.uint8)) for level in (0, 255))
+        scaled = scaled.clip(black, white)
     net = classifier(SMALL)
     net.load_state_dict(torch.load(tmp_path / "weights.pth", weights_only=True))
     seen = []
@@ -168,6 +175,23 @@ def test_a_backbone_scales_larger_images_down_to_its_own_size(own_px: int, tmp_p
     with torch.no_grad():
         net.eval()(scaled)
     assert_close(found, seen[0])
+
+
+def test_what_a_bicubic_filter_overshoots_is_cut_off_as_in_an_image() -> None:
+    plain: dict[str, Any] = {"mean": (0, 0, 0), "std": (1, 1, 1), "size_px": 48}
+    bilinear, bicubic = (
+        FeatureExtractor(nn.Identity(), **plain, interpolation=each)(board()) for each in ("bilinear", "bicubic")
+    )
+    overshooting = nn.functional.interpolate(board().permute(0, 3, 1, 2) / 255, (48, 48), mode="bicubic")
+    assert overshooting.min() < 0
+    assert torch.equal(bicubic, overshooting.clip(0, 1))
+    assert (bicubic - bilinear).abs().max() > 0.05
+
+
+def board() -> torch.Tensor:
+    """(1, 64, 64, 3) uint8, black and white squares of 5 px."""
+    squares = (torch.arange(64) // 5 % 2)[:, None] ^ (torch.arange(64) // 5 % 2)
+    return (255 * squares).to(torch.uint8)[None, :, :, None].expand(1, 64, 64, 3)
 
 
 def test_a_size_of_its_own_is_that_for_which_random_weights_are_made() -> None:

@@ -60,7 +60,9 @@ def run(
 
 def forward(image: Image.Image, net: nn.Module) -> np.ndarray:
     """The features of one image, squashed, in a forward pass of its own."""
-    pixels = resize_image(np.array(image.convert("RGB")), size_px=SETTINGS.size_px, resize="squash")
+    pixels = resize_image(
+        np.array(image.convert("RGB")), size_px=SETTINGS.size_px, resize="squash", interpolation="bilinear"
+    )
     with torch.no_grad():
         return net(torch.from_numpy(pixels)[None])[0].numpy()
 
@@ -92,7 +94,10 @@ def test_each_tta_view_is_a_forward_pass_of_its_own_whatever_the_batches(
         smooth(number).save(path)
     settings = extract_settings(size_px=48, tta_views=3)
     features = joined(run(paths, backbone, settings=settings, batch_size=batch_size))
-    views = (load_transformed(path.read_bytes(), size_px=48, resize="squash", tta_views=3) for path in paths)
+    views = (
+        load_transformed(path.read_bytes(), size_px=48, resize="squash", interpolation="bilinear", tta_views=3)
+        for path in paths
+    )
     with torch.no_grad():
         expected = np.stack([backbone.net(torch.from_numpy(each)).numpy() for each in views])
     assert features.shape == (5, 3, backbone.dim)
@@ -137,6 +142,7 @@ def test_what_is_written_beside_the_features_says_how_they_were_made(backbone: B
         "engine": "torch float32",
         "size_px": 48,
         "resize": "squash",
+        "interpolation": "bilinear",
         "tta_views": 1,
     }
 

@@ -98,7 +98,7 @@ def photographs() -> Iterator[np.ndarray]:
             if not name.endswith("/"):
                 image = decode(archive.read(name), min_side_px=1, max_pixels=2**63).image
                 smaller = np.array(image.resize((320, 240), Image.Resampling.BILINEAR))
-                yield resize_image(smaller, size_px=224, resize="squash")
+                yield resize_image(smaller, size_px=224, resize="squash", interpolation="bilinear")
 
 
 @needs_openvino

@@ -30,11 +30,13 @@ def recipe(name="resnet18", weights=RANDOM, *, device="cpu", batch_size=16, **ch
         {"batch_size": 8},
         {"size_px": 64},
         {"resize": "crop"},
+        {"interpolation": "bicubic"},
         {"tta_views": 2},
         {"engine": "auto"},
         {"seed": 1},
         {"weights": BackboneSettings("random", layer="layer3")},
         {"weights": BackboneSettings("random", size_px=32)},
+        {"weights": BackboneSettings("random", size_px=32, interpolation="bicubic")},
         {"weights": BackboneSettings("random", provider="timm")},
     ],
 )
@@ -76,7 +78,7 @@ def test_a_recipe_is_plain_and_loads_neither_torch_nor_an_engine():
 import json, sys
 from tandem.features.embedding import backbone_extractor
 from tandem.features.settings import BackboneSettings, ExtractSettings
-settings = ExtractSettings(size_px=32, resize="squash", tta_views=1, engine="auto", seed=0)
+settings = ExtractSettings(size_px=32, resize="squash", interpolation="bilinear", tta_views=1, engine="auto", seed=0)
 extractor = backbone_extractor("resnet18", BackboneSettings("random"), settings, device="auto", batch_size=16)
 loaded = [name for name in ("torch", "torchvision", "openvino") if name in sys.modules]
 print(json.dumps([extractor.recipe, loaded]))

@@ -12,7 +12,11 @@ from tandem.finetune.layers import parameter_groups, split_layers, unfreeze
 
 def backbone(name: str) -> FeatureExtractor:
     return FeatureExtractor(
-        models.get_model(name, weights=None), mean=IMAGENET_MEAN, std=IMAGENET_STD, size_px=None
+        models.get_model(name, weights=None),
+        mean=IMAGENET_MEAN,
+        std=IMAGENET_STD,
+        size_px=None,
+        interpolation="bilinear",
     ).eval()
 
 

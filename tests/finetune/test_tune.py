@@ -92,6 +92,7 @@ def test_a_checkpoint_is_of_one_job_alone(images: list[Path], tmp_path: Path) ->
         replace(job, train=replace(job.train, trainable_backbone_layers=2)),
         replace(job, train=replace(job.train, balance="loss")),
         replace(job, extract=replace(job.extract, resize="crop")),
+        replace(job, extract=replace(job.extract, interpolation="bicubic")),
         replace(job, samples=job.samples.with_splits(np.append("", job.samples.splits[1:]))),
         replace(job, name="again"),
     ]

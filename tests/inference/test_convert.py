@@ -3,6 +3,7 @@
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import onnx
@@ -13,7 +14,8 @@ from torch import nn
 
 from factories import extract_settings
 from tandem.errors import DataError
-from tandem.features.backbones.backbone import Backbone, load_backbone, state_digest
+from tandem.features.backbones.backbone import Backbone, FeatureExtractor, load_backbone, state_digest
+from tandem.features.engines.openvino import graph_engine, has_openvino, openvino_engine
 from tandem.features.settings import RANDOM, BackboneSettings
 from tandem.files import write_json
 from tandem.inference.convert import TrainedBackbone, convert, graph_of, onnx_engine, to_onnx, trained_backbone
@@ -27,6 +29,7 @@ from tandem.inference.converted import (
 from tandem.inference.exported import PIXELS as PIXELS_IN
 from tandem.inference.graph import Graph, GraphOutput
 from tandem.state_files import save_state
+from tandem.types import Interpolation
 
 SIZE_PX = 64
 PIXELS = np.random.default_rng(0).integers(0, 256, (3, SIZE_PX, SIZE_PX, 3), dtype=np.uint8)
@@ -71,6 +74,20 @@ def test_the_features_of_several_families_are_those_of_torch():
     both = zip(np.split(features, ends, axis=1), np.split(reference, ends, axis=1), strict=True)
     differences = dict(zip(FAMILIES, (largest_difference(one, other) for one, other in both), strict=True))
     assert max(differences.values()) < 1e-5, differences
+
+
+@pytest.mark.parametrize("interpolation", get_args(Interpolation))
+def test_a_network_that_scales_images_down_does_so_alike_by_every_engine(interpolation):
+    net = FeatureExtractor(nn.Flatten(), mean=(0, 0, 0), std=(1, 1, 1), size_px=48, interpolation=interpolation).eval()
+    data = to_onnx(Backbone("scaled", net, 3 * 48 * 48, ""), size_px=SIZE_PX)
+    engines = [onnx_engine(data, threads=1, batch_size=3)]
+    if has_openvino():
+        engines.append(graph_engine(data, size_px=SIZE_PX, tta_views=1))  # that of tandem predict --fast
+        engines.append(openvino_engine(net, torch.device("cpu"), size_px=SIZE_PX, batch_size=3))
+    expected = net(torch.from_numpy(PIXELS)).numpy()
+    for engine in engines:
+        found = np.concatenate(list(engine.embed([PIXELS])))
+        assert np.abs(found - expected).max() < 0.01, engine.name  # of 0 to 1, in bf16
 
 
 def test_passes_of_a_graph_are_of_one_size_whatever_the_batches():

@@ -1,7 +1,9 @@
 """What an exported file says of itself, and which files are refused."""
 
+import json
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
@@ -10,12 +12,32 @@ import pytest
 
 from tandem.errors import DataError
 from tandem.inference import exported as exporting
-from tandem.inference.exported import DIGEST, load_exported
+from tandem.inference.exported import BLANK, CARD, DIGEST, load_exported, seal
 from tandem.inference.runtime import start_session
 
 
 def test_the_card_comes_back(exported, card):
     assert load_exported(exported).card == card
+
+
+def test_a_file_that_does_not_say_its_interpolation_is_an_older_one_and_takes_bilinear(exported, card, tmp_path):
+    assert load_exported(rewritten(exported, tmp_path, lambda fields: fields.pop("interpolation"))).card == card
+    cubic = rewritten(exported, tmp_path, lambda fields: fields.update(interpolation="bicubic"))
+    assert load_exported(cubic).card == replace(card, interpolation="bicubic")
+
+
+def rewritten(exported, folder, change):
+    """The exported file with another card, sealed again."""
+    model = onnx.load(exported)
+    for each in model.metadata_props:
+        if each.key == CARD:
+            fields = json.loads(each.value)
+            change(fields)
+            each.value = json.dumps(fields)
+        if each.key == DIGEST:
+            each.value = BLANK
+    seal(model.SerializeToString(deterministic=True), folder / "rewritten.onnx")
+    return folder / "rewritten.onnx"
 
 
 @pytest.mark.parametrize("where", [0.3, 0.5, 0.9])

@@ -61,12 +61,13 @@ def test_a_gray_image_is_of_none_of_the_colors(exported, tmp_path):
     assert flagged == ["gray"]
 
 
-def test_the_pixels_are_those_of_the_one_transform(exported, tmp_path):
+@pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
+def test_the_pixels_are_those_of_the_one_transform(interpolation, exported, tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (50, 70, 3), dtype=np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     model = load_exported(exported)
-    pixels = load_transformed(
-        (tmp_path / "noise.png").read_bytes(), size_px=16, resize="squash", tta_views=2, scale=scale_by_torch
-    )
+    model = replace(model, card=replace(model.card, interpolation=interpolation))
+    transform = {"size_px": 16, "resize": "squash", "interpolation": interpolation, "tta_views": 2}
+    pixels = load_transformed((tmp_path / "noise.png").read_bytes(), **transform, scale=scale_by_torch)
     [found] = predict_files([tmp_path / "noise.png"], model, batch_size=4, workers=1)
     assert found.probs.tobytes() == model.probs(pixels)[0].tobytes()

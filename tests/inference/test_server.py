@@ -77,7 +77,9 @@ def test_images_have_their_predictions_in_order(url, exported):
     assert answer.status_code == 200
     found = answer.json()["predictions"]
     assert [(each["name"], each["label"]) for each in found] == [(f"{n}.png", n) for n in ("blue", "red", "green")]
-    pixels = load_transformed(encoded(COLORS["blue"]), size_px=16, resize="squash", tta_views=2)
+    pixels = load_transformed(
+        encoded(COLORS["blue"]), size_px=16, resize="squash", interpolation="bilinear", tta_views=2
+    )
     expected = load_exported(exported).probs(pixels)[0]
     assert [found[0]["probs"][name] for name in COLORS] == pytest.approx(expected.tolist())
     assert (found[0]["reject"], found[0]["confidence"]) == (False, pytest.approx(expected.max()))

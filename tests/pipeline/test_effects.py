@@ -105,3 +105,11 @@ def test_a_backbone_s_own_size_to_which_nothing_is_scaled_down_is_told(own_px: i
     lines = told(extract__size_px=64, backbones__resnet50__size_px=own_px)
     text = "backbones.resnet50.size_px has no effect: extract.size_px is 64, and no image is larger; write a smaller"
     assert [line.startswith(text) for line in lines] == [True] * is_told
+
+
+@pytest.mark.parametrize(("own_px", "is_told"), [(63, False), (None, True)])
+def test_an_interpolation_of_its_own_without_a_size_is_told(own_px: int | None, is_told: bool) -> None:
+    size = {} if own_px is None else {"backbones__resnet50__size_px": own_px}
+    lines = told(extract__size_px=64, backbones__resnet50__interpolation="bicubic", **size)
+    text = "backbones.resnet50.interpolation has no effect: it is of a backbone that has a size_px of its own; extract."
+    assert [line.startswith(text) for line in lines] == [True] * is_told

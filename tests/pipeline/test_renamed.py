@@ -116,6 +116,7 @@ MOVED = {"merge.min_side_px": "ingest.min_side_px", "merge.max_pixels": "ingest.
 # keys and sections that are new since then
 ADDED: dict[str, dict[str, Any]] = {
     "ingest": {"max_side_px": 640},
+    "extract": {"interpolation": "bilinear"},
     "curate": {"bursts": {"by_name": True, "within_seconds": None}},
     "finetune": {"num_micro_batches": 1},
     "ensemble": {"student": "best"},
@@ -189,6 +190,7 @@ def test_an_old_file_gets_one_line_for_each_renamed_key_and_none_about_missing_o
         *(f"{old} is called {new} now{values.get(old, '; rename it')}" for old, new in RENAMED.items()),
         *(f"{old} is {new} now; move it to the section ingest" for old, new in MOVED.items()),
         "ingest.max_side_px is missing; add it (presets/ hold complete files)",
+        "extract.interpolation is missing; add it (presets/ hold complete files)",
         "curate.bursts is missing; add it (presets/ hold complete files)",
         "finetune.num_micro_batches is missing; add it (presets/ hold complete files)",
         "ensemble.student is missing; add it (presets/ hold complete files)",

@@ -50,7 +50,14 @@ GOOD: dict[str, Any] = {
         "tuned": {"architecture": "mobilenet_v2", "weights": "IMAGENET1K_V1"},
         "resnet18": {"weights": "weights/resnet18.pth", "sha256": "c" * 64},
     },
-    "extract": {"size_px": 224, "resize": "crop", "tta_views": 2, "engine": "auto", "seed": 0},
+    "extract": {
+        "size_px": 224,
+        "resize": "crop",
+        "interpolation": "bicubic",
+        "tta_views": 2,
+        "engine": "auto",
+        "seed": 0,
+    },
     "curate": {
         "backbone": "resnet50",
         "candidates": {"min_similarity": 0.99, "max_hash_distance": 40, "num_neighbors": 4},
@@ -234,6 +241,11 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ("merge.max_corrupt_fraction", 3, "merge.max_corrupt_fraction is 3; a number of at most 1 is needed"),
         ("extract.size_px", 16, "extract.size_px is 16; a number from 32 on is needed"),
         ("extract.resize", "pad", "extract.resize is 'pad'; one of squash, crop is needed"),
+        (
+            "extract.interpolation",
+            "lanczos",
+            "extract.interpolation is 'lanczos'; one of bilinear, bicubic is needed",
+        ),
         (
             "curate.candidates.num_neighbors",
             -1,

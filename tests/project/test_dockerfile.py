@@ -85,7 +85,9 @@ def at_port(words, port):
 
 def expected(built):
     """The probabilities of its image, by torch."""
-    pixels = load_transformed((built.folder / "green.png").read_bytes(), size_px=16, resize="squash", tta_views=2)
+    pixels = load_transformed(
+        (built.folder / "green.png").read_bytes(), size_px=16, resize="squash", interpolation="bilinear", tta_views=2
+    )
     probs = load_exported(built.folder / "model.onnx").probs(pixels)[0]
     return pytest.approx(dict(zip(CARD.class_names, probs.tolist(), strict=True)))
 

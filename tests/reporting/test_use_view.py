@@ -31,7 +31,7 @@ def test_the_file_is_described_and_held_against_other_ways(tmp_path):
     rows = {row[0].text: row[1].text for row in view.size.lines}
     assert rows["model.onnx"] == f"{len(facts.exported.data) / 1e3:.1f} kB"
     assert rows["model.safetensors"] == "–"
-    assert rows["input"] == "16 × 16 px, squashed"
+    assert rows["input"] == "16 × 16 px, squashed, bilinear"
     assert [row[0].text for row in view.parity.lines] == [
         "torch in fp32",
         "the predictions that were scored",

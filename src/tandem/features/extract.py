@@ -32,6 +32,7 @@ def extract(
         images,
         size_px=settings.size_px,
         resize=settings.resize,
+        interpolation=settings.interpolation,
         tta_views=tta_views,
         batch_size=batch_size,
         workers=workers,
@@ -59,5 +60,6 @@ def extraction_meta(
         "engine": engine,
         "size_px": settings.size_px,
         "resize": settings.resize,
+        "interpolation": settings.interpolation,
         "tta_views": settings.tta_views,
     }

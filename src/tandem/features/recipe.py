@@ -30,6 +30,7 @@ def network_recipe(name: str, weights: BackboneSettings) -> dict[str, object]:
     return {
         "provider": weights.provider,
         "own_size_px": weights.size_px,
+        "own_interpolation": weights.interpolation,
         "layer": weights.layer,
         "architecture": weights.architecture or name,
     }
@@ -40,6 +41,7 @@ def common_recipe(settings: ExtractSettings, *, device: str, batch_size: int) ->
     return {
         "size_px": settings.size_px,
         "resize": settings.resize,
+        "interpolation": settings.interpolation,
         "tta_views": settings.tta_views,
         "device": device,
         "batch_size": batch_size,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Le
 
-from tandem.types import NotEmpty, Section, Seed, Sha256, SidePx
+from tandem.types import Interpolation, NotEmpty, Section, Seed, Sha256, SidePx
 
 RANDOM = "random"
 EngineChoice = Literal["auto", "reference"]
@@ -19,8 +19,8 @@ class BackboneSettings(Section):
     """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
 
     provider: the library that builds the network. architecture: the provider's name of a network that is called
-    otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone.
-    layer: whose mean over positions the features are; None is what the network's last layer sees.
+    otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone,
+    by this interpolation. layer: whose mean over positions the features are; None is what the last layer sees.
     """
 
     weights: NotEmpty
@@ -28,6 +28,7 @@ class BackboneSettings(Section):
     architecture: NotEmpty | None = None
     provider: ProviderName = "torchvision"
     size_px: SidePx | None = None
+    interpolation: Interpolation = "bilinear"
     layer: NotEmpty | None = None
 
     @property
@@ -48,12 +49,13 @@ class BackboneSettings(Section):
 class ExtractSettings(Section):
     """The one transform, what computes, and the seed of random weights.
 
-    resize: "squash" the whole image to a square, or "crop" the central square. tta_views: of each image, itself first.
-    engine: "auto", the fastest of this machine, or "reference", fp32 by torch.
+    resize: "squash" the whole image to a square, or "crop" the central square. interpolation: by which it is scaled.
+    tta_views: of each image, itself first. engine: "auto", the fastest of this machine, or "reference", fp32 by torch.
     """
 
     size_px: SidePx
     resize: Literal["squash", "crop"]
+    interpolation: Interpolation
     tta_views: Annotated[int, Ge(1), Le(10)]
     engine: EngineChoice
     seed: Seed

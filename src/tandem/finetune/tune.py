@@ -123,6 +123,7 @@ def checkpoint_key(job: FinetuneJob, backbone: Backbone, *, device: torch.device
         "folds": job.train.folds,
         "size_px": job.extract.size_px,
         "resize": job.extract.resize,
+        "interpolation": job.extract.interpolation,
         "weights": backbone.digest,
         "features": sha256(job.extracted / "features.npy"),
         "classes": samples.class_names,
@@ -151,6 +152,7 @@ def _start(job: FinetuneJob, backbone: Backbone, work_dir: Path) -> nn.Module:
             [job.images[row] for row in split.rows],
             size_px=size_px,
             resize=job.extract.resize,
+            interpolation=job.extract.interpolation,
             batch_size=job.batch_size,
             workers=job.workers,
         )

@@ -1,8 +1,9 @@
 """Decoded images of one size: read ahead of their use by threads, and kept on disk for trainings as a memory map."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from tandem.files import atomic_file
 from tandem.images.decode import Resize
 from tandem.images.scaling import Scale, scale_by_torch
 from tandem.images.transforms import fill_transformed
-from tandem.types import Encoded
+from tandem.types import Encoded, Interpolation
 
 BATCHES_AHEAD = 4
 IMAGES_AHEAD = 16  # of each worker, where that is more
@@ -25,6 +26,7 @@ def iter_batches(
     *,
     size_px: int,
     resize: Resize,
+    interpolation: Interpolation,
     tta_views: int = 1,
     batch_size: int,
     workers: int,
@@ -38,12 +40,13 @@ def iter_batches(
     num_images = max(1, batch_size // tta_views)
     num_ahead = max(BATCHES_AHEAD, -(-IMAGES_AHEAD * workers // batch_size))
     waiting: deque[tuple[np.ndarray, list[Future[None]]]] = deque()
+    fill = partial(fill_transformed, resize=resize, interpolation=interpolation, scale=scale)
     with ThreadPoolExecutor(workers) as pool:
         for start in range(0, len(images), num_images):
             batch = images[start : start + num_images]
             out = np.empty((len(batch), tta_views, size_px, size_px, 3), np.uint8)
             parts = (slice(at, at + IMAGES_A_TASK) for at in range(0, len(batch), IMAGES_A_TASK))
-            waiting.append((out, [pool.submit(_load, batch[part], out[part], resize, scale) for part in parts]))
+            waiting.append((out, [pool.submit(_load, batch[part], out[part], fill) for part in parts]))
             if len(waiting) > num_ahead:
                 yield _finish(*waiting.popleft())
         while waiting:
@@ -63,11 +66,11 @@ def cache_pixels(path: Path, batches: Iterable[np.ndarray], *, count: int, size_
     return np.load(path, mmap_mode="r")
 
 
-def _load(images: Sequence[Encoded], out: np.ndarray, resize: Resize, scale: Scale) -> None:
+def _load(images: Sequence[Encoded], out: np.ndarray, fill: Callable[[bytes, np.ndarray], None]) -> None:
     for image, views in zip(images, out, strict=True):
         try:
             # ingest has refused what is too small or too large; here every image is taken
-            fill_transformed(image.read_bytes(), views, resize=resize, scale=scale)
+            fill(image.read_bytes(), views)
         except (FileNotFoundError, IsADirectoryError, CorruptImageError) as error:
             raise DataError(f"{image} cannot be read any more ({error}); run the ingest stage again") from None
 

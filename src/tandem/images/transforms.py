@@ -13,6 +13,7 @@ import simplejpeg
 from tandem.images.decode import Resize, is_plain_jpeg
 from tandem.images.encoding import stored_pixels
 from tandem.images.scaling import Scale, scale_by_torch
+from tandem.types import Interpolation
 
 ANY_SIZE = 2**63  # pixels of an image
 _CROP_FRACTION = 224 / 256  # torchvision's evaluation crop: resize to 256, keep the central 224
@@ -46,6 +47,7 @@ def load_transformed(
     *,
     size_px: int,
     resize: Resize,
+    interpolation: Interpolation,
     tta_views: int = 1,
     scale: Scale = scale_by_torch,
     max_pixels: int = ANY_SIZE,
@@ -57,7 +59,15 @@ def load_transformed(
     stores of it; None for an image that is stored.
     """
     out = np.empty((tta_views, size_px, size_px, 3), np.uint8)
-    fill_transformed(data, out, resize=resize, scale=scale, max_pixels=max_pixels, max_side_px=max_side_px)
+    fill_transformed(
+        data,
+        out,
+        resize=resize,
+        interpolation=interpolation,
+        scale=scale,
+        max_pixels=max_pixels,
+        max_side_px=max_side_px,
+    )
     return out
 
 
@@ -66,6 +76,7 @@ def fill_transformed(
     out: np.ndarray,
     *,
     resize: Resize,
+    interpolation: Interpolation,
     scale: Scale = scale_by_torch,
     max_pixels: int = ANY_SIZE,
     max_side_px: int | None = None,
@@ -73,7 +84,9 @@ def fill_transformed(
     """Write the same to `out`: as many views, and of that size, as it has room for."""
     image = decode_pixels(data, max_pixels=max_pixels, max_side_px=max_side_px)
     for pixels, view in zip(out, TTA_VIEWS, strict=False):
-        pixels[:] = _view_of(image, view, size_px=out.shape[1], resize=resize, scale=scale)
+        crop = _crop_of(image, view)
+        square = resize_image(crop, size_px=out.shape[1], resize=resize, interpolation=interpolation, scale=scale)
+        pixels[:] = _finish(square, view)
 
 
 def decode_pixels(data: bytes, *, max_pixels: int = ANY_SIZE, max_side_px: int | None = None) -> np.ndarray:
@@ -89,25 +102,34 @@ def decode_pixels(data: bytes, *, max_pixels: int = ANY_SIZE, max_side_px: int |
     return stored_pixels(data, max_pixels=max_pixels, max_side_px=max_side_px)
 
 
-def resize_image(image: np.ndarray, *, size_px: int, resize: Resize, scale: Scale = scale_by_torch) -> np.ndarray:
+def resize_image(
+    image: np.ndarray,
+    *,
+    size_px: int,
+    resize: Resize,
+    interpolation: Interpolation,
+    scale: Scale = scale_by_torch,
+) -> np.ndarray:
     """(size_px, size_px, 3) uint8: squashed to a square, or the central crop of torchvision's evaluation transform.
 
     image: (H, W, 3) uint8, writable.
     """
     if resize == "squash":
-        return scale(image, size_px, size_px)
+        return scale(image, size_px, size_px, interpolation)
     height, width = image.shape[:2]
     side, short = round(size_px / _CROP_FRACTION), min(height, width)
-    scaled = scale(image, side * height // short, side * width // short)
+    scaled = scale(image, side * height // short, side * width // short, interpolation)
     top, left = round((scaled.shape[0] - size_px) / 2), round((scaled.shape[1] - size_px) / 2)
     return scaled[top : top + size_px, left : left + size_px]
 
 
-def _view_of(image: np.ndarray, view: TtaView, *, size_px: int, resize: Resize, scale: Scale) -> np.ndarray:
+def _crop_of(image: np.ndarray, view: TtaView) -> np.ndarray:
     height, width = image.shape[:2]
     left, top, right, bottom = (round(edge * side) for edge, side in zip(view.box, [width, height] * 2, strict=True))
-    crop = image[top : max(bottom, top + 1), left : max(right, left + 1)]
-    pixels = resize_image(crop, size_px=size_px, resize=resize, scale=scale)
+    return image[top : max(bottom, top + 1), left : max(right, left + 1)]
+
+
+def _finish(pixels: np.ndarray, view: TtaView) -> np.ndarray:
     if view.brightness != 1:
         pixels = (pixels * view.brightness).clip(0, 255).round().astype(np.uint8)
     return pixels[:, ::-1] if view.is_mirrored else pixels

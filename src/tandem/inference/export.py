@@ -59,6 +59,7 @@ def export_model(
         class_names=tuple(samples.class_names),
         size_px=trained.extract.size_px,
         resize=trained.extract.resize,
+        interpolation=trained.extract.interpolation,
         tta_views=trained.extract.tta_views,
         temperature=temperature_of(model, trained),
         reject_threshold=threshold_for(val, max_error=evaluate.max_error),

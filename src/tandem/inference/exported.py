@@ -20,6 +20,7 @@ from tandem.features.engines.openvino import graph_engine, has_openvino
 from tandem.files import atomic_file
 from tandem.images.decode import Resize
 from tandem.inference.runtime import start_session
+from tandem.types import Interpolation
 
 CARD, DIGEST = "tandem", "sha256"  # keys in the file's metadata
 PIXELS = "pixels"  # the input
@@ -31,10 +32,10 @@ BLANK = "0" * 64  # in the place of the digest while it is computed
 class ModelCard:
     """What an exported file says of itself.
 
-    model: its row in the results table. size_px, resize, tta_views, max_side_px: the transform of its input.
-    temperature: by which its logits were divided. reject_threshold: a prediction of a lower confidence is left to a
-    person. set_threshold: a class of at least this prob is in the prediction set. ood_threshold: an image of a higher
-    OOD score is of none of the classes; None flags none. provenance: data, parameters, licences, code and scores.
+    model: its row in the results table. size_px, resize, interpolation, tta_views, max_side_px: the transform of its
+    input. temperature: by which its logits were divided. reject_threshold: a prediction of a lower confidence is left
+    to a person. set_threshold: a class of at least this prob is in the prediction set. ood_threshold: an image of a
+    higher OOD score is of none of the classes; None flags none. provenance: data, parameters, licences, code, scores.
     """
 
     model: str
@@ -48,6 +49,7 @@ class ModelCard:
     ood_threshold: float | None
     provenance: Mapping[str, Any]
     max_side_px: int | None = None
+    interpolation: Interpolation = "bilinear"  # as in files that do not say it
 
     def to_json(self) -> str:
         """As read_card reads it."""

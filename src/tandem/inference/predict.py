@@ -125,6 +125,7 @@ def _load(images: Sequence[Encoded], out: np.ndarray, card: ModelCard, scale: Sc
                 _read(image),
                 views,
                 resize=card.resize,
+                interpolation=card.interpolation,
                 scale=scale,
                 max_pixels=MAX_PIXELS,
                 max_side_px=card.max_side_px,

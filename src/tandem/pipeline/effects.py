@@ -94,13 +94,16 @@ def _enlarged(params: Mapping[str, Any]) -> Iterator[Mistake]:
 
 
 def _not_smaller(params: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Sizes of backbones' own to which no image is scaled down."""
+    """Sizes of backbones' own to which no image is scaled down, and interpolations of their own without such a size."""
     of_all = params["extract"]["size_px"]
     for name, backbone in params["backbones"].items():
         own = backbone.get("size_px")
         if own is not None and own >= of_all:
             text = f"backbones.{name}.size_px has no effect: extract.size_px is {of_all}, and no image is larger"
             yield Mistake(("backbones", name, "size_px"), f"{text}; write a smaller one, or leave it out")
+        elif own is None and "interpolation" in backbone:
+            text = f"backbones.{name}.interpolation has no effect: it is of a backbone that has a size_px of its own"
+            yield Mistake(("backbones", name, "interpolation"), f"{text}; extract.interpolation is that of all")
 
 
 def _is_shipped(rule: _Rule, params: Mapping[str, Any], preset: Mapping[str, Any]) -> bool:

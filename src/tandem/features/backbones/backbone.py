@@ -21,6 +21,7 @@ from tandem.features.backbones.weights import fill, read_weights, strip_prefix
 from tandem.features.settings import RANDOM, BackboneSettings, ProviderName
 from tandem.files import first_line
 from tandem.seeding import seeded
+from tandem.types import Interpolation
 
 
 @dataclass(frozen=True)
@@ -36,18 +37,25 @@ class Backbone:
 class FeatureExtractor(nn.Module):
     """A network without its last layer or layers, which takes plain pixels.
 
-    size_px: to which larger images are scaled down, by bilinear interpolation; None takes them as they are.
+    size_px: to which larger images are scaled down; None takes them as they are. interpolation: by which, without
+    antialiasing, which OpenVINO leaves out when it reads an ONNX graph; at ratios up to two it gained nothing.
     """
 
     mean: torch.Tensor
     std: torch.Tensor
 
     def __init__(
-        self, classifier: nn.Module, *, mean: Sequence[float], std: Sequence[float], size_px: int | None
+        self,
+        classifier: nn.Module,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        size_px: int | None,
+        interpolation: Interpolation,
     ) -> None:
         super().__init__()
         self.classifier = classifier
-        self.size_px = size_px
+        self.size_px, self.interpolation = size_px, interpolation
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -55,7 +63,9 @@ class FeatureExtractor(nn.Module):
         """(n, H, W, 3) uint8 to (n, dim) float32 pooled features."""
         images = pixels.permute(0, 3, 1, 2).float() / 255
         if self.size_px is not None and pixels.shape[1] > self.size_px:
-            images = functional.interpolate(images, (self.size_px, self.size_px), mode="bilinear")
+            images = functional.interpolate(images, (self.size_px, self.size_px), mode=self.interpolation)
+            if self.interpolation == "bicubic":
+                images = images.clamp(0, 1)  # it overshoots at edges
         return self.classifier((images - self.mean) / self.std)
 
 
@@ -75,11 +85,11 @@ def load_backbone(
     if settings.weights != RANDOM:
         _fill(classifier, provider, architecture, settings)
     classifier.net.set_submodule(classifier.last_layer, nn.Identity())
-    net = _extractor(_cut(classifier.net, settings, name=name, size_px=own_px), classifier, settings.size_px)
+    net = _extractor(_cut(classifier.net, settings, name=name, size_px=own_px), classifier, settings)
     dim = _dim(net, name=name, size_px=size_px)
     if settings.weights == RANDOM:
         if early_exit and settings.layer is None:
-            net = _extractor(random_init.early_exit(classifier.net, size_px=own_px), classifier, settings.size_px)
+            net = _extractor(random_init.early_exit(classifier.net, size_px=own_px), classifier, settings)
             dim = _dim(net, name=name, size_px=size_px)
         random_init.gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
@@ -121,8 +131,14 @@ def _cut(net: nn.Module, settings: BackboneSettings, *, name: str, size_px: int)
     return net if settings.layer is None else cut_at(net, settings.layer, backbone=name, size_px=size_px)
 
 
-def _extractor(net: nn.Module, classifier: Classifier, size_px: int | None) -> FeatureExtractor:
-    return FeatureExtractor(net, mean=classifier.mean, std=classifier.std, size_px=size_px).eval()
+def _extractor(net: nn.Module, classifier: Classifier, settings: BackboneSettings) -> FeatureExtractor:
+    return FeatureExtractor(
+        net,
+        mean=classifier.mean,
+        std=classifier.std,
+        size_px=settings.size_px,
+        interpolation=settings.interpolation,
+    ).eval()
 
 
 def _dim(net: FeatureExtractor, *, name: str, size_px: int) -> int:

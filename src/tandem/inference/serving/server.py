@@ -204,6 +204,7 @@ def _load(upload: UploadFile, card: ModelCard, limits: ServerLimits, scale: Scal
             upload.file.read(),
             size_px=card.size_px,
             resize=card.resize,
+            interpolation=card.interpolation,
             tta_views=card.tta_views,
             scale=scale,
             max_pixels=limits.max_pixels,

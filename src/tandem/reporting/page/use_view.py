@@ -76,7 +76,7 @@ def _size_table(facts: RunFacts) -> Table:
             "multiply-adds an image",
             NOTHING if products is None else f"{count(products * card.tta_views / 1e6)} million",
         ],
-        ["input", f"{card.size_px} × {card.size_px} px, {_RESIZED[card.resize]}"],
+        ["input", f"{card.size_px} × {card.size_px} px, {_RESIZED[card.resize]}, {card.interpolation}"],
         ["views of an image", count(card.tta_views)],
     ]
     return Table("The file that is handed out", ["", "value"], rows, "export/")
