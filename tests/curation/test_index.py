@@ -63,10 +63,16 @@ def test_of_long_rows_few_columns_are_held_and_the_pairs_are_those_of_the_exact_
     x = (rng.normal(size=(3000, 40)) @ rng.normal(size=(40, 1024)) + 0.5 * rng.normal(size=(3000, 1024))).astype("f4")
     x[2900:] = 2 * x[:100] + 0.3 * rng.normal(size=(100, 1024))
     found, nearest = similar_and_nearest(x, min_similarity=0.9, k=2, exact_to=0)
-    assert AnnIndex(UnitRows(x), fit_centers(UnitRows(x)))._index.d == 257
+    assert AnnIndex(UnitRows(x), fit_centers(UnitRows(x)))._index.d == 256
     assert as_set(found) == as_set(radius_pairs(x, min_similarity=0.9)) == {(row, 2900 + row) for row in range(100)}
     exact = {tuple(pair) for pair in knn_pairs(x, k=2).tolist()}
     assert len({tuple(pair) for pair in nearest.tolist()} & exact) >= 0.85 * len(exact)  # rows that do not cluster
+
+
+def test_columns_are_filled_up_to_what_the_processor_takes_at_once_and_change_nothing(x: np.ndarray) -> None:
+    narrow = np.ascontiguousarray(x[:, : DIM - 3])
+    assert AnnIndex(UnitRows(narrow), fit_centers(UnitRows(narrow)))._index.d % 16 == 0
+    assert as_set(similar(narrow)) == as_set(radius_pairs(narrow, min_similarity=LIMIT))
 
 
 def test_a_row_with_more_similar_ones_than_are_asked_for_has_all_of_them(x: np.ndarray) -> None:

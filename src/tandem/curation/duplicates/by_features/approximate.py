@@ -1,7 +1,7 @@
 """Similar pairs of very many rows, and each row's nearest, by the index: a work whose batches are independent.
 
 Centers are fitted where the stage runs. Each process puts all rows into the lists around them, which it reads from the
-file of the features, and then searches for blocks of them. That takes a machine 514 bytes a long row, and is about a
+file of the features, and then searches for blocks of them. That takes a machine 512 bytes a long row, and is about a
 twentieth of the work.
 """
 
