@@ -1,5 +1,7 @@
 """Pairs of features in two splits by centers, against all cosines."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -63,3 +65,13 @@ def test_rows_of_zeros_are_similar_to_nothing() -> None:
     pairs, _, highest = near_cosines(features, rows, 0.5)
     assert not np.isin(pairs, rows["test"]).any()
     assert (highest[-len(rows["test"]) :] <= 0).all()
+
+
+def test_of_many_centers_the_nearest_alone_are_held() -> None:
+    features = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+    halves = {"train": np.arange(10_000), "test": np.arange(10_000, 20_000)}
+    tracemalloc.start()
+    near_cosines(features, halves, 1 - 1e-9)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 15e6  # 10 MB; with the numbers of all 282 centers of half of the images 30

@@ -72,7 +72,7 @@ def _by_center(features: np.ndarray, rows: np.ndarray, centers: np.ndarray, num_
     nearest = [np.zeros((0, num_nearest), dtype=np.int64)]
     for start in range(0, len(rows), _BLOCK):
         products = _unit(features, rows[start : start + _BLOCK]) @ centers.T
-        nearest.append(np.argpartition(-products, num_nearest - 1, axis=1)[:, :num_nearest])
+        nearest.append(np.argpartition(-products, num_nearest - 1, axis=1)[:, :num_nearest].copy())  # not all of it
     numbers = np.concatenate(nearest).ravel()
     order = np.argsort(numbers, kind="stable")
     ends = np.cumsum(np.bincount(numbers, minlength=len(centers)))
