@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from annotated_types import Ge, Gt, Le, Lt
 
-Interpolation = Literal["bilinear", "bicubic"]  # how images are scaled, always with antialiasing
+Interpolation = Literal["bilinear", "bicubic"]  # how images are scaled
 
 
 class Section:

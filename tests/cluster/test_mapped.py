@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tandem.cluster.mapped import Handed
+from tandem.cluster.mapped import MappedArray
 from tandem.errors import ClusterError
 
 
@@ -18,7 +18,7 @@ def path(tmp_path: Path) -> Path:
 
 def received(array: np.ndarray) -> tuple[np.ndarray, int]:
     """As another process has it, and the bytes that it was sent."""
-    sent = pickle.dumps(Handed(array))
+    sent = pickle.dumps(MappedArray(array))
     return pickle.loads(sent).array, len(sent)
 
 
@@ -43,7 +43,7 @@ def test_what_is_read_of_a_file_arrives_as_it_was(view, path: Path) -> None:
 def test_a_mapped_array_is_sent_without_its_bytes_and_passed_on_so(path: Path) -> None:
     mapped = np.load(path, mmap_mode="r")[:, 0]
     assert received(mapped)[1] < 1000
-    sent = pickle.dumps(pickle.loads(pickle.dumps(Handed(mapped))))
+    sent = pickle.dumps(pickle.loads(pickle.dumps(MappedArray(mapped))))
     assert len(sent) < 1000
     assert np.array_equal(pickle.loads(sent).array, mapped)
     assert received(received(mapped)[0])[1] < 1000
@@ -59,7 +59,7 @@ def test_what_is_in_memory_or_was_written_to_is_sent_whole(mode, path: Path) -> 
 
 
 def test_a_file_that_is_not_there_or_not_the_same_is_named(path: Path) -> None:
-    sent = pickle.dumps(Handed(np.load(path, mmap_mode="r")))
+    sent = pickle.dumps(MappedArray(np.load(path, mmap_mode="r")))
     path.write_bytes(path.read_bytes()[:-4])
     with pytest.raises(
         ClusterError, match=r"rows\.npy has 1280124 bytes for a process that is to read it, and 1280128"

@@ -180,6 +180,20 @@ def test_a_graph_that_is_damaged_in_the_cache_is_made_again(tmp_path, monkeypatc
     assert "damaged in part" in capsys.readouterr().err
 
 
+def convert_one(backbone, image, folder, settings):
+    return convert(
+        backbone,
+        [image],
+        folder,
+        ids=["one"],
+        settings=settings,
+        device="cpu",
+        batch_size=1,
+        workers=1,
+        max_gb=1,
+    )
+
+
 def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("TANDEM_CACHE_DIR", str(tmp_path / "cache"))
     weights, settings = BackboneSettings(RANDOM), extract_settings(size_px=SIZE_PX)
@@ -194,17 +208,7 @@ def test_of_two_fine_tunes_of_a_backbone_each_has_features_of_its_own(tmp_path, 
         write_json(folder / "meta.json", {"weights_sha256": state_digest(net)})
         tuned = trained_backbone("squeezenet1_1", weights, settings, folder=folder)
         assert tuned.digest == state_digest(tuned.loaded.net) == tuned.loaded.digest
-        done = convert(
-            tuned,
-            [tmp_path / "one.png"],
-            folder / "converted",
-            ids=["one"],
-            settings=settings,
-            device="cpu",
-            batch_size=1,
-            workers=1,
-            max_gb=1,
-        )
+        done = convert_one(tuned, tmp_path / "one.png", folder / "converted", settings)
         assert done.num_new == 1
         assert done.difference < 1e-4
         found.append(load_test_features(folder / "converted")[1])
@@ -222,17 +226,8 @@ def test_of_two_layers_of_a_backbone_each_has_features_of_its_own(tmp_path, monk
         frozen = load_backbone("squeezenet1_1", weights, seed=0, size_px=SIZE_PX)
         folder.mkdir()
         write_json(folder / "meta.json", {"weights_sha256": frozen.digest})
-        done = convert(
-            trained_backbone("squeezenet1_1", weights, settings, folder=folder),
-            [tmp_path / "one.png"],
-            folder / "converted",
-            ids=["one"],
-            settings=settings,
-            device="cpu",
-            batch_size=1,
-            workers=1,
-            max_gb=1,
-        )
+        backbone = trained_backbone("squeezenet1_1", weights, settings, folder=folder)
+        done = convert_one(backbone, tmp_path / "one.png", folder / "converted", settings)
         features, reference = load_test_features(folder / "converted")
         assert features.shape == reference.shape == (1, 1, frozen.dim)
         assert (done.num_new, done.difference < 1e-4) == (1, True)

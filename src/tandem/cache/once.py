@@ -44,7 +44,7 @@ def compute_once(
     """
     is_missing = np.ones(len(ids), np.bool_)
     store = ResultStore(cache_dir(), recipe, max_bytes=int(max_gb * BYTES_A_GB), dtype=dtype)
-    with closing(SpilledArray(len(ids), shape, dtype)) as values, closing(store):
+    with closing(store), closing(SpilledArray(len(ids), shape, dtype)) as values:
         for part in _steps(range(len(ids))):
             stored = store.read([ids[at] for at in part])
             found = [at for at in part if ids[at] in stored]

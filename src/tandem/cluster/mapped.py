@@ -37,7 +37,7 @@ class _Place:
         return np.ndarray(self.shape, self.dtype, data, self.offset, self.strides)
 
 
-class Handed:
+class MappedArray:
     """An array, which is pickled as its place in a file where it, or what it is a view of, is mapped from one to read.
 
     It is mapped again when it is first asked for. Then ClusterError is raised where there is no file of that size.

@@ -7,16 +7,15 @@ images are, and no pair is wrong.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from tandem.cache.recipe import code_digest
 from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor, Facts, Share, Started, Work, in_batches
 from tandem.curation.duplicates.bit_samples import near_in_samples, samples_needed, samples_of_bits
+from tandem.curation.duplicates.by_features.cores import on_one_core
 from tandem.curation.duplicates.by_features.index import EXACT_TO
 from tandem.curation.duplicates.pairs import places
 from tandem.images.hashing import NUM_BITS
@@ -61,16 +60,8 @@ def hash_pairs(
     k = min(num_neighbors, len(hashes) - 1)
     if len(hashes) > exact_to:
         return _sampled_pairs(words, usable, max_distance, k, executor)
-    with _threads().limit(limits=1):  # several wait for one another in a loop, which on a busy machine costs the most
+    with on_one_core():  # several wait for one another in a loop, which on a busy machine costs the most
         return HashPairs(_similar(hashes, usable, max_distance), _nearest(hashes, usable, k))
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Of all libraries that are loaded now, faiss among them."""
-    import faiss  # noqa: F401
-
-    return ThreadpoolController()
 
 
 def _similar(hashes: np.ndarray, usable: np.ndarray, max_distance: int) -> np.ndarray:

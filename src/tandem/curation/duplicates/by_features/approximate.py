@@ -84,7 +84,7 @@ class FeatureSearch(Work[int, _Found]):
         numbers = np.arange(start, min(start + _BLOCK, len(self.rows)))
         queries = index.queries(self.rows[numbers[0] : numbers[-1] + 1])
         similarity, others, last = index.nearest(queries, max(_MIN_ASKED, _ASKED_TIMES * (self.k + 1)))
-        similarity[(others == numbers[:, None]) | np.isnan(queries.rows[:, :1])] = -np.inf
+        similarity[(others == numbers[:, None]) | self.rows.is_zero[numbers, None]] = -np.inf
         i, j = np.nonzero(similarity >= self.limit)
         similar = numbers[i], others[i, j], similarity[i, j].clip(-1, 1)
         has_more = np.flatnonzero(last >= self.limit)

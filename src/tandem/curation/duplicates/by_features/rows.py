@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tandem.cluster.mapped import Handed
+from tandem.cluster.mapped import MappedArray
 
 BLOCK = 2048  # rows; the similarities of two blocks are 16 MB of float32
 
@@ -19,10 +19,10 @@ class UnitRows:
     """
 
     def __init__(self, vectors: np.ndarray) -> None:
-        self._handed = Handed(np.asarray(vectors))
+        self._mapped = MappedArray(np.asarray(vectors))
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_handed": self._handed}
+        return {"_mapped": self._mapped}
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -33,7 +33,7 @@ class UnitRows:
     @cached_property
     def vectors(self) -> np.ndarray:
         """(N, D), as they were given. Raises ClusterError where this process cannot map them."""
-        return self._handed.array
+        return self._mapped.array
 
     @cached_property
     def norms(self) -> np.ndarray:
