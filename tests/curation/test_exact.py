@@ -28,3 +28,19 @@ def test_pairs_inside_a_split_are_not_compared_and_each_image_has_its_highest_co
     unit = features / np.linalg.norm(features, axis=1, keepdims=True)
     across = unit[:20] @ unit[20:].T
     np.testing.assert_allclose(highest, [*across.max(axis=1), *across.max(axis=0)])
+
+
+def test_cosines_are_of_the_right_rows_across_the_borders_of_blocks() -> None:
+    rng = np.random.default_rng(2)
+    size = exact._ROWS + 3
+    features, flat = rng.normal(size=(2 * size, 8)), np.zeros((2 * size, 8, 32), dtype=np.uint8)
+    order = rng.permutation(2 * size)
+    rows = {"train": order[:size], "test": order[size:]}
+    planted = {(rows["train"][i], rows["test"][j]) for i, j in ((0, size - 1), (size - 1, 0), (1, 1))}
+    for one, other in planted:
+        features[other] = 2 * features[one]
+    found, highest = compare_all(features, flat, rows, SimilarityThresholds(0.999999, 0))
+    assert {pair[:2] for pair in found} == planted
+    unit = features / np.linalg.norm(features, axis=1, keepdims=True)
+    cosines = unit[rows["train"]] @ unit[rows["test"]].T
+    np.testing.assert_allclose(highest, [*cosines.max(axis=1), *cosines.max(axis=0)])

@@ -6,6 +6,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+from tandem.curation import probe as probe_module
 from tandem.curation.probe import probe
 
 
@@ -23,6 +24,15 @@ def test_a_probe_is_scikit_learns_regression_on_standardised_features() -> None:
     expected = head.predict_proba(scaler.transform(features[90:].astype(float)))
     found = probe(features[:90], targets[:90], features[90:], num_classes=3)
     np.testing.assert_allclose(found, expected, atol=1e-3)
+
+
+def test_features_are_standardised_block_by_block_and_left_as_they_were(monkeypatch) -> None:
+    features, targets = blobs().astype(np.float64), np.arange(120) % 3
+    features[:, 3] = 7  # of no deviation
+    before, whole = features.copy(), probe(features[:90], targets[:90], features[90:], num_classes=3)
+    monkeypatch.setattr(probe_module, "_ROWS", 32)
+    np.testing.assert_allclose(probe(features[:90], targets[:90], features[90:], num_classes=3), whole, rtol=1e-9)
+    np.testing.assert_array_equal(features, before)
 
 
 def test_a_class_without_images_gets_no_probability() -> None:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
-from sklearn.metrics import pairwise_distances_chunked
+from sklearn.metrics.pairwise import cosine_similarity
 
 from tandem.curation.settings import SimilarityThresholds
 
 _ROUNDING = 1e-12  # of float64: equal features may lie this far apart
 _MIN_SET_BITS = 96  # a flat image's hash means nothing; see tandem.images.hashing
 _BLOCK, _COLUMNS = 64, 2048  # hashes compared at a time: their distances stay in the cache
-_WORKING_MB = 64  # of distances at a time; scikit-learn's own 1024 takes as long
+_ROWS = 2048  # features compared at a time, so many with so many: their copies in float64 hold 100 MB
 
 Similar = list[tuple[int, int, str]]  # two rows, and what is similar of them
 
@@ -31,12 +31,12 @@ def compare_all(
     for one, other in combinations(rows, 2):
         for i, j, distance in _similar_hashes(hashes, rows[one], rows[other], limits.max_hash_distance):
             found.append((i, j, hash_reason(distance, limits)))
-        for start, cosines in _cosines(features[rows[one]], features[rows[other]]):
-            part = slice(start, start + len(cosines))
-            highest[one][part] = np.maximum(highest[one][part], cosines.max(axis=1))
-            highest[other] = np.maximum(highest[other], cosines.max(axis=0))
+        for these, those, cosines in _cosines(features, rows[one], rows[other]):
+            highest[one][these] = np.maximum(highest[one][these], cosines.max(axis=1))
+            highest[other][those] = np.maximum(highest[other][those], cosines.max(axis=0))
+            first, second = rows[one][these], rows[other][those]
             for i, j in np.argwhere(cosines >= limits.min_similarity - _ROUNDING).tolist():
-                found.append((int(rows[one][start + i]), int(rows[other][j]), cosine_reason(cosines[i, j], limits)))
+                found.append((int(first[i]), int(second[j]), cosine_reason(cosines[i, j], limits)))
     return found, np.concatenate(list(highest.values()))
 
 
@@ -50,14 +50,14 @@ def cosine_reason(cosine: float, limits: SimilarityThresholds) -> str:
     return f"cosine {cosine:.4f} >= {limits.min_similarity}"
 
 
-def _cosines(one: np.ndarray, other: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
-    """First row and cosines (b, n) of blocks of rows of features (m, D) with all of the others (n, D)."""
-    if len(one) and len(other):
-        start = 0
-        double = one.astype(np.float64), other.astype(np.float64)
-        for distances in pairwise_distances_chunked(*double, metric="cosine", working_memory=_WORKING_MB):
-            yield start, 1 - distances
-            start += len(distances)
+def _cosines(features: np.ndarray, one: np.ndarray, other: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Cosines (m, n) of blocks of all pairs of rows, and which of one and of other they are."""
+    for start in range(0, len(one), _ROWS):
+        these = slice(start, start + _ROWS)
+        block = features[one[these]].astype(np.float64)
+        for start_other in range(0, len(other), _ROWS):
+            those = slice(start_other, start_other + _ROWS)
+            yield these, those, cosine_similarity(block, features[other[those]].astype(np.float64))
 
 
 def _similar_hashes(
