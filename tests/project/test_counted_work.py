@@ -53,7 +53,7 @@ BROUGHT = {
     "ood": [],
     "export": [],
     "label_errors": [],  # scipy.optimize where it fits, and not before
-    "curate": ["sklearn", "scipy", "scipy.optimize", "scipy.stats", "cv2"],
+    "curate": ["cv2"],  # scikit-learn and SciPy where it compares and groups, and not before
     "extract": [],  # torch and an engine where features are missing, and not before
     "convert": [],  # torch where a backbone has no graph yet, and not before
 }

@@ -3,9 +3,12 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_matrix, csgraph
+
+if TYPE_CHECKING:
+    from scipy.sparse import coo_matrix
 
 _MAX_CUTS = 500  # tried in a group of several classes, the weakest first
 _MIN_OVERSIZED = 11  # images; a smaller group is never too large, however few images there are
@@ -30,6 +33,8 @@ class GroupToReview:
 
 def connected_components(num_rows: int, links: np.ndarray) -> np.ndarray:
     """(num_rows,) int: the smallest row of each row's connected component under links (L, 2)."""
+    from scipy.sparse import csgraph  # a quarter of a second
+
     labels = csgraph.connected_components(_graph(num_rows, links), directed=False)[1]
     smallest = np.full(labels.max(initial=-1) + 1, num_rows)
     np.minimum.at(smallest, labels, np.arange(num_rows))
@@ -90,6 +95,8 @@ def _best_cut(tree: np.ndarray, strengths: np.ndarray, classes: np.ndarray) -> t
 
 def _spanning_tree(num_rows: int, links: np.ndarray, strengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(num_rows - 1, 2) links of the maximum spanning tree, and their strengths."""
+    from scipy.sparse import csgraph
+
     ordered = np.sort(links, axis=1)
     order = np.lexsort((-strengths, ordered[:, 1], ordered[:, 0]))
     ordered, weights = ordered[order], strengths[order]
@@ -101,6 +108,8 @@ def _spanning_tree(num_rows: int, links: np.ndarray, strengths: np.ndarray) -> t
 
 def _part(num_rows: int, tree: np.ndarray, edge: int) -> np.ndarray:
     """(num_rows,) whether a row hangs together with the edge's first row once the edge is gone."""
+    from scipy.sparse import csgraph
+
     graph = _graph(num_rows, np.delete(tree, edge, axis=0)).tocsr()
     part = np.zeros(num_rows, dtype=bool)
     part[csgraph.breadth_first_order(graph, tree[edge, 0], directed=False, return_predecessors=False)] = True
@@ -112,6 +121,8 @@ def _purity(classes: np.ndarray, part: np.ndarray) -> int:
     return sum(int(np.unique(side, return_counts=True)[1].max()) for side in (classes[part], classes[~part]))
 
 
-def _graph(num_rows: int, links: np.ndarray, weights: np.ndarray | None = None) -> coo_matrix:
+def _graph(num_rows: int, links: np.ndarray, weights: np.ndarray | None = None) -> "coo_matrix":
+    from scipy.sparse import coo_matrix
+
     values = np.ones(len(links)) if weights is None else weights
     return coo_matrix((values, tuple(links.T)), shape=(num_rows, num_rows))

@@ -6,8 +6,6 @@ time, and the probabilities agree to 3e-4.
 """
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
-from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 _C = 1e-2  # there may be as many columns as images: with a weak penalty the probe would be overfitted
@@ -21,6 +19,8 @@ def probe(train_features: np.ndarray, targets: np.ndarray, features: np.ndarray,
     targets: (n,) class indices below num_classes, balanced by weight; a class without an image gets probability 0. With
     images of one class alone, that class gets 1. The same bytes whatever the number of cores.
     """
+    from sklearn.linear_model import LogisticRegression  # a second
+
     present = np.unique(targets)
     probs = np.zeros((len(features), num_classes))
     if len(present) == 1:
@@ -36,6 +36,8 @@ def probe(train_features: np.ndarray, targets: np.ndarray, features: np.ndarray,
 
 def _standardise(train_features: np.ndarray, features: np.ndarray) -> None:
     """In place, by the means and deviations of the first, features (n, D) and (m, D) float64."""
+    from sklearn.preprocessing import StandardScaler
+
     scaler = StandardScaler(copy=False)
     for start in range(0, len(train_features), _ROWS):
         scaler.partial_fit(train_features[start : start + _ROWS])

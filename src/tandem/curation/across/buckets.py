@@ -11,8 +11,6 @@ from collections.abc import Mapping
 from itertools import product
 
 import numpy as np
-from sklearn.cluster import KMeans
-from sklearn.exceptions import ConvergenceWarning
 
 _CENTERS_A_ROOT = 2  # times sqrt(N)
 _FITTED_A_CENTER = 24  # features
@@ -56,6 +54,9 @@ def near_cosines(
 
 def _fit(features: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """(C, D) float32 centers of length 1."""
+    from sklearn.cluster import KMeans  # a second
+    from sklearn.exceptions import ConvergenceWarning
+
     num_centers = max(1, int(_CENTERS_A_ROOT * len(rows) ** 0.5))
     chosen = np.sort(np.random.default_rng(1).permutation(rows)[: _FITTED_A_CENTER * num_centers])
     sample = _unit(features, chosen)

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from itertools import combinations
 
 import numpy as np
-from sklearn.metrics.pairwise import cosine_similarity
 
 from tandem.curation.settings import SimilarityThresholds
 
@@ -52,6 +51,8 @@ def cosine_reason(cosine: float, limits: SimilarityThresholds) -> str:
 
 def _cosines(features: np.ndarray, one: np.ndarray, other: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
     """Cosines (m, n) of blocks of all pairs of rows, and which of one and of other they are."""
+    from sklearn.metrics.pairwise import cosine_similarity  # half a second
+
     for start in range(0, len(one), _ROWS):
         these = slice(start, start + _ROWS)
         block = features[one[these]].astype(np.float64)
