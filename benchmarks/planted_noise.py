@@ -43,10 +43,10 @@ RATES = (0.02, 0.05, 0.1, 0.2)
 KINDS = ("even", "similar")
 METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 CANDIDATES = tuple(
-    PoolSettings(weights, count, refit)
-    for weights, count, refit in product(((0.0,), (0.0, 0.25), (0.0, 0.25, 0.5)), (50.0, 200.0), (0.0, 0.5))
+    PoolSettings(*each)
+    for each in product(((0.0,), (0.0, 0.25), (0.0, 0.25, 0.5)), (20.0, 50.0, 200.0), (0.0, 0.5), (0.75, 1.0))
 )
-CHOICE_SEEDS = range(1000, 1001)
+CHOICE_SEEDS = range(1000, 1004)
 NUM_NEIGHBORS = 20
 TOOL = ROOT / ".tandem/tools/cleanlab"
 

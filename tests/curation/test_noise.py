@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score
 
 from tandem.curation.label_errors.noise import even_noise, label_posterior, pooled_log_probs
 
@@ -57,6 +58,38 @@ def test_the_odds_are_higher_where_a_confusion_is_frequent() -> None:
     probs[:2], targets[:2] = [[0.5, 0.5 - 1e-9, 1e-9], [1e-9, 0.5 - 1e-9, 0.5]], [1, 2]
     odds = label_posterior(np.log(probs), targets, even_noise(3), 10.0).log_odds
     assert odds[0] > odds[1]  # labels of class 0 are often 1, those of class 1 never 2
+
+
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_odds_are_pooled_with_those_under_even_noise_of_the_rate_that_is_found(share: float) -> None:
+    probs, _, targets = drawn(np.array([[0.7, 0.3, 0.0], [0.0, 1.0, 0.0], [0.0, 0.1, 0.9]]), 400)
+    found = label_posterior(np.log(probs), targets, even_noise(3), 20.0, share)
+
+    def odds(matrix: np.ndarray) -> np.ndarray:
+        joint, rows = probs * matrix[:, targets].T, np.arange(400)
+        return np.asarray((joint.sum(axis=1) - joint[rows, targets]) / joint[rows, targets])
+
+    is_changed = found.shown * (1 - np.diag(found.transition))
+    even = odds(even_noise(3, is_changed.sum() / 400))
+    expected = odds(found.transition) ** share * even ** (1 - share)
+    np.testing.assert_allclose(found.log_odds, np.log(expected), rtol=1e-5, atol=1e-5)
+
+
+def test_classes_that_are_hard_to_tell_apart_do_not_come_first_alone() -> None:
+    """A fifth of two classes looks like the other of the two, with right labels; wrong labels are of any class."""
+    rng = np.random.default_rng(0)
+    shown = np.arange(900) % 6
+    logits = 3.0 * np.eye(6)[shown] + rng.normal(size=(900, 6))
+    is_hard = (shown < 2) & (rng.random(900) < 0.2)
+    logits[is_hard] = logits[is_hard][:, [1, 0, 2, 3, 4, 5]]
+    is_wrong = rng.random(900) < 0.03
+    targets = np.where(is_wrong, (shown + rng.integers(1, 6, 900)) % 6, shown)
+    log_probs = pooled_log_probs(logits, logits, targets, even_noise(6), 0.0)
+    precision = [
+        average_precision_score(is_wrong, label_posterior(log_probs, targets, even_noise(6), 20.0, share).log_odds)
+        for share in (1.0, 0.75)
+    ]
+    assert precision[0] < precision[1]
 
 
 @pytest.mark.parametrize("scale", [0.02, 1.0, 7.0])

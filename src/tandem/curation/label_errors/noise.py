@@ -4,7 +4,8 @@ A label y is a draw from row k of a transition matrix T, where k is the class th
 noise: Angluin, Laird, 1988; Natarajan et al., 2013). With probabilities p of the classes the label is right with
 p[y] T[y, y] and wrong with the sum over k of p[k] T[k, y]. T is found by expectation maximisation (Dawid, Skene, 1979)
 with a prior count of labels in each row, which are spread evenly over the other classes: so a confusion of two classes
-has to be frequent before it counts.
+has to be frequent before it counts. Classes that are hard to tell apart look as if their labels were confused, so the
+odds under T are pooled with those under noise that spares no class (logarithmic opinion pool: Genest, Zidek, 1986).
 """
 
 from dataclasses import dataclass
@@ -25,12 +26,14 @@ class PoolSettings:
 
     neighbor_weights: of what the neighbors say, in [0, 1), of which the one with the lowest Brier score is taken; the
     probe has the rest. prior_count: labels in each row of the transition matrix before any is seen. refit: how far the
-    probe is fitted again to what the images are likely to show, and not to their labels, in [0, 1].
+    probe is fitted again to what the images are likely to show, and not to their labels, in [0, 1]. share: of the noise
+    between classes that is found in the log odds, in [0, 1]; noise that is even over the classes has the rest.
     """
 
     neighbor_weights: tuple[float, ...] = (0.0, 0.25)
-    prior_count: float = 50.0
+    prior_count: float = 20.0
     refit: float = 0.5
+    share: float = 0.75
 
 
 @dataclass(frozen=True)
@@ -71,18 +74,29 @@ def pooled_log_probs(
 
 
 def label_posterior(
-    log_probs: np.ndarray, targets: np.ndarray, transition: np.ndarray, prior_count: float
+    log_probs: np.ndarray, targets: np.ndarray, transition: np.ndarray, prior_count: float, share: float = 1.0
 ) -> Posterior:
-    """What the images show given labels, and the noise. log_probs: (n, C). transition: to begin with."""
+    """What the images show given labels, and the noise. log_probs: (n, C). transition: to begin with.
+
+    share: see PoolSettings; the even noise has the rate of the noise that is found.
+    """
     for _ in range(_STEPS):
         shown = np.exp(_normalized(log_probs + _log_of_label(transition, targets)))
         transition = _transition(shown, targets, prior_count)
     joint = log_probs + _log_of_label(transition, targets)
+    shown = np.exp(_normalized(joint))
+    rate = float(shown.mean(axis=0) @ (1 - np.diag(transition)))
+    even = log_probs + _log_of_label(even_noise(len(transition), rate), targets)
+    log_odds = share * _log_odds(joint, targets) + (1 - share) * _log_odds(even, targets)
+    return Posterior(log_probs, transition, shown, log_odds)
+
+
+def _log_odds(joint: np.ndarray, targets: np.ndarray) -> np.ndarray:
+    """(n,) of all classes but the label's to it. joint: (n, C) log probabilities of class and label."""
     rows = np.arange(len(targets))
     of_others = joint.copy()
     of_others[rows, targets] = _NEVER
-    log_odds = _log_sums(of_others)[:, 0] - joint[rows, targets]
-    return Posterior(log_probs, transition, np.exp(_normalized(joint)), log_odds)
+    return np.asarray(_log_sums(of_others)[:, 0] - joint[rows, targets])
 
 
 def _scaled(logits: np.ndarray, targets: np.ndarray, transition: np.ndarray) -> np.ndarray:

@@ -124,11 +124,11 @@ class Evidence:
             for weight in settings.neighbor_weights
         }
         weight = min(pooled, key=lambda each: _brier_score(pooled[each], labels))
-        found = label_posterior(pooled[weight], targets, noise, settings.prior_count)
+        found = label_posterior(pooled[weight], targets, noise, settings.prior_count, settings.share)
         if settings.refit > 0:
             probe = self._predict((1 - settings.refit) * labels + settings.refit * found.shown, opinions.penalties)
             again = pooled_log_probs(probe, neighbors, targets, found.transition, weight)
-            found = label_posterior(again, targets, found.transition, settings.prior_count)
+            found = label_posterior(again, targets, found.transition, settings.prior_count, settings.share)
         return Judgement(np.exp(pooled[weight]), found.log_odds, opinions.own_class)
 
     def probe_probs(self, opinions: Opinions) -> np.ndarray:
