@@ -48,7 +48,7 @@ RATES = (0.02, 0.05, 0.1, 0.2)
 KINDS = ("even", "similar")
 METHODS = ("self_confidence", "normalized_margin", "confidence_weighted_entropy")
 CANDIDATES = tuple(
-    PoolSettings(*each) for each in product(((0.0,), (0.0, 0.25)), (20.0, 50.0), (0.0, 0.5), (0.5, 0.75, 1.0))
+    PoolSettings(*each) for each in product(((0.0,), (0.0, 0.25)), (20.0, 50.0), (0.0, 0.5), (0.75, 1.0))
 )
 CHOICE_SEEDS = range(1000, 1002)
 MIN_PLANTS = 12
