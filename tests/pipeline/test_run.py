@@ -42,6 +42,15 @@ def test_a_command_that_says_nothing_itself_ends_in_silence() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a 2\n", "")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "printed"), [("ascii", r"{'caf\u00e9'} b\udcff \ud83d\ude97"), ("utf-8", r"{'café'} b\udcff 🚗")]
+)
+def test_any_name_can_be_printed_whatever_the_terminal_takes(encoding: str, printed: str) -> None:
+    code = "def main():\n    print({'caf\\xe9'}, 'b\\udcff', '\\U0001f697')\nrun(main)\n"
+    ended = end_of(code, PYTHONIOENCODING=f"{encoding}:strict", PYTHONUTF8="0")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{printed}\n", "")
+
+
 def test_an_error_for_people_is_one_message_and_exit_code_1() -> None:
     ended = end_of(BAD_DATA)
     assert (ended.returncode, ended.stdout) == (1, "")

@@ -4,7 +4,10 @@ A stage that ends well says in one line what it did and how long it took. Import
 Ctrl-C and errors while the others are imported end it in the same way.
 """
 
+import codecs
 import errno
+import io
+import json
 import os
 import sys
 import time
@@ -40,6 +43,7 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     TANDEM_TRACEBACK=1 in the environment shows the traceback of an error as well.
     """
     silence_reports()
+    _escape_what_cannot_be_encoded()
     if _shows_traceback():
         return _report(main, arguments)
     try:
@@ -51,6 +55,22 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
         if text is None:
             raise
         sys.exit(f"error: {text}")
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Have stdout take any text: names that are not UTF-8, and letters that its encoding lacks, as `\\uXXXX`.
+
+    JSON has the same escapes, so an object stays one; the surrogates of a name that is not UTF-8 lead to its file.
+    """
+    codecs.register_error("tandem.escapes", _escaped)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="tandem.escapes")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def said_of(error: Exception, *, stage: str = "") -> str | None:
