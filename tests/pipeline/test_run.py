@@ -267,6 +267,14 @@ def test_ctrl_c_ends_it_in_silence_as_a_shell_would() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 
+def test_ctrl_c_that_a_compiled_module_reports_as_a_failed_import_is_ctrl_c() -> None:
+    code = "def main():\n    raise ImportError('initialization failed') from KeyboardInterrupt()\n"
+    ended = end_of(code + "run(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    ended = end_of(code + "main()\n")  # as while a script imports
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
 def test_ctrl_c_shows_where_it_was_when_asked_for() -> None:
     ended = end_of("def main():\n    raise KeyboardInterrupt\nrun(main)\n", TANDEM_TRACEBACK="1")
     assert ended.returncode != 0

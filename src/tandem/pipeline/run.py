@@ -51,6 +51,8 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     except KeyboardInterrupt:
         _end_interrupted()
     except Exception as error:
+        if _is_interrupted(error):
+            _end_interrupted()
         text = said_of(error, stage=_stage(arguments))
         if text is None:
             raise
@@ -176,6 +178,13 @@ def _shows_traceback() -> bool:
     return os.environ.get("TANDEM_TRACEBACK") == "1"
 
 
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error, as where a compiled module reports it as "initialization failed"."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _end_interrupted() -> None:
     if _stage(()):
         sys.stderr.write(_GO_ON)
@@ -184,7 +193,7 @@ def _end_interrupted() -> None:
 
 def _end_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What ends a script outside of run: while it imports what it needs."""
-    if isinstance(error, KeyboardInterrupt) and not _shows_traceback():
+    if _is_interrupted(error) and not _shows_traceback():
         sys.stderr.write(_GO_ON if _stage(()) else "")
         sys.stderr.flush()
         os._exit(130)
