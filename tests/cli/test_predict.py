@@ -8,23 +8,29 @@ import pytest
 from PIL import Image
 
 from tandem.cli.predict import print_predictions
+from tandem.errors import DataError
 from tandem.inference.export import write_model
 from toy_model import CARD, colors_model
 
+TABLE = {"output": "table", "top_k": 1, "explain_dir": None, "is_fast": False, "workers": 1}
 IMAGES = {"gray": (90, 90, 90), "orange": (255, 187, 0), "red": (255, 0, 0)}
 
 
 @pytest.fixture
-def printed(tmp_path, capsys):
-    """What is printed of the images, by the output that is asked for."""
+def model_path(tmp_path):
     write_model(colors_model(num_views=2), CARD, tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def printed(model_path, tmp_path, capsys):
+    """What is printed of the images, by the output that is asked for."""
     for name, color in IMAGES.items():
         Image.new("RGB", (40, 30), color).save(tmp_path / f"{name}.png")
     paths = [str(tmp_path / f"{name}.png") for name in IMAGES]
 
     def print_as(output):
-        given = {"top_k": 1, "explain_dir": None, "is_fast": False, "workers": 1}
-        assert print_predictions(paths, model_path=tmp_path / "model.onnx", output=output, **given) == 0
+        assert print_predictions(paths, model_path=model_path, **TABLE | {"output": output}) == 0
         return capsys.readouterr().out
 
     return print_as
@@ -35,6 +41,25 @@ def test_a_line_ends_with_what_is_to_be_known_of_its_image(printed):
     assert gray.endswith("0.333  none of these  left to a person")
     assert orange.endswith("red 0.894  left to a person")
     assert red.endswith("red 0.999")
+
+
+def test_a_name_with_a_line_break_stays_on_its_line(model_path, tmp_path, capsys):
+    Image.new("RGB", (40, 30), IMAGES["red"]).save(tmp_path / "a\nb\x1b[31m é.png")
+    (tmp_path / "c\rd.png").write_bytes(b"")
+    assert print_predictions([str(tmp_path / "a*"), str(tmp_path / "c*")], model_path=model_path, **TABLE) == 1
+    printed = capsys.readouterr()
+    assert printed.out.startswith(rf"{tmp_path}/a\nb\x1b[31m é.png") and printed.out.count("\n") == 1
+    assert rf"error: {tmp_path}/c\rd.png: the file is empty" in printed.err
+
+
+@pytest.mark.parametrize("files", [[], ["notes.txt"]])
+def test_a_folder_without_images_is_an_error(files, model_path, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for name in files:
+        (folder / name).write_text("to do")
+    with pytest.raises(DataError, match=r"there is no image in .*photos; name other files or folders"):
+        print_predictions([str(folder)], model_path=model_path, **TABLE)
 
 
 def test_programs_have_a_boolean_the_score_and_the_set(printed):

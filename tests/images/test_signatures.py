@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tandem.images.signatures import is_image_file, unread_format
+from tandem.images import signatures
+from tandem.images.signatures import bytes_to_decode, is_image_file, unread_format
 
 READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 
@@ -72,3 +73,15 @@ def test_a_format_that_is_not_read_is_named(tmp_path: Path, format: str) -> None
 )
 def test_other_formats_are_named_and_texts_are_not(tmp_path: Path, name: str, data: bytes, format: str) -> None:
     assert unread_format(planted(tmp_path, name, data)) == format
+
+
+def test_of_a_large_file_that_is_no_image_only_the_head_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "_LARGE_BYTES", 2000)
+    files = {"ride.mp4": b"\0\0\0\x20ftypisom", "large.png": b"\x89PNG\r\n\x1a\n", "small.txt": b"to do"}
+    for name, beginning in files.items():
+        (tmp_path / name).write_bytes(beginning + bytes(0 if name == "small.txt" else 3000))
+    assert len(bytes_to_decode(tmp_path / "ride.mp4")) < 1000
+    assert len(bytes_to_decode(tmp_path / "large.png")) == 3008
+    assert bytes_to_decode(tmp_path / "small.txt") == b"to do"

@@ -42,6 +42,15 @@ def test_a_command_that_says_nothing_itself_ends_in_silence() -> None:
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a 2\n", "")
 
 
+@pytest.mark.parametrize(
+    ("encoding", "printed"), [("ascii", r"{'caf\u00e9'} b\udcff \ud83d\ude97"), ("utf-8", r"{'café'} b\udcff 🚗")]
+)
+def test_any_name_can_be_printed_whatever_the_terminal_takes(encoding: str, printed: str) -> None:
+    code = "def main():\n    print({'caf\\xe9'}, 'b\\udcff', '\\U0001f697')\nrun(main)\n"
+    ended = end_of(code, PYTHONIOENCODING=f"{encoding}:strict", PYTHONUTF8="0")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"{printed}\n", "")
+
+
 def test_an_error_for_people_is_one_message_and_exit_code_1() -> None:
     ended = end_of(BAD_DATA)
     assert (ended.returncode, ended.stdout) == (1, "")
@@ -255,6 +264,14 @@ def test_a_stage_imports_it_before_all_else_that_takes_long(stage: Path) -> None
 
 def test_ctrl_c_ends_it_in_silence_as_a_shell_would() -> None:
     ended = end_of("def main():\n    raise KeyboardInterrupt\nrun(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def test_ctrl_c_that_a_compiled_module_reports_as_a_failed_import_is_ctrl_c() -> None:
+    code = "def main():\n    raise ImportError('initialization failed') from KeyboardInterrupt()\n"
+    ended = end_of(code + "run(main)\n")
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+    ended = end_of(code + "main()\n")  # as while a script imports
     assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
 
 

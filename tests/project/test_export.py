@@ -179,12 +179,17 @@ def test_many_images_which_torch_scales_have_the_predictions_of_one_which_numpy_
     assert set(many) == set(one)
 
 
-def test_a_path_that_leads_nowhere_a_missing_model_and_other_parameters_are_errors(exported, clone, tmp_path):
+def test_a_path_that_leads_nowhere_a_missing_model_a_wrong_output_and_other_parameters_are_errors(
+    exported, clone, tmp_path
+):
     done = run(clone, tmp_path, "none.png", "--model", str(exported))
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "error: there is no file, folder or match of 'none.png'; correct the path\n"
     assert "error: there is no model at model.onnx" in run(clone, tmp_path, ".").stderr
     assert "take one of: mobilenet_v2," in clone.run(*TANDEM, "export", "--model", "none", check=False).stdout
+    for output, words in (("greedy", "`tandem export --model greedy greedy.onnx`"), ("params.yaml", "no ONNX file")):
+        assert words in clone.run(*TANDEM, "export", output, check=False).stdout
+    assert not (clone.root / "greedy").exists() and "sources:" in (clone.root / "params.yaml").read_text()
     clone.change("train.lr", 0.5)
     refused = clone.run(*TANDEM, "export", check=False)
     clone.git("checkout", "params.yaml")

@@ -128,3 +128,15 @@ def test_a_layout_that_is_not_read_is_told_by_the_path_that_was_named(
     with pytest.raises(DataError, match=rf"^{folder} has none of the formats .*{said}") as error:
         inspect(folder, tmp_path / "scratch")
     assert "scratch" not in str(error.value)
+
+
+def test_labels_of_images_that_are_not_there_are_counted_and_are_no_images(tmp_path: Path) -> None:
+    folder = tmp_path / "pets"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(drawn(number))
+    (folder / "labels.csv").write_text("filename,label\n0.png,cat\n1.png,dog\n2.png,dog\n3.png,cat\n")
+    assert list(described(inspect(folder, tmp_path / "scratch"))) == [
+        "2 images, format csv: cat 1, dog 1",
+        "2 labels are of images that are not there, the first in labels.csv:4",
+    ]

@@ -41,6 +41,15 @@ def test_the_runs_own_numbers_are_told(tmp_path):
     assert "32 to 32 px" in said.limitations
 
 
+def test_classes_of_one_size_are_not_told_apart(tmp_path):
+    facts = card_facts(tmp_path)
+    splits = facts.samples.splits.copy()
+    for name in ("car", "truck"):  # of 20 images each; of the third class there are 19
+        splits[np.flatnonzero((splits != "") & (facts.samples.labels == name))[0]] = ""
+    said = statements(replace(facts, samples=replace(facts.samples, splits=splits)))
+    assert said.biases.startswith("Each class has 19 images.")
+
+
 def test_labels_that_mean_something_else_in_one_source_are_told(tmp_path):
     facts = card_facts(tmp_path)
     own = {"web": {"classes": {"motorcycle": ["bike", "moped"], "car": []}, "ignore": ["van"]}}

@@ -23,14 +23,16 @@ _DATA = Path("data")
 def export_to(output: Path, *, model: str | None, as_json: bool) -> None:
     """Write the model of this name, by default the selected one.
 
-    Raises DataError where nothing was trained, or by other parameters, and where the file would predict otherwise than
-    torch in fp32.
+    Raises DataError where the output is a file of another kind or the name of a model, where nothing was trained, or by
+    other parameters, and where the file would predict otherwise than torch in fp32.
     """
     _require_writable(output)
     params = params_of_finished_run(_DATA)
     samples = load_samples(_DATA / "curate")
-    name = model or selected_model(_DATA / "ensemble")
     trained = trained_models(params, samples.class_names, _DATA)
+    if str(output) in trained.names:
+        raise DataError(f"{output} is a model, and no file: `tandem export --model {output} {output}.onnx`")
+    name = model or selected_model(_DATA / "ensemble")
     exported = export_model(
         name,
         trained,
@@ -70,3 +72,5 @@ def _require_writable(output: Path) -> None:
     if output.is_dir() or not os.access(output.parent, os.W_OK):
         reason = "that is a folder" if output.is_dir() else f"{output.parent} cannot be written to"
         raise DataError(f"no file can be written at {output}: {reason}; name another place")
+    if output.exists() and output.suffix != ".onnx":
+        raise DataError(f"{output} is there, and by its name no ONNX file; name another file, such as model.onnx")

@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from unicodedata import category
 
 import typer
 
@@ -19,6 +20,11 @@ AsJson = Annotated[bool, typer.Option("--json", help="One JSON object on stdout;
 def print_json(value: Mapping[str, Any]) -> None:
     """Print what json.loads reads everywhere: numbers that are not finite are null."""
     typer.echo(json.dumps(_finite(value), indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def on_one_line(name: str | Path) -> str:
+    """A file's name for a terminal: line breaks, and what else could steer it, are escaped."""
+    return "".join(repr(letter)[1:-1] if category(letter) == "Cc" else letter for letter in str(name))
 
 
 def params_schema_text() -> str:

@@ -11,6 +11,7 @@ from typing import Any, Literal
 import typer
 from tqdm import tqdm
 
+from tandem.cli.output import on_one_line
 from tandem.errors import DataError
 from tandem.files import atomic_file, list_files
 from tandem.images.scaling import fastest_scale, scale_by_numpy
@@ -37,14 +38,14 @@ def print_predictions(
 
     names: files, folders, globs, or - for an image on standard input. Of what lies in a folder, files that are no
     images are left out and counted. explain_dir: where the explanation of each prediction is written, or None.
-    is_fast: see load_exported. Raises DataError for a name that leads nowhere, a model that cannot be read, or a folder
-    that cannot be written.
+    is_fast: see load_exported. Raises DataError for a name that leads nowhere, where there is no image,
+    for a model that cannot be read, or a folder that cannot be written.
     """
     named, in_folders = find_files(names)
     if explain_dir:
         _make_folder(explain_dir)
     model = load_exported(model_path, is_fast=is_fast)
-    write = _WRITERS[output](max((len(str(path)) for path in [*named, *in_folders]), default=0))
+    write = _WRITERS[output](max((len(on_one_line(path)) for path in [*named, *in_folders]), default=0))
     scale = fastest_scale() if len(named) + len(in_folders) >= _TORCH_PAYS else scale_by_numpy
     predictions = predict_files([*named, *in_folders], model, batch_size=_BATCH_SIZE, workers=workers, scale=scale)
     total, num_failed, num_left_out = len(named) + len(in_folders), 0, 0
@@ -58,10 +59,12 @@ def print_predictions(
             num_left_out += 1
         else:
             num_failed += 1
-            tqdm.write(f"error: {each.path}: {each.failure}", file=sys.stderr)
+            tqdm.write(f"error: {on_one_line(each.path)}: {each.failure}", file=sys.stderr)
     if num_failed or num_left_out:
         counts = f"{num_failed} failed, {num_left_out} other files in folders are no images"
         typer.echo(f"{total - num_failed - num_left_out} images predicted, {counts}", err=True)
+    if num_left_out == total:
+        raise DataError(f"there is no image in {' '.join(names)}; name other files or folders")
     return num_failed
 
 
@@ -122,7 +125,7 @@ def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:
     def write(row: Mapping[str, Any]) -> None:
         probs = "  ".join(f"{name} {prob:.3f}" for name, prob in row["probs"].items())
         flags = [words for key, words in (("none_of_these", _OOD), ("reject", _REJECTED)) if row[key]]
-        tqdm.write("  ".join([row["path"].ljust(width), probs, *flags]), file=sys.stdout)
+        tqdm.write("  ".join([on_one_line(row["path"]).ljust(width), probs, *flags]), file=sys.stdout)
 
     return write
 

@@ -20,6 +20,7 @@ from tandem.errors import CorruptImageError
 from tandem.images.encoding import EncodedImage, encode_images
 from tandem.images.hashing import NUM_BITS, NUM_ORIENTATIONS
 from tandem.images.quality import Quality
+from tandem.images.signatures import bytes_to_decode
 from tandem.tables.stored import PackedImage
 
 _FILES_A_STEP = 64  # that are decoded at a time; what is stored of them is held meanwhile
@@ -120,7 +121,7 @@ def _encoded(
 def _encode(path: Path, *, settings: IngestSettings) -> EncodedImage | FailedFile:
     limits = {"min_side_px": settings.min_side_px, "max_pixels": settings.max_pixels}
     try:
-        return encode_images(path.read_bytes(), [None], max_side_px=settings.max_side_px, **limits)[None]
+        return encode_images(bytes_to_decode(path), [None], max_side_px=settings.max_side_px, **limits)[None]
     except CorruptImageError as error:
         return FailedFile(path, str(error), error.reason != _NOT_AN_IMAGE)
     except OSError as error:

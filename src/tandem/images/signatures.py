@@ -8,6 +8,7 @@ IMAGE_SUFFIXES = frozenset((
     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".tga",
 ))  # fmt: skip
 _HEAD_BYTES = 512
+_LARGE_BYTES = 2**28  # hardly an image: few have more than a tenth of that
 
 # What images.decode reads. TGA has no signature: its name alone shows it.
 _READ = {
@@ -67,6 +68,13 @@ def head(path: Path) -> bytes:
     """How a file begins: its first bytes, by which formats are told apart."""
     with path.open("rb") as file:
         return file.read(_HEAD_BYTES)
+
+
+def bytes_to_decode(path: Path) -> bytes:
+    """All of a file; of a large one that begins as no image, such as a video, its head alone, which says as much."""
+    if path.stat().st_size > _LARGE_BYTES and not begins_as(beginning := head(path)):
+        return beginning
+    return path.read_bytes()
 
 
 def _first(patterns: dict[str, re.Pattern[bytes]], data: bytes) -> str:

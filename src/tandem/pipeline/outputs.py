@@ -53,7 +53,8 @@ def require_outputs(root: Path = Path(), *, may_be_missing: bool = False) -> Non
         lines = [f"\n  {path}, of stage {stage}" for path, stage in missing.items()]
         raise DataError(
             f"{len(missing)} outputs are missing or empty:{''.join(lines)}\n"
-            "DVC says above why: mostly the disk of its cache is full; make room there, and run `dvc repro` again"
+            "run `dvc repro`; where it ended well before, the disk of its cache is full; make room there, and run "
+            "`dvc repro` again"
         )
 
 

@@ -4,7 +4,10 @@ A stage that ends well says in one line what it did and how long it took. Import
 Ctrl-C and errors while the others are imported end it in the same way.
 """
 
+import codecs
 import errno
+import io
+import json
 import os
 import sys
 import time
@@ -40,6 +43,7 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     TANDEM_TRACEBACK=1 in the environment shows the traceback of an error as well.
     """
     silence_reports()
+    _escape_what_cannot_be_encoded()
     if _shows_traceback():
         return _report(main, arguments)
     try:
@@ -47,10 +51,28 @@ def run(main: Callable[..., str | None], *arguments: object) -> None:
     except KeyboardInterrupt:
         _end_interrupted()
     except Exception as error:
+        if _is_interrupted(error):
+            _end_interrupted()
         text = said_of(error, stage=_stage(arguments))
         if text is None:
             raise
         sys.exit(f"error: {text}")
+
+
+def _escape_what_cannot_be_encoded() -> None:
+    """Have stdout take any text: names that are not UTF-8, and letters that its encoding lacks, as `\\uXXXX`.
+
+    JSON has the same escapes, so an object stays one; the surrogates of a name that is not UTF-8 lead to its file.
+    """
+    codecs.register_error("tandem.escapes", _escaped)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="tandem.escapes")
+
+
+def _escaped(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    return json.dumps(error.object[error.start : error.end])[1:-1], error.end
 
 
 def said_of(error: Exception, *, stage: str = "") -> str | None:
@@ -156,6 +178,13 @@ def _shows_traceback() -> bool:
     return os.environ.get("TANDEM_TRACEBACK") == "1"
 
 
+def _is_interrupted(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is behind an error, as where a compiled module reports it as "initialization failed"."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error is not None
+
+
 def _end_interrupted() -> None:
     if _stage(()):
         sys.stderr.write(_GO_ON)
@@ -164,7 +193,7 @@ def _end_interrupted() -> None:
 
 def _end_import(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """What ends a script outside of run: while it imports what it needs."""
-    if isinstance(error, KeyboardInterrupt) and not _shows_traceback():
+    if _is_interrupted(error) and not _shows_traceback():
         sys.stderr.write(_GO_ON if _stage(()) else "")
         sys.stderr.flush()
         os._exit(130)

@@ -23,6 +23,7 @@ from tandem.sources.settings import ArchiveSource, BoxPolicy
 
 _ENDINGS = re.compile(r"(\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz))+$", re.IGNORECASE)
 _MAX_NAME = 60  # letters of a source's name
+_NO_IMAGE = "no_image"  # the reason of an annotation
 _MAX_MIXED = 0.05  # of the images of a detection export, with which it is still read as whole images
 _MARGIN, _MIN_CROP_PX = 0.1, 32
 
@@ -57,8 +58,13 @@ class InspectedSource:
 
     @property
     def num_images(self) -> int:
-        """Of all images that an annotation names."""
-        return len({each.path for each in self.annotations})
+        """Of all images that are there, with or without a label."""
+        return len({each.path for each in self.annotations if each.reason != _NO_IMAGE})
+
+    @property
+    def without_image(self) -> list[Annotation]:
+        """Labels of images that are not there."""
+        return [each for each in self.annotations if each.reason == _NO_IMAGE]
 
 
 def inspect_sources(paths: Iterable[Path], scratch: Path) -> list[InspectedSource]:
@@ -144,5 +150,7 @@ def described(source: InspectedSource, *, most: int = 12) -> Iterator[str]:
         first = unlabelled[0]
         why = first.detail or "nothing names it"
         yield f"{len(unlabelled)} of them have no label and are left out, the first {first.path} ({why})"
+    if missing := source.without_image:
+        yield f"{len(missing)} labels are of images that are not there, the first in {missing[0].path}"
     if source.boxes_reason:
         yield source.boxes_reason

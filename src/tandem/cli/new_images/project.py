@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import typer
 
+from tandem.cli.output import on_one_line
 from tandem.cli.predict import find_files
 from tandem.curation.duplicates.descriptions import keypoints_reader
 from tandem.curation.settings import CurateSettings
@@ -106,7 +107,7 @@ def read_new_images(
         is_named = set(named).__contains__
         failed = tuple(each for each in images.failed if each.is_image or is_named(each.path))
         for each in failed:
-            typer.echo(f"error: {each.path}: {each.failure}", err=True)
+            typer.echo(f"error: {on_one_line(each.path)}: {each.failure}", err=True)
         if not len(images):
             raise DataError(f"there is no image that can be read in {' '.join(names)}; name other files or folders")
         features = _features(images, project)

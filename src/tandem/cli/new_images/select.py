@@ -16,7 +16,7 @@ from tandem.cli.new_images.project import (
     load_finished,
     read_new_images,
 )
-from tandem.cli.output import print_json
+from tandem.cli.output import on_one_line, print_json
 from tandem.datasets.settings import IngestSettings
 from tandem.errors import DataError
 from tandem.files import atomic_file
@@ -89,10 +89,11 @@ def _counts(selection: Selection) -> dict[str, int]:
 
 
 def _table(rows: Sequence[Mapping[str, Any]], new: NewImages, selection: Selection) -> str:
-    width = max((len(row["path"]) for row in rows), default=0)
+    paths = [on_one_line(row["path"]) for row in rows]
+    width = max(map(len, paths), default=0)
     lines = [
-        f"{row['rank']:>4}  {row['path']:<{width}}  {row['label']} {row['confidence']:.2f}  {row['reason']}"
-        for row in rows
+        f"{row['rank']:>4}  {path:<{width}}  {row['label']} {row['confidence']:.2f}  {row['reason']}"
+        for path, row in zip(paths, rows, strict=True)
     ]
     left_out = (
         f"{counts_in_words(new)}; left out: {selection.num_known} that the project has or near duplicates of "

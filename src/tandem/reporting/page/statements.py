@@ -156,7 +156,11 @@ def _biases(facts: RunFacts) -> Iterator[str]:
     used = samples.splits != ""
     counts = Counter(samples.labels[used].tolist())
     most, least = max(counts, key=lambda name: counts[name]), min(counts, key=lambda name: counts[name])
-    yield f"The largest class, {most}, has {count(counts[most])} images, the smallest, {least}, {count(counts[least])}."
+    num_most, num_least = counts[most], counts[least]
+    if num_most == num_least:
+        yield f"Each class has {count(num_most)} images."
+    else:
+        yield f"The largest class, {most}, has {count(num_most)} images, the smallest, {least}, {count(num_least)}."
     lopsided = []
     for source, name in product(facts.other_files, samples.class_names):
         is_from = samples.sources[used] == source
