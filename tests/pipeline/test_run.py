@@ -37,6 +37,28 @@ def test_a_stage_that_ends_well_says_in_one_line_what_it_did_and_how_long_it_too
     assert re.fullmatch(r"train@vgg11: 3 epochs, \d+\.\d s\n", ended.stderr)
 
 
+@pytest.mark.parametrize(("variables", "last"), [({"DVC_STAGE": "train"}, "closed\n"), ({}, "closed\ntaken apart\n")])
+def test_a_stage_of_dvc_closes_what_is_open_and_is_not_taken_apart(variables: dict[str, str], last: str) -> None:
+    code = (
+        "import atexit, os, sys\n"
+        "class Module:\n    def __del__(self):\n        os.write(1, b'taken apart\\n')\n"
+        "sys.modules['large'] = Module()\n"
+        "atexit.register(lambda: print('closed'))\n"
+        "run(lambda: print('done'))\n"
+    )
+    ended = end_of(code, **variables)
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, f"done\n{last}", "")
+
+
+def test_a_stage_of_dvc_that_fails_has_its_own_exit_code() -> None:
+    ended = end_of(BAD_DATA, DVC_STAGE="train")
+    assert (ended.returncode, ended.stderr) == (1, "error: image 7 has no class; give it one\n")
+    assert (
+        end_of("def main():\n    print('much')\n    sys.exit(3)\nimport sys\nrun(main)\n", DVC_STAGE="train").returncode
+        == 3
+    )
+
+
 def test_a_command_that_says_nothing_itself_ends_in_silence() -> None:
     ended = end_of("def main(name, number):\n    print(name, number + 1)\nrun(main, 'a', 1)\n")
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, "a 2\n", "")

@@ -1,11 +1,13 @@
 """How a stage script or a command ends: well, with one message on stderr and exit code 1, or silently at Ctrl-C.
 
 A stage that ends well says in one line what it did and how long it took. Imported first of all in a script, so that
-Ctrl-C and errors while the others are imported end it in the same way.
+Ctrl-C and errors while the others are imported end it in the same way; Python looks for garbage less often then.
 """
 
+import atexit
 import codecs
 import errno
+import gc
 import io
 import json
 import os
@@ -151,10 +153,25 @@ def _report(main: Callable[..., str | None], arguments: tuple[object, ...]) -> N
 
         with ended_with_dvc(os.environ):
             done = main(*arguments)
+        _Ending.is_quick = True
     else:
         done = main(*arguments)
     if done:
         sys.stderr.write(f"{_name(arguments)}: {done}, {time.monotonic() - start:.1f} s\n")
+
+
+class _Ending:
+    """is_quick: what is in memory is left to the system; Python would take it apart, for half a second with torch."""
+
+    is_quick = False
+
+
+@atexit.register  # before all others, and so the last to be called
+def _end_quickly() -> None:
+    if _Ending.is_quick:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _require_own_code(stage: str) -> None:
@@ -205,4 +222,5 @@ def _end_import(kind: type[BaseException], error: BaseException, trace: Tracebac
 
 
 sys.excepthook = _end_import
+gc.set_threshold(10_000)  # containers, instead of 700: what is imported is no garbage; torch comes a sixth sooner
 warnings.filterwarnings("ignore", module=r"PIL\.")  # of metadata, which cost no image; other damage it raises
