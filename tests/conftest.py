@@ -1,5 +1,6 @@
 """What holds for all tests."""
 
+import gc
 import os
 import signal
 from importlib.util import find_spec
@@ -23,12 +24,15 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 # A shell starts what runs in the background with Ctrl-C ignored, and the children of the tests would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# What was imported and collected stays: at Python's 700 garbage is sought in it again and again.
+gc.set_threshold(10_000)
+
 
 KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"}
 
 # Files of so many slow tests that pytest's workers share them; the tests of any other file stay on one worker, which
 # makes what they have in common once.
-SHARED_OUT = ("test_pipeline.py", "test_download_faults.py")
+SHARED_OUT = ("test_pipeline.py", "test_docs_run.py", "test_download_faults.py")
 # Files that use the fixture `two_nodes` stay on one worker together: the cluster takes longer to start than most tests.
 ON_NODES = ("cluster/test_ray.py", "cluster/test_ray_group.py", "project/test_cluster.py")
 
@@ -77,12 +81,12 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_modifyitems(items):
-    """The slow tests first, so that no worker is left with one of them at the end.
+    """The files with slow tests first, so that no worker is left with one of them at the end.
 
-    Of these the file that makes the clone of the fixture `first` is the very first, and others that copy it come last:
-    they would wait for it.
+    Each file as a whole: what its tests have in common is made once. Of these the file that makes the clone of the
+    fixture `first` is the very first, and others that copy it come last: they would wait for it.
     """
-    slow = [item for item in items if item.get_closest_marker("slow")]
-    maker = next((item.path for item in slow if "first" in item.fixturenames), None)
-    rank = {item: 0 if item.path == maker else 1 + ("first" in item.fixturenames) for item in slow}
-    items.sort(key=lambda item: rank.get(item, 3))
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    copies = list(dict.fromkeys(item.path for item in items if "first" in item.fixturenames and item.path in slow))
+    rank = {path: 1 + (path in copies) for path in slow} | dict.fromkeys(copies[:1], 0)
+    items.sort(key=lambda item: rank.get(item.path, 3))

@@ -38,6 +38,7 @@ def make_first(root):
     run = asdict(clone.counting(root / "counts.csv").repro())
     status = clone.git("status", "--porcelain").splitlines()
     clone.commit("results")
+    clone.git("gc", "--quiet")  # a thousand files fewer in each copy
     run |= {"ran": sorted(run["ran"]), "restored": sorted(run["restored"])}
     (root / "run.json").write_text(json.dumps([run, status]), encoding="utf-8")
 

@@ -6,21 +6,24 @@ Services are mock servers. tests/page_runs.py names what runs elsewhere, and why
 
 import secrets
 import shutil
+from itertools import chain
 
 import psutil
 import pytest
 
 from page_runs import ELSEWHERE, Session, cache_settings, runs_elsewhere
-from pages import CHANGELOG, PAGES, ROOT, fences, rel, runnable, text_of, yaml
+from pages import CHANGELOG, PAGES, README, ROOT, fences, rel, runnable, text_of, yaml
 from scratch_project import NO_AWS, Clone, copied, processes, read_json
 from services import KAGGLE_KEY, KAGGLE_USERNAME, ROBOFLOW_KEY, Services, zipped
 
 pytestmark = pytest.mark.slow
 
 DOCS = ROOT / "docs"
-# These first, in this order: `predicting` hands a file on by the remote that `remotes` names.
-ORDER = [DOCS / f"{name}.md" for name in ("remotes", "predicting", "experiments", "fine-tuning")]
-RUN = [*ORDER, *(page for page in PAGES if runnable(page) and page not in (*ORDER, CHANGELOG))]
+# One after the other: `predicting` hands a file on by the remote that `remotes` names, and the project of `own-data`
+# takes what that of the README has computed from the cache of both.
+TOGETHER = [[DOCS / "remotes.md", DOCS / "predicting.md"], [README, DOCS / "own-data.md"]]
+FIRST = [*TOGETHER, [DOCS / "experiments.md"]]  # which take longest
+RUN = FIRST + [[page] for page in PAGES if runnable(page) and page not in chain(*FIRST, [CHANGELOG])]
 KEY, SECRET = (secrets.token_hex(10) for _ in range(2))
 # No credentials but those of the bucket; and whoever commits.
 ALONE = {
@@ -31,7 +34,7 @@ ALONE = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def project(first, work, given):
     """A clone with a finished run, in a git repository with an origin, and beside it some images of a reader."""
     home = work / "home"
@@ -45,7 +48,7 @@ def project(first, work, given):
         yield clone
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def given(first, work):
     """What a reader has: images in `photos/` and `one.jpg`, and more of each class in `flowers.zip`."""
     folder, sources = work / "given", first[0].root.parent / "sources"
@@ -57,7 +60,7 @@ def given(first, work):
     return folder
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def services():
     """What docs/kaggle-and-roboflow.md names, on mock servers, and the settings and credentials of its clients."""
     (sources,) = [yaml(block)["sources"] for block in fences(DOCS / "kaggle-and-roboflow.md", "yaml")]
@@ -70,10 +73,10 @@ def services():
         yield sources, services.environ() | keys
 
 
-@pytest.mark.parametrize("page", RUN, ids=rel)
-def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work, request):
+@pytest.mark.parametrize("pages", RUN, ids=lambda pages: " ".join(map(rel, pages)))
+def test_the_commands_of_pages_run_in_order(pages, project, bucket, given, work, request):
     settings = {"PROJECTS_CACHE": str(work / "projects")}
-    if page.stem == "kaggle-and-roboflow":
+    if DOCS / "kaggle-and-roboflow.md" in pages:
         sources, of_clients = request.getfixturevalue("services")
         settings |= of_clients
         project.write_params(project.params() | {"sources": sources})
@@ -88,11 +91,12 @@ def test_the_commands_of_a_page_run_in_order(page, project, bucket, given, work,
         "FILES": str(given / "photos"),
     }
     session = Session(project.root, work, places, f"cp -r {given}/. .")
-    done = Clone(project.root, project.settings | settings).run("bash", "-c", session.script(page), check=False)
-    assert done.returncode == 0, done.stdout[-4000:]
-    if page.stem == "experiments":
-        check_queue(project)
-    project.git("checkout", "-q", ".")
+    for page in pages:
+        done = Clone(project.root, project.settings | settings).run("bash", "-c", session.script(page), check=False)
+        assert done.returncode == 0, done.stdout[-4000:]
+        if page.stem == "experiments":
+            check_queue(project)
+        project.git("checkout", "-q", ".")
 
 
 def check_queue(project):
