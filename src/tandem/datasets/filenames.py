@@ -13,7 +13,7 @@ is no class and no split: exports put frames of one video into `train/car` and `
 import re
 from datetime import datetime
 
-from tandem.datasets.formats.class_folders import NEVER_LABELS
+from tandem.datasets.formats.class_folders import is_split_or_container
 
 _EXTENSIONS = r"(?:[_.-](?:jpe?g|png|bmp|webp|tiff?|gif|heic|avif|jfif))*"
 _ROBOFLOW = re.compile(
@@ -95,8 +95,9 @@ def _stem(name: str) -> str:
 
 def _telling_folders(folders: list[str], label: str) -> list[str]:
     """Casefolded, but for those that are called as a split, a container or the label."""
-    never = {*NEVER_LABELS, label.casefold(), "frames"}
-    return [name for name in map(str.casefold, folders) if name not in never and not _SPLIT_FOLDER.match(name)]
+    never = (label.casefold(), "frames")
+    telling = (name for name in map(str.casefold, folders) if name not in never and not is_split_or_container(name))
+    return [name for name in telling if not _SPLIT_FOLDER.match(name)]
 
 
 def _is_video_folder(places: list[str]) -> bool:

@@ -1,6 +1,8 @@
 """Images in folders named after their labels, with split folders anywhere above or below; Roboflow's `folder`, too."""
 
+import re
 from collections.abc import Iterable
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -9,15 +11,19 @@ from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.image_files import is_hidden
 from tandem.images.signatures import is_image_file
 
-_SEG_SPLITS = ("seg_train", "seg_test", "seg_pred")  # of the Intel image set of six scenes
-_SPLITS = {"train", "training", "valid", "val", "validation", "dev", "test", "testing", *_SEG_SPLITS}
+# Without separators: `train`, `training_set`, `Test Images`, `images_val`, `train2017`, `test1`, `fold_3`; and those of
+# the Intel image set of six scenes.
+_SPLIT = re.compile(
+    r"(?:seg|images?|imgs?)?(?:train|training|valid|val|validation|dev|test|testing)"
+    r"(?:sets?|data|datasets?|images?|imgs?|photos|split|folder)?\d*|(?:k?fold|split)\d+|segpred"
+)
+_SEPARATORS = re.compile(r"[-_. ]+")
 # What exporters and people call the folder that holds everything; FiftyOne puts what has no label into _unlabeled.
 _CONTAINERS = {
     "images", "image", "imgs", "img", "jpegimages", "data", "dataset", "datasets", "export", "exports", "competition",
     "set", "archive", "input", "final_training", "final_test", "obj_train_data", "obj_valid_data", "obj_test_data",
     "_unlabeled", "unlabeled", "unlabelled",
 }  # fmt: skip
-NEVER_LABELS = frozenset(_SPLITS | _CONTAINERS)
 _TEXT_FILES = frozenset(("readme", "license", "licence", "copying", "notice", "authors", "changelog"))
 
 
@@ -35,6 +41,12 @@ class _ImageFile(NamedTuple):
     @property
     def label(self) -> str:
         return self.folders[-1] if self.folders else ""
+
+
+@lru_cache(1024)
+def is_split_or_container(folder: str) -> bool:
+    """Whether a folder is called as a split or as what holds everything, which is never the label of its images."""
+    return folder.casefold() in _CONTAINERS or bool(_SPLIT.fullmatch(_SEPARATORS.sub("", folder.casefold())))
 
 
 def matches(root: Path) -> bool:
@@ -80,5 +92,5 @@ def _image_file(root: Path, file: Path) -> _ImageFile | None:
     if pure.suffix and not is_image:
         return None
     parents = pure.parts[:-1]
-    folders = tuple(folder for folder in parents if folder.lower() not in NEVER_LABELS)
+    folders = tuple(folder for folder in parents if not is_split_or_container(folder))
     return _ImageFile(path, folders, is_direct=parents[-1:] == folders[-1:], is_image=is_image)
