@@ -27,6 +27,13 @@ def labels(annotations):
         ("labels.csv", "class index,filepaths,labels\n0,/kaggle/input/x/train/a.jpg,Car\n1,C:\\x\\train\\b.jpg,Bus\n"),
         ("labels.csv", "anything,what it shows\na.jpg, Car \nb.jpg, Bus\n\n"),
         ("metadata.csv", "file_name,label\na.jpg,Car\nb.jpg,Bus\n"),
+        ("labels.csv", "\n\r\n,\nfile,label\n\na.jpg,Car\nb.jpg,Bus\n,,\n"),
+        ("labels.csv", "sep=;\r\nfile;label\r\na.jpg;Car\r\nb.jpg;Bus\r\n"),
+        ("labels.csv", "file|label\na.jpg|Car\nb.jpg|Bus\n"),
+        ("labels.csv", 'file, label\n"a.jpg", "Car"\n"b.jpg", "Bus"\n'),
+        ("labels.csv", "file,label\ra.jpg,Car\rb.jpg,Bus\r"),
+        ("labels.csv", "file,label,\na.jpg,Car,,\nb.jpg,Bus\n"),
+        ("labels.csv", "file,Car,Bus\na.jpg,True,False\nb.jpg,False,True\n"),
     ],
 )
 @pytest.mark.parametrize("base", ["", "competition/"])
@@ -74,10 +81,18 @@ def test_an_image_with_two_labels_is_refused_with_both_lines(tmp_path):
         csv_labels.read(root)
 
 
-def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path):
-    rows = "".join(f"{number},Bus\n" for number in range(100))
-    root = write(plant(tmp_path, "a.jpg"), {"train.csv": f'id,label\na,"Car\n{rows}'})
-    with pytest.raises(DataError, match=r"'a\.jpg' has a label of \d+ letters, 'Car\\n0,Bus.*a quote may be open"):
+@pytest.mark.parametrize("num_rows", [1, 100])
+def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path, num_rows):
+    root = write(plant(tmp_path, "a.jpg"), {"train.csv": 'id,label\n\na,"Car\n' + "b,Bus\n" * num_rows})
+    with pytest.raises(
+        DataError, match=r"train\.csv is not a CSV file: the row that begins in line 3 .*; a quote may be"
+    ):
+        csv_labels.read(root)
+
+
+def test_a_row_with_more_cells_than_columns_is_refused_and_not_cut(tmp_path):
+    root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"train.csv": "id,label\na,Car, red\nb,Bus\n"})
+    with pytest.raises(DataError, match=r"train\.csv, line 2 has 3 cells, and 2 columns have names; put a cell"):
         csv_labels.read(root)
 
 

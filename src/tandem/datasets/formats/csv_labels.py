@@ -5,6 +5,7 @@ Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each cl
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
@@ -36,7 +37,9 @@ _LABEL_COLUMNS = (
 )
 _EDGES = ("xmin", "ymin", "xmax", "ymax")
 _TRIED = 100  # rows that are looked at to find the column of images
-_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True}
+# Of one column a class; pandas writes the second and third.
+_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
+_STATED_SEPARATOR = re.compile(r"\"?sep=(.)\"?", re.IGNORECASE)  # a first line that Excel reads and writes
 
 
 class _Table(NamedTuple):
@@ -97,17 +100,31 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
         )
 
 
+def _lines(path: Path) -> list[tuple[int, list[str]]]:
+    """(number of the line, cells) of all lines that are not blank, the header first. Raises DataError for open quotes."""
+    text = load_text(path)
+    head = next((line.strip() for line in io.StringIO(text, newline=None) if line.strip()), "")
+    stated = _STATED_SEPARATOR.fullmatch(head)
+    separator = stated[1] if stated else max(",;\t|", key=head.count)
+    source = io.StringIO(text, newline="")
+    reader = csv.reader(source, delimiter=separator, skipinitialspace=True, strict=True)
+    number, lines = 0, list[tuple[int, list[str]]]()
+    try:
+        for row in reader:
+            number, cells = reader.line_num, [cell.strip() for cell in row]
+            lines += [(number, cells)] if any(cells) else []
+    except csv.Error as error:
+        raise DataError(
+            f"{path} is not a CSV file: the row that begins in line {number + 1} cannot be read ({error}); a quote may "
+            "be open, correct it"
+        ) from None
+    return lines[1:] if stated else lines
+
+
 def _table(path: Path, images: ImageFiles) -> _Table | None:
     """None for a table of other things."""
-    text = load_text(path)
-    head = text.partition("\n")[0]
-    delimiter = max(",;\t", key=head.count)
-    try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-        header = [cell.strip() for cell in next(reader, [])]
-        rows = [(reader.line_num, dict(zip(header, map(str.strip, row), strict=False))) for row in reader if any(row)]
-    except csv.Error as error:
-        raise DataError(f"{path} is not a CSV file ({error}); correct it") from None
+    (_, header), *lines = _lines(path) or [(0, [])]
+    rows = [(number, dict(zip(header, cells, strict=False))) for number, cells in lines]
     if any(PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES and images.named(cell) for cell in header):
         raise DataError(
             f"{path} begins with a row, not with the names of its columns; add a line such as filename,label"
@@ -115,6 +132,12 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
     image = _image_column(header, rows, images)
     if image is None:
         return None
+    if longer := [(number, cells) for number, cells in lines if any(cells[len(header) :])]:
+        number, cells = longer[0]
+        raise DataError(
+            f"{path}, line {number} has {len(cells)} cells, and {len(header)} columns have names; put a cell that holds "
+            "the separator into quotes, or name its column"
+        )
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
     others = [name for name in header if name and name != image]
