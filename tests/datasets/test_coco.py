@@ -7,6 +7,7 @@ import pytest
 
 from planted_sources import plant, write
 from tandem.datasets.formats import coco, registry
+from tandem.datasets.formats.annotations import Box
 from tandem.errors import DataError
 
 NAMES = ("a.jpg", "b.jpg")
@@ -226,3 +227,56 @@ def test_a_deeply_nested_file_is_refused(tmp_path):
     text = '{"images": [], "categories": [], "annotations": ' + "[" * 100_000
     with pytest.raises(DataError, match=r"x\.json is nested too deeply"):
         registry.read_annotations(write(plant(tmp_path, *NAMES), {"x.json": text}), format="auto")
+
+
+@pytest.mark.parametrize("side", [{}, {"width": None, "height": None}, {"width": 0, "height": 0}])
+def test_an_image_whose_size_is_not_stated_says_it_itself(tmp_path, side):
+    images = [{"id": 0, "file_name": "a.jpg", **side}]
+    root = source(tmp_path, images=images, annotations=[{**NOTES[0], "bbox": [2, 1, 4, 2]}])
+    assert [each.box for each in coco.read(root)] == [Box(0.25, 0.25, 0.5, 0.5)]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "/home/me/set/images/a.jpg",
+        "C:\\Users\\me\\images\\a.jpg",
+        "../images/a.jpg",
+        "../../label-studio/data/media/upload/1/a.jpg",
+        "https://some.where/bucket/images/a.jpg?versionId=3",
+        "s3://bucket/images/a%2Ejpg",
+        "A.JPG",
+        "Images\\a.JPG",
+    ],
+)
+def test_names_of_other_machines_addresses_and_other_case_are_understood(tmp_path, name):
+    root = plant(tmp_path, "images/a.jpg", "images/b.jpg")
+    write(root, {"annotations/x.json": coco_json(images=[{**IMAGES[0], "file_name": name}])})
+    assert [(each.path, each.label) for each in coco.read(root)] == [("images/a.jpg", "Bus")]
+
+
+def test_a_name_in_a_folder_that_is_not_there_is_no_image_of_another_folder(tmp_path):
+    root = plant(tmp_path, "train/a.jpg", "b.jpg")
+    images = [{**IMAGES[0], "file_name": "val/a.jpg"}, IMAGES[1]]
+    write(root, {"x.json": coco_json(images=images)})
+    assert [(each.path, each.reason) for each in coco.read(root)] == [("b.jpg", ""), ("x.json", "no_image")]
+
+
+def test_images_that_differ_by_case_alone_are_told_apart(tmp_path):
+    root = write(plant(tmp_path, "a.jpg", "A.jpg", "b.jpg"), {"x.json": coco_json()})
+    assert [(each.path, each.label) for each in coco.read(root)] == [("a.jpg", "Bus"), ("b.jpg", "")]
+
+
+def test_annotations_of_missing_images_are_accounted_for_one_by_one(tmp_path):
+    gone = [{**IMAGES[0], "id": number, "file_name": f"{number}.jpg"} for number in (7, 8)]
+    notes = [*NOTES, *({**NOTES[0], "id": number, "image_id": 7} for number in (2, 3))]
+    found = coco.read(source(tmp_path, images=[*IMAGES, *gone], annotations=notes))
+    assert [(each.path, each.label, each.reason) for each in found] == [
+        ("a.jpg", "Bus", ""),
+        ("b.jpg", "", ""),
+        ("instances.json", "", "no_image"),
+        ("instances.json", "Bus", "no_image"),
+        ("instances.json", "Bus", "no_image"),
+    ]
+    assert found[2].detail == "instances.json: image 8: the image '8.jpg' is not there"
+    assert found[3].detail.endswith("instances.json: annotation 2: the image '7.jpg' is not there")

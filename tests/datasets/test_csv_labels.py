@@ -129,6 +129,27 @@ def test_boxes_are_read(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("columns", "values"),
+    [
+        ("image,xmin,ymin,xmax,ymax,label", "a.jpg,2,1,6,3,Car"),
+        ("image_name,x1,y1,x2,y2,class,image_width,image_height", "a.jpg,50,25,150,75,Car,200,100"),
+        ("file,x_min,y_min,x_max,y_max,width,height,label", "A.JPG,2,1,6,3,0,0,Car"),
+        ("path;left;top;right;bottom;label;note", "C:\\set\\a.jpg;2;1;6;3;Car;x"),
+    ],
+)
+def test_columns_of_boxes_have_several_names_and_an_image_says_its_size_itself(tmp_path, columns, values):
+    root = write(plant(tmp_path, "a.jpg", size=(8, 4)), {"boxes.csv": f"{columns}\n{values}\n"})
+    assert csv_labels.read(root) == [Annotation("a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))]
+
+
+def test_boxes_in_fractions_are_refused(tmp_path):
+    root = plant(tmp_path, "a.jpg", size=(8, 4))
+    write(root, {"boxes.csv": "ImageID,LabelName,XMin,XMax,YMin,YMax\na,Car,0.25,0.75,0,1\n"})
+    with pytest.raises(DataError, match=r"boxes\.csv: no box reaches beyond 1, so they look like fractions; state"):
+        csv_labels.read(root)
+
+
+@pytest.mark.parametrize(
     "rows", ["file,label\na.jpg,Car\nb.jpg,Bus\n", "file,label\na.jpg,0\nb.jpg,1\n", "x,y\n1,2\n", ""]
 )
 def test_class_folders_beside_a_table_that_says_no_more_are_class_folders(tmp_path, rows):

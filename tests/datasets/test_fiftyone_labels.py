@@ -46,8 +46,8 @@ def test_boxes_are_read(tmp_path):
         ({"a": 2}, r"labels\.json: 'a' has label 2, but the classes are \['Bus', 'Car'\]"),
         ({"a": True}, "has label True, but"),
         ({"a": {"label": {}}}, r"has label \{\}, but"),
-        ({"gone": 1, "a": 1}, "names 1 of 2 images that are not there, the first is 'gone'; export it again"),
-        ({"../data/a": 1}, "names 1 of 1 images that are not there"),
+        ({"gone": 1, "away": 1}, "names 2 of 2 images that are not there, the first is 'gone'; get the source again"),
+        ({"../a/x": 1}, "names 1 of 1 images that are not there"),
         ({"a": {"label": 1, "bounding_box": [0, 0, 64, 64]}}, "four fractions of the image's sides are needed"),
         ({"a": {"label": 1, "bounding_box": [0, 0, -1, 1]}}, "has box .*; four fractions"),
         ({"a": {"label": 1, "bounding_box": [float("nan"), 0, 1, 1]}}, "has box .*; four fractions"),
@@ -57,6 +57,17 @@ def test_boxes_are_read(tmp_path):
 def test_labels_that_lead_nowhere_are_refused(tmp_path, labels, message):
     with pytest.raises(DataError, match=message):
         registry.read_annotations(source(tmp_path, labels), format="auto")
+
+
+def test_labels_of_missing_images_are_accounted_for_beside_others(tmp_path):
+    box = {"label": 0, "bounding_box": [0, 0, 1, 1]}
+    found = fiftyone_labels.read(source(tmp_path, {"gone": [box, box], "../data/a": 1, "away": None}))
+    assert [(each.path, each.label, each.reason) for each in found if each.label or each.reason] == [
+        ("data/a.jpg", "Car", ""),
+        ("labels.json", "", "no_image"),
+        ("labels.json", "Bus", "no_image"),
+    ]
+    assert found[-1].detail.endswith("labels.json: 'gone': the image is not there")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Pascal VOC in the layouts of its exporters."""
 
 import pytest
+from PIL import Image
 
 from planted_sources import plant, write
 from tandem.datasets.formats import registry, voc
@@ -59,10 +60,24 @@ def test_the_stated_file_name_serves_where_the_name_of_the_xml_file_does_not(tmp
     assert [(each.path, each.reason) for each in voc.read(root)] == [("2.xml", "no_image"), ("a.jpg", "")]
 
 
+@pytest.mark.parametrize("name", ["C:\\me\\a.jpg", "/home/me/a.jpg", "A.JPG"])
+def test_the_stated_file_name_may_be_of_another_machine(tmp_path, name):
+    root = write(plant(tmp_path, "a.jpg"), {"1.xml": xml(CAR, name=name)})
+    assert [(each.path, each.label) for each in voc.read(root)] == [("a.jpg", "Car")]
+
+
 @pytest.mark.parametrize("size", ["", "<size><width>0</width><height>0</height></size>"])
 def test_an_image_whose_size_is_not_stated_says_it_itself(tmp_path, size):
     root = write(plant(tmp_path, "a.jpg", size=(8, 4)), {"a.xml": xml(thing("Car", 2, 1, 6, 3), size=size)})
     assert voc.read(root) == [Annotation("a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))]
+
+
+def test_the_size_of_an_image_is_that_of_the_upright_one(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (4, 8)).save(tmp_path / "a.jpg", exif=exif)
+    write(tmp_path, {"a.xml": xml(thing("Car", 2, 1, 6, 3), size="")})
+    assert voc.read(tmp_path) == [Annotation("a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))]
 
 
 def test_objects_without_a_box_images_without_objects_and_boxes_outside_are_accounted_for(tmp_path):

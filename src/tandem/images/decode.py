@@ -42,6 +42,7 @@ _TO_UPRIGHT = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_SIDEWAYS = (5, 6, 7, 8)
 _APP1, _SOS, _FILL = (
     0xE1,
     0xDA,
@@ -130,6 +131,16 @@ def decode_jpeg(
     except ValueError:
         return None
     return Image.fromarray(pixels)
+
+
+def upright_size(data: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels of the image that decode() makes of the bytes, by its header; None for no image."""
+    try:
+        image = Image.open(io.BytesIO(data), formats=_formats(data))
+    except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
+        return None
+    width, height = image.size
+    return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:

@@ -93,6 +93,15 @@ def pixel_box(edges: Iterable[object], *, width: object, height: object) -> Box 
     return clip_box(left=left / across, top=top / down, right=right / across, bottom=bottom / down)
 
 
+def are_fractions(edges: Iterable[object]) -> bool:
+    """Whether edges or sides that should be in pixels are fractions of an image: none beyond 1, and one inside."""
+    try:
+        values = [_number(value) for value in edges]
+    except (ValueError, OverflowError):  # which is for pixel_box to say
+        return False
+    return bool(values) and max(values) <= 1 and any(0 < value < 1 for value in values)
+
+
 def _number(value: object) -> float:
     if not isinstance(value, int | float | str) or isinstance(value, bool):
         raise ValueError("no number")

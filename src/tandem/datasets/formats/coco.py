@@ -4,14 +4,22 @@ With boxes, or without (camera traps): then the category is that of the whole im
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box, require_one_meaning
-from tandem.datasets.formats.image_files import ImageFiles
-from tandem.datasets.formats.text import first_names, load_json, shorten
+from tandem.datasets.formats.annotations import (
+    Annotation,
+    Box,
+    are_fractions,
+    boxed,
+    in_order,
+    pixel_box,
+    require_one_meaning,
+)
+from tandem.datasets.formats.image_files import ImageFiles, require_found, size_in_pixels
+from tandem.datasets.formats.text import load_json, shorten
 from tandem.errors import DataError
 
 _REQUIRED = {
@@ -42,16 +50,20 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> list[Annotation]:
     """One annotation a box or labelled image, one with label "" for an image without; by path, then box.
 
-    An image is searched below the folders in which exports put it, then anywhere by the end of its path. Images stay
-    unopened. Boxes are clipped to the image; one of which nothing is left is an annotation that says so. Raises
-    DataError for files that are not COCO, ids that are not listed or listed twice, impossible boxes, missing images.
+    An image is searched below the folders in which exports put it, then anywhere by the end of its path. It is
+    opened only where its size is not stated. Boxes are clipped to the image; one of which nothing is left, and what is
+    of an image that is not there, are annotations that say so. Raises DataError for files that are not COCO, ids that
+    are not listed or listed twice, impossible boxes, and where no image is there.
     """
     images = ImageFiles(root)
     notes: dict[str, list[_Note]] = defaultdict(list)
+    missing: list[Annotation] = []
     for path in _annotation_files(root):
-        for image, notes_in_file in _read_file(root, path, images).items():
-            notes[image] += notes_in_file
-    return in_order(each for image, found in notes.items() for each in _annotations_of(image, found))
+        notes_in_file, without_image = _read_file(root, path, images)
+        for image, found in notes_in_file.items():
+            notes[image] += found
+        missing += without_image
+    return in_order([*missing, *(each for image, found in notes.items() for each in _annotations_of(image, found))])
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
@@ -81,44 +93,64 @@ def _annotations_of(path: str, notes: list[_Note]) -> Iterator[Annotation]:
             yield Annotation(path, note.label)
 
 
-def _read_file(root: Path, path: Path, images: ImageFiles) -> dict[str, list[_Note]]:
+def _read_file(root: Path, path: Path, images: ImageFiles) -> tuple[dict[str, list[_Note]], list[Annotation]]:
+    """The notes of each image that is there, and what the file states of others."""
     tables = _tables(path)
     by_id = _unique(path, "images", tables["images"])
     labels = {id_: str(category["name"]) for id_, category in _unique(path, "categories", tables["categories"]).items()}
     _unique(path, "annotations", [note for note in tables["annotations"] if note.get("id") is not None])
+    paths, sizes = _paths(root, path, by_id, images), dict[Any, tuple[object, object]]()
     notes: dict[Any, list[_Note]] = {image_id: [] for image_id in by_id}
     has_boxes = any(note.get("bbox") for note in tables["annotations"])
     for place, annotation in enumerate(tables["annotations"]):
         image_id, where = annotation["image_id"], f"{path}: annotation {shorten(annotation.get('id', f'no. {place}'))}"
-        if image_id not in by_id:
-            raise DataError(
-                f"{where} is of image {shorten(image_id)}, which the file does not list; correct or remove it"
-            )
-        if annotation["category_id"] not in labels:
-            known = ", ".join(f"{key} {shorten(name)}" for key, name in [*labels.items()][:20]).replace("'", "")
-            found = shorten(annotation["category_id"])
-            raise DataError(f"{where} has category {found}, but known are {known}; correct one of them")
-        if not (has_boxes and annotation.get("bbox") == []):  # an empty one among boxes: nothing is in the image
-            notes[image_id].append(_note(where, annotation, labels, by_id[image_id]))
+        _require_listed(path, where, annotation, by_id, labels)
+        label, bbox = labels[annotation["category_id"]], annotation.get("bbox")
+        if image_id not in paths or bbox is None or (bbox == [] and not has_boxes):
+            notes[image_id].append(_Note(where, label, has_box=False, box=None))
+        elif bbox != []:  # an empty one among boxes: nothing is in the image
+            if image_id not in sizes:
+                image = by_id[image_id]
+                sizes[image_id] = size_in_pixels(image.get("width"), image.get("height"), root / paths[image_id])
+            notes[image_id].append(_Note(where, label, True, _box(where, bbox, sizes[image_id])))
     used = {annotation["category_id"] for annotation in tables["annotations"]}  # Roboflow lists its project's name too
     require_one_meaning(path, "categories", "name", {id_: name for id_, name in labels.items() if id_ in used})
     _require_pixels(path, tables["annotations"])
-    paths = _paths(root, path, by_id, images)
-    return {paths[image_id]: found for image_id, found in notes.items()}
+    own, gone = path.relative_to(root).as_posix(), notes.keys() - paths.keys()
+    missing = (each for id_ in by_id if id_ in gone for each in _without_image(own, by_id[id_], notes[id_]))
+    return {paths[id_]: found for id_, found in notes.items() if id_ in paths}, list(missing)
 
 
-def _note(where: str, annotation: _Entry, labels: Mapping[Any, str], image: _Entry) -> _Note:
+def _without_image(own: str, image: _Entry, notes: Sequence[_Note]) -> Iterator[Annotation]:
+    name = shorten(image["file_name"])
+    for label, where in [(note.label, note.where) for note in notes] or [("", f"{own}: image {shorten(image['id'])}")]:
+        yield Annotation(own, label, None, "no_image", f"{where}: the image {name} is not there")
+
+
+def _require_listed(
+    path: Path, where: str, annotation: _Entry, images: Mapping[Any, _Entry], labels: Mapping[Any, str]
+) -> None:
+    if annotation["image_id"] not in images:
+        raise DataError(
+            f"{where} is of image {shorten(annotation['image_id'])}, which the file does not list; correct or remove it"
+        )
+    if annotation["category_id"] not in labels:
+        known = ", ".join(f"{key} {shorten(name)}" for key, name in [*labels.items()][:20]).replace("'", "") or "none"
+        found = shorten(annotation["category_id"])
+        raise DataError(f"{where} has category {found}, but known are {known}; correct one of them")
+
+
+def _box(where: str, bbox: Any, size: tuple[object, object]) -> Box | None:
     """Raises DataError for a box that is not four numbers, of which the last two are at least 0."""
-    label, bbox = labels[annotation["category_id"]], annotation.get("bbox")
-    if bbox is None or bbox == []:
-        return _Note(where, label, has_box=False, box=None)
     try:
         x, y, width, height = bbox
         edges = (x, y, float(x) + float(width), float(y) + float(height))
-        return _Note(where, label, True, pixel_box(edges, width=image.get("width"), height=image.get("height")))
+        return pixel_box(edges, width=size[0], height=size[1])
     except (TypeError, ValueError, OverflowError):
-        size = f"{shorten(image.get('width'))} x {shorten(image.get('height'))}"
-        raise DataError(f"{where} has box {shorten(bbox)} in an image of {size} pixels; correct or remove it") from None
+        in_words = " x ".join(map(shorten, size))
+        raise DataError(
+            f"{where} has box {shorten(bbox)} in an image of {in_words} pixels; correct or remove it"
+        ) from None
 
 
 def _tables(path: Path) -> dict[str, list[_Entry]]:
@@ -161,8 +193,7 @@ def _unique(path: Path, key: str, table: Iterable[_Entry]) -> dict[Any, _Entry]:
 
 
 def _require_pixels(path: Path, annotations: Iterable[_Entry]) -> None:
-    values = [float(value) for annotation in annotations for value in annotation.get("bbox") or ()]
-    if values and max(values) <= 1 and any(0 < value < 1 for value in values):
+    if are_fractions(value for annotation in annotations for value in annotation.get("bbox") or ()):
         raise DataError(
             f"{path}: no box reaches beyond 1, so they look like fractions; COCO states boxes in pixels: multiply them "
             "by the image's width and height"
@@ -170,19 +201,15 @@ def _require_pixels(path: Path, annotations: Iterable[_Entry]) -> None:
 
 
 def _paths(root: Path, path: Path, by_id: Mapping[Any, _Entry], images: ImageFiles) -> dict[Any, str]:
-    """Image id -> path of its file. Raises DataError for missing images, and for two ids of one file."""
-    folders = _likely_folders(root, path)
-    found = {id_: images.find(str(image["file_name"]), near=folders) for id_, image in by_id.items()}
-    if missing := [str(by_id[id_]["file_name"]) for id_, image in found.items() if image is None]:
-        several = images.named(missing[0])
-        hint = f", which could be {first_names(several)}" if several else ""
-        raise DataError(
-            f"{path} names {len(missing)} of {len(by_id)} images that are not there, the first is "
-            f"{shorten(missing[0])}{hint}; get the source again, or correct its JSON file"
-        )
-    paths = {id_: str(image) for id_, image in found.items()}
-    require_one_meaning(path, "images", "file", paths)
-    return paths
+    """Image id -> path of its file, of those that are there.
+
+    Raises DataError where none is, for names that could be several images, and for two ids of one file.
+    """
+    names, near = {id_: str(image["file_name"]) for id_, image in by_id.items()}, _likely_folders(root, path)
+    found = {id_: image for id_, name in names.items() if (image := images.find(name, near=near))}
+    require_found(path, [name for id_, name in names.items() if id_ not in found], len(names), images)
+    require_one_meaning(path, "images", "file", found)
+    return found
 
 
 def _likely_folders(root: Path, path: Path) -> list[str]:

@@ -8,12 +8,13 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
-from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.annotations import Annotation, Box, are_fractions, boxed, in_order, pixel_box
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.text import first_names, load_text, shorten
 from tandem.errors import DataError
 from tandem.images.signatures import IMAGE_SUFFIXES
@@ -35,7 +36,11 @@ _LABEL_COLUMNS = (
     "diagnosis",
     "dx",
 )
-_EDGES = ("xmin", "ymin", "xmax", "ymax")
+# Of boxes: the names of each column, of which a table without a width and height of its images has the first four.
+_BOX_COLUMNS = (
+    ("xmin", "x1", "left"), ("ymin", "y1", "top"), ("xmax", "x2", "right"), ("ymax", "y2", "bottom"),
+    ("width", "imagewidth", "imgwidth"), ("height", "imageheight", "imgheight"),
+)  # fmt: skip
 _TRIED = 100  # rows that are looked at to find the column of images
 # Of one column a class; pandas writes the second and third.
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
@@ -101,7 +106,7 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
 
 
 def _lines(path: Path) -> list[tuple[int, list[str]]]:
-    """(number of the line, cells) of all lines that are not blank, the header first. Raises DataError for open quotes."""
+    """(number of the line, cells) of lines that are not blank, the header first. Raises DataError for an open quote."""
     text = load_text(path)
     head = next((line.strip() for line in io.StringIO(text, newline=None) if line.strip()), "")
     stated = _STATED_SEPARATOR.fullmatch(head)
@@ -135,8 +140,8 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
     if longer := [(number, cells) for number, cells in lines if any(cells[len(header) :])]:
         number, cells = longer[0]
         raise DataError(
-            f"{path}, line {number} has {len(cells)} cells, and {len(header)} columns have names; put a cell that holds "
-            "the separator into quotes, or name its column"
+            f"{path}, line {number} has {len(cells)} cells, and {len(header)} columns have names; put a cell that "
+            "holds the separator into quotes, or name its column"
         )
     if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
         raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
@@ -154,15 +159,10 @@ def _image_column(header: Sequence[str], rows: Sequence[tuple[int, dict[str, str
     """The first column whose values are images of the source, those with the usual names before others."""
     tried = [row for _, row in rows[:_TRIED]]
     for name in sorted(header, key=lambda name: _plain(name) not in _IMAGE_COLUMNS):
-        known = sum(any(images.named(end) for end in _ends(row.get(name, ""))) for row in tried)
+        known = sum(any(images.named(end) for end in path_ends(row.get(name, ""))) for row in tried)
         if tried and 2 * known >= len(tried):
             return name
     return None
-
-
-def _ends(name: str) -> list[str]:
-    parts = name.replace("\\", "/").split("/")
-    return ["/".join(parts[start:]) for start in range(len(parts))]
 
 
 def _plain(name: str) -> str:
@@ -173,7 +173,8 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
     folder, stem = table.path.parent.relative_to(root), table.path.stem
     below = ("", stem, f"{stem}_images", f"images/{stem}", "images", "data")
     near = ["" if folder / name == Path() else (folder / name).as_posix() for name in below]
-    edges = _edges(table)
+    edges, size_of = _edges(table), cache(size_in_pixels)
+    _require_pixels(table, edges)
     for line, row in table.rows:
         where, name = f"{table.path}, line {line}", row.get(table.image, "")
         labels = [flag for flag in table.flags if _FLAGS[row[flag]]] if table.label is None else [row.get(table.label)]
@@ -184,7 +185,8 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
             continue
         for label in labels or [""]:
             if edges and label:
-                yield boxed(path, label, _box(where, row, edges), where=where)
+                size = size_of(row.get(edges[4], ""), row.get(edges[5], ""), root / path)
+                yield boxed(path, label, _box(where, row, edges, size), where=where)
             else:
                 yield Annotation(path, label or "", detail=where if label else f"{where} has no label")
 
@@ -196,23 +198,30 @@ def _without_image(place: str, labels: Sequence[str | None], what: str, several:
 
 
 def _edges(table: _Table) -> list[str]:
-    """The columns (xmin, ymin, xmax, ymax, width, height) of a table of boxes; none of another."""
+    """The columns of _BOX_COLUMNS in a table of boxes, "" for a side that is not stated; none of another table."""
     column = {_plain(name): name for name in (table.rows[0][1] if table.rows else ())}
-    names = (*_EDGES, "width", "height")
-    if table.label is None or not all(name in column for name in names):
-        return []
-    return [column[name] for name in names]
+    found = [next((column[name] for name in names if name in column), "") for names in _BOX_COLUMNS]
+    return found if table.label is not None and all(found[:4]) else []
 
 
-def _box(where: str, row: dict[str, str], edges: Sequence[str]) -> Box | None:
-    values = [row.get(name, "") for name in edges]
-    size = " x ".join(value[:20] for value in values[4:])
+def _box(where: str, row: dict[str, str], edges: Sequence[str], size: tuple[object, object]) -> Box | None:
+    values = [row.get(name, "") for name in edges[:4]]
     try:
-        return pixel_box(values[:4], width=values[4], height=values[5])
+        return pixel_box(values, width=size[0], height=size[1])
     except (ValueError, OverflowError):
+        in_words = " x ".join(str(side)[:20] for side in size)
         raise DataError(
-            f"{where} has box {shorten(values[:4])} in an image of {size} pixels; correct or remove it"
+            f"{where} has box {shorten(values)} in an image of {in_words} pixels; correct or remove it"
         ) from None
+
+
+def _require_pixels(table: _Table, edges: Sequence[str]) -> None:
+    values = [row[name] for _, row in table.rows for name in edges[:4] if row.get(name)]
+    if values and are_fractions(values):
+        raise DataError(
+            f"{table.path}: no box reaches beyond 1, so they look like fractions; state boxes in pixels: multiply them "
+            "by the image's width and height"
+        )
 
 
 def _require_one_label(annotations: Sequence[Annotation]) -> None:

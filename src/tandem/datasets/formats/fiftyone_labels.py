@@ -6,8 +6,8 @@ from typing import Any
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
-from tandem.datasets.formats.image_files import ImageFiles
-from tandem.datasets.formats.text import first_names, load_json, shorten
+from tandem.datasets.formats.image_files import ImageFiles, require_found
+from tandem.datasets.formats.text import load_json, shorten
 from tandem.errors import DataError
 
 
@@ -20,7 +20,7 @@ def read(root: Path) -> list[Annotation]:
     """One annotation a label or box, one with label "" for an image without; by path, then box. Images stay unopened.
 
     Raises DataError for a file that is not FiftyOne's, a class that it does not list, a box that is not four fractions
-    and a missing image.
+    and where no image is there. What is of one that is missing is an annotation that says so.
     """
     images = ImageFiles(root)
     found = [each for path in _label_files(root) for each in _of_file(root, path, images)]
@@ -44,20 +44,20 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
     if not isinstance(labels, dict) or not isinstance(classes, list | None):
         raise DataError(f"{path} has no `labels` by image, as FiftyOne writes them; correct it, or export it again")
     near = [(path.parent / name).relative_to(root).as_posix() for name in ("data", "images", "")]
-    found = {name: images.find(name, near=near) for name in labels}
-    if missing := [name for name, image in found.items() if image is None]:
-        several = images.named(missing[0])
-        hint = f", which could be {first_names(several)}" if several else ""
-        raise DataError(
-            f"{path} names {len(missing)} of {len(labels)} images that are not there, the first is "
-            f"{shorten(missing[0])}{hint}; export it again"
-        )
-    require_one_meaning(path, "images", "file", {name: str(image) for name, image in found.items()})
+    found = {name: image for name in labels if (image := images.find(name, near=near))}
+    require_found(path, [name for name in labels if name not in found], len(labels), images)
+    require_one_meaning(path, "images", "file", found)
     used = {each for entry in labels.values() for each in _targets(entry)}
     names = {number: str(name) for number, name in enumerate(classes or ()) if number in used}
     require_one_meaning(path, "classes", "name", names)
+    own = path.relative_to(root).as_posix()
     for name, entry in labels.items():
-        yield from _of_image(f"{path}: {shorten(name)}", str(found[name]), entry, classes)
+        where = f"{path}: {shorten(name)}"
+        for each in _of_image(where, found.get(name, own), entry, classes):
+            if name in found:
+                yield each
+            else:
+                yield Annotation(own, each.label, None, "no_image", f"{where}: the image is not there")
 
 
 def _targets(entry: Any) -> Iterator[int]:

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
-from tandem.datasets.formats.image_files import ImageFiles, is_hidden
+from tandem.datasets.formats.image_files import ImageFiles, is_hidden, size_in_pixels
 from tandem.datasets.formats.text import shorten
 from tandem.errors import DataError
 
@@ -83,6 +83,7 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
     objects = tree.findall("object")
     if not objects:
         yield Annotation(image, "", detail=f"{own} has no object")
+    size = size_in_pixels(tree.findtext("size/width"), tree.findtext("size/height"), root / image)
     for number, each in enumerate(objects, start=1):
         where = f"{path}: object {number}"
         label = (each.findtext("name") or "").strip()
@@ -90,9 +91,7 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
             raise DataError(f"{where} has no name; correct or remove it")
         bounds = each.find("bndbox")
         yield (
-            Annotation(image, label)
-            if bounds is None
-            else boxed(image, label, _box(where, bounds, _size(tree, root / image)), where=where)
+            Annotation(image, label) if bounds is None else boxed(image, label, _box(where, bounds, size), where=where)
         )
 
 
@@ -120,20 +119,6 @@ def _image(root: Path, path: Path, tree: ElementTree.Element, images: ImageFiles
 def _swapped(parts: tuple[str, ...], name: str) -> tuple[str, ...]:
     """`VOC/Annotations/a` to `VOC/JPEGImages/a`."""
     return tuple(name if part.lower() in ("annotations", "annotation", "labels") else part for part in parts)
-
-
-def _size(tree: ElementTree.Element, image: Path) -> tuple[object, object]:
-    """Width and height in pixels, as stated, or as the image's header says."""
-    width, height = (tree.findtext(f"size/{name}") or "0" for name in ("width", "height"))
-    if "0" not in (width.strip(), height.strip()):
-        return width, height
-    from PIL import Image  # most files state it
-
-    try:
-        with Image.open(image) as opened:
-            return opened.size
-    except (OSError, ValueError, SyntaxError):
-        return 1, 1  # merge says what is wrong with it, and no box of it is used
 
 
 def _box(where: str, bounds: ElementTree.Element, size: tuple[object, object]) -> Box | None:
