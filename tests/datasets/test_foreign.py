@@ -18,6 +18,10 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
         ({"via.json": '{"a.jpg1": {"filename": "a.jpg", "regions": []}}'}, r"VGG Image Annotator \(VIA\)"),
         ({"x.createml.json": '[{"image": "a.jpg", "annotations": [{"coordinates": {}}]}]'}, "Create ML's JSON"),
         ({"ann/a.jpg.json": '{"objects": [{"classTitle": "car"}]}'}, "Supervisely's JSON"),
+        (
+            {"test.json": '{"images": [{"id": 0, "file_name": "a.jpg"}]}'},
+            "COCO's JSON without annotations or categories",
+        ),
         ({"annotations/default.json": '{"categories": {}, "items": []}'}, "Datumaro's own JSON"),
         ({"panoptic.json": '{"annotations": [{"segments_info": []}]}'}, "COCO's panoptic JSON"),
         ({"project.json": '[{"annotations": [{"result": [{"from_name": "x"}]}]}]'}, "Label Studio's JSON"),
@@ -51,6 +55,12 @@ def test_layouts_that_are_not_read_are_named(tmp_path, files, name, folder):
     if folder == "shots" and "masks/a.png" in files:
         return  # two folders of images are two classes
     with pytest.raises(DataError, match=name):
+        registry.read_annotations(root, format="auto")
+
+
+def test_a_table_that_names_no_image_is_named(tmp_path):
+    root = write(plant(tmp_path, "images/a.jpg"), {"labels.csv": "file,label\na.png,Car\nb.png,Bus\n"})
+    with pytest.raises(DataError, match=r"no column of labels\.csv holds the names of most images, such as 'images/a"):
         registry.read_annotations(root, format="auto")
 
 

@@ -60,6 +60,29 @@ def test_the_stated_file_name_serves_where_the_name_of_the_xml_file_does_not(tmp
     assert [(each.path, each.reason) for each in voc.read(root)] == [("2.xml", "no_image"), ("a.jpg", "")]
 
 
+@pytest.mark.parametrize(
+    ("declaration", "encoding"),
+    [
+        ('<?xml version="1.0" encoding="GBK"?>', "gbk"),
+        ("<?xml version='1.0' encoding='ISO-8859-1'?>", "latin-1"),
+        ('<?xml version="1.0" encoding="utf-16"?>', "utf-16"),
+        ('<?xml version="1.0" encoding="UTF-8"?>', "utf-8-sig"),
+        ('\n <?xml version="1.0"?>', "utf-8"),
+    ],
+)
+def test_files_are_read_in_the_encoding_that_they_declare(tmp_path, declaration, encoding):
+    label = "\u8f66" if encoding != "latin-1" else "Cami\u00f3n"
+    text = declaration + xml(thing(label, 0, 0, 9, 9))
+    root = write(plant(tmp_path, "a.jpg"), {"a.xml": text.encode(encoding)})
+    assert [(each.path, each.label) for each in registry.read_annotations(root, format="auto")] == [("a.jpg", label)]
+
+
+def test_a_namespace_hides_no_object(tmp_path):
+    text = xml(CAR).replace("<annotation>", '<annotation xmlns="http://some.where/voc">', 1)
+    assert "xmlns" in text
+    assert [each.label for each in voc.read(write(plant(tmp_path, "a.jpg"), {"a.xml": text}))] == ["Car"]
+
+
 @pytest.mark.parametrize("name", ["C:\\me\\a.jpg", "/home/me/a.jpg", "A.JPG"])
 def test_the_stated_file_name_may_be_of_another_machine(tmp_path, name):
     root = write(plant(tmp_path, "a.jpg"), {"1.xml": xml(CAR, name=name)})
@@ -118,6 +141,14 @@ BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
         (xml(thing("Car", "nan", 0, 1, 9)), "object 1 has box"),
         (xml(thing("Car", 0, 0, "inf", 9)), "object 1 has box"),
         (xml(thing("Car", "", 0, 1, 9)), "object 1 has box"),
+        (
+            f'<?xml version="1.0" encoding="klingon"?>{xml(CAR)}',
+            r"not an XML file of Pascal VOC \(unknown encoding: klingo",
+        ),
+        (
+            xml(thing("Cami\u00f3n", 0, 0, 1, 9)).encode("latin-1"),
+            r"a\.xml, line \d+: the byte 0xf3 is not of utf-8 text",
+        ),
         (xml(CAR, thing(" ", 0, 0, 1, 9)), "object 2 has no name"),
         ("<annotation><object>", r"a\.xml is not an XML file of Pascal VOC \(no element found"),
         (BOMB + f"]>{xml(thing('&i;', 0, 0, 1, 9))}", "it has a document type"),

@@ -28,6 +28,8 @@ def labels(annotations):
         ({"classes.txt": "Bus\r\nCar"}, "a.jpg", "a.txt"),
         ({"obj.names": "Bus\nCar\n"}, "obj_train_data/a.jpg", "obj_train_data/a.txt"),
         ({"obj.names": "Bus\nCar\n", "images.txt": "data/a.jpg\n"}, "data/a.jpg", "data/a.txt"),
+        ({"coco.names": "Bus\nCar\n"}, "data/a.jpg", "data/a.txt"),
+        ({"coco.names": "person\n", "obj.names": "Bus\nCar\n"}, "data/a.jpg", "data/a.txt"),
         ({"train/_darknet.labels": "Bus\nCar\n"}, "train/a.jpg", "train/a.txt"),
         ({"data.yaml": NAMES}, "data/a.jpg", "labels/a.txt"),
         ({"data.yaml": NAMES}, "JPEGImages/a.jpg", "labels/a.txt"),
@@ -44,6 +46,12 @@ def test_labels_are_found_where_exporters_put_them(tmp_path, names, image, label
     write(root, {f"{base}{name}": text for name, text in {**names, label_file: BOX}.items()})
     assert registry.detect_format(root) == "yolo"
     assert labels(registry.read_annotations(root, format="auto")) == {f"{base}{image}": "Car"}
+
+
+@pytest.mark.parametrize("line", ["1.0 0.5 0.5 1 1", "\ufeff1 0.5 0.5 1 1", "1 5e-01 5E-1 1e+0 1", "\n1\t.5 .5 1. 1.0"])
+def test_labels_beside_images_are_known_in_any_notation_of_numbers(tmp_path, line):
+    root = write(plant(tmp_path, "a.jpg"), {"classes.txt": "Bus\nCar\n", "a.txt": line})
+    assert labels(registry.read_annotations(root, format="auto")) == {"a.jpg": "Car"}
 
 
 def test_label_files_of_images_that_differ_by_case_alone_are_told_apart(tmp_path):

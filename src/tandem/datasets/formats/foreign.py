@@ -39,6 +39,10 @@ _SIGNS = (
     _Sign("Labelbox's JSON", (".json", ".ndjson"), (b'"data_row"', b'"projects"'), _EXPORT),
     _Sign("BDD100K's or Scalabel's JSON", (".json",), (b'"box2d"', b'"name"'), _EXPORT),
     _Sign(
+        "COCO's JSON without annotations or categories, as of a test split", (".json",), (b'"images"', b'"file_name"'),
+        "take a file that has `images`, `annotations` and `categories`, or add what is missing",
+    ),
+    _Sign(
         "FiftyOne's own FiftyOneDataset", (".json",), (b'"samples"', b'"filepath"'),
         "export it as ImageClassificationDirectoryTree, COCODetectionDataset or YOLOv5Dataset",
     ),
@@ -58,7 +62,7 @@ _SIGNS = (
     _Sign("MXNet's RecordIO", (".rec",), (), _CLASS_FOLDERS),
     _Sign("video", (".mp4", ".avi", ".mov", ".mkv", ".webm"), (), "cut it into images, in a folder for each class"),
 )  # fmt: skip
-_NAMES = ("data.yaml", "data.yml", "dataset.yaml", "classes.txt", "obj.names")
+_NAMES = (".names", "data.yaml", "data.yml", "dataset.yaml", "classes.txt")
 _NO_NAMES = "the names of the classes are missing: put them into classes.txt beside the folders, a name a line"
 # How the first line of a text file of labels begins.
 _TEXT_SIGNS = (
@@ -80,7 +84,9 @@ def foreign_layout(root: Path) -> str:
             return f"these are {name} ({found.relative_to(root)}), which are not read: {_EXPORT}"
     if found := next((path for path in _texts(paths) if is_label_line(path)), None):
         names = (
-            "their images are not found by name" if any(path.name.lower() in _NAMES for path in paths) else _NO_NAMES
+            "their images are not found by name"
+            if any(path.name.lower().endswith(_NAMES) for path in paths)
+            else _NO_NAMES
         )
         return f"these are YOLO's labels ({found.relative_to(root)}), but {names}"
     if any(part.lower() in _MASKS for path in paths for part in path.relative_to(root).parts[:-1]):
@@ -102,10 +108,15 @@ def flat_layout(root: Path) -> str:
         suffixes = ", ".join(sorted(others)[:8])
         return f"no file has the name of an image (its suffixes: {suffixes})" if others - IMAGE_SUFFIXES else ""
     folder = images[0].rpartition("/")[0] or "the folder itself"
-    if named := [path for path in files.list_files(root) if path.name.lower() in _NAMES]:
+    if named := [path for path in files.list_files(root) if path.name.lower().endswith(_NAMES)]:
         return (
             f"{named[0].relative_to(root)} names classes, as of YOLO, but none of the {len(images)} images has a file "
             "of labels (labels/<name>.txt, or <name>.txt beside it) or lies in a folder of its class"
+        )
+    if tables := [path for path in files.list_files(root) if path.suffix.lower() in (".csv", ".tsv")]:
+        return (
+            f"no column of {tables[0].relative_to(root)} holds the names of most images, such as {images[0]!r}: "
+            "correct its names, or make a folder for each class"
         )
     return (
         f"{len(images)} images lie in no class folder, the first in {folder}: make a folder for each class, or a CSV "

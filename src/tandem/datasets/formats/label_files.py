@@ -15,7 +15,7 @@ from tandem.images.signatures import is_image_file
 
 _IMAGE_FOLDERS = frozenset(("images", "jpegimages", "image", "imgs", "img"))
 _NO_LABELS = frozenset(("classes", "predefined_classes"))
-_LABEL_LINE = re.compile(rb"\s*\d+([ \t]+-?\d*\.?\d+(e-?\d+)?){4}", re.IGNORECASE)
+_LABEL_LINE = re.compile(rb"(\xef\xbb\xbf)?\s*\d+(\.0*)?([ \t]+-?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?){4}", re.IGNORECASE)
 
 
 class LabelFiles:
@@ -104,7 +104,7 @@ class LabelFiles:
 
 
 def is_label_line(path: Path) -> bool:
-    """Whether a text file begins with the index of a class and four numbers."""
+    """Whether a text file begins with the index of a class, which may be written `0.0`, and four numbers."""
     with path.open("rb") as file:
         return bool(_LABEL_LINE.match(file.read(512)))
 

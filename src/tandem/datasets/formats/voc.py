@@ -9,10 +9,11 @@ from xml.etree import ElementTree
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, size_in_pixels
-from tandem.datasets.formats.text import shorten
+from tandem.datasets.formats.text import load_text, shorten
 from tandem.errors import DataError
 
 _ROOT = re.compile(rb"<annotation[\s>]")
+_DECLARED = re.compile(rb"""\s*<\?xml[^>]*\sencoding\s*=\s*["']([\w.-]+)""")
 _HEAD = 4096  # bytes in which the root element begins
 _MAX_DEPTH, _MAX_BYTES = 20, 10_000_000  # of an XML file
 _IMAGE_FOLDERS = ("JPEGImages", "images", "Images", "data", "")
@@ -29,14 +30,18 @@ class _Bounded(ElementTree.TreeBuilder):
         self._depth += 1
         if self._depth > _MAX_DEPTH:
             raise ValueError(f"nested more than {_MAX_DEPTH} deep")
-        return super().start(tag, attrs)
+        return super().start(_without_namespace(tag), attrs)
 
     def end(self, tag: str, /) -> ElementTree.Element:
         self._depth -= 1
-        return super().end(tag)
+        return super().end(_without_namespace(tag))
 
     def doctype(self, name: str, pubid: str | None, system: str | None) -> None:
         raise ValueError("it has a document type")
+
+
+def _without_namespace(tag: str) -> str:
+    return tag.rpartition("}")[2]
 
 
 def matches(root: Path) -> bool:
@@ -69,7 +74,7 @@ def _xml_files(root: Path) -> Iterator[Path]:
     for path in files.list_files(root):
         if path.suffix.lower() == ".xml" and not is_hidden(path.relative_to(root)):
             with path.open("rb") as file:
-                if _ROOT.search(file.read(_HEAD)):
+                if _ROOT.search(file.read(_HEAD).replace(b"\0", b"")):
                     yield path
 
 
@@ -100,9 +105,16 @@ def _parse(path: Path) -> ElementTree.Element:
         parser = ElementTree.XMLParser(target=_Bounded())  # noqa: S314  # without entities it cannot grow
         if path.stat().st_size > _MAX_BYTES:
             raise ValueError(f"more than {_MAX_BYTES} bytes")
-        return ElementTree.fromstring(path.read_bytes(), parser)  # noqa: S314
+        return ElementTree.fromstring(_text(path).lstrip(), parser)  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
         raise DataError(f"{path} is not an XML file of Pascal VOC ({error}); correct or remove it") from None
+
+
+def _text(path: Path) -> str:
+    """In the encoding that the file declares: the parser knows fewer than Python. Raises ValueError or LookupError."""
+    declared = _DECLARED.match(path.read_bytes())
+    encoding = declared[1].decode() if declared else "utf-8"
+    return load_text(path) if encoding.lower().startswith("utf") else path.read_bytes().decode(encoding)
 
 
 def _image(root: Path, path: Path, tree: ElementTree.Element, images: ImageFiles) -> str | None:

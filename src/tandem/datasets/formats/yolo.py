@@ -1,7 +1,7 @@
 """YOLO detection exports: boxes in a text file for each image, names of classes in a YAML file or a list.
 
 The layouts of Ultralytics (`images` and `labels`, a YAML file of any name), Roboflow, FiftyOne, Label Studio
-(`classes.txt`), LabelImg and Darknet (text files beside the images, `obj.names`).
+(`classes.txt`), LabelImg and Darknet (text files beside the images, `obj.names` or other `.names`).
 """
 
 import math
@@ -21,7 +21,7 @@ _PIXELS_FROM = 2.0  # no box is said to reach so far out of the image in fractio
 
 
 _YAML, _OWN_YAML = (".yaml", ".yml"), ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
-_LISTS = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt")
+_LISTS, _NAMES_OF_DARKNET = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt"), ".names"
 _HAS_NAMES = re.compile(r"""^\s*['"]?names['"]?\s*:""", re.MULTILINE)
 
 
@@ -161,13 +161,17 @@ def _candidates(root: Path) -> Iterator[Path]:
         if is_hidden(path.relative_to(root)):
             continue
         is_yaml = name.endswith(_YAML)
-        if name in (*_LISTS, *_OWN_YAML) or (is_yaml and _HAS_NAMES.search(path.read_bytes().decode("latin-1"))):
+        if (
+            name in (*_LISTS, *_OWN_YAML)
+            or name.endswith(_NAMES_OF_DARKNET)
+            or (is_yaml and _HAS_NAMES.search(path.read_bytes().decode("latin-1")))
+        ):
             yield path
 
 
 def _rank(path: Path) -> tuple[int, int, int, str]:
     name = path.name.lower()
-    return (0 if name.endswith(_YAML) else 1, len(path.parts), 0 if name in _OWN_YAML else 1, str(path))
+    return (0 if name.endswith(_YAML) else 1, len(path.parts), 0 if name in (*_OWN_YAML, *_LISTS) else 1, str(path))
 
 
 def _names_of(path: Path) -> _ClassNames:
