@@ -159,6 +159,30 @@ def test_class_folders_beside_a_table_that_says_no_more_are_class_folders(tmp_pa
         assert registry.read_annotations(root, format="csv")[0].path == "Bus/b.jpg"
 
 
+@pytest.mark.parametrize(
+    ("column", "values"),
+    [
+        ("split", ["train", "test", "train", "train"]),
+        ("what", ["Train", "test_set", "val2017", ""]),
+        ("Width", ["8", "9", "8", "8"]),
+        ("etag", ["x1", "x2", "x3", "x4"]),
+    ],
+)
+def test_what_a_table_says_about_images_is_no_label(tmp_path, column, values):
+    names = ["Car/a.jpg", "Car/b.jpg", "Bus/c.jpg", "Bus/d.jpg"]
+    table = f"file,{column}\n" + "".join(f"{name},{value}\n" for name, value in zip(names, values, strict=True))
+    root = write(plant(tmp_path, *names), {"meta.csv": table})
+    assert labels(registry.read_annotations(root, format="auto")) == {name: name[:3] for name in names}
+    with pytest.raises(DataError, match=rf"the column 'file' names images, but which of '{column}' holds their labels"):
+        csv_labels.read(root)
+
+
+def test_a_column_of_labels_stays_one_whatever_it_holds(tmp_path):
+    rows = "".join(f"{name},{label}\n" for name, label in zip("abcd", ["train", "test", "bus", "car"], strict=True))
+    root = write(plant(tmp_path, *(f"{name}.jpg" for name in "abcd")), {"x.csv": f"id,label\n{rows}"})
+    assert set(labels(csv_labels.read(root)).values()) == {"train", "test", "bus", "car"}
+
+
 def test_a_table_says_more_than_folders_that_are_parts(tmp_path):
     root = plant(tmp_path, "part_1/a.jpg", "part_1/b.jpg", "part_2/c.jpg", "part_2/d.jpg")
     write(root, {"train.csv": "id,label\na,Car\nb,Bus\nc,Car\nd,Bus\n"})

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation, Box, are_fractions, boxed, in_order, pixel_box
+from tandem.datasets.formats.class_folders import is_split_or_container
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.text import first_names, load_text, shorten
 from tandem.errors import DataError
@@ -36,6 +37,12 @@ _LABEL_COLUMNS = (
     "diagnosis",
     "dx",
 )
+# Of splits, files and photographs, beside class folders or a table of labels.
+_ABOUT_IMAGES = frozenset((
+    "split", "subset", "fold", "partition", "phase", "usage", "width", "height", "size", "filesize", "bytes", "hash",
+    "md5", "sha1", "sha256", "url", "imageurl", "license", "date", "time", "timestamp", "caption", "description",
+))  # fmt: skip
+_FEW_VALUES = 3  # rows of small tables may all differ
 # Of boxes: the names of each column, of which a table without a width and height of its images has the first four.
 _BOX_COLUMNS = (
     ("xmin", "x1", "left"), ("ymin", "y1", "top"), ("xmax", "x2", "right"), ("ymax", "y2", "bottom"),
@@ -150,9 +157,16 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
     flags = [name for name in others if all(row.get(name) in _FLAGS for _, row in rows)]
     if path.name == "_classes.csv" or (label is None and len(flags) >= 2):
         return _Table(path, rows, image, None, flags)
-    if label is None and len(others) == 1:
+    if label is None and len(others) == 1 and not _is_about_images(others[0], rows):
         label = others[0]
     return _Table(path, rows, image, label, ()) if others else None
+
+
+def _is_about_images(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> bool:
+    """Whether a column that is called as none of labels holds what is none: a split, a size, or nearly a value a row."""
+    values = [row.get(name, "") for _, row in rows]
+    is_distinct = len(set(values)) > max(_FEW_VALUES, len(values) // 2)
+    return _plain(name) in _ABOUT_IMAGES or is_distinct or all(map(is_split_or_container, filter(None, values)))
 
 
 def _image_column(header: Sequence[str], rows: Sequence[tuple[int, dict[str, str]]], images: ImageFiles) -> str | None:
