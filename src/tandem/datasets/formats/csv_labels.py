@@ -163,7 +163,7 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
 
 
 def _is_about_images(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> bool:
-    """Whether a column that is called as none of labels holds what is none: a split, a size, or nearly a value a row."""
+    """Whether a column that no name makes one of labels holds none: a split, a size, or nearly a value a row."""
     values = [row.get(name, "") for _, row in rows]
     is_distinct = len(set(values)) > max(_FEW_VALUES, len(values) // 2)
     return _plain(name) in _ABOUT_IMAGES or is_distinct or all(map(is_split_or_container, filter(None, values)))
