@@ -10,7 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from factories import label_settings
-from tandem.datasets.labels import IGNORED, JoinedLabel, LabelMap, exact_label, label_map, normalize_label
+from tandem.datasets.labels import (
+    IGNORED,
+    JoinedLabel,
+    LabelMap,
+    exact_label,
+    is_split_name,
+    label_map,
+    normalize_label,
+)
 from tandem.errors import DataError, UnknownLabelError
 
 CLASSES = {"car": ["carro", "automóvel"], "motorcycle": ["moto"], "truck": ["caminhão", "pick-up truck"]}
@@ -223,3 +231,16 @@ def test_a_label_that_is_the_only_one_of_its_source_may_be_a_folder_and_no_class
         UnknownLabelError, match="it is the only label there: if it is no class, lay out a folder for ea"
     ):
         MAP.require_all({("any", "competition"): 36})
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["test", "Training_Set", "train2017", "images-val", "Validation images 2", "final_test", "fold_3", "split 2"],
+)
+def test_what_is_called_as_a_split_is_known(text):
+    assert is_split_name(text)
+
+
+@pytest.mark.parametrize("text", ["fold", "split", "train car", "trainer", "valley", "freight train", "data", ""])
+def test_what_only_sounds_like_a_split_is_none(text):
+    assert not is_split_name(text)

@@ -56,12 +56,12 @@ def test_the_file_is_valid_without_a_warning_and_says_what_was_found(tmp_path: P
     assert [source["format"] for source in params["sources"].values()] == ["class_folders", "yolo"]
     assert params["sources"]["yolo"]["boxes"] == {"use": "whole", "margin": 0, "min_side_px": 32}
     assert params["labels"]["classes"] == {"Cat": [], "Dog": []}
-    assert params["labels"]["ignore"] == ["test_set", "yak"]
+    assert params["labels"]["ignore"] == ["yak"]
     assert comment_of(path, "labels", "classes", "Cat") == "24 images"
-    assert comment_of(path, "labels", "ignore", "1").startswith("2 images, and a class needs 6")
+    assert comment_of(path, "labels", "ignore", "0").startswith("2 images, and a class needs 6")
     assert comment_of(path, "curate", "fractions").endswith("the smallest class, Dog, has 16 images")
     text = path.read_text(encoding="utf-8")
-    assert "    # 37 images, format class_folders: Cat 20, Dog 12, test_set 3, yak 2\n" in text
+    assert "    # 37 images, format class_folders: Cat 20, Dog 12, yak 2\n" in text
     assert "    # each image holds boxes of one class: it is read as a whole\n" in text
 
 

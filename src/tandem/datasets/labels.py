@@ -11,7 +11,19 @@ from typing import NamedTuple
 from tandem.datasets.settings import LabelMatch, LabelSettings
 from tandem.errors import DataError, UnknownLabelError
 
+# One word and what may stand beside it, in the form of normalize_label.
+_SPLIT = re.compile(
+    r"(?:(?:the|seg|data|final|set|images?|imgs|folder|split|\d+) )*"
+    r"(?:train(?:ing)?|test(?:ing)?|val(?:id|idation)?|dev|holdout|unlabell?ed)"
+    r"(?: ?(?:data|dataset|set|images?|imgs|folder|split|\d+))*"
+    r"|(?:(?:k ?)?fold|split) ?\d+"
+)
 IGNORED = ""  # what an ignored label resolves to; no class can have an empty name
+
+
+def is_split_name(text: str) -> bool:
+    """Whether a folder or label is called as a split: "test", "train_set", "Val images", "train2017", "fold 3"."""
+    return bool(_SPLIT.fullmatch(normalize_label(text)))
 
 
 def normalize_label(label: str) -> str:

@@ -9,17 +9,11 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from tandem.datasets.labels import exact_label, normalize_label
+from tandem.datasets.labels import exact_label, is_split_name, normalize_label
 from tandem.datasets.settings import LabelMatch, LabelSettings
 from tandem.errors import DataError
 
 MIN_IMAGES = 6  # of a class: with fewer a split is soon without it
-# Labels of one word and what may stand beside it, such as "test", "train set" and "validation images 2".
-_SPLIT = re.compile(
-    r"(?:(?:the|seg|data|final|set|images?|imgs|folder|split|\d+) )*"
-    r"(?:train(?:ing)?|test(?:ing)?|val(?:id|idation)?|dev|holdout|unlabell?ed)"
-    r"(?: ?(?:data|dataset|set|images?|imgs|folder|split|\d+))*"
-)
 _PLURALS = (("", "s"), ("", "es"), ("y", "ies"), ("ao", "oes"), ("l", "is"), ("m", "ns"))  # English, Portuguese
 
 Counts = Mapping[str, Mapping[str, int]]  # source -> label -> images
@@ -105,7 +99,7 @@ def _singulars(plural: str) -> Iterator[str]:
 
 
 def _why_no_class(label: str, num_images: int) -> str:
-    if _SPLIT.fullmatch(label):
+    if is_split_name(label):
         return f"{num_images} images; it looks like a split, not a class"
     if num_images < MIN_IMAGES:
         return f"{num_images} image{'s' if num_images > 1 else ''}, and a class needs {MIN_IMAGES} to be in every split"

@@ -1,6 +1,5 @@
 """Images in folders named after their labels, with split folders anywhere above or below; Roboflow's `folder`, too."""
 
-import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -9,20 +8,14 @@ from typing import NamedTuple
 from tandem import files
 from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.image_files import is_hidden
+from tandem.datasets.labels import is_split_name
 from tandem.images.signatures import is_image_file
 
-# Without separators: `train`, `training_set`, `Test Images`, `images_val`, `train2017`, `test1`, `fold_3`; and those of
-# the Intel image set of six scenes.
-_SPLIT = re.compile(
-    r"(?:seg|images?|imgs?)?(?:train|training|valid|val|validation|dev|test|testing)"
-    r"(?:sets?|data|datasets?|images?|imgs?|photos|split|folder)?\d*|(?:k?fold|split)\d+|segpred"
-)
-_SEPARATORS = re.compile(r"[-_. ]+")
 # What exporters and people call the folder that holds everything; FiftyOne puts what has no label into _unlabeled.
 _CONTAINERS = {
     "images", "image", "imgs", "img", "jpegimages", "data", "dataset", "datasets", "export", "exports", "competition",
-    "set", "archive", "input", "final_training", "final_test", "obj_train_data", "obj_valid_data", "obj_test_data",
-    "_unlabeled", "unlabeled", "unlabelled",
+    "set", "archive", "input", "obj_train_data", "obj_valid_data", "obj_test_data",
+    "_unlabeled", "seg_pred",
 }  # fmt: skip
 _TEXT_FILES = frozenset(("readme", "license", "licence", "copying", "notice", "authors", "changelog"))
 
@@ -46,7 +39,7 @@ class _ImageFile(NamedTuple):
 @lru_cache(1024)
 def is_split_or_container(folder: str) -> bool:
     """Whether a folder is called as a split or as what holds everything, which is never the label of its images."""
-    return folder.casefold() in _CONTAINERS or bool(_SPLIT.fullmatch(_SEPARATORS.sub("", folder.casefold())))
+    return folder.casefold() in _CONTAINERS or is_split_name(folder)
 
 
 def matches(root: Path) -> bool:
