@@ -16,7 +16,7 @@ import pytest
 from PIL import Image, ImageCms, ImageDraw
 
 from tandem.errors import CorruptImageError
-from tandem.images.decode import decode, is_plain_jpeg, jpeg_orientation, pixel_id
+from tandem.images.decode import decode, is_plain_jpeg, jpeg_orientation, pixel_id, upright_size
 
 LIMITS = {"min_side_px": 8, "max_pixels": 1_000_000}
 GRAY_RAMP = np.arange(65536, dtype=np.uint16).reshape(256, 256)
@@ -499,3 +499,17 @@ def test_only_a_jpeg_of_plain_colors_has_an_orientation_to_turn_it_by() -> None:
         b"\xff\xd8",
     ]
     assert [jpeg_orientation(data) for data in others] == [None] * 4
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_the_upright_size_is_that_of_the_decoded_image(format: str, orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encoded(noise(), format, exif=exif)
+    assert upright_size(data) == decoded(data).size
+
+
+@pytest.mark.parametrize("data", [b"", b"<html>", b"\xff\xd8\xff\xe0"])
+def test_what_is_no_image_has_no_size(data: bytes) -> None:
+    assert upright_size(data) is None
