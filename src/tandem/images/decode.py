@@ -140,7 +140,10 @@ def upright_size(data: bytes) -> tuple[int, int] | None:
     except _DECODE_ERRORS:  # an UnidentifiedImageError is an OSError
         return None
     width, height = image.size
-    return (height, width) if _orientation(image) in _SIDEWAYS else (width, height)
+    is_turned = (
+        image.format != "TIFF" and _orientation(image) in _SIDEWAYS
+    )  # Pillow turns TIFF itself, its size at once
+    return (height, width) if is_turned else (width, height)
 
 
 def turn_upright(image: Image.Image, orientation: int) -> Image.Image:
