@@ -119,7 +119,7 @@ ADDED: dict[str, dict[str, Any]] = {
     "extract": {"interpolation": "bilinear"},
     "curate": {"bursts": {"by_name": True, "within_seconds": None}},
     "finetune": {"num_micro_batches": 1},
-    "ensemble": {"student": "best"},
+    "ensemble": {"student": "best", "width": 64},  # 256 before
     "ood": {"false_alarm_rate": 0.05},
     "evaluate": {"set_coverage": 0.95},
 }
