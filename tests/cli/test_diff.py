@@ -131,3 +131,31 @@ def test_data_that_are_not_there_yet_are_told(project, capsys):
     code, printed, said = call(capsys, "diff", "HEAD")
     assert (code, printed) == (1, "")
     assert "there is no data here yet (data/merge/index.csv is missing); run `dvc repro`, or name two revisions" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        (
+            "data/merge/index.csv",
+            "id,label\n",
+            "error: at HEAD, data/merge/index.csv cannot be read (its columns are id,label, not ",
+        ),
+        (
+            "data/ensemble/selected.json",
+            "[",
+            "scores: not compared: at HEAD, data/ensemble/selected.json cannot be read",
+        ),
+        ("params.yaml", "merge: [\n", "error: at HEAD, params.yaml is not valid YAML"),
+    ],
+)
+def test_a_revision_of_another_format_is_told_by_its_name(project, capsys, name, text, words):
+    before = Path(name).read_text(encoding="utf-8")
+    Path(name).write_text(text, encoding="utf-8")
+    git("commit", "-qam", "of another version")
+    Path(name).write_text(before, encoding="utf-8")
+    code, printed, said = call(capsys, "diff", "HEAD")
+    assert code == ("ensemble" not in name)  # of the data without scores there is something to compare
+    assert words in printed + said
+    assert "had another format then" in printed + said
+    assert "/0/" not in printed + said

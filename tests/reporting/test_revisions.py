@@ -68,7 +68,11 @@ def test_what_is_written_is_no_link_into_the_cache(inside, tmp_path):
     ("revision", "path", "words"),
     [
         ("nonsense", IN_GIT, r"there is no revision 'nonsense' here; name a commit, a branch, a tag or an experiment"),
-        ("HEAD", Path("data/gone.csv"), r"data/gone.csv of HEAD is neither here nor in a remote"),
+        (
+            "HEAD",
+            Path("data/gone.csv"),
+            r"HEAD has no data/gone.csv: no run was committed with it \(dvc.lock\); name a ",
+        ),
     ],
 )
 def test_a_revision_or_a_file_that_there_is_not_is_told(inside, tmp_path, revision, path, words):
@@ -101,3 +105,57 @@ def test_a_folder_without_git_is_told(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(DataError, match="run from the project's folder"):
         write_files_at("HEAD", (IN_GIT,), tmp_path / "out")
+
+
+def commit_of(folder, monkeypatch, files):
+    """A repository of git and DVC with one commit of these files, in the current folder; none is made of no files."""
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("DVC_SITE_CACHE_DIR", str(folder.parent / "site"))
+    git("init", "-q")
+    Repo.init()
+    for name, text in files.items():
+        (folder / name).write_text(text)
+    if files:
+        git("add", "-A")
+        git("commit", "-qm", "as it is")
+
+
+PIPELINE = (
+    "stages:\n  merge:\n    cmd: 'true'\n    outs: [data/merge]\n  curate:\n    cmd: 'true'\n    outs: [data/curate]\n"
+)
+MERGED = "{cmd: 'true', outs: [{path: data/merge, md5: 00000000000000000000000000000000.dir}]}"
+RUN = f"schema: '2.0'\nstages:\n  merge: {MERGED}\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "path", "words"),
+    [
+        ({}, "data/merge/index.csv", r"no revision 'HEAD' here; .*, or commit first where nothing is committed yet$"),
+        ({"dvc.yaml": PIPELINE}, "data/merge/index.csv", r"HEAD has no data/merge/index.csv: no run was committed "),
+        (
+            {"dvc.yaml": PIPELINE},
+            "data/merge",
+            r"HEAD has no data/merge: no run was committed with it \(dvc.lock\); name",
+        ),
+        (
+            {"dvc.yaml": PIPELINE, "dvc.lock": RUN},
+            "data/curate/samples.csv",
+            r"HEAD has no data/curate/samples.csv: its dvc.lock names no run that wrote it; name a revision with "
+            r"a finished run \(`git log --oneline dvc.lock` lists them\), or finish one by `dvc repro` and commit ",
+        ),
+        (
+            {"dvc.yaml": PIPELINE, "dvc.lock": RUN},
+            "data/merge/index.csv",
+            r"of HEAD is neither here .*`dvc fetch --all",
+        ),
+    ],
+    ids=["no commit", "no run", "no run, a folder", "half a run", "a run that is not here"],
+)
+def test_a_revision_without_the_run_is_told_apart_from_one_whose_files_are_elsewhere(
+    files, path, words, tmp_path, monkeypatch
+):
+    commit_of(tmp_path / "project", monkeypatch, files)
+    with pytest.raises(DataError, match=words) as told:
+        write_files_at("HEAD", (Path(path),), tmp_path / "out")
+    assert "Errno" not in str(told.value)

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import typer
 
 from tandem.cli.output import print_json
-from tandem.errors import DataError
+from tandem.errors import DataError, ParamsError
 from tandem.evaluation.bootstrap import Interval
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.pipeline.lock import ParamChange, changed_params
@@ -74,13 +75,28 @@ def _version(name: str | None, folder: Path) -> Version:
         write_files_at(name, _FILES, folder)
     elif missing := [path for path in _FILES if not path.is_file()]:
         raise DataError(f"there is no data here yet ({missing[0]} is missing); run `dvc repro`, or name two revisions")
-    index, samples = load_index(root / _MERGE / "index.csv"), load_samples(root / _CURATE)
-    data = DataVersion(index, samples, load_excluded(root / _MERGE / "excluded.csv"))
-    params = read_params(root / PARAMS_PATH)
+    with _named(name, root):
+        index, samples = load_index(root / _MERGE / "index.csv"), load_samples(root / _CURATE)
+        data = DataVersion(index, samples, load_excluded(root / _MERGE / "excluded.csv"))
+        params = read_params(root / PARAMS_PATH)
     try:
-        return Version(name or WORKING_TREE, params, data, _model(name, root, data), "")
+        with _named(name, root):
+            return Version(name or WORKING_TREE, params, data, _model(name, root, data), "")
     except (DataError, FileNotFoundError) as error:
         return Version(name or WORKING_TREE, params, data, None, str(error))
+
+
+@contextmanager
+def _named(revision: str | None, folder: Path) -> Iterator[None]:
+    """What is wrong with a file of a revision is said of the revision, not of the folder that holds it for a moment."""
+    try:
+        yield
+    except (DataError, ParamsError) as error:
+        if not revision or str(folder) not in str(error):
+            raise
+        problem = str(error).replace(f"{folder}/", "").partition("; ")[0]
+        advice = "the project had another format then, or the file is damaged; name another revision"
+        raise DataError(f"at {revision}, {problem}; {advice}") from None
 
 
 def _model(name: str | None, root: Path, data: DataVersion) -> ScoredModel:
