@@ -23,7 +23,15 @@ from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.ingest import ingest, read_source
 from tandem.datasets.ingested import Ingested, load_ingested, save_ingested
 from tandem.datasets.labels import label_map
-from tandem.datasets.merge import CORRUPT_REASONS, Merged, merge, merge_summary, merged_in_words, save_merged
+from tandem.datasets.merge import (
+    CORRUPT_REASONS,
+    SIZE_REASONS,
+    Merged,
+    merge,
+    merge_summary,
+    merged_in_words,
+    save_merged,
+)
 from tandem.errors import DataError, UnknownLabelError
 from tandem.files import read_csv, read_json, sha256
 from tandem.images.decode import decode, pixel_id
@@ -348,7 +356,7 @@ def test_corrupt_files_are_listed_by_reason(tmp_path: Path) -> None:
     }
     assert all(each.detail for each in merged.excluded)
     assert merged.index.ids == (pixel_id(image_of(1)),)
-    assert set(reasons(merged)) == set(CORRUPT_REASONS)
+    assert set(reasons(merged)) == {*CORRUPT_REASONS, *SIZE_REASONS}
 
 
 def test_too_many_corrupt_files_stop_the_merge_with_counts_and_names(tmp_path: Path) -> None:
@@ -356,7 +364,7 @@ def test_too_many_corrupt_files_stop_the_merge_with_counts_and_names(tmp_path: P
     with pytest.raises(DataError) as caught:
         merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.5)
     message = str(caught.value)
-    assert "7 of 8 files are corrupt, more than merge.max_corrupt_fraction = 0.5 allows: 2 empty, 1 " in message
+    assert "5 of 8 files are corrupt, more than merge.max_corrupt_fraction = 0.5 allows: 2 empty, 1 " in message
     assert "street: car/empty.jpg: empty (the file is empty)" in message
     assert message.count("street: ") == 5, "the first five are named"
 
@@ -367,6 +375,18 @@ def test_the_fraction_of_corrupt_files_is_a_limit_that_may_be_reached(tmp_path: 
     assert reasons(merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.25)) == {"empty": 1}
     with pytest.raises(DataError, match=r"1 of 4 files are corrupt, .* = 0\.24 allows: 1 empty"):
         merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.24)
+
+
+def test_images_that_are_too_small_or_too_large_are_counted_and_are_not_corrupt(tmp_path: Path) -> None:
+    sizes = {name: data for name, data in BAD.items() if name in ("car/tiny.png", "car/huge.png")}
+    street = plant(
+        tmp_path / "street", {"car/good.png": image_of(1), "car/low.png": image_of(2, width=9, height=7), **sizes}
+    )
+    merged = merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.0)
+    assert reasons(merged) == {"too_small": 2, "too_large": 1}
+    assert merged_in_words(merged) == (
+        "4 files, 1 different images; 1 too large images (ingest.max_pixels); 2 too small images (ingest.min_side_px)"
+    )
 
 
 def test_crops_and_conflicts_do_not_count_as_corrupt_files(tmp_path: Path) -> None:

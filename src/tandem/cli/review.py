@@ -11,7 +11,7 @@ import typer
 
 from tandem.curation.settings import CurateSettings
 from tandem.datasets.ingested import IngestedImage, load_ingested_images, quality_by_id
-from tandem.datasets.merge import CORRUPT_REASONS
+from tandem.datasets.merge import CORRUPT_REASONS, SIZE_REASONS
 from tandem.errors import DataError, ReviewError
 from tandem.files import read_csv
 from tandem.pipeline.params import read_params, section
@@ -101,9 +101,9 @@ def _load_images() -> Iterator[IngestedImage]:
 
 
 def _unpack_corrupt() -> list[CorruptFile]:
-    """The files that could not be read, as far as their downloads are still there, as files of their own."""
+    """The files that could not be read, or not at that size, as far as their downloads are there, as files."""
     downloads, folder = Path("data/download/files"), Path(".fiftyone/corrupt")
-    rows = [row for row in _read_rows(_EXCLUDED) if row["reason"] in CORRUPT_REASONS]
+    rows = [row for row in _read_rows(_EXCLUDED) if row["reason"] in (*CORRUPT_REASONS, *SIZE_REASONS)]
     names = defaultdict[str, set[str]](set)
     for row in rows:
         names[row["source"]].add(row["path"])

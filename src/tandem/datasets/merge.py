@@ -23,7 +23,9 @@ from tandem.tables.captures import capture_key
 from tandem.tables.index import Excluded, ImageRecord, Index, Origin, save_excluded, save_index
 from tandem.tables.stored import StoredImage, StoredImages, save_stored
 
-CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "too_large", "too_small", "truncated")
+CORRUPT_REASONS = ("empty", "lfs_pointer", "not_an_image", "truncated")
+# whole images, which a parameter excludes: they count as files, not against merge.max_corrupt_fraction
+SIZE_REASONS = {"too_large": "ingest.max_pixels", "too_small": "ingest.min_side_px"}
 
 
 class _ExampleImage(NamedTuple):
@@ -119,12 +121,18 @@ def merged_in_words(merged: Merged) -> str:
     """How much was read, and what lies beside it that is not used."""
     nested = (each.detail.partition(";")[0] for each in merged.excluded if each.reason == NESTED_ARCHIVE)
     unlisted = Counter(each.reason for each in merged.excluded if each.reason in (UNLISTED, UNREAD_FORMAT))
+    sizes = Counter(
+        reason for *_, reason in {(e.source, e.path, e.reason) for e in merged.excluded} if reason in SIZE_REASONS
+    )
+    out = (
+        f"{count} {reason.replace('_', ' ')} images ({SIZE_REASONS[reason]})" for reason, count in sorted(sizes.items())
+    )
     images = (f"{count} {reason.replace('_', ' ')} images" for reason, count in sorted(unlisted.items()))
     counts = f"{merged.num_files} files, {len(merged.index)} different images"
     joined = [f"{each.label!r} of {each.source} as {each.class_name or 'ignored'}" for each in merged.joined]
     more = f" and {len(joined) - 5} more" if len(joined) > 5 else ""
     folded = f"labels joined without case and accents: {', '.join(joined[:5])}{more}" if joined else ""
-    return "; ".join(filter(None, (counts, others_in_words(merged.others), *images, *nested, folded)))
+    return "; ".join(filter(None, (counts, others_in_words(merged.others), *out, *images, *nested, folded)))
 
 
 def _nothing_left(excluded: Sequence[Excluded]) -> str:

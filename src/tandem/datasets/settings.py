@@ -46,6 +46,9 @@ class IngestSettings(Section):
 
 @dataclass(frozen=True)
 class MergeSettings(Section):
-    """max_corrupt_fraction: of the files that may be corrupt; with more the stage fails."""
+    """max_corrupt_fraction: of the files that may be corrupt; with more the stage fails.
+
+    Whole images that IngestSettings excludes by their size are not corrupt.
+    """
 
     max_corrupt_fraction: Fraction
