@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 
 import pytest
 from PIL import Image
@@ -60,6 +61,31 @@ def test_a_folder_without_images_is_an_error(files, model_path, tmp_path):
         (folder / name).write_text("to do")
     with pytest.raises(DataError, match=r"there is no image in .*photos; name other files or folders"):
         print_predictions([str(folder)], model_path=model_path, **TABLE)
+
+
+def test_special_files_are_errors_where_they_are_named_and_counted_in_folders(model_path, tmp_path, capsys):
+    folder = tmp_path / "photos"
+    (folder / "sub").mkdir(parents=True)
+    Image.new("RGB", (40, 30), IMAGES["red"]).save(folder / "red.png")
+    os.mkfifo(folder / "sub/pipe.png")
+    (folder / "sub/link.png").symlink_to("nowhere.png")
+    assert print_predictions([str(folder)], model_path=model_path, **TABLE) == 1
+    said = capsys.readouterr().err
+    assert f"error: {folder}/sub/link.png: No such file or directory" in said
+    assert "1 images predicted, 1 failed, 1 other files in folders are no images" in said
+    assert print_predictions(["/dev/zero", str(folder / "sub/pipe.png")], model_path=model_path, **TABLE) == 2
+    said = capsys.readouterr().err
+    assert "error: /dev/zero: a device, pipe or socket; name a file, or - for standard input" in said
+    assert f"error: {folder}/sub/pipe.png: a device, pipe or socket" in said
+
+
+def test_what_a_shell_hands_over_by_a_descriptor_is_predicted(model_path, capsys):
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "wb") as pipe:
+        Image.new("RGB", (40, 30), IMAGES["red"]).save(pipe, "PNG")
+    assert print_predictions([f"/dev/fd/{reading}"], model_path=model_path, **TABLE) == 0
+    os.close(reading)
+    assert "red 0.999" in capsys.readouterr().out
 
 
 def test_programs_have_a_boolean_the_score_and_the_set(printed):

@@ -1,5 +1,6 @@
 """One source ingested: what is decoded how often, what is stored, and what is said of it. See also test_merge.py."""
 
+import hashlib
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -17,6 +18,7 @@ from tandem.datasets.ingested import Found, Ingested, ingested_in_words
 from tandem.datasets.labels import label_map
 from tandem.datasets.merge import Merged, merge
 from tandem.errors import UnknownLabelError
+from tandem.images import signatures
 from tandem.images.decode import pixel_id
 from tandem.sources.settings import BoxPolicy
 
@@ -54,6 +56,21 @@ def test_each_file_is_decoded_once_however_many_boxes_and_labels_and_copies_it_h
     assert decodes == {data["a"]: 1, data["b"]: 1}, "and what has no label is not decoded"
     assert len(found.images) == 4
     assert found.found["1.png", left] == found.found["copy of 1.png", left]
+
+
+def test_a_large_file_of_an_images_name_has_the_digest_of_all_its_bytes_and_is_held_in_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decodes: Counter[bytes]
+) -> None:
+    monkeypatch.setattr(signatures, "_LARGE_BYTES", 10_000)
+    ride = b"\0\0\0\x20ftypisom" + bytes(90_000)
+    image = png(noise(1, size=(90, 80)))
+    assert len(image) > 10_000
+    annotations = plant(tmp_path, {"car/ride.jpg": ride, "car/1.png": image})
+    found = ingested(tmp_path, annotations)
+    assert found.found["car/ride.jpg", None].reason == "not_an_image"
+    digests = [found.found[each.path, None].sha256 for each in annotations]
+    assert digests == [hashlib.sha256(data).hexdigest() for data in (ride, image)]
+    assert decodes == {ride[:512]: 1, image: 1}
 
 
 @pytest.mark.parametrize("workers", [2, 16])

@@ -1,13 +1,16 @@
 """An image is known by its suffix or by its bytes, whatever else its name says."""
 
 import io
+import os
+import socket
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from tandem.errors import CorruptImageError
 from tandem.images import signatures
-from tandem.images.signatures import bytes_to_decode, is_image_file, unread_format
+from tandem.images.signatures import bytes_to_decode, is_image_file, stream_to_decode, unread_format
 
 READ = ("JPEG", "PNG", "WEBP", "BMP", "GIF", "TIFF", "AVIF", "JPEG2000", "PPM")
 
@@ -85,3 +88,27 @@ def test_of_a_large_file_that_is_no_image_only_the_head_is_read(
     assert len(bytes_to_decode(tmp_path / "ride.mp4")) < 1000
     assert len(bytes_to_decode(tmp_path / "large.png")) == 3008
     assert bytes_to_decode(tmp_path / "small.txt") == b"to do"
+
+
+def test_special_files_are_not_opened_and_a_pipe_of_the_shell_is_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.png")  # without a writer, for which opening it would wait
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+        for path in (tmp_path / "pipe.png", tmp_path / "socket.png", Path("/dev/zero")):
+            with pytest.raises(
+                CorruptImageError, match="a device, pipe or socket; name a file, or - for standard input"
+            ):
+                bytes_to_decode(path)
+    reading, writing = os.pipe()
+    os.write(writing, encoded("PNG"))
+    os.close(writing)
+    assert bytes_to_decode(Path(f"/dev/fd/{reading}")) == encoded("PNG")
+    os.close(reading)
+
+
+def test_a_stream_without_end_that_is_no_image_is_not_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signatures, "_LARGE_BYTES", 2000)
+    with Path("/dev/zero").open("rb") as endless:
+        assert stream_to_decode(endless) == bytes(512)
+    assert stream_to_decode(io.BytesIO(b"to do" * 300)) == b"to do" * 300
+    assert len(stream_to_decode(io.BytesIO(encoded("PNG") + bytes(5000)))) == len(encoded("PNG")) + 5000

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import onnx
@@ -109,6 +110,13 @@ def test_what_is_no_model_is_refused(tmp_path, content):
     (tmp_path / "model.onnx").write_bytes(content)
     with pytest.raises(DataError, match=r"model\.onnx is not a model"):
         load_exported(tmp_path / "model.onnx")
+
+
+def test_a_device_is_not_read_as_a_model():
+    with pytest.raises(
+        DataError, match=r"/dev/zero is a device, pipe or socket; name a model that `tandem export` wrote"
+    ):
+        load_exported(Path("/dev/zero"))
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tandem.cli.output import on_one_line
 from tandem.errors import DataError
-from tandem.files import atomic_file, list_files
+from tandem.files import atomic_file
 from tandem.images.scaling import fastest_scale, scale_by_numpy
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.predict import STDIN, FilePrediction, as_row, predict_files
@@ -86,7 +86,8 @@ def save_explanation(prediction: FilePrediction, model: ExportedModel, folder: P
 def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """The files that are named, by globs too, and those that lie in folders, hidden ones left out.
 
-    A hyphen is standard input. Raises DataError for a name that leads nowhere, and for a second hyphen.
+    A hyphen is standard input. Links that lead nowhere and special files are among them, to be told. Raises DataError
+    for a name that leads nowhere, and for a second hyphen.
     """
     if names.count(str(STDIN)) > 1:
         raise DataError("- stands for one image on standard input; name it once")
@@ -97,7 +98,8 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
             raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
         for found in paths:
             if found.is_dir():
-                in_folders += [each for each in list_files(found) if not _is_hidden(each.relative_to(found))]
+                inside = (each for each in found.rglob("*") if not (_is_hidden(each, found) or each.is_dir()))
+                in_folders += sorted(inside, key=lambda each: each.relative_to(found).as_posix())
             else:
                 named.append(found)
     return named, in_folders
@@ -117,8 +119,8 @@ def _make_folder(folder: Path) -> None:
         raise DataError(f"explanations cannot be written to {folder}: {error.strerror}; name another folder") from None
 
 
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
+def _is_hidden(path: Path, folder: Path) -> bool:
+    return any(part.startswith(".") for part in path.relative_to(folder).parts)
 
 
 def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:

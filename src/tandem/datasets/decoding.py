@@ -16,8 +16,10 @@ from tandem.datasets.earlier import DECODING_LIBRARIES, EarlierImages
 from tandem.datasets.formats.annotations import Box
 from tandem.datasets.settings import IngestSettings
 from tandem.errors import CorruptImageError
+from tandem.files import sha256
 from tandem.images.encoding import EncodedImage, encode_images
 from tandem.images.exif import Capture, read_capture
+from tandem.images.signatures import bytes_to_decode
 from tandem.libraries import versions_of
 
 _MIN_CHUNK, _CHUNK_OF_WORKER = 64, 8  # files that are in memory at once
@@ -125,9 +127,10 @@ def _new_boxes(
 
 
 def _read(path: Path) -> tuple[str, bytes]:
-    """Digest and bytes of a file."""
-    data = path.read_bytes()
-    return hashlib.sha256(data).hexdigest(), data
+    """Digest of a file, and what of it is decoded: of a video with an image's name the head alone."""
+    data = bytes_to_decode(path)
+    is_whole = len(data) == path.stat().st_size
+    return hashlib.sha256(data).hexdigest() if is_whole else sha256(path), data
 
 
 def _encode(

@@ -1,13 +1,18 @@
 """Which files are images: by their names, or by how their bytes begin, whatever their names are."""
 
 import re
+import stat
 from pathlib import Path
+from typing import IO
+
+from tandem.errors import CorruptImageError
 
 IMAGE_SUFFIXES = frozenset((
     ".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".gif", ".tif", ".tiff", ".avif", ".heic", ".heif",
     ".ppm", ".pgm", ".pbm", ".pnm", ".jp2", ".j2k", ".jpx", ".jpf", ".tga",
 ))  # fmt: skip
 _HEAD_BYTES = 512
+_DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 _LARGE_BYTES = 2**28  # hardly an image: few have more than a tenth of that
 
 # What images.decode reads. TGA has no signature: its name alone shows it.
@@ -71,10 +76,29 @@ def head(path: Path) -> bytes:
 
 
 def bytes_to_decode(path: Path) -> bytes:
-    """All of a file; of a large one that begins as no image, such as a video, its head alone, which says as much."""
-    if path.stat().st_size > _LARGE_BYTES and not begins_as(beginning := head(path)):
-        return beginning
-    return path.read_bytes()
+    """All of a file; of a large one that begins as no image, such as a video, its head alone, which says as much.
+
+    Of special files only what a shell hands over by a descriptor is read, a pipe. Raises CorruptImageError for others,
+    which may have no end, or never begin.
+    """
+    status = path.stat()
+    if stat.S_ISREG(status.st_mode):
+        if status.st_size > _LARGE_BYTES and not begins_as(beginning := head(path)):
+            return beginning
+        return path.read_bytes()
+    if not (stat.S_ISFIFO(status.st_mode) and path.absolute().as_posix().startswith(_DESCRIPTORS)):
+        raise CorruptImageError("not_an_image", "a device, pipe or socket; name a file, or - for standard input")
+    with path.open("rb") as pipe:
+        return stream_to_decode(pipe)
+
+
+def stream_to_decode(stream: IO[bytes]) -> bytes:
+    """The same of a pipe, which may have no end."""
+    data = stream.read(_HEAD_BYTES)
+    if begins_as(data):
+        return data + stream.read()
+    data += (rest := stream.read(_LARGE_BYTES))
+    return data[:_HEAD_BYTES] if len(rest) == _LARGE_BYTES else data
 
 
 def _first(patterns: dict[str, re.Pattern[bytes]], data: bytes) -> str:

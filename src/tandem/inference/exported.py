@@ -91,6 +91,8 @@ def load_exported(path: Path, *, threads: int = 0, is_fast: bool = False) -> Exp
     is_fast: by OpenVINO, in bf16 where the processor has it, and not in fp32 by ONNX Runtime. Raises DataError where
     there is no such file, where it is another kind of file, where it was changed, or where OpenVINO is missing.
     """
+    if path.exists() and not (path.is_file() or path.is_dir()):  # a device may have no end
+        raise DataError(f"{path} is a device, pipe or socket; name a model that `tandem export` wrote by --model")
     try:
         data = path.read_bytes()
     except OSError as error:

@@ -14,7 +14,7 @@ from tandem.errors import CorruptImageError
 from tandem.evaluation.conformal import is_ood, names_in_set
 from tandem.images.loader import BATCHES_AHEAD, IMAGES_A_TASK
 from tandem.images.scaling import Scale, scale_by_numpy
-from tandem.images.signatures import bytes_to_decode
+from tandem.images.signatures import bytes_to_decode, stream_to_decode
 from tandem.images.transforms import fill_transformed
 from tandem.inference.exported import ExportedModel, ModelCard
 from tandem.types import Encoded
@@ -90,7 +90,7 @@ def as_row(prediction: FilePrediction, card: ModelCard, *, top_k: int) -> dict[s
 
 def _read(image: Encoded) -> bytes:
     if image == STDIN:
-        return sys.stdin.buffer.read()
+        return stream_to_decode(sys.stdin.buffer)
     return bytes_to_decode(image) if isinstance(image, Path) else image.read_bytes()
 
 
