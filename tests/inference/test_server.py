@@ -85,6 +85,29 @@ def test_images_have_their_predictions_in_order(url, exported):
     assert (found[0]["reject"], found[0]["confidence"]) == (False, pytest.approx(expected.max()))
 
 
+def test_a_query_takes_top_k_and_nothing_else(url):
+    pair = ("files", ("red.png", encoded(COLORS["red"])))
+    first = requests.post(f"{url}/predict?top_k=2", files=[pair], timeout=20).json()["predictions"][0]
+    assert next(iter(first["probs"])) == "red" and len(first["probs"]) == 2
+    for query, words in (
+        ("top_k=0", "top_k: Input should be greater than or equal to 1"),
+        ("topk=2", "topk: Extra inputs"),
+    ):
+        answer = requests.post(f"{url}/predict?{query}", files=[pair], timeout=20)
+        assert answer.status_code == 422
+        assert answer.json()["detail"].startswith(words)
+        assert answer.json()["detail"].endswith("; correct what follows ? in the address")
+
+
+def test_a_file_is_called_by_its_own_name(url):
+    boundary = "frontier"
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename="a %22b%22 é.png"\r\n\r\n'.encode()
+    body = head + encoded(COLORS["red"]) + f"\r\n--{boundary}--\r\n".encode()
+    kind = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    answer = requests.post(f"{url}/predict", data=body, headers=kind, timeout=20)
+    assert [each["name"] for each in answer.json()["predictions"]] == ['a "b" é.png']
+
+
 def explained(url, name, data):
     return requests.post(f"{url}/explain", files={"file": (name, data)}, timeout=60)
 

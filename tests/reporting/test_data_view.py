@@ -82,4 +82,6 @@ def test_the_extremes_of_a_measure_are_those_of_used_images(facts, view):
 
 def test_a_measure_that_is_alike_for_all_has_a_chart_too(facts):
     alike = {name: dict.fromkeys(of_measure, 0.5) for name, of_measure in facts.quality.items()}
-    assert "From 0.5 to" in data_view(replace(facts, quality=alike)).quality[0].chart
+    panels = data_view(replace(facts, quality=alike)).quality
+    assert "From 0.5 to 0.5, median 0.5." in panels[0].chart
+    assert not [sheet for panel in panels for sheet in panel.extremes], "where all are alike none is extreme"

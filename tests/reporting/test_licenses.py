@@ -82,7 +82,7 @@ def test_licences_can_be_joined_as_the_chart_of_creative_commons_says(one, other
 
 def test_share_alike_licences_of_one_family_can_be_joined_and_those_of_two_cannot():
     assert incompatibility(parse_license("CC BY-SA 3.0"), parse_license("CC BY-SA 4.0")) == ""
-    assert "under that licence alone" in incompatibility(parse_license("ODbL"), parse_license("CC BY-SA 4.0"))
+    assert "under that license alone" in incompatibility(parse_license("ODbL"), parse_license("CC BY-SA 4.0"))
     assert incompatibility(parse_license("unknown"), parse_license("CC BY-SA 4.0")) == ""
 
 
@@ -99,7 +99,7 @@ def test_what_follows_names_the_sources_and_what_to_do():
     ]
     first, second, *_ = (each.text for each in found.findings)
     assert first.startswith("shared (CC-BY-SA-4.0) and school (CC-BY-NC-SA-4.0): images of both cannot be handed on")
-    assert "wild (not stated): what the licence allows is not known here." in second
+    assert "wild (not stated): what the license allows is not known here." in second
     assert "`report.licenses` takes what you found" in second
     assert found.hub_ids == ("unknown", "cc-by-sa-4.0", "cc-by-nc-sa-4.0", "cc0-1.0")
 

@@ -50,7 +50,7 @@ def test_licences_say_who_states_them_and_what_follows():
     ]
     assert findings.splitlines()[0].startswith("- **Incompatible.** web (CC-BY-NC-4.0) and asked (CC-BY-SA-4.0): ")
     assert findings.splitlines()[1].startswith("- **Not known.** wild (not stated): ")
-    assert closing == "This is a short reading of the licences, and no legal advice."
+    assert closing == "This is a short reading of the licenses, and no legal advice."
 
 
 def test_licences_that_ask_for_nothing_are_said_to():

@@ -69,7 +69,7 @@ def test_what_it_is_made_of_is_said_without_the_users_folders(tmp_path):
 
 def test_the_licences_of_its_images_and_of_itself_are_told_apart(tmp_path):
     text = card_of(card_facts(tmp_path))
-    assert "Which licence the model has is for its makers to say." in text
+    assert "Which license the model has is for its makers to say." in text
     assert "**Incompatible.** web (CC-BY-NC-4.0) and exports (CC-BY-SA-4.0)" in text
 
 

@@ -38,7 +38,7 @@ def test_the_runs_own_numbers_are_told(tmp_path):
     assert "exact duplicate 1, near duplicate 1, ignored label 1, truncated 1." in said.preprocessing
     assert "The largest class, car, has 20 images, the smallest, motorcycle, 19." in said.biases
     assert "Test has fewer than 30 images of car (4), motorcycle (4), truck (4)" in said.limitations
-    assert "32 to 32 px" in said.limitations
+    assert "The shorter side of each original has 32 px." in said.limitations
 
 
 def test_classes_of_one_size_are_not_told_apart(tmp_path):

@@ -1,4 +1,4 @@
-"""What is made of a run's facts, once for the page and the cards: slices, mistakes, licences and speed."""
+"""What is made of a run's facts, once for the page and the cards: slices, mistakes, licenses and speed."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

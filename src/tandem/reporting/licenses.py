@@ -1,8 +1,8 @@
-"""The licence of each source, and what the licences of all of them together ask for. It is no legal advice.
+"""The license of each source, and what the licenses of all of them together ask for. It is no legal advice.
 
-Names are those of SPDX (https://spdx.org/licenses). What each licence allows is a short reading of its text: whether
+Names are those of SPDX (https://spdx.org/licenses). What each license allows is a short reading of its text: whether
 what is made of the images may be used commercially, whether changed images may be handed on, whether under the same
-licence alone (share-alike), and whether the makers are to be named. Which of them can be joined in one changed work
+license alone (share-alike), and whether the makers are to be named. Which of them can be joined in one changed work
 follows from these four; for those of Creative Commons it is the chart at
 https://wiki.creativecommons.org/wiki/Wiki/cc_license_compatibility, against which the tests hold it.
 """
@@ -19,7 +19,7 @@ ConsequenceKind = Literal["incompatible", "unknown", "no_derivatives", "not_comm
 
 
 class Terms(NamedTuple):
-    """What a licence allows (commercial, derivatives) and asks for (share_alike, attribution)."""
+    """What a license allows (commercial, derivatives) and asks for (share_alike, attribution)."""
 
     commercial: bool
     derivatives: bool
@@ -29,10 +29,10 @@ class Terms(NamedTuple):
 
 @dataclass(frozen=True)
 class License:
-    """One licence. name: to print. spdx: its id, "" where it has none or its version is not stated.
+    """One license. name: to print. spdx: its id, "" where it has none or its version is not stated.
 
     hub: its id at Hugging Face, "unknown" or "other" where that has none. terms: None where they are not known. family:
-    what is under licences of one family can be handed on under the latest of them.
+    what is under licenses of one family can be handed on under the latest of them.
     """
 
     name: str
@@ -57,7 +57,7 @@ class SourceLicense(NamedTuple):
 
 
 class Consequence(NamedTuple):
-    """What follows from the licences of some sources. text: one or two sentences for people."""
+    """What follows from the licenses of some sources. text: one or two sentences for people."""
 
     kind: ConsequenceKind
     sources: tuple[str, ...]
@@ -73,7 +73,7 @@ class Licensing:
 
     @property
     def hub_ids(self) -> tuple[str, ...]:
-        """The different licences as Hugging Face names them, for the head of a card."""
+        """The different licenses as Hugging Face names them, for the head of a card."""
         return tuple(dict.fromkeys(each.hub for row in self.rows for each in row.licenses))
 
 
@@ -110,7 +110,7 @@ _OTHERS: Mapping[str, tuple[Terms, str, tuple[str, ...]]] = {  # spdx -> terms, 
     "AGPL-3.0-only": (_SHARED, "agpl-3.0", ("agpl 3 0", "gnu affero general public license 3 0")),
     "GFDL-1.3-only": (_SHARED, "gfdl", ("gnu free documentation license 1 3", "gfdl 1 3", "gfdl")),
 }  # fmt: skip
-_PUBLIC_DOMAIN = ("public domain", "u s government works", "us government works")  # no licence, and no id
+_PUBLIC_DOMAIN = ("public domain", "u s government works", "us government works")  # no license, and no id
 _NOT_STATED = ("", "not stated", "unknown", "none", "private")
 _WORDS = {
     "attribution": "by", "noncommercial": "nc", "non commercial": "nc", "sharealike": "sa", "share alike": "sa",
@@ -130,9 +130,9 @@ _AT_HUGGING_FACE = (
 
 
 def licensing(by_source: Mapping[str, str], stated: Mapping[str, str]) -> Licensing:
-    """The licences of all sources and what follows.
+    """The licenses of all sources and what follows.
 
-    by_source: source -> its receipt's licence, "not stated" where neither files nor service name one; several are
+    by_source: source -> its receipt's license, "not stated" where neither files nor service name one; several are
     joined by "; ". stated: source -> what the user says, which goes first.
     """
     rows = []
@@ -144,7 +144,7 @@ def licensing(by_source: Mapping[str, str], stated: Mapping[str, str]) -> Licens
 
 
 def parse_license(text: str) -> License:
-    """The licence that a person, a file, Kaggle, Roboflow or Hugging Face means by this text; its terms may be None."""
+    """The license that a person, a file, Kaggle, Roboflow or Hugging Face means by this text; its terms may be None."""
     words = _words_of(text)
     if words in _NOT_STATED:
         return License("not stated", "", "unknown", None, "")
@@ -183,14 +183,14 @@ def _creative_commons(words: str) -> License | None:
 
 
 def incompatibility(one: License, other: License) -> str:
-    """Why a changed work of two licences cannot be handed on, "" where it can be or the terms are not known.
+    """Why a changed work of two licenses cannot be handed on, "" where it can be or the terms are not known.
 
-    Of licences that allow no changes this says nothing: each of them forbids it alone.
+    Of licenses that allow no changes this says nothing: each of them forbids it alone.
     """
     if one.terms is None or other.terms is None:
         return ""
     if one.terms.share_alike and other.terms.share_alike and one.family != other.family:
-        return "each asks that what is made of it is handed on under that licence alone"
+        return "each asks that what is made of it is handed on under that license alone"
     for strict, limited in ((one, other), (other, one)):
         ours, theirs = strict.terms, limited.terms
         if ours and theirs and ours.share_alike and ours.commercial and not theirs.commercial:
@@ -223,7 +223,7 @@ _CONSEQUENCES: tuple[tuple[ConsequenceKind, Callable[[Terms | None], bool], str]
     (
         "unknown",
         lambda terms: terms is None,
-        "what the licence allows is not known here. Read the source's page, or ask those who made the images, before "
+        "what the license allows is not known here. Read the source's page, or ask those who made the images, before "
         f"images or a model trained on them are handed on; the parameter `{PARAMETER}` takes what you found.",
     ),
     (
@@ -241,12 +241,12 @@ _CONSEQUENCES: tuple[tuple[ConsequenceKind, Callable[[Terms | None], bool], str]
     (
         "share_alike",
         lambda terms: terms is not None and terms.share_alike,
-        "a set that contains these images in changed form is handed on under the same licence alone. Whether that "
+        "a set that contains these images in changed form is handed on under the same license alone. Whether that "
         "holds for a model trained on them is not settled.",
     ),
     (
         "attribution",
         lambda terms: terms is not None and terms.attribution,
-        "those who made the images are to be named, with the licence: keep this list with the data and the model.",
+        "those who made the images are to be named, with the license: keep this list with the data and the model.",
     ),
 )

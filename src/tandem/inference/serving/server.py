@@ -11,11 +11,11 @@ from threading import BoundedSemaphore
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from fastapi import APIRouter, FastAPI, File, HTTPException, Request, UploadFile
+from fastapi import APIRouter, FastAPI, File, HTTPException, Query, Request, UploadFile
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tandem.errors import CorruptImageError, DataError
@@ -67,6 +67,14 @@ class PredictResponse(BaseModel):
     predictions: list[ImagePrediction]
 
 
+class PredictQuery(BaseModel):
+    """What may follow `?`; anything else there is a mistake."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    top_k: int | None = Field(None, ge=1, description="Classes to have probs of, the most probable; all without it.")
+
+
 class HealthResponse(BaseModel):
     """Of a server that answers."""
 
@@ -110,10 +118,12 @@ def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, sc
     images = File(alias="files", min_length=1, max_length=limits.max_images)
 
     @app.post("/predict", responses=_problems(400, 422, 503))
-    def predict(uploads: Annotated[list[UploadFile], images]) -> PredictResponse:
+    def predict(
+        uploads: Annotated[list[UploadFile], images], query: Annotated[PredictQuery, Query()]
+    ) -> PredictResponse:
         """Predict the classes of one or several images, sent as the form field `files`."""
         with _place(free), figures.timed(len(uploads)):
-            return _predict(uploads, batcher, model, limits, scale)
+            return _predict(uploads, batcher, model, limits, scale, top_k=query.top_k)
 
     app.include_router(_explaining(model, limits, scale))
     app.include_router(_about(model, figures))
@@ -182,7 +192,13 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _predict(
-    uploads: list[UploadFile], batcher: Batcher, model: ExportedModel, limits: ServerLimits, scale: Scale
+    uploads: list[UploadFile],
+    batcher: Batcher,
+    model: ExportedModel,
+    limits: ServerLimits,
+    scale: Scale,
+    *,
+    top_k: int | None,
 ) -> PredictResponse:
     card = model.card
     pixels = [_load(upload, card, limits, scale) for upload in uploads]
@@ -191,7 +207,7 @@ def _predict(
     except queue.Full:
         raise HTTPException(503, _BUSY, {"Retry-After": "1"}) from None
     rows = (
-        as_row(predicted(upload.filename or "", each), card, top_k=len(card.class_names))
+        as_row(predicted(_name(upload), each), card, top_k=top_k or len(card.class_names))
         for upload, each in zip(uploads, outputs, strict=True)
     )
     return PredictResponse(predictions=[ImagePrediction(name=row.pop("path"), **row) for row in rows])
@@ -212,7 +228,12 @@ def _load(upload: UploadFile, card: ModelCard, limits: ServerLimits, scale: Scal
         )
     except CorruptImageError as error:
         code = 413 if error.reason == "too_large" else 400
-        raise HTTPException(code, f"{upload.filename or 'a file'}: {error}") from None
+        raise HTTPException(code, f"{_name(upload) or 'a file'}: {error}") from None
+
+
+def _name(upload: UploadFile) -> str:
+    """As the file is called: forms send a quote and line ends as these (https://html.spec.whatwg.org, multipart)."""
+    return (upload.filename or "").replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
 
 
 def _explanation(model: ExportedModel, views: np.ndarray) -> bytes:
@@ -229,7 +250,9 @@ def _explanation(model: ExportedModel, views: np.ndarray) -> bytes:
 async def _say_what_is_missing(_request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
     reasons = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
-    return JSONResponse({"detail": f"{reasons}; send images as the form field of that name"}, 422)
+    of_query = any(each["loc"][0] == "query" for each in error.errors())
+    advice = "correct what follows ? in the address" if of_query else "send images as the form field of that name"
+    return JSONResponse({"detail": f"{reasons}; {advice}"}, 422)
 
 
 class _Figures:

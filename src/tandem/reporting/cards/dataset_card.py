@@ -39,7 +39,7 @@ def dataset_card(facts: RunFacts, said: Statements, licensing: Licensing) -> str
         said.preprocessing,
         "Every file that came in, once:",
         markdown_table(fates_table(account(facts))),
-        "## Licences",
+        "## Licenses",
         *license_parts(licensing),
         "## Biases",
         said.biases,

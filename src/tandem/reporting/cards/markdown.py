@@ -1,4 +1,4 @@
-"""What both cards are made of: the page's tables in Markdown, the YAML head, licences, and how a run is made again."""
+"""What both cards are made of: the page's tables in Markdown, the YAML head, licenses, and how a run is made again."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ def markdown_table(table: Table) -> str:
 
 
 def license_parts(licensing: Licensing) -> Iterator[str]:
-    """A table of the sources' licences, and what follows from them."""
+    """A table of the sources' licenses, and what follows from them."""
     rows: list[list[str | Cell]] = [
         [
             row.source,
@@ -38,13 +38,13 @@ def license_parts(licensing: Licensing) -> Iterator[str]:
         ]
         for row in licensing.rows
     ]
-    head = ["source", "licence", "stated by"]
-    yield markdown_table(Table("Licences", head, rows, "download/receipts", text_columns=frozenset([1, 2])))
+    head = ["source", "license", "stated by"]
+    yield markdown_table(Table("Licenses", head, rows, "download/receipts", text_columns=frozenset([1, 2])))
     if licensing.findings:
         yield "\n".join(f"- {_MARKS.get(each.kind, '')}{each.text}" for each in licensing.findings)
     else:
-        yield "These licences ask for nothing, be the images changed, joined or used commercially."
-    yield "This is a short reading of the licences, and no legal advice."
+        yield "These licenses ask for nothing, be the images changed, joined or used commercially."
+    yield "This is a short reading of the licenses, and no legal advice."
 
 
 def reproduction(facts: RunFacts) -> Iterator[str]:

@@ -32,7 +32,7 @@ FATES = {
     "unread_format": "an image format that is not read",
     "unlisted": "no annotation names it",
     "nested_archive": "an archive within the source, not opened",
-    "other_files": "no images: labels, texts, licences",
+    "other_files": "no images: labels, texts, licenses",
 }
 _NOT_A_FILE = "no_image"  # labels of an image that is not there
 _OF_CURATION = {DUPLICATE: "near_duplicate", CONFLICT: "conflicting_near_duplicates", DROPPED: "dropped"}

@@ -206,9 +206,7 @@ def _quality(facts: RunFacts, gallery: Gallery, measure: str) -> QualityPanel:
     values = np.array([facts.quality[measure][id_] for id_ in used])
     name, meaning, lowest, highest = _MEASURES[measure]
     low, high = float(values.min(initial=np.inf)), float(values.max(initial=-np.inf))
-    if high <= low:
-        high = low + 1
-    counts, edges = np.histogram(values, bins=_NUM_BINS, range=(low, high))
+    counts, edges = np.histogram(values, bins=_NUM_BINS, range=(low, high if high > low else low + 1))
     median = float(np.median(values))
     chart = histogram(
         counts.tolist(),
@@ -218,7 +216,10 @@ def _quality(facts: RunFacts, gallery: Gallery, measure: str) -> QualityPanel:
         description=f"From {low:.3g} to {high:.3g}, median {median:.3g}.",
     )
     order = np.argsort(values, kind="stable").tolist()
-    ends = ((lowest, order[:_NUM_EXTREME]), (highest, order[::-1][:_NUM_EXTREME]))
+    ends = (
+        (lowest, [at for at in order[:_NUM_EXTREME] if values[at] < high]),
+        (highest, [at for at in order[::-1][:_NUM_EXTREME] if values[at] > low]),
+    )
     return QualityPanel(
         chart,
         [
@@ -231,6 +232,6 @@ def _quality(facts: RunFacts, gallery: Gallery, measure: str) -> QualityPanel:
                 ],
             )
             for title, positions in ends
-            if title
+            if title and positions
         ],
     )

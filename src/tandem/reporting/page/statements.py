@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from tandem.reporting.facts import RunFacts
 from tandem.reporting.page.accounting import account
 from tandem.reporting.page.tables import count, names
@@ -171,12 +173,19 @@ def _biases(facts: RunFacts) -> Iterator[str]:
         yield f"{names(lopsided, at_most=8)}: a model may learn to tell these sources apart in place of the classes."
 
 
+def _sides_in_words(sides: np.ndarray) -> str:
+    low, high = count(sides.min()), count(sides.max())
+    if low == high:
+        return f"The shorter side of each original has {low} px."
+    return f"The shorter sides of the originals have {low} to {high} px."
+
+
 def _limitations(facts: RunFacts) -> Iterator[str]:
     used = facts.samples.splits != ""
     sides = facts.index.min_sides[used]
     yield (
         f"Only the {len(facts.samples.class_names)} classes are known; an image of anything else gets one of them too. "
-        f"The shorter sides of the originals have {count(sides.min())} to {count(sides.max())} px."
+        + _sides_in_words(sides)
     )
     support = {name: scores["support"] for name, scores in facts.metrics.evaluate["classes"].items()}
     few = [f"{name} ({count(num)})" for name, num in support.items() if num < _FEW_TEST_IMAGES]
