@@ -60,6 +60,13 @@ def test_without_rows_there_is_no_point() -> None:
     assert at_threshold(nothing, 0.5) == RiskCoverage(0.5, 0.0, None)
 
 
+def test_where_all_is_right_a_confidence_that_the_limit_itself_allows_is_not_left_to_a_person() -> None:
+    sure = from_probs(np.array([0, 1]), np.array([[0.99999, 0.00001], [0.00002, 0.99998]]))
+    assert threshold_for(sure, max_error=0.05) == 0.95
+    one_wrong = from_probs(np.array([0, 0]), np.array([[0.99999, 0.00001], [0.00002, 0.99998]]))
+    assert threshold_for(one_wrong, max_error=0.05) == 0.99999
+
+
 def test_planted_points() -> None:
     predictions = from_probs(np.array([0, 0, 1, 1]), np.array([[0.9, 0.1], [0.8, 0.2], [0.8, 0.2], [0.4, 0.6]]))
     assert risk_coverage(predictions) == [

@@ -32,9 +32,14 @@ def risk_coverage(predictions: Predictions) -> list[RiskCoverage]:
 
 
 def threshold_for(predictions: Predictions, *, max_error: float) -> float:
-    """The lowest confidence from which on at most the fraction max_error is wrong; 1 if there is none."""
+    """The lowest confidence from which on at most the fraction max_error is wrong; 1 if there is none.
+
+    Where that is all predictions, it is at most 1 - max_error: nothing below was seen, and a calibrated prediction of
+    so much confidence is wrong no more often.
+    """
     points = risk_coverage(predictions)
-    return min((point.threshold for point in points if (point.selective_risk or 0.0) <= max_error), default=1.0)
+    lowest = min((point.threshold for point in points if (point.selective_risk or 0.0) <= max_error), default=1.0)
+    return min(lowest, 1 - max_error) if points and lowest == points[-1].threshold else lowest
 
 
 def at_threshold(predictions: Predictions, threshold: float) -> RiskCoverage:

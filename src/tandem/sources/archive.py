@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from tandem.sources.unpacking.litter import is_litter_folder, litter, litter_in_
 from tandem.sources.unpacking.unpack import name_problem, unpack
 
 IS_REMOTE = False
+_NUM_SHOWN = 4  # of a folder's names that cannot be taken
 _AT_ADDRESS = "archive"  # what is under way is called
 
 
@@ -149,9 +150,9 @@ def _fetch_folder(target: Path, path: Path, expected: str | None) -> Fetched:
 def regular_files(root: Path) -> tuple[list[str], Counter[str]]:
     """Relative POSIX paths of all regular files but litter, sorted; the number of files of each kind of litter.
 
-    Raises SourceError for links, devices and unusable names.
+    Raises SourceError for links, devices and unusable names, with their number and the first of them.
     """
-    names = []
+    names, problems = list[str](), list[tuple[str, str]]()
     left_out = Counter[str]()
     for parent, folders, others in os.walk(root, onerror=_raise_unreadable):
         for hidden in filter(is_litter_folder, folders):
@@ -163,9 +164,21 @@ def regular_files(root: Path) -> tuple[list[str], Counter[str]]:
                 left_out[found] += 1
                 continue
             if problem := name_problem(name) or _type_problem(mode):
-                raise SourceError(f"folder {root}: {name!r} {problem}; replace, rename or remove it")
-            names += [name] if stat.S_ISREG(mode) else []
+                problems.append((name, problem))
+            elif stat.S_ISREG(mode):
+                names.append(name)
+    if problems:
+        raise SourceError(f"folder {root}: {_in_words(sorted(problems))}")
     return sorted(names), +left_out
+
+
+def _in_words(problems: Sequence[tuple[str, str]]) -> str:
+    """problems: of each name what it is."""
+    first = ", ".join(f"{name!r} {problem}" for name, problem in problems[:_NUM_SHOWN])
+    if len(problems) == 1:
+        return f"{first}; replace, rename or remove it"
+    more = f" and {len(problems) - _NUM_SHOWN} more" if len(problems) > _NUM_SHOWN else ""
+    return f"{len(problems)} entries are no files that can be taken: {first}{more}; replace, rename or remove them"
 
 
 def _type_problem(mode: int) -> str:
