@@ -335,3 +335,14 @@ def test_text_is_utf_8_whatever_the_systems_own_encoding_is(tmp_path: Path) -> N
     assert files.read_json(tmp_path / "a.json") == {"name": "Käfer"}
     files.write_csv(tmp_path / "a.csv", [{"name": "Käfer"}])
     assert files.read_csv(tmp_path / "a.csv", columns=("name",)) == [{"name": "Käfer"}]
+
+
+def test_the_part_of_a_path_that_is_missing_is_said_by_the_closest_name_there(tmp_path: Path) -> None:
+    (tmp_path / "datasets").mkdir()
+    (tmp_path / "datasets/street.zip").touch(0o777)
+    (tmp_path / "link.zip").symlink_to("nowhere.zip")
+    assert files.closest_name(tmp_path / "datasets/Stret.zip") == "did you mean 'street.zip'? "
+    assert files.closest_name(tmp_path / "dataset/street.zip") == "did you mean 'datasets'? "
+    assert files.closest_name(tmp_path / "datasets/boats.tar") == ""
+    assert files.closest_name(tmp_path / "link.zip") == ""
+    assert files.closest_name(tmp_path / "datasets/street.zip/train") == ""

@@ -13,12 +13,12 @@ import tokenize
 import zlib
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import accumulate
+from itertools import accumulate, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zipfile import BadZipFile
 
-from tandem.errors import DamagedFileError, DataError
+from tandem.errors import DamagedFileError, DataError, did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,6 +32,7 @@ _DAMAGE = (
 )  # fmt: skip
 _NPY, _NPZ = b"\x93NUMPY", b"PK"
 _MAX_SHOWN = 200  # letters of an error
+_MAX_NAMES = 2000  # of a folder, among which the closest is looked for
 _MAX_DEPTH, _MAX_VALUES = 100, 100_000  # of a YAML document
 
 
@@ -259,6 +260,16 @@ def list_files(folder: Path) -> list[Path]:
     return sorted(
         (path for path in folder.rglob("*") if path.is_file()), key=lambda path: path.relative_to(folder).as_posix()
     )
+
+
+def closest_name(path: Path) -> str:
+    """ "did you mean 'cars.zip'? " for the first part of a path that is missing; "" where nothing there is close."""
+    for part in (*reversed(path.parents), path):
+        if not os.path.lexists(part):
+            is_readable = part.parent.is_dir() and os.access(part.parent, os.R_OK | os.X_OK)
+            names = (each.name for each in part.parent.iterdir()) if is_readable else ()
+            return did_you_mean(part.name, sorted(islice(names, _MAX_NAMES)))
+    return ""
 
 
 def remove_others(folder: Path, names: Collection[str]) -> None:

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from tandem.cli.output import on_one_line
 from tandem.errors import DataError
-from tandem.files import atomic_file
+from tandem.files import atomic_file, closest_name
 from tandem.images.scaling import fastest_scale, scale_by_numpy
 from tandem.inference.exported import ExportedModel, load_exported
 from tandem.inference.predict import STDIN, FilePrediction, as_row, predict_files
@@ -95,7 +95,9 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     for name in names:
         paths = _matches(Path(name))
         if not paths:
-            raise DataError(f"there is no file, folder or match of {name!r}; correct the path")
+            raise DataError(
+                f"there is no file, folder or match of {name!r}; {closest_name(Path(name))}correct the path"
+            )
         for found in paths:
             if found.is_dir():
                 inside = (each for each in found.rglob("*") if not (_is_hidden(each, found) or each.is_dir()))

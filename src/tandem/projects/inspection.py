@@ -18,6 +18,7 @@ from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.registry import AUTO, detect_format, read_annotations
 from tandem.datasets.labels import normalize_label
 from tandem.errors import DataError, SourceError
+from tandem.files import closest_name
 from tandem.sources import archive
 from tandem.sources.settings import ArchiveSource, BoxPolicy
 
@@ -110,7 +111,7 @@ def _inspect(name: str, path: Path, folder: Path) -> InspectedSource:
 def _make_readable(path: Path, folder: Path) -> str | None:
     """Unpack or link what lies at a path. Returns the sha256 of an archive."""
     if not path.exists():
-        raise SourceError(f"there is no file or folder {path}; correct what --data names")
+        raise SourceError(f"there is no file or folder {path}; {closest_name(path)}correct what --data names")
     if not path.is_dir():
         return archive.fetch(folder, ArchiveSource(str(path))).sha256
     names, _ = archive.regular_files(path)

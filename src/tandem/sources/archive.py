@@ -39,7 +39,8 @@ def fetch(target: Path, source: ArchiveSource, **given: Any) -> Fetched:
         return _fetch_address(target, source, **given)
     path = source.location
     if not path.exists():
-        raise SourceError(f"there is no file or folder {path.absolute()}; put it there, or correct the source's path")
+        what = f"there is no file or folder {path.absolute()}; {files.closest_name(path)}"
+        raise SourceError(f"{what}put it there, or correct the source's path")
     _require_apart(path, target)
     if path.is_file():
         return _fetch_archive(target, path, source.sha256)._replace(what=Path(source.path).as_posix())

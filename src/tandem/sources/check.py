@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile, ZipFile, is_zipfile
 
-from tandem.files import is_lfs_pointer, list_files, sha256
+from tandem.files import closest_name, is_lfs_pointer, list_files, sha256
 from tandem.sources.settings import Source
 from tandem.sources.transfer.attempt import Limits
 from tandem.sources.unpacking.zip_names import member_name
@@ -43,8 +43,8 @@ def archive_problem(name: str, source: Source, *, may_be_gone: Callable[[], bool
     path, expected = source.archive.location, source.archive.sha256
     try:
         if not path.exists():
-            gone = f"{where}: there is no file or folder {path.absolute()}; put it there, or correct the path"
-            return "" if may_be_gone() else gone
+            what = f"{where}: there is no file or folder {path.absolute()}; {closest_name(path)}"
+            return "" if may_be_gone() else f"{what}put it there, or correct the path"
         if path.is_dir():
             return "" if any(path.iterdir()) else f"{where}: the folder {path} is empty; fill it, or correct the path"
         if not path.is_file():
