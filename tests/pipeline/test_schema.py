@@ -263,6 +263,14 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "curate.same_stem.min_similarity is 1.1; a number of at most 1 is needed",
         ),
         ("label_errors.num_neighbors", 0, "label_errors.num_neighbors is 0; a number from 1 on is needed"),
+        ("curate.fractions.val", 15, "curate.fractions.val is 15; a number below 1 is needed: write 0.15 for 15 %"),
+        ("curate.fractions.val", "15 %", "curate.fractions.val is '15 %'; a number is needed: write 0.15"),
+        (
+            "curate.fractions.val",
+            "0,15",
+            "curate.fractions.val is '0,15'; a number is needed: write 0.15, with a point",
+        ),
+        ("merge.max_corrupt_fraction", -3, "merge.max_corrupt_fraction is -3; a number from 0 on is needed"),
         ("label_errors.fraction", 0.6, "label_errors.fraction is 0.6; a number of at most 0.5 is needed"),
         ("curate.duplicates", "all", "curate.duplicates is 'all'; one of keep_one, keep_together is needed"),
         (

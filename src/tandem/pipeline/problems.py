@@ -9,6 +9,7 @@ from tandem.errors import PipelineError, did_you_mean
 from tandem.pipeline.renamed import usual_name
 from tandem.types import Hint
 
+_MIN_PERCENT = 2  # below it hardly a percentage is meant
 _MAX_SHOWN = 80  # letters of a value
 _OF_A_KEY = "[key]"  # pydantic's last step to a key of a mapping that is itself wrong
 _BOUNDS = {
@@ -90,7 +91,7 @@ def _needed(kind: str, found: Any, ctx: Mapping[str, Any], key: str) -> tuple[st
         return f"at least {ctx['min_length']} {'entry' if ctx['min_length'] == 1 else 'entries'}", ""
     if kind in _BOUNDS:
         limits = {name: int(value) if value == int(value) else value for name, value in ctx.items()}
-        return _BOUNDS[kind].format(**limits), ""
+        return _BOUNDS[kind].format(**limits), _of_percent(found, max(limits.values()))
     return _NEEDED.get(kind, "a section of keys with values"), _remedy(kind, found)
 
 
@@ -99,11 +100,22 @@ def _remedy(kind: str, found: Any) -> str:
         return f"quote it: '{str(found).lower() if isinstance(found, bool) else found}'"
     if kind in _NO_TEXT and isinstance(found, str):
         plain = {"yes": "true", "on": "true", "no": "false", "off": "false"}.get(found.lower(), found.lower())
+        percent, decimal = plain.removesuffix("%").strip(), plain.replace(",", ".", 1)
+        if kind == "float_type" and plain.endswith("%") and _is_number(percent):
+            return f"write {float(percent) / 100:g}"
+        if kind == "float_type" and "," in plain and _is_number(decimal):
+            return f"write {decimal}, with a point"
         is_right = plain in ("true", "false") if kind == "bool_type" else _is_number(plain)
         return f"write {plain} without quotes" if is_right else ""
     if isinstance(found, float) and kind.startswith("int_") and found.is_integer():
         return f"write {int(found)}"
     return ""
+
+
+def _of_percent(found: Any, limit: float) -> str:
+    """What to write in place of 70 where a fraction is needed; "" for other numbers and other limits."""
+    is_percent = limit <= 1 < _MIN_PERCENT <= found <= 100 * limit
+    return f"write {found / 100:g} for {found:g} %" if is_percent else ""
 
 
 def _is_number(text: str) -> bool:
