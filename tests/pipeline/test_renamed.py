@@ -92,7 +92,7 @@ train:
 ensemble:
   kind: best
   dropout: 0.5
-  width: 256
+  width: 64
 study:
   lr: [0.01, 0.001]
   batch_size: [4, 8]
