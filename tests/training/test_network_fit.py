@@ -68,6 +68,7 @@ def test_the_average_is_that_of_the_weights_after_each_step() -> None:
         average = average + (reference[2].weight.detach() - average) * 4 / (step + 3)
     assert torch.allclose(head[2].weight, average, atol=1e-6)
     assert not torch.allclose(head[2].weight, reference[2].weight, atol=1e-3)
+    assert head[2].weight.is_contiguous()  # as a saved file has them, however they lay while they were trained
 
 
 def test_the_curve_has_the_accuracy_on_the_rows_that_were_trained_on() -> None:
