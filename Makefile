@@ -25,7 +25,7 @@ ON_ARCHIVES := features one_pass seed_study near_duplicates known_sets wrong_lab
   unknown drift selection_curve seed_recipe planted_noise
 LONG := growth million
 # what a benchmark is given, and less than by itself, so that all of `make bench` takes no longer
-given_growth := --sizes 1000 10000 --curate-to 10000
+given_growth := --sizes 1000 20000 --curate-to 20000
 given_rerun := --images 300 --sizes 1000
 MUTANTS ?= 1000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
