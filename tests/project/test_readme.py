@@ -118,7 +118,7 @@ NO_RESULTS = (
     r"Python 3\.11",
     r"4 GB",
     r"7\.2 GB",
-    r"about 2 minutes on 2 cores",
+    r"about a minute on 2 cores",
     r"the first 5 %",
     r"all 7 planted",
     r"precision of 0\.99",
