@@ -59,7 +59,7 @@ NUM_CHECKED = 256  # rows that are searched exactly, too
 BASE = 10_000
 MAX_GROWTH, MAX_GB = 1.3, 4
 MIN_RECALL, MIN_HASH_RECALL = 0.99, 0.92
-REST_MS = 3.4, 1.85  # 4.11 and 2.45 core-ms of curate, less 0.71 and 0.60 of its parts, on one machine
+REST_MS = 3.4, 1.85  # 4.11 and 2.45 core-ms of curate, less 0.73 and 0.60 of its parts, on one machine
 
 
 Recalls = Callable[[], dict[str, float]]
