@@ -156,6 +156,6 @@ def test_a_revision_without_the_run_is_told_apart_from_one_whose_files_are_elsew
     files, path, words, tmp_path, monkeypatch
 ):
     commit_of(tmp_path / "project", monkeypatch, files)
-    with pytest.raises(DataError, match=words) as told:
+    with pytest.raises(DataError, match=words) as raised:
         write_files_at("HEAD", (Path(path),), tmp_path / "out")
-    assert "Errno" not in str(told.value)
+    assert "Errno" not in str(raised.value)

@@ -172,9 +172,9 @@ def test_of_many_links_and_names_the_number_and_the_first_are_told(tmp_path: Pat
     for number in range(6):
         (folder / "Car" / f"link {number}.jpg").symlink_to("1.jpg")
     (folder / "Car" / "a\udce9.jpg").write_bytes(b"1")
-    with pytest.raises(SourceError) as told:
+    with pytest.raises(SourceError) as raised:
         fetch(tmp_path / "out", folder)
-    assert str(told.value).endswith(
+    assert str(raised.value).endswith(
         r"/mine: 7 entries are no files that can be taken: 'Car/a\udce9.jpg' has a name that is not UTF-8, "
         "'Car/link 0.jpg' is a symbolic link, 'Car/link 1.jpg' is a symbolic link, 'Car/link 2.jpg' is a symbolic link "
         "and 3 more; replace, rename or remove them"

@@ -86,8 +86,8 @@ def save_explanation(prediction: FilePrediction, model: ExportedModel, folder: P
 def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """The files that are named, by globs too, and those that lie in folders, hidden ones left out.
 
-    A hyphen is standard input. Links that lead nowhere and special files are among them, to be told. Raises DataError
-    for a name that leads nowhere, and for a second hyphen.
+    A hyphen is standard input. Links that lead nowhere and special files are among them, to be reported. Raises
+    DataError for a name that leads nowhere, and for a second hyphen.
     """
     if names.count(str(STDIN)) > 1:
         raise DataError("- stands for one image on standard input; name it once")
