@@ -7,14 +7,14 @@ weights of MobileNetV2 and EfficientNet-Lite0 and -Lite2; DIR holds weights/tf_e
 -lite2- beside the first. The backbones are frozen; all models are trained on every split, as the stage repeated_splits
 does. With --tuned a fine-tuned MobileNetV2 then stands beside them, once for each of so many split seeds.
 
---size-px, --interpolation, --tta-views: of `extract`, 288, bicubic and 1 by default; MobileNetV2 and Lite0 scale images
+--size-px, --interpolation, --tta-views: of `extract`, 352, bicubic and 1 by default; MobileNetV2 and Lite0 scale images
 down to 224 themselves, by what they were trained with: bilinear and bicubic.
 Prints required beside reached and exits 1 when a figure falls short. About five minutes on two idle cores, and two or
 three for each fine-tune.
 """
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from statistics import mean
 from typing import Any, get_args
@@ -48,6 +48,7 @@ from tandem.types import Interpolation
 
 LITE0, LITE2 = (f"weights/tf_efficientnet_lite{number}-imagenet.pth" for number in (0, 2))
 EARLY_LAYER = "blocks.5"  # of seven, "blocks.0" to "blocks.6"
+POOLING = {"vehicles": "gem", "scenes": "average"}  # of the largest network: an object is a part of its image
 SEEDS = (0, 1, 2, 3, 4)
 MEMBERS = ("mobilenet_v2", "lite0", "lite0_early", "lite2", "lite2_early")
 TUNED = "mobilenet_v2_tuned"
@@ -71,7 +72,7 @@ KNOWN_PAIRS = (
 def main() -> None:
     parser = make_parser(__doc__)
     parser.add_argument("--archives", type=Path, required=True)
-    parser.add_argument("--size-px", type=int, default=288)
+    parser.add_argument("--size-px", type=int, default=352)
     parser.add_argument("--interpolation", choices=get_args(Interpolation), default="bicubic")
     parser.add_argument("--tta-views", type=int, default=1)
     parser.add_argument("--splits", type=int, default=20)
@@ -84,7 +85,7 @@ def main() -> None:
         for preset, sources in {"vehicles": VEHICLES, "scenes": SCENES}.items():
             clone = Path(work) / preset
             make_clone(clone, preset, archives, sources)
-            change_params(clone, lambda values: with_members(values, archives, changes, arguments.splits))
+            change_params(clone, with_members(preset, archives, changes, arguments.splits))
             repro(clone, "evaluate")
             summary = read_json(clone / "metrics/repeated_splits.json")
             figures += [*required_scores(preset, summary), *all_scores(preset, summary)]
@@ -93,20 +94,26 @@ def main() -> None:
     conclude(figures, arguments)
 
 
-def with_members(values: dict[str, Any], archives: Path, extract: Mapping[str, Any], num_splits: int) -> None:
-    """Three frozen networks with ImageNet weights, two of them also as they are before their last blocks."""
+def with_members(
+    preset: str, archives: Path, extract: Mapping[str, Any], num_splits: int
+) -> Callable[[dict[str, Any]], None]:
+    """A change of parameters: three frozen networks with ImageNet weights, two also as before their last blocks."""
     lite0 = {**lite(archives / LITE0, "tf_efficientnet_lite0"), "size_px": 224, "interpolation": "bicubic"}
-    lite2 = lite(archives / LITE2, "tf_efficientnet_lite2")
-    values["backbones"] = {
-        "mobilenet_v2": {**values["backbones"]["mobilenet_v2"], "size_px": 224},
-        "lite0": lite0,
-        "lite0_early": {**lite0, "layer": EARLY_LAYER},
-        "lite2": lite2,
-        "lite2_early": {**lite2, "layer": EARLY_LAYER},
-    }
-    values["extract"] |= extract
-    values["train"]["trainable_backbone_layers"] = 0
-    values["evaluate"]["num_splits"] = num_splits
+    lite2 = {**lite(archives / LITE2, "tf_efficientnet_lite2"), "pooling": POOLING[preset]}
+
+    def change(values: dict[str, Any]) -> None:
+        values["backbones"] = {
+            "mobilenet_v2": {**values["backbones"]["mobilenet_v2"], "size_px": 224},
+            "lite0": lite0,
+            "lite0_early": {**lite0, "layer": EARLY_LAYER},
+            "lite2": lite2,
+            "lite2_early": {**lite2, "layer": EARLY_LAYER},
+        }
+        values["extract"] |= extract
+        values["train"]["trainable_backbone_layers"] = 0
+        values["evaluate"]["num_splits"] = num_splits
+
+    return change
 
 
 def lite(path: Path, architecture: str) -> dict[str, Any]:

@@ -36,8 +36,7 @@ from tandem.evaluation.conformal import conformal_threshold, is_ood, ood_thresho
 from tandem.evaluation.metrics import Predictions, log_probs, predict, softmax
 from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
-from tandem.features.settings import BackboneSettings, ExtractSettings
-from tandem.files import sha256
+from tandem.features.settings import ExtractSettings
 from tandem.ood.detector import fit_detector, joined_scores
 from tandem.ood.held_out_class import held_out_class_scores, mean_over_classes
 from tandem.ood.separation import auroc, fpr_at_tpr
@@ -51,8 +50,9 @@ from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
 from tandem.types import Encoded
 
-BACKBONES = ("MobileNetV2 @224", "Lite0 @224", "Lite2 @260")
-HEADS = ("MobileNetV2 @224", "Lite2 @260")  # whose mean has the prediction sets
+LARGEST = "Lite2 @352, bicubic, GeM"  # as in the preset
+BACKBONES = ("MobileNetV2 @224", "Lite0 @224", LARGEST)
+HEADS = ("MobileNetV2 @224", LARGEST)  # whose mean has the prediction sets
 NUM_SPLITS_OF_PEERS = 5  # the first ones; a covariance of 1280 features takes a second
 NUM_NOISE, NOISE_PX, BATCH_SIZE = 50, 224, 16
 MIN_AUROC, COVERAGE, MAX_OFF, MAX_SIZE, FALSE_ALARMS = 0.98, 0.95, 0.015, 1.2, 0.05
@@ -152,12 +152,11 @@ def _noise(rng: np.random.Generator, side: int, name: str) -> Drawn:
 
 def extracted(variant: Variant, images: Sequence[Encoded], archives: Path, params: Mapping[str, Any]) -> np.ndarray:
     """(N, D)."""
-    path = archives / variant.file
-    weights = BackboneSettings(str(path), sha256(path), variant.architecture, variant.provider, variant.own_px)
+    settings = replace(section(params, "extract", ExtractSettings), size_px=variant.size_px)
     extraction = extract_backbone(
         variant.architecture,
-        weights,
-        replace(section(params, "extract", ExtractSettings), size_px=variant.size_px),
+        variant.settings(archives),
+        replace(settings, interpolation=variant.interpolation),
         images,
         ids=list(map(str, range(len(images)))),
         compute=Compute("cpu", BATCH_SIZE, os.cpu_count() or 1),

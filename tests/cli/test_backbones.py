@@ -43,6 +43,13 @@ def test_a_candidate_may_end_at_an_earlier_layer() -> None:
     assert backbones._candidate("timm/tf_efficientnet_lite0/in1k").layer is None
 
 
+@pytest.mark.parametrize(("suffix", "layer"), [("gem", None), ("blocks.5/gem", "blocks.5")])
+def test_a_candidate_may_be_pooled_otherwise(suffix: str, layer: str | None) -> None:
+    found = backbones._candidate(f"timm/tf_efficientnet_lite0/in1k/{suffix}")
+    assert (found.weights, found.layer, found.pooling) == ("in1k", layer, "gem")
+    assert backbones._candidate("timm/tf_efficientnet_lite0/in1k/blocks.5").pooling == "average"
+
+
 def test_random_weights_need_no_name() -> None:
     found = backbones._candidate("torchvision/resnet18/random")
     assert (found.provider, found.architecture, found.weights) == ("torchvision", "resnet18", "random")

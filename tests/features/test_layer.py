@@ -10,13 +10,13 @@ import timm
 import torch
 from torch import nn
 
-from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, file_weights, load, saved
+from networks import SIZE_PX, SMALL, as_input, assert_close, classifier, file_weights, load, penultimate, saved
 from networks import smooth_images as images
 from tandem.errors import WeightsError
 from tandem.features.backbones.backbone import Backbone
-from tandem.features.backbones.layer import cut_at
+from tandem.features.backbones.layer import cut_at, pool_last_map
 from tandem.features.engines.openvino import openvino_engine
-from tandem.features.settings import BackboneSettings
+from tandem.features.settings import BackboneSettings, Pooling
 from tandem.inference.convert import to_onnx
 from tandem.inference.runtime import start_session
 
@@ -32,8 +32,16 @@ def given_by(net: nn.Module, layer: str, pixels: torch.Tensor) -> torch.Tensor:
     return output
 
 
-def cut(path: Path, name: str, net: nn.Module, layer: str, *, provider: str = "torchvision") -> Backbone:
-    settings = replace(saved(path, net.state_dict()), provider=provider, layer=layer)
+def cut(
+    path: Path,
+    name: str,
+    net: nn.Module,
+    layer: str | None,
+    *,
+    provider: str = "torchvision",
+    pooling: Pooling = "average",
+) -> Backbone:
+    settings = replace(saved(path, net.state_dict()), provider=provider, layer=layer, pooling=pooling)
     return load(name, settings)
 
 
@@ -49,6 +57,39 @@ def test_features_are_the_mean_over_positions_of_what_the_layer_gives(
     assert expected.shape[positions[0]] == expected.shape[positions[1]] < SIZE_PX
     assert_close(backbone.net(images()), expected.mean(positions))
     assert backbone.dim == expected.mean(positions).shape[1]
+
+
+def pooled(maps: torch.Tensor, pooling: Pooling) -> np.ndarray:
+    """(n, C) of maps (n, C, side, side), in float64."""
+    values = maps.flatten(2).double().numpy()
+    return values.max(axis=2) if pooling == "max" else np.cbrt((np.maximum(values, 0) ** 3).mean(axis=2))
+
+
+@pytest.mark.parametrize("pooling", ["max", "gem"])
+@pytest.mark.parametrize(("layer", "last"), [("layer3", "layer3"), (None, "layer4")])
+def test_a_map_is_pooled_as_is_said(layer: str | None, last: str, pooling: Pooling, tmp_path: Path) -> None:
+    net = classifier("resnet18")
+    backbone = cut(tmp_path / "weights.pth", "resnet18", net, layer, pooling=pooling)
+    expected = pooled(given_by(net, last, images()), pooling)
+    assert_close(backbone.net(images()), torch.from_numpy(expected).float())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "densenet121", SMALL])
+def test_the_average_of_the_last_map_is_what_the_last_layer_sees(name: str) -> None:
+    net = classifier(name)
+    found = pool_last_map(net, "average", backbone=name, size_px=SIZE_PX)
+    with torch.no_grad():
+        assert_close(found(as_input(images())), penultimate(net, images()))
+
+
+def test_a_network_without_a_map_cannot_be_pooled_otherwise() -> None:
+    flat = nn.Sequential(nn.Flatten(), nn.LazyLinear(4))
+    with pytest.raises(WeightsError, match=r"^backbones\.flat\.pooling: the network gives no map .*leave pooling out"):
+        pool_last_map(flat, "gem", backbone="flat", size_px=8)
+
+
+def test_random_weights_have_their_real_end_where_they_are_pooled_otherwise() -> None:
+    assert load("resnet18", BackboneSettings("random", pooling="gem")).dim == 512
 
 
 def test_tokens_are_averaged_too(tmp_path: Path) -> None:
@@ -85,9 +126,17 @@ def test_what_follows_the_layer_is_in_no_graph(tmp_path: Path) -> None:
     assert_close(torch.from_numpy(by_graph), backbone.net(images()))
 
 
+@pytest.mark.parametrize("pooling", ["max", "gem"])
+def test_a_graph_pools_as_torch_does(pooling: Pooling, tmp_path: Path) -> None:
+    backbone = cut(tmp_path / "weights.pth", SMALL, classifier(SMALL), None, pooling=pooling)
+    [by_graph] = start_session(to_onnx(backbone, size_px=SIZE_PX)).run(None, {"pixels": images().numpy()})
+    assert_close(torch.from_numpy(by_graph), backbone.net(images()))
+
+
 @pytest.mark.skipif(find_spec("openvino") is None, reason="OpenVINO is installed on Linux x86-64 alone")
-def test_openvino_agrees(tmp_path: Path) -> None:
-    backbone = cut(tmp_path / "weights.pth", SMALL, classifier(SMALL), "stage2")
+@pytest.mark.parametrize("pooling", ["average", "max", "gem"])
+def test_openvino_agrees(pooling: Pooling, tmp_path: Path) -> None:
+    backbone = cut(tmp_path / "weights.pth", SMALL, classifier(SMALL), "stage2", pooling=pooling)
     engine = openvino_engine(backbone.net, torch.device("cpu"), size_px=SIZE_PX, batch_size=3)
     found = torch.from_numpy(np.concatenate(list(engine.embed([images().numpy()]))))
     assert torch.cosine_similarity(found, backbone.net(images())).min() > 0.99

@@ -35,6 +35,7 @@ def recipe(name="resnet18", weights=RANDOM, *, device="cpu", batch_size=16, **ch
         {"engine": "auto"},
         {"seed": 1},
         {"weights": BackboneSettings("random", layer="layer3")},
+        {"weights": BackboneSettings("random", pooling="gem")},
         {"weights": BackboneSettings("random", size_px=32)},
         {"weights": BackboneSettings("random", size_px=32, interpolation="bicubic")},
         {"weights": BackboneSettings("random", provider="timm")},

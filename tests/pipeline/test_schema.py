@@ -233,6 +233,17 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "train.trainable_backbone_layers unfreezes 2 of 5 layers of resnet50, which ends at layer3: take 0 "
             "(frozen), or leave out backbones.resnet50.layer",
         ),
+        (
+            "backbones.resnet50.pooling",
+            "gem",
+            "train.trainable_backbone_layers unfreezes 2 of 5 layers of resnet50, whose pooling is gem: take 0 "
+            "(frozen), or leave out backbones.resnet50.pooling",
+        ),
+        (
+            "backbones.resnet50.pooling",
+            "mean",
+            "backbones.resnet50.pooling is 'mean'; one of average, max, gem is needed",
+        ),
         ("train.dropout", 1.0, "train.dropout is 1.0; a number below 1 is needed"),
         ("train.batch_size", 0, "train.batch_size is 0; a number from 1 on is needed"),
         ("train.scheduler", "step", "train.scheduler is 'step'; one of plateau, cosine, none is needed"),

@@ -15,7 +15,7 @@ from tandem.features.backbones.catalog import require_known
 from tandem.features.cost import Cost, measure_cost
 from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
-from tandem.features.settings import BackboneSettings, ExtractSettings, ProviderName
+from tandem.features.settings import BackboneSettings, ExtractSettings, Pooling, ProviderName
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.settings import RuntimeSettings
 from tandem.studies.candidates import Ranked, rank_backbones
@@ -26,16 +26,16 @@ from tandem.training.settings import TrainSettings
 _DATA = Path("data")
 _FORM = (
     "PROVIDER/ARCHITECTURE/WEIGHTS, such as timm/tf_efficientnet_lite0/in1k, and /LAYER for the features of an earlier "
-    "layer, such as timm/tf_efficientnet_lite0/in1k/blocks.5"
+    "layer, such as timm/tf_efficientnet_lite0/in1k/blocks.5; /gem or /max after it for another pooling"
 )
 
 
 def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
     """Rank the project's backbones and those that are named, and print a line for each.
 
-    names: PROVIDER/ARCHITECTURE/WEIGHTS or PROVIDER/ARCHITECTURE/WEIGHTS/LAYER each. Raises DataError where nothing was
-    curated yet and for a name of another form, and WeightsError for an architecture, weights or a layer that there are
-    not.
+    names: PROVIDER/ARCHITECTURE/WEIGHTS each, with /LAYER, /POOLING or both after it. Raises DataError where nothing
+    was curated yet and for a name of another form, and WeightsError for an architecture, weights or a layer that there
+    are not.
     """
     params = read_params()
     if not (_DATA / "curate/samples.csv").is_file():
@@ -59,6 +59,7 @@ def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
 
 def _candidate(name: str) -> BackboneSettings:
     provider, *rest = name.split("/")
+    pooling = rest.pop() if len(rest) > 2 and rest[-1] in get_args(Pooling) else "average"
     if provider not in get_args(ProviderName) or len(rest) not in (2, 3):
         raise DataError(f"{name!r} names no backbone: write {_FORM}")
     architecture, weights, layer = (*rest, None)[:3]
@@ -67,6 +68,7 @@ def _candidate(name: str) -> BackboneSettings:
         architecture=architecture,
         provider=provider,  # type: ignore[arg-type]
         layer=layer,
+        pooling=pooling,  # type: ignore[arg-type]
     )
     require_known(name, settings)
     return settings

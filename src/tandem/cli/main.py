@@ -187,7 +187,7 @@ def export(
 @app.command(name="backbones")
 def show_backbones(
     others: Annotated[
-        list[str] | None, typer.Argument(help="Others: PROVIDER/ARCHITECTURE/WEIGHTS, or with /LAYER.")
+        list[str] | None, typer.Argument(help="Others: PROVIDER/ARCHITECTURE/WEIGHTS, with /LAYER, /gem or /max.")
     ] = None,
     as_json: AsJson = False,
 ) -> None:

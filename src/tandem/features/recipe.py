@@ -32,6 +32,7 @@ def network_recipe(name: str, weights: BackboneSettings) -> dict[str, object]:
         "own_size_px": weights.size_px,
         "own_interpolation": weights.interpolation,
         "layer": weights.layer,
+        "pooling": weights.pooling,
         "architecture": weights.architecture or name,
     }
 

@@ -12,6 +12,7 @@ from tandem.types import Interpolation, NotEmpty, Section, Seed, Sha256, SidePx
 RANDOM = "random"
 EngineChoice = Literal["auto", "reference"]
 ProviderName = Literal["torchvision", "timm"]
+Pooling = Literal["average", "max", "gem"]
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,8 @@ class BackboneSettings(Section):
 
     provider: the library that builds the network. architecture: the provider's name of a network that is called
     otherwise here; None where its name is that. size_px: to which larger images are scaled down for this backbone,
-    by this interpolation. layer: whose mean over positions the features are; None is what the last layer sees.
+    by this interpolation. layer: whose output, pooled over positions, the features are; None is what the last layer
+    sees. pooling: of that layer, or of the network's last map where none is named.
     """
 
     weights: NotEmpty
@@ -30,6 +32,12 @@ class BackboneSettings(Section):
     size_px: SidePx | None = None
     interpolation: Interpolation = "bilinear"
     layer: NotEmpty | None = None
+    pooling: Pooling = "average"
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the features are what the network's own last layer sees."""
+        return self.layer is None and self.pooling == "average"
 
     @property
     def path(self) -> Path:

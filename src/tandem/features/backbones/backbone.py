@@ -1,7 +1,7 @@
 """A network as a frozen feature extractor: built by its provider, filled with weights, cut off before its last layer.
 
-With trained weights the features are what the last layer would see, or the mean of an earlier one that is named; of
-random ones see random_init.
+With trained weights the features are what the last layer would see, or what layer.py pools; of random ones see
+random_init.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from torch.nn import functional
 from tandem.errors import WeightsError
 from tandem.features.backbones import random_init, torchvision
 from tandem.features.backbones.catalog import require_architecture
-from tandem.features.backbones.layer import cut_at
+from tandem.features.backbones.layer import cut_at, pool_last_map
 from tandem.features.backbones.provider import Classifier, Provider
 from tandem.features.backbones.weights import fill, read_weights, strip_prefix
 from tandem.features.settings import RANDOM, BackboneSettings, ProviderName
@@ -88,7 +88,7 @@ def load_backbone(
     net = _extractor(_cut(classifier.net, settings, name=name, size_px=own_px), classifier, settings)
     dim = _dim(net, name=name, size_px=size_px)
     if settings.weights == RANDOM:
-        if early_exit and settings.layer is None:
+        if early_exit and settings.is_whole:
             net = _extractor(random_init.early_exit(classifier.net, size_px=own_px), classifier, settings)
             dim = _dim(net, name=name, size_px=size_px)
         random_init.gather_statistics(net, seed=seed, size_px=size_px)
@@ -128,7 +128,11 @@ def _fill(classifier: Classifier, provider: Provider, architecture: str, setting
 
 
 def _cut(net: nn.Module, settings: BackboneSettings, *, name: str, size_px: int) -> nn.Module:
-    return net if settings.layer is None else cut_at(net, settings.layer, backbone=name, size_px=size_px)
+    if settings.is_whole:
+        return net
+    if settings.layer is None:
+        return pool_last_map(net, settings.pooling, backbone=name, size_px=size_px)
+    return cut_at(net, settings.layer, settings.pooling, backbone=name, size_px=size_px)
 
 
 def _extractor(net: nn.Module, classifier: Classifier, settings: BackboneSettings) -> FeatureExtractor:
