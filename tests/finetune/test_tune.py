@@ -14,7 +14,7 @@ from tandem.errors import LeakageError
 from tandem.evaluation.calibration import fit_temperature
 from tandem.evaluation.metrics import log_loss, predict
 from tandem.features.backbones.backbone import state_digest
-from tandem.features.settings import BackboneSettings
+from tandem.features.settings import BackboneSettings, Pooling
 from tandem.files import read_csv
 from tandem.finetune.tune import checkpoint_key, initial_head, tune
 from tandem.tables.features import load_features
@@ -53,16 +53,23 @@ def test_without_a_probe_the_head_is_fresh_and_of_the_seed(
     assert not torch.equal(one, other)
 
 
+@pytest.mark.parametrize("pooling", ["average", "gem"])
 def test_the_tuned_backbone_and_head_are_kept_and_the_features_are_what_it_gives(
-    images: list[Path], trained_weights: BackboneSettings, tmp_path: Path
+    pooling: Pooling, images: list[Path], trained_weights: BackboneSettings, tmp_path: Path
 ) -> None:
-    changes = {"epochs": 2, "precision": "bfloat16", "mix": "cutmix"}
-    tuned = finetune_job(images, tmp_path, layers=2, weights=trained_weights, **changes)
+    changes = {"epochs": 2, "precision": "bfloat16", "mix": "cutmix", "keep": "last"}
+    weights = replace(trained_weights, pooling=pooling)
+    tuned = finetune_job(images, tmp_path, layers=2, weights=weights, **changes)
     tune(tuned, tmp_path / "out", checkpoints_dir=tmp_path / "checkpoints")
-    backbone = initial_backbone(trained_weights)
+    backbone = initial_backbone(weights)
     frozen = {key: value.clone() for key, value in backbone.net.state_dict().items()}
     state = torch.load(tmp_path / "out" / "backbone.pt", weights_only=True)
-    assert {key.split(".")[1] for key in state if not torch.equal(state[key], frozen[key])} <= {"stage4", "conv5"}
+    changed = [
+        key.removeprefix("classifier.").removeprefix("net.")
+        for key in state
+        if not torch.equal(state[key], frozen[key])
+    ]
+    assert {key.split(".")[0] for key in changed} == {"stage3", "stage4", "conv5"}
     backbone.net.load_state_dict(state)
     pixels = [np.asarray(Image.open(path).resize((SIZE_PX, SIZE_PX), Image.Resampling.BILINEAR)) for path in images]
     with torch.inference_mode():

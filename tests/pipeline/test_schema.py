@@ -235,12 +235,6 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
         ),
         (
             "backbones.resnet50.pooling",
-            "gem",
-            "train.trainable_backbone_layers unfreezes 2 of 5 layers of resnet50, whose pooling is gem: take 0 "
-            "(frozen), or leave out backbones.resnet50.pooling",
-        ),
-        (
-            "backbones.resnet50.pooling",
             "mean",
             "backbones.resnet50.pooling is 'mean'; one of average, max, gem is needed",
         ),

@@ -216,14 +216,11 @@ def _layer_problems(train: TrainSettings, backbones: Mapping[str, BackboneSettin
         yield _unknown((*path, name), "names", name, "backbones", backbones)
     for name, backbone in backbones.items():
         num_layers = train.num_trainable_layers(name)
-        if num_layers and not backbone.is_whole:
-            stated = {} if backbone.layer is None else {"layer": f"which ends at {backbone.layer}"}
-            stated |= {} if backbone.pooling == "average" else {"pooling": f"whose pooling is {backbone.pooling}"}
+        if num_layers and backbone.layer is not None:
             yield Mistake(
                 path,
-                f"train.trainable_backbone_layers unfreezes {num_layers} of {NUM_LAYERS} layers of {name}, "
-                f"{' and '.join(stated.values())}: take 0 (frozen), or leave out "
-                f"{' and '.join(f'backbones.{name}.{key}' for key in stated)}",
+                f"train.trainable_backbone_layers unfreezes {num_layers} of {NUM_LAYERS} layers of {name}, which ends "
+                f"at {backbone.layer}: take 0 (frozen), or leave out backbones.{name}.layer",
             )
         if 0 < num_layers < NUM_LAYERS and backbone.weights == RANDOM:
             yield Mistake(
