@@ -103,7 +103,7 @@ def with_members(
 
     def change(values: dict[str, Any]) -> None:
         values["backbones"] = {
-            "mobilenet_v2": {**values["backbones"]["mobilenet_v2"], "size_px": 224},
+            "mobilenet_v2": values["backbones"]["mobilenet_v2"] | {"size_px": 224},
             "lite0": lite0,
             "lite0_early": {**lite0, "layer": EARLY_LAYER},
             "lite2": lite2,

@@ -54,7 +54,10 @@ def make_clone(clone: Path, preset: str, archives: Path, sources: Mapping[str, s
     values = read_preset(preset)
     values["sources"] = archive_sources(values["sources"], archives, sources)
     mobilenet = {"weights": str(archives / WEIGHTS), "sha256": sha256(archives / WEIGHTS)}
-    values["backbones"] = {"mobilenet_v2": mobilenet, "resnet50": {"weights": "random"}}
+    values["backbones"] = {
+        name: {**values["backbones"][name], **weights}
+        for name, weights in {"mobilenet_v2": mobilenet, "resnet50": {"weights": "random"}}.items()
+    }
     values["evaluate"]["num_splits"] = 0  # benchmarks repeat splits by whole runs
     write_params(clone, values)
 

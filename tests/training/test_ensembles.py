@@ -357,7 +357,19 @@ def test_a_student_learns_from_a_teacher_what_labels_alone_do_not_say() -> None:
     assert loss < loss_alone - 0.02
 
 
-def test_the_student_is_of_the_best_backbone_on_validation_or_of_the_one_that_is_named() -> None:
+def test_the_student_is_of_the_backbone_that_is_best_on_unseen_images_of_train_too() -> None:
+    features, samples, truth = wide_and_blind()
+    few = replace(samples, splits=np.where(np.arange(900) % 20 == 0, samples.splits, "train"))
+    lucky = np.zeros_like(truth)
+    lucky[few.val.rows] = 4 * np.eye(3, dtype=np.float32)[few.val.targets]  # right about each of a few images
+    out_of_fold = {"blind": np.zeros_like(truth), "seen": truth}
+    inputs = inputs_of(few, {"blind": lucky, "seen": truth}, features=features, out_of_fold=out_of_fold)
+    losses = {name: score(predictions_on(few.val, each))["log_loss"] for name, each in inputs.logits.items()}
+    assert losses["blind"] < losses["seen"]
+    assert fit_student(inputs).backbone == "seen"
+
+
+def test_the_student_is_of_the_best_backbone_or_of_the_one_that_is_named() -> None:
     features, samples, truth = wide_and_blind()
     inputs = inputs_of(samples, {"blind": np.zeros_like(truth), "seen": truth}, features=features)
     assert fit_student(inputs).backbone == "seen"

@@ -22,6 +22,11 @@ def probs_of_targets(logits: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.stack([softmax(of_model)[np.arange(len(targets)), targets] for of_model in logits])
 
 
+def target_log_losses(target_probs: np.ndarray) -> np.ndarray:
+    """(M, n) log loss of each image. target_probs: (M, n), prob of its target."""
+    return -np.log(np.clip(target_probs, SMALLEST_PROB, 1))
+
+
 def average_probs(logits: np.ndarray, weights: np.ndarray) -> np.ndarray:
     """(N, C) float32 log of the weighted mean over models of their probs. logits: (M, N, C). weights: (M,), sum 1."""
     probs = sum(weights[model] * softmax(logits[model]) for model in np.flatnonzero(weights))
@@ -47,7 +52,7 @@ def equal_weights(target_probs: np.ndarray) -> np.ndarray:
     """
     if not target_probs.size:
         return uniform_weights(len(target_probs))
-    losses = -np.log(np.clip(target_probs, SMALLEST_PROB, 1))
+    losses = target_log_losses(target_probs)
     excess = losses - losses[losses.mean(axis=1).argmin()]
     is_used = excess.mean(axis=1) <= NUM_STANDARD_ERRORS * excess.std(axis=1) / np.sqrt(target_probs.shape[1])
     return is_used / is_used.sum()

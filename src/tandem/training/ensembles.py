@@ -16,7 +16,6 @@ import numpy as np
 
 from tandem.evaluation.calibration import apply_temperature, fit_temperature
 from tandem.evaluation.metrics import log_losses, predict, softmax
-from tandem.evaluation.scores import best_on
 from tandem.files import atomic_dir, read_json, write_json
 from tandem.tables.features import load_features_of
 from tandem.tables.logits import Logits, load_logits_of, load_model_library, save_logits
@@ -120,22 +119,16 @@ def fit_student(inputs: EnsembleInputs) -> Ensemble:
 
     That is the mean of heads that have not seen the image, and counts as much as its label (Hinton et al. 2015).
     """
-    backbone, train = student_backbone(inputs), inputs.samples.train
+    train, unseen = inputs.samples.train, _unseen_probs(inputs)
+    backbone = inputs.ensemble.student
+    if backbone == BEST:  # on unseen images of train too: a small validation split picks by chance
+        backbone = list(inputs.logits)[int(averaging.target_log_losses(unseen).mean(axis=1).argmin())]
     task = _task(inputs, "student", inputs.features[backbone], replace(inputs.train, head="logistic"))
     stacked = np.stack([inputs.out_of_fold[name][train.rows] for name in inputs.logits])
-    weights = averaging.equal_weights(
-        np.concatenate([_target_probs(inputs.logits, inputs.samples.val), _train_probs(inputs)], axis=1)
-    )
-    teacher = softmax(averaging.average_probs(stacked, weights))
+    teacher = softmax(averaging.average_probs(stacked, averaging.equal_weights(unseen)))
     labels = np.eye(task.num_classes)[train.targets]
     fitted, _ = fit_logistic_head(task, soft_targets=(1 - _TEACHER) * labels + _TEACHER * teacher)
     return replace(_as_ensemble(calibrated(task, fitted), task.val), backbone=backbone)
-
-
-def student_backbone(inputs: EnsembleInputs) -> str:
-    """The backbone that ensemble.student names, or the one whose head has the lowest log loss on validation."""
-    named = inputs.ensemble.student
-    return best_on(inputs.samples.val, inputs.logits) if named == BEST else named
 
 
 Fit = Callable[[EnsembleInputs], Ensemble]
@@ -228,6 +221,11 @@ def _train_probs(inputs: EnsembleInputs) -> np.ndarray:
     if not is_known or inputs.train.frozen(names) != names:
         return np.empty((len(names), 0))
     return _target_probs({name: inputs.out_of_fold[name] for name in names}, inputs.samples.train)
+
+
+def _unseen_probs(inputs: EnsembleInputs) -> np.ndarray:
+    """(M, n + m) prob of the target of each image of validation, and those of _train_probs."""
+    return np.concatenate([_target_probs(inputs.logits, inputs.samples.val), _train_probs(inputs)], axis=1)
 
 
 def _target_probs(logits: Mapping[str, np.ndarray], split: Split) -> np.ndarray:
