@@ -10,11 +10,11 @@ from pathlib import Path
 from _start import run
 from tandem.cluster.executor import open_executor
 from tandem.datasets.earlier import load_earlier, save_record
-from tandem.datasets.examples import count_labels
+from tandem.datasets.examples import count_labels, require_few_bad
 from tandem.datasets.ingest import ingest, read_source
 from tandem.datasets.ingested import ingested_in_words, save_ingested
 from tandem.datasets.labels import label_map
-from tandem.datasets.settings import IngestSettings, LabelSettings
+from tandem.datasets.settings import IngestSettings, LabelSettings, MergeSettings
 from tandem.files import atomic_dir
 from tandem.pipeline.params import read_params, section
 from tandem.pipeline.settings import RuntimeSettings
@@ -32,6 +32,8 @@ def main(name: str) -> str:
     # no label changes what is written here; but a merge that cannot be is known before the work
     labels = label_map(section(params, "labels", LabelSettings))
     labels.require_all(count_labels({name: annotations.annotations}))
+    max_fraction = section(params, "merge", MergeSettings).max_corrupt_fraction
+    require_few_bad({name: annotations.annotations}, max_fraction=max_fraction)
 
     settings = section(params, "ingest", IngestSettings)
     output, record = Path("data/ingest") / name, Path(f".tandem/ingested/{name}.json")

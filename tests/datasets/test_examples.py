@@ -5,7 +5,14 @@ from pathlib import Path
 import pytest
 
 from factories import label_settings
-from tandem.datasets.examples import Example, SourceAnnotations, collect_examples, count_labels, resolve_boxes
+from tandem.datasets.examples import (
+    Example,
+    SourceAnnotations,
+    collect_examples,
+    count_labels,
+    require_few_bad,
+    resolve_boxes,
+)
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.datasets.labels import LabelMap, label_map
 from tandem.errors import DataError, UnknownLabelError
@@ -208,6 +215,31 @@ def test_what_is_excluded_by_its_annotation_needs_no_class_and_no_policy_on_boxe
         ("", "unlabelled", "why"),
         ("tank", "empty_box", "where"),
     ]
+
+
+def test_an_annotation_that_cannot_be_used_still_says_what_else_its_image_holds() -> None:
+    bad = [Annotation(f"{number}.jpg", "caminhão", None, "bad_annotation", f"line {number}") for number in (1, 2, 3)]
+    examples, excluded = collect(Annotation("1.jpg", "car"), Annotation("2.jpg", "caminhão"), *bad)
+    assert [(each.path, each.label) for each in examples] == [("2.jpg", "caminhão")]
+    assert [(each.path, each.reason) for each in excluded] == [
+        ("1.jpg", "mixed_labels"),
+        ("1.jpg", "bad_annotation"),
+        ("2.jpg", "bad_annotation"),
+        ("3.jpg", "bad_annotation"),
+    ]
+
+
+def test_few_bad_annotations_of_many_are_no_error_and_more_are_one_with_the_first_of_them() -> None:
+    good = [Annotation(f"{number}.jpg", "car") for number in range(8)]
+    bad = [Annotation("x.jpg", "", None, "bad_annotation", f"a.txt, line {number} is wrong") for number in (1, 2)]
+    require_few_bad({"street": [*good, *bad]}, max_fraction=0.2)
+    with pytest.raises(DataError) as caught:
+        require_few_bad({"yard": good, "street": [*good, *bad]}, max_fraction=0.19)
+    assert str(caught.value) == (
+        "2 of 10 annotations of street cannot be used, more than merge.max_corrupt_fraction = 0.19 allows. The first "
+        "ones:\n  a.txt, line 1 is wrong\n  a.txt, line 2 is wrong\ncorrect or remove them, or raise "
+        "merge.max_corrupt_fraction"
+    )
 
 
 def test_labels_are_counted_by_source() -> None:

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from planted_sources import plant, write
+from planted_sources import assert_bad, plant, write
 from tandem.datasets.formats import fiftyone_labels, registry
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError
@@ -40,6 +40,13 @@ def test_boxes_are_read(tmp_path):
     assert (excluded.label, excluded.reason) == ("Car", "empty_box")
 
 
+@pytest.mark.parametrize("box", [[0, 0, 64, 64], [0, 0, -1, 1], [float("nan"), 0, 1, 1], [0, 0, 1], "0 0 1 1", None])
+def test_a_box_that_is_not_four_fractions_is_a_bad_annotation(tmp_path, box):
+    found = fiftyone_labels.read(source(tmp_path, {"a": {"label": 1, "bounding_box": box}, "sub/b": 0}))
+    assert assert_bad(found, "'a' has box .*; four fractions of the image's sides are needed").label == "Car"
+    assert [(each.path, each.label) for each in found if not each.reason] == [("data/sub/b.jpg", "Bus")]
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
@@ -48,9 +55,6 @@ def test_boxes_are_read(tmp_path):
         ({"a": {"label": {}}}, r"has label \{\}, but"),
         ({"gone": 1, "away": 1}, "names 2 of 2 images that are not there, the first is 'gone'; get the source again"),
         ({"../a/x": 1}, "names 1 of 1 images that are not there"),
-        ({"a": {"label": 1, "bounding_box": [0, 0, 64, 64]}}, "four fractions of the image's sides are needed"),
-        ({"a": {"label": 1, "bounding_box": [0, 0, -1, 1]}}, "has box .*; four fractions"),
-        ({"a": {"label": 1, "bounding_box": [float("nan"), 0, 1, 1]}}, "has box .*; four fractions"),
         (["a"], r"labels\.json has no `labels` by image"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from planted_sources import plant, write
+from planted_sources import assert_bad, plant, write
 from tandem.datasets.formats import class_folders, coco, registry, yolo
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError, ParamsError
@@ -186,10 +186,11 @@ def test_yolo_keypoints_are_no_polygon(tmp_path: Path) -> None:
         ("0 1 1 1 1 1 1 1", "has 8 values; a box has 5 or 6"),
     ],
 )
-def test_yolo_lines_that_are_no_box_or_polygon_are_refused(tmp_path: Path, line: str, message: str) -> None:
+def test_yolo_lines_that_are_no_box_or_polygon_are_bad_annotations(tmp_path: Path, line: str, message: str) -> None:
     write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": f"0 0.5 0.5 1 1\n{line}\n"})
-    with pytest.raises(DataError, match=message):
-        yolo.read(tmp_path)
+    found = yolo.read(tmp_path)
+    assert assert_bad(found, message).path == "images/a.jpg"
+    assert [each.label for each in found if not each.reason] == ["Bus"]
 
 
 @pytest.mark.parametrize(
@@ -283,18 +284,12 @@ NOTE = {"id": 5, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1]}
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"annotations": [{**NOTE, "category_id": 9}]}, "annotation 5 has category 9, but known are 0 vehicles, 1 Bus"),
-        ({"annotations": [{**NOTE, "image_id": 99}]}, "annotation 5 is of image 99, which the file does not list"),
-        ({"annotations": [{**NOTE, "bbox": [1, 2, 3]}]}, r"annotation 5 has box \[1, 2, 3\] in an image of 200 x 100"),
-        ({"annotations": [{**NOTE, "bbox": 4}]}, "annotation 5 has box 4"),
-        ({"annotations": [{**NOTE, "bbox": ["a", 0, 1, 1]}]}, r"has box \['a', 0, 1, 1\]"),
         (
             {"annotations": [{"id": 6}]},
             r"annotations holds \{'id': 6\}, which lacks some of \['category_id', 'image_id'\]",
         ),
         ({"images": ["a.jpg"]}, "images holds 'a.jpg', which lacks"),
         ({"categories": 4}, "is not a COCO file"),
-        ({"images": [{"id": 7, "file_name": "b.jpg", "width": -1, "height": 4}]}, "in an image of -1 x 4 pixels"),
     ],
 )
 def test_coco_files_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
@@ -303,6 +298,25 @@ def test_coco_files_that_lead_nowhere_are_refused(tmp_path: Path, changes: dict[
     with pytest.raises(DataError, match=message) as caught:
         coco.read(tmp_path)
     assert str(tmp_path / "train" / "_annotations.coco.json") in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"category_id": 9}, "annotation 5 has category 9, but known are 0 vehicles, 1 Bus"),
+        ({"image_id": 99}, "annotation 5 is of image 99, which the file does not list"),
+        ({"bbox": [1, 2, 3]}, r"annotation 5 has box \[1, 2, 3\] in an image of 200 x 100"),
+        ({"bbox": 4}, "annotation 5 has box 4"),
+        ({"bbox": ["a", 0, 1, 1]}, r"has box \['a', 0, 1, 1\]"),
+    ],
+)
+def test_coco_annotations_that_lead_nowhere_are_bad_ones(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    plant(tmp_path, "train/a.jpg", "train/b.jpg")
+    notes = [{**NOTE, **changes}, {**NOTE, "id": 6}]
+    write(tmp_path, {"train/_annotations.coco.json": coco_json(annotations=notes)})
+    found = coco.read(tmp_path)
+    assert str(tmp_path / "train" / "_annotations.coco.json") in assert_bad(found, message).detail
+    assert [each.label for each in found if each.label and not each.reason] == ["Bus"]
 
 
 def test_a_truncated_coco_file_is_refused(tmp_path: Path) -> None:

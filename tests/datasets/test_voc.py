@@ -3,7 +3,7 @@
 import pytest
 from PIL import Image
 
-from planted_sources import plant, write
+from planted_sources import assert_bad, plant, write
 from tandem.datasets.formats import registry, voc
 from tandem.datasets.formats.annotations import Annotation, Box
 from tandem.errors import DataError
@@ -156,10 +156,12 @@ BOMB = "<!DOCTYPE x [<!ENTITY a 'aaaaaaaaaa'>" + "".join(
         ("<annotation>" + " " * 10_000_000, r"is not an XML file of Pascal VOC \(more than 10000000 bytes\)"),
     ],
 )
-def test_xml_that_leads_nowhere_is_refused(tmp_path, text, message):
-    with pytest.raises(DataError, match=message) as caught:
-        voc.read(write(plant(tmp_path, "a.jpg"), {"a.xml": text}))
-    assert len(str(caught.value)) < 600
+def test_xml_that_leads_nowhere_is_a_bad_annotation_and_other_files_are_read(tmp_path, text, message):
+    found = voc.read(write(plant(tmp_path, "a.jpg", "b.jpg"), {"a.xml": text, "b.xml": xml(CAR)}))
+    assert_bad(found, message)
+    assert [each.path for each in found if each.box and not each.reason] == ["a.jpg"] * ("object 2" in message) + [
+        "b.jpg"
+    ]
 
 
 def test_an_image_with_two_files_that_differ_is_refused(tmp_path):

@@ -140,3 +140,12 @@ def test_labels_of_images_that_are_not_there_are_counted_and_are_no_images(tmp_p
         "2 images, format csv: cat 1, dog 1",
         "2 labels are of images that are not there, the first in labels.csv:4",
     ]
+
+
+def test_annotations_that_cannot_be_used_are_counted_and_name_the_users_own_file(tmp_path: Path) -> None:
+    folder = plant_yolo(tmp_path / "yolo", {"a": "0", "b": "1", "c": "9"})
+    source = inspect(folder, tmp_path / "scratch")
+    assert source.labels == {"cat": 1, "dog": 1}
+    (line,) = (line for line in described(source) if "cannot be used" in line)
+    assert line.startswith(f"1 annotation cannot be used, the first: {folder}/labels/c.txt, line 1: '9 ")
+    assert "scratch" not in " ".join(described(source))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem.datasets.filenames import upload_stem, video_name
-from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.formats.annotations import BAD_ANNOTATION, Annotation, Box
 from tandem.datasets.labels import IGNORED, LabelMap
 from tandem.errors import DataError
 from tandem.sources.settings import BoxPolicy
@@ -72,6 +72,20 @@ def count_labels(annotations: Mapping[str, Sequence[Annotation]]) -> Counter[tup
     )
 
 
+def require_few_bad(annotations: Mapping[str, Sequence[Annotation]], *, max_fraction: float) -> None:
+    """Raise DataError for a source of whose annotations more than a fraction cannot be used, as is said of files."""
+    for name, of_source in annotations.items():
+        bad = [each for each in of_source if each.reason == BAD_ANNOTATION]
+        total = len(bad) + sum(bool(each.label) for each in of_source if each.reason != BAD_ANNOTATION)
+        if len(bad) > max_fraction * total:
+            first = "\n  ".join(each.detail for each in bad[:5])
+            raise DataError(
+                f"{len(bad)} of {total} annotations of {name} cannot be used, more than merge.max_corrupt_fraction = "
+                f"{max_fraction} allows. The first ones:\n  {first}\ncorrect or remove them, or raise "
+                "merge.max_corrupt_fraction"
+            )
+
+
 def collect_examples(
     annotations: Mapping[str, Sequence[Annotation]], labels: LabelMap
 ) -> tuple[list[Example], list[Excluded]]:
@@ -91,7 +105,8 @@ def _of_source(name: str, annotations: Sequence[Annotation], labels: LabelMap) -
         for annotation in usable:
             yield _example(name, annotation, labels)
     else:
-        yield from _whole_images(name, usable, labels)
+        bad = [each for each in annotations if each.reason == BAD_ANNOTATION and each.label]
+        yield from _whole_images(name, usable, bad, labels)
     for each in annotations:
         if each.reason:
             yield Excluded(name, each.path, each.label, each.reason, each.detail)
@@ -106,11 +121,19 @@ def _example(source: str, annotation: Annotation, labels: LabelMap) -> Example |
     return Excluded(source, annotation.path, annotation.label, reason, detail)
 
 
-def _whole_images(source: str, annotations: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
-    """One example an image; an image with labels of several classes (ignored ones count) is excluded."""
+def _whole_images(
+    source: str, annotations: Sequence[Annotation], bad: Sequence[Annotation], labels: LabelMap
+) -> Iterator[Example | Excluded]:
+    """One example an image; an image with labels of several classes (ignored ones count) is excluded.
+
+    bad: those that cannot be used, whose labels still say what else the images hold.
+    """
     labels_of: dict[str, dict[str, Annotation]] = defaultdict(dict)
     for annotation in annotations:
         labels_of[annotation.path].setdefault(annotation.label, annotation)
+    for annotation in bad:
+        if annotation.path in labels_of:
+            labels_of[annotation.path].setdefault(annotation.label, annotation)
     for path, names in labels_of.items():
         classes = {labels.resolve(name, source=source) for name in names}
         if len(classes) > 1:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tandem.datasets.examples import Example, collect_examples, count_labels
+from tandem.datasets.examples import Example, collect_examples, count_labels, require_few_bad
 from tandem.datasets.filenames import name_of_shot
 from tandem.datasets.ingested import Found, Ingested, IngestedImage
 from tandem.datasets.labels import JoinedLabel, LabelMap
@@ -64,9 +64,10 @@ def merge(sources: Mapping[str, Ingested], labels: LabelMap, settings: MergeSett
     Every file of a source is in an origin of the index, in what is excluded, or counted in `others`.
 
     Raises UnknownLabelError for labels without a class, DataError when more than `max_corrupt_fraction` of the files
-    are corrupt or no image is left.
+    are corrupt or of a source's annotations cannot be used, or no image is left.
     """
     annotations = {name: source.annotations for name, source in sources.items()}
+    require_few_bad(annotations, max_fraction=settings.max_corrupt_fraction)
     examples, excluded_by_label = collect_examples(annotations, labels)
     found = [sources[each.source].found[each.path, each.box] for each in examples]
     usable, unusable = _split_usable(examples, found, sources)

@@ -46,7 +46,8 @@ class IngestSettings(Section):
 
 @dataclass(frozen=True)
 class MergeSettings(Section):
-    """max_corrupt_fraction: of the files that may be corrupt; with more the stage fails.
+    """max_corrupt_fraction: of the files that may be corrupt, and of each source's annotations that may be unusable.
+    With more the stage fails.
 
     Whole images that IngestSettings excludes by their size are not corrupt.
     """

@@ -8,13 +8,13 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tqdm import tqdm
 
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
-from tandem.datasets.formats.annotations import Annotation
+from tandem.datasets.formats.annotations import BAD_ANNOTATION, NO_IMAGE, Annotation
 from tandem.datasets.formats.registry import AUTO, detect_format, read_annotations
 from tandem.datasets.labels import normalize_label
 from tandem.errors import DataError, SourceError
@@ -24,7 +24,6 @@ from tandem.sources.settings import ArchiveSource, BoxPolicy
 
 _ENDINGS = re.compile(r"(\.(zip|tar|tgz|tbz2|txz|gz|bz2|xz))+$", re.IGNORECASE)
 _MAX_NAME = 60  # letters of a source's name
-_NO_IMAGE = "no_image"  # the reason of an annotation
 _MAX_MIXED = 0.05  # of the images of a detection export, with which it is still read as whole images
 _MARGIN, _MIN_CROP_PX = 0.1, 32
 
@@ -60,12 +59,17 @@ class InspectedSource:
     @property
     def num_images(self) -> int:
         """Of all images that are there, with or without a label."""
-        return len({each.path for each in self.annotations if each.reason != _NO_IMAGE})
+        return len({each.path for each in self.annotations if each.reason != NO_IMAGE})
+
+    @property
+    def bad(self) -> list[Annotation]:
+        """Annotations that cannot be used."""
+        return [each for each in self.annotations if each.reason == BAD_ANNOTATION]
 
     @property
     def without_image(self) -> list[Annotation]:
         """Labels of images that are not there."""
-        return [each for each in self.annotations if each.reason == _NO_IMAGE]
+        return [each for each in self.annotations if each.reason == NO_IMAGE]
 
 
 def inspect_sources(paths: Iterable[Path], scratch: Path) -> list[InspectedSource]:
@@ -103,6 +107,8 @@ def _inspect(name: str, path: Path, folder: Path) -> InspectedSource:
         annotations = read_annotations(folder, format=AUTO)
     except DataError as error:
         raise DataError(str(error).replace(str(folder), str(path))) from None
+    # so that messages name what the user knows
+    annotations = [replace(each, detail=each.detail.replace(str(folder), str(path))) for each in annotations]
     boxes, reason = _box_policy(annotations)
     resolved = resolve_boxes(name, SourceAnnotations(folder, annotations, boxes))
     return InspectedSource(name, path, digest, format_name, folder, resolved, boxes, reason)
@@ -153,5 +159,7 @@ def described(source: InspectedSource, *, most: int = 12) -> Iterator[str]:
         yield f"{len(unlabelled)} of them have no label and are left out, the first {first.path} ({why})"
     if missing := source.without_image:
         yield f"{len(missing)} labels are of images that are not there, the first in {missing[0].path}"
+    if bad := source.bad:
+        yield f"{len(bad)} annotation{'s' if len(bad) > 1 else ''} cannot be used, the first: {bad[0].detail}"
     if source.boxes_reason:
         yield source.boxes_reason

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 
-from tandem.datasets.examples import collect_examples
+from tandem.datasets.examples import collect_examples, require_few_bad
 from tandem.datasets.labels import label_map
 from tandem.files import parse_yaml
 from tandem.pipeline.schema import Params, check_params
@@ -47,6 +47,7 @@ def parameters_for(sources: Sequence[InspectedSource], preset: str, *, name: str
 def _planned(sources: Sequence[InspectedSource], base: Params) -> tuple[ClassPlan, Splitting]:
     """Classes each of which is in each split; those that cannot be are ignored."""
     annotations = {source.name: source.annotations for source in sources}
+    require_few_bad(annotations, max_fraction=base.merge.max_corrupt_fraction)
     plan = plan_classes({source.name: source.labels for source in sources})
     examples, _ = collect_examples(annotations, label_map(plan.settings))
     for name in sorted(set(plan.names) - {each.class_name for each in examples}):

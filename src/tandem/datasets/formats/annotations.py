@@ -8,6 +8,12 @@ from typing import Any, NamedTuple
 
 from tandem.errors import DataError
 
+# Why an annotation is not used, in one word.
+NO_IMAGE = "no_image"  # its image is not there
+EMPTY_BOX = "empty_box"  # nothing of its box lies in the image
+NO_BOX = "no_box"  # others of its image have a box
+BAD_ANNOTATION = "bad_annotation"  # its box is impossible, or it cannot be read
+
 _MAX_LABEL = 500  # letters
 
 
@@ -54,14 +60,24 @@ def clip_box(*, left: float, top: float, right: float, bottom: float) -> Box | N
     return Box(left, top, right - left, bottom - top) if right > left and bottom > top else None
 
 
-def boxed(path: str, label: str, box: Box | None, *, where: str) -> Annotation:
-    """The annotation of a box; one that is excluded where nothing of the box lies in the image.
+def boxed(path: str, label: str, box: Box | str | None, *, where: str) -> Annotation:
+    """The annotation of a box; one that is excluded where the box is a text, which says what is wrong with it, or None.
 
-    where: the file and place that state it, for people.
+    None: nothing of the box lies in the image. where: the file and place that state it, for people.
     """
+    if isinstance(box, str):
+        return bad_annotation(path, f"{where} {box}", label=label)
     if box is None:
-        return Annotation(path, label, None, "empty_box", f"{where}: nothing of the box lies in the image")
+        return Annotation(path, label, None, EMPTY_BOX, f"{where}: nothing of the box lies in the image")
     return Annotation(path, label, box)
+
+
+def bad_annotation(path: str, problem: str, *, label: str = "") -> Annotation:
+    """An annotation that cannot be used: it is counted, and what else the source states is read.
+
+    path: of the image, or of the file that states it. problem: where it stands and what is wrong with it.
+    """
+    return Annotation(path, label, None, BAD_ANNOTATION, problem)
 
 
 def in_order(annotations: Iterable[Annotation]) -> list[Annotation]:
@@ -94,12 +110,19 @@ def pixel_box(edges: Iterable[object], *, width: object, height: object) -> Box 
 
 
 def are_fractions(edges: Iterable[object]) -> bool:
-    """Whether edges or sides that should be in pixels are fractions of an image: none beyond 1, and one inside."""
-    try:
-        values = [_number(value) for value in edges]
-    except (ValueError, OverflowError):  # which is for pixel_box to say
-        return False
+    """Whether edges or sides that should be in pixels are fractions of an image: none beyond 1, and one inside.
+
+    What is no number does not count: that is for pixel_box to say.
+    """
+    values = [number for value in edges if (number := _number_or_none(value)) is not None]
     return bool(values) and max(values) <= 1 and any(0 < value < 1 for value in values)
+
+
+def _number_or_none(value: object) -> float | None:
+    try:
+        return _number(value)
+    except (ValueError, OverflowError):
+        return None
 
 
 def _number(value: object) -> float:

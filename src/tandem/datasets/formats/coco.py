@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.annotations import (
+    NO_BOX,
+    NO_IMAGE,
     Annotation,
     Box,
     are_fractions,
+    bad_annotation,
     boxed,
     in_order,
     pixel_box,
@@ -28,18 +31,19 @@ _REQUIRED = {
     "categories": ("id", "name"),
 }
 
+_IDS, _MAX_ID = ("id", "image_id", "category_id"), 19  # digits of 64 bits
 _MOST_FILES = 100  # of JSON in one folder: more are a file for each image, as of LabelMe, with the image inside
 
 _Entry = dict[str, Any]
 
 
 class _Note(NamedTuple):
-    """One annotation of a file. box: None where it has none, or nothing of it lies in the image."""
+    """One annotation of a file. box: None where it has none, or nothing of it lies in the image; a text: see boxed."""
 
     where: str
     label: str
     has_box: bool
-    box: Box | None
+    box: Box | str | None
 
 
 def matches(root: Path) -> bool:
@@ -52,18 +56,18 @@ def read(root: Path) -> list[Annotation]:
 
     An image is searched below the folders in which exports put it, then anywhere by the end of its path. It is
     opened only where its size is not stated. Boxes are clipped to the image; one of which nothing is left, and what is
-    of an image that is not there, are annotations that say so. Raises DataError for files that are not COCO, ids that
-    are not listed or listed twice, impossible boxes, and where no image is there.
+    of an image that is not there, impossible boxes and ids that are not listed are annotations that say so. Raises
+    DataError for files that are not COCO, ids that are listed twice, and where no image is there.
     """
     images = ImageFiles(root)
     notes: dict[str, list[_Note]] = defaultdict(list)
-    missing: list[Annotation] = []
+    of_none: list[Annotation] = []
     for path in _annotation_files(root):
-        notes_in_file, without_image = _read_file(root, path, images)
+        notes_in_file, others = _read_file(root, path, images)
         for image, found in notes_in_file.items():
             notes[image] += found
-        missing += without_image
-    return in_order([*missing, *(each for image, found in notes.items() for each in _annotations_of(image, found))])
+        of_none += others
+    return in_order([*of_none, *(each for image, found in notes.items() for each in _annotations_of(image, found))])
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:
@@ -88,23 +92,26 @@ def _annotations_of(path: str, notes: list[_Note]) -> Iterator[Annotation]:
         if note.has_box:
             yield boxed(path, note.label, note.box, where=note.where)
         elif has_boxes:
-            yield Annotation(path, note.label, None, "no_box", f"{note.where} has no box, others of the image have")
+            yield Annotation(path, note.label, None, NO_BOX, f"{note.where} has no box, others of the image have")
         else:
             yield Annotation(path, note.label)
 
 
 def _read_file(root: Path, path: Path, images: ImageFiles) -> tuple[dict[str, list[_Note]], list[Annotation]]:
-    """The notes of each image that is there, and what the file states of others."""
+    """The notes of each image that is there, and what the file states of others or of none that it lists."""
     tables = _tables(path)
     by_id = _unique(path, "images", tables["images"])
     labels = {id_: str(category["name"]) for id_, category in _unique(path, "categories", tables["categories"]).items()}
     _unique(path, "annotations", [note for note in tables["annotations"] if note.get("id") is not None])
     paths, sizes = _paths(root, path, by_id, images), dict[Any, tuple[object, object]]()
     notes: dict[Any, list[_Note]] = {image_id: [] for image_id in by_id}
+    own, of_none = path.relative_to(root).as_posix(), list[Annotation]()
     has_boxes = any(note.get("bbox") for note in tables["annotations"])
     for place, annotation in enumerate(tables["annotations"]):
         image_id, where = annotation["image_id"], f"{path}: annotation {shorten(annotation.get('id', f'no. {place}'))}"
-        _require_listed(path, where, annotation, by_id, labels)
+        if problem := _unlisted(annotation, by_id, labels):
+            of_none.append(bad_annotation(paths.get(image_id, own), f"{where} {problem}"))
+            continue
         label, bbox = labels[annotation["category_id"]], annotation.get("bbox")
         if image_id not in paths or bbox is None or (bbox == [] and not has_boxes):
             notes[image_id].append(_Note(where, label, has_box=False, box=None))
@@ -112,45 +119,38 @@ def _read_file(root: Path, path: Path, images: ImageFiles) -> tuple[dict[str, li
             if image_id not in sizes:
                 image = by_id[image_id]
                 sizes[image_id] = size_in_pixels(image.get("width"), image.get("height"), root / paths[image_id])
-            notes[image_id].append(_Note(where, label, True, _box(where, bbox, sizes[image_id])))
-    used = {annotation["category_id"] for annotation in tables["annotations"]}  # Roboflow lists its project's name too
+            notes[image_id].append(_Note(where, label, True, _box(bbox, sizes[image_id])))
+    used = {each["category_id"] for each in tables["annotations"]}  # Roboflow lists its project's name too
     require_one_meaning(path, "categories", "name", {id_: name for id_, name in labels.items() if id_ in used})
     _require_pixels(path, tables["annotations"])
-    own, gone = path.relative_to(root).as_posix(), notes.keys() - paths.keys()
-    missing = (each for id_ in by_id if id_ in gone for each in _without_image(own, by_id[id_], notes[id_]))
-    return {paths[id_]: found for id_, found in notes.items() if id_ in paths}, list(missing)
+    missing = (each for id_ in by_id if id_ not in paths for each in _without_image(own, by_id[id_], notes[id_]))
+    return {paths[id_]: found for id_, found in notes.items() if id_ in paths}, [*of_none, *missing]
 
 
 def _without_image(own: str, image: _Entry, notes: Sequence[_Note]) -> Iterator[Annotation]:
     name = shorten(image["file_name"])
     for label, where in [(note.label, note.where) for note in notes] or [("", f"{own}: image {shorten(image['id'])}")]:
-        yield Annotation(own, label, None, "no_image", f"{where}: the image {name} is not there")
+        yield Annotation(own, label, None, NO_IMAGE, f"{where}: the image {name} is not there")
 
 
-def _require_listed(
-    path: Path, where: str, annotation: _Entry, images: Mapping[Any, _Entry], labels: Mapping[Any, str]
-) -> None:
+def _unlisted(annotation: _Entry, images: Mapping[Any, _Entry], labels: Mapping[Any, str]) -> str:
+    """What is wrong with the ids of an annotation, "" for nothing."""
     if annotation["image_id"] not in images:
-        raise DataError(
-            f"{where} is of image {shorten(annotation['image_id'])}, which the file does not list; correct or remove it"
-        )
+        return f"is of image {shorten(annotation['image_id'])}, which the file does not list"
     if annotation["category_id"] not in labels:
         known = ", ".join(f"{key} {shorten(name)}" for key, name in [*labels.items()][:20]).replace("'", "") or "none"
-        found = shorten(annotation["category_id"])
-        raise DataError(f"{where} has category {found}, but known are {known}; correct one of them")
+        return f"has category {shorten(annotation['category_id'])}, but known are {known}"
+    return ""
 
 
-def _box(where: str, bbox: Any, size: tuple[object, object]) -> Box | None:
-    """Raises DataError for a box that is not four numbers, of which the last two are at least 0."""
+def _box(bbox: Any, size: tuple[object, object]) -> Box | str | None:
+    """A text, what is wrong, for a box that is not four numbers, of which the last two are at least 0."""
     try:
         x, y, width, height = bbox
         edges = (x, y, float(x) + float(width), float(y) + float(height))
         return pixel_box(edges, width=size[0], height=size[1])
     except (TypeError, ValueError, OverflowError):
-        in_words = " x ".join(map(shorten, size))
-        raise DataError(
-            f"{where} has box {shorten(bbox)} in an image of {in_words} pixels; correct or remove it"
-        ) from None
+        return f"has box {shorten(bbox)} in an image of {' x '.join(map(shorten, size))} pixels"
 
 
 def _tables(path: Path) -> dict[str, list[_Entry]]:
@@ -160,8 +160,18 @@ def _tables(path: Path) -> dict[str, list[_Entry]]:
         if not isinstance(table, list):
             raise DataError(f"{path} is not a COCO file ({key} is no list); correct it, or get the source again")
         for entry in table:
+            if isinstance(entry, dict):
+                entry |= {name: _id(entry[name]) for name in _IDS if name in entry}
             _require_entry(path, key, entry)
     return tables  # type: ignore[return-value]
+
+
+def _id(value: Any) -> Any:
+    """An id in one form, in whichever of JSON's a file writes it: 12, 12.0 (as of pandas) and "12" are one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    is_number = isinstance(value, str) and len(value) < _MAX_ID and value.isdecimal() and value.isascii()
+    return int(value) if is_number and str(int(value)) == value else value
 
 
 def _require_entry(path: Path, key: str, entry: object) -> None:
@@ -193,7 +203,8 @@ def _unique(path: Path, key: str, table: Iterable[_Entry]) -> dict[Any, _Entry]:
 
 
 def _require_pixels(path: Path, annotations: Iterable[_Entry]) -> None:
-    if are_fractions(value for annotation in annotations for value in annotation.get("bbox") or ()):
+    boxes = (bbox for annotation in annotations if isinstance(bbox := annotation.get("bbox"), list))
+    if are_fractions(value for bbox in boxes for value in bbox):
         raise DataError(
             f"{path}: no box reaches beyond 1, so they look like fractions; COCO states boxes in pixels: multiply them "
             "by the image's width and height"

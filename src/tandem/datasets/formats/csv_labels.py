@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, are_fractions, boxed, in_order, pixel_box
+from tandem.datasets.formats.annotations import NO_IMAGE, Annotation, Box, are_fractions, boxed, in_order, pixel_box
 from tandem.datasets.formats.class_folders import is_split_or_container
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.text import first_names, load_text, shorten
@@ -200,7 +200,7 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
         for label in labels or [""]:
             if edges and label:
                 size = size_of(row.get(edges[4], ""), row.get(edges[5], ""), root / path)
-                yield boxed(path, label, _box(where, row, edges, size), where=where)
+                yield boxed(path, label, _box(row, edges, size), where=where)
             else:
                 yield Annotation(path, label or "", detail=where if label else f"{where} has no label")
 
@@ -208,7 +208,7 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
 def _without_image(place: str, labels: Sequence[str | None], what: str, several: Sequence[str]) -> Annotation:
     if several:
         raise DataError(f"{what} could be {first_names(several)}; write its path into the table")
-    return Annotation(place, ", ".join(label for label in labels if label), None, "no_image", f"{what} is not there")
+    return Annotation(place, ", ".join(label for label in labels if label), None, NO_IMAGE, f"{what} is not there")
 
 
 def _edges(table: _Table) -> list[str]:
@@ -218,15 +218,12 @@ def _edges(table: _Table) -> list[str]:
     return found if table.label is not None and all(found[:4]) else []
 
 
-def _box(where: str, row: dict[str, str], edges: Sequence[str], size: tuple[object, object]) -> Box | None:
+def _box(row: dict[str, str], edges: Sequence[str], size: tuple[object, object]) -> Box | str | None:
     values = [row.get(name, "") for name in edges[:4]]
     try:
         return pixel_box(values, width=size[0], height=size[1])
     except (ValueError, OverflowError):
-        in_words = " x ".join(str(side)[:20] for side in size)
-        raise DataError(
-            f"{where} has box {shorten(values)} in an image of {in_words} pixels; correct or remove it"
-        ) from None
+        return f"has box {shorten(values)} in an image of {' x '.join(str(side)[:20] for side in size)} pixels"
 
 
 def _require_pixels(table: _Table, edges: Sequence[str]) -> None:

@@ -5,7 +5,15 @@ from pathlib import Path
 from typing import Any
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
+from tandem.datasets.formats.annotations import (
+    NO_IMAGE,
+    Annotation,
+    Box,
+    boxed,
+    clip_box,
+    in_order,
+    require_one_meaning,
+)
 from tandem.datasets.formats.image_files import ImageFiles, require_found
 from tandem.datasets.formats.text import load_json, shorten
 from tandem.errors import DataError
@@ -19,8 +27,8 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> list[Annotation]:
     """One annotation a label or box, one with label "" for an image without; by path, then box. Images stay unopened.
 
-    Raises DataError for a file that is not FiftyOne's, a class that it does not list, a box that is not four fractions
-    and where no image is there. What is of one that is missing is an annotation that says so.
+    Raises DataError for a file that is not FiftyOne's, a class that it does not list, and where no image is there. What
+    is of one that is missing, and a box that is not four fractions, are annotations that say so.
     """
     images = ImageFiles(root)
     found = [each for path in _label_files(root) for each in _of_file(root, path, images)]
@@ -57,7 +65,7 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
             if name in found:
                 yield each
             else:
-                yield Annotation(own, each.label, None, "no_image", f"{where}: the image is not there")
+                yield Annotation(own, each.label, None, NO_IMAGE, f"{where}: the image is not there")
 
 
 def _targets(entry: Any) -> Iterator[int]:
@@ -74,7 +82,7 @@ def _of_image(where: str, path: str, entry: Any, classes: list[Any] | None) -> I
     for each in entries:
         label = _label(where, each.get("label") if isinstance(each, dict) else each, classes)
         if isinstance(each, dict) and "bounding_box" in each:
-            yield boxed(path, label, _box(where, each["bounding_box"]), where=where)
+            yield boxed(path, label, _box(each["bounding_box"]), where=where)
         else:
             yield Annotation(path, label)
 
@@ -87,14 +95,12 @@ def _label(where: str, target: Any, classes: list[Any] | None) -> str:
     raise DataError(f"{where} has label {shorten(target)}, but the classes are {shorten(classes)}; correct one of them")
 
 
-def _box(where: str, value: Any) -> Box | None:
-    """(left, top, width, height) in fractions."""
+def _box(value: Any) -> Box | str | None:
+    """(left, top, width, height) in fractions; a text, what is wrong, for other values."""
     try:
         left, top, width, height = (float(each) for each in value)
         if not (width >= 0 and height >= 0 and max(abs(each) for each in (left, top, width, height)) <= 2):
             raise ValueError("no fractions")
         return clip_box(left=left, top=top, right=left + width, bottom=top + height)
     except (TypeError, ValueError, OverflowError):
-        raise DataError(
-            f"{where} has box {shorten(value)}; four fractions of the image's sides are needed; correct or remove it"
-        ) from None
+        return f"has box {shorten(value)}; four fractions of the image's sides are needed"

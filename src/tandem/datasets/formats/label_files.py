@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation
+from tandem.datasets.formats.annotations import NO_IMAGE, Annotation
 from tandem.datasets.formats.image_files import is_hidden, same_text
 from tandem.datasets.formats.text import first_names
 from tandem.errors import DataError
@@ -100,7 +100,7 @@ class LabelFiles:
         for path in self._files:
             in_labels = _is_in_labels(path) or (path.parent in folders and is_label_line(self._root / path))
             if in_labels and str(path) not in self._used:
-                yield Annotation(str(path), "", None, "no_image", "labels of an image that is not there")
+                yield Annotation(str(path), "", None, NO_IMAGE, "labels of an image that is not there")
 
 
 def is_label_line(path: Path) -> bool:

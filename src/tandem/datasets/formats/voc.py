@@ -7,7 +7,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, in_order, pixel_box
+from tandem.datasets.formats.annotations import NO_IMAGE, Annotation, Box, bad_annotation, boxed, in_order, pixel_box
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, size_in_pixels
 from tandem.datasets.formats.text import load_text, shorten
 from tandem.errors import DataError
@@ -53,7 +53,7 @@ def read(root: Path) -> list[Annotation]:
     """One annotation a box, one with label "" for an image without; by path, then box.
 
     An image has the name of its XML file, or that which the file states. It is opened only where its size is not
-    stated. Raises DataError for what is no XML of VOC, and for boxes that are no numbers or end before they begin.
+    stated. What is no XML of VOC, and boxes that are no numbers or end before they begin, are annotations that say so.
     """
     images = ImageFiles(root)
     found: list[Annotation] = []
@@ -79,11 +79,15 @@ def _xml_files(root: Path) -> Iterator[Path]:
 
 
 def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]:
-    tree = _parse(path)
     own = path.relative_to(root).as_posix()
+    try:
+        tree = _parse(path)
+    except DataError as error:
+        yield bad_annotation(own, str(error))
+        return
     image = _image(root, path, tree, images)
     if image is None:
-        yield Annotation(own, "", None, "no_image", f"{own} describes an image that is not there")
+        yield Annotation(own, "", None, NO_IMAGE, f"{own} describes an image that is not there")
         return
     objects = tree.findall("object")
     if not objects:
@@ -93,11 +97,10 @@ def _of_file(root: Path, path: Path, images: ImageFiles) -> Iterator[Annotation]
         where = f"{path}: object {number}"
         label = (each.findtext("name") or "").strip()
         if not label:
-            raise DataError(f"{where} has no name; correct or remove it")
+            yield bad_annotation(image, f"{where} has no name")
+            continue
         bounds = each.find("bndbox")
-        yield (
-            Annotation(image, label) if bounds is None else boxed(image, label, _box(where, bounds, size), where=where)
-        )
+        yield (Annotation(image, label) if bounds is None else boxed(image, label, _box(bounds, size), where=where))
 
 
 def _parse(path: Path) -> ElementTree.Element:
@@ -107,7 +110,7 @@ def _parse(path: Path) -> ElementTree.Element:
             raise ValueError(f"more than {_MAX_BYTES} bytes")
         return ElementTree.fromstring(_text(path).lstrip(), parser)  # noqa: S314
     except (ElementTree.ParseError, ValueError, LookupError, RecursionError) as error:
-        raise DataError(f"{path} is not an XML file of Pascal VOC ({error}); correct or remove it") from None
+        raise DataError(f"{path} is not an XML file of Pascal VOC ({error})") from None
 
 
 def _text(path: Path) -> str:
@@ -133,12 +136,9 @@ def _swapped(parts: tuple[str, ...], name: str) -> tuple[str, ...]:
     return tuple(name if part.lower() in ("annotations", "annotation", "labels") else part for part in parts)
 
 
-def _box(where: str, bounds: ElementTree.Element, size: tuple[object, object]) -> Box | None:
+def _box(bounds: ElementTree.Element, size: tuple[object, object]) -> Box | str | None:
     edges = [(bounds.findtext(name) or "").strip() for name in ("xmin", "ymin", "xmax", "ymax")]
     try:
         return pixel_box(edges, width=size[0], height=size[1])
     except (ValueError, OverflowError):
-        raise DataError(
-            f"{where} has box {shorten(edges)} in an image of {shorten(size[0])} x {shorten(size[1])} pixels; "
-            "correct or remove it"
-        ) from None
+        return f"has box {shorten(edges)} in an image of {shorten(size[0])} x {shorten(size[1])} pixels"

@@ -11,7 +11,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import Annotation, Box, boxed, clip_box, in_order, require_one_meaning
+from tandem.datasets.formats.annotations import (
+    Annotation,
+    Box,
+    boxed,
+    clip_box,
+    in_order,
+    require_one_meaning,
+)
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.label_files import LabelFiles
 from tandem.datasets.formats.text import first_names, load_text, load_yaml, shorten
@@ -34,11 +41,14 @@ class _ClassNames(NamedTuple):
 
 
 class _Line(NamedTuple):
-    """Index of the class, and the box as far as it lies in the image. where: for messages."""
+    """Index of the class, and the box as far as it lies in the image; a text: see boxed. where: for messages.
+
+    class_index: None for a line that names no class.
+    """
 
     where: str
-    class_index: int
-    box: Box | None
+    class_index: int | None
+    box: Box | str | None
 
 
 def matches(root: Path) -> bool:
@@ -55,9 +65,9 @@ def read(root: Path) -> list[Annotation]:
     """One annotation a box, one with label "" for an image without boxes; by path, then box. Images stay unopened.
 
     The paths of images in a data.yaml are not used: exports carry paths of other machines. Boxes are clipped to the
-    image; one of which nothing is left, and labels whose image is missing, are annotations that say so. Raises
-    DataError for a folder without names or without label files, for a line that is no box or polygon in fractions of
-    the image or of an unknown class, and for a name that two classes in use share.
+    image; one of which nothing is left, labels whose image is missing, and a line that is no box or polygon in
+    fractions of the image or of an unknown class, are annotations that say so. Raises DataError for a folder without
+    names or without label files, and for a name that two classes in use share.
     """
     names = _read_names(root)
     images = ImageFiles(root).paths
@@ -82,7 +92,8 @@ def _annotations_of(
         places = first_names(labels.places(path), most=2)
         yield Annotation(path, "", detail=f"no file of labels at {places}" if lines is None else "its labels are empty")
     for line in lines or ():
-        yield boxed(path, names.by_index[line.class_index], line.box, where=line.where)
+        label = "" if line.class_index is None else names.by_index[line.class_index]
+        yield boxed(path, label, line.box, where=line.where)
 
 
 def _lines(path: Path, names: _ClassNames) -> list[_Line]:
@@ -90,51 +101,46 @@ def _lines(path: Path, names: _ClassNames) -> list[_Line]:
     for number, line in enumerate(load_text(path).splitlines(), start=1):
         if line.strip():
             where = f"{path}, line {number}: {shorten(line)}"
-            values = _numbers(where, line)
-            box = _box(where, values[1:], names.has_keypoints)
-            lines.append(_Line(where, _index(where, values[0], names), box))
+            lines.append(_Line(where, *_class_and_box(line, names)))
     return lines
 
 
-def _numbers(where: str, line: str) -> list[float]:
+def _class_and_box(line: str, names: _ClassNames) -> tuple[int | None, Box | str | None]:
     try:
-        values = [float(word) for word in line.split()]
+        index, *values = map(float, line.split())
     except ValueError:
-        values = []
-    if not values or not all(map(math.isfinite, values)):
-        raise DataError(f"{where} is not a line of numbers; correct or remove it")
-    return values
-
-
-def _index(where: str, index: float, names: _ClassNames) -> int:
+        return None, "is not a line of numbers"
+    if not all(map(math.isfinite, (index, *values))):
+        return None, "is not a line of numbers"
     if index not in names.by_index:
         known = ", ".join(f"{key} {name}" for key, name in [*names.by_index.items()][:20])
-        raise DataError(f"{where} has class {index:g}, which {names.path} does not name ({known}); correct one of them")
-    return int(index)
+        return None, f"has class {index:g}, which {names.path} does not name ({known})"
+    return int(index), _box(values, names.has_keypoints)
 
 
-def _box(where: str, values: list[float], has_keypoints: bool) -> Box | None:
+def _box(values: list[float], has_keypoints: bool) -> Box | str | None:
     """The box of a line of center and size (and perhaps a confidence), or the one around a polygon's points."""
     if len(values) in (4, 5) or (has_keypoints and len(values) > 5):
         x, y, width, height = values[:4]
-        _require_fractions(where, values[:4])
         if width < 0 or height < 0:
-            raise DataError(f"{where} has a box with a side below 0; correct or remove it")
-        return clip_box(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
+            return "has a box with a side below 0"
+        box = clip_box(left=x - width / 2, top=y - height / 2, right=x + width / 2, bottom=y + height / 2)
+        return _unlike_fractions(values[:4]) or box
     if len(values) < 6 or len(values) % 2:
-        raise DataError(f"{where} has {len(values) + 1} values; a box has 5 or 6, a polygon 1 and a pair a point")
-    _require_fractions(where, values)
+        return f"has {len(values) + 1} values; a box has 5 or 6, a polygon 1 and a pair a point"
     across, down = values[::2], values[1::2]
-    return clip_box(left=min(across), top=min(down), right=max(across), bottom=max(down))
+    box = clip_box(left=min(across), top=min(down), right=max(across), bottom=max(down))
+    return _unlike_fractions(values) or box
 
 
-def _require_fractions(where: str, values: list[float]) -> None:
+def _unlike_fractions(values: list[float]) -> str:
     whole = all(value.is_integer() for value in values)
     if max(map(abs, values)) > (1.0 if whole else _PIXELS_FROM):
-        raise DataError(
-            f"{where} has values far above 1, like pixels: YOLO states fractions of the image's width and height; "
-            "divide by these, or export the labels again"
+        return (
+            "has values far above 1, like pixels: YOLO states fractions of the image's width and height; divide by "
+            "these, or export the labels again"
         )
+    return ""
 
 
 def _read_names(root: Path) -> _ClassNames:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.curation.exclusion import CONFLICT, DROPPED, DUPLICATE
+from tandem.datasets.formats.annotations import BAD_ANNOTATION, EMPTY_BOX, NO_BOX, NO_IMAGE
 from tandem.reporting.facts import RunFacts
 from tandem.tables.samples import SPLITS
 
@@ -21,8 +22,9 @@ FATES = {
     "mixed_labels": "labels of several classes in one image",
     "ignored_label": "its label is ignored (labels.ignore)",
     "unlabelled": "nothing says what it shows",
-    "no_box": "has no box, others of its image have",
-    "empty_box": "nothing of its box lies in the image",
+    NO_BOX: "has no box, others of its image have",
+    EMPTY_BOX: "nothing of its box lies in the image",
+    BAD_ANNOTATION: "its annotation cannot be used: an impossible box, an unreadable line or file",
     "too_small": "smaller than ingest.min_side_px",
     "too_large": "larger than ingest.max_pixels",
     "truncated": "damaged: the image ends too early or is wrong inside",
@@ -34,7 +36,6 @@ FATES = {
     "nested_archive": "an archive within the source, not opened",
     "other_files": "no images: labels, texts, licenses",
 }
-_NOT_A_FILE = "no_image"  # labels of an image that is not there
 _OF_CURATION = {DUPLICATE: "near_duplicate", CONFLICT: "conflicting_near_duplicates", DROPPED: "dropped"}
 
 
@@ -89,7 +90,7 @@ def account(facts: RunFacts) -> Accounting:
         sources,
         tuple(fate for fate in found if fate.total),
         {source: receipt.num_files for source, receipt in facts.receipts.items()},
-        sum(each.reason == _NOT_A_FILE for each in facts.excluded),
+        sum(each.reason == NO_IMAGE for each in facts.excluded),
     )
 
 
@@ -101,7 +102,7 @@ def _fates(facts: RunFacts) -> Iterator[tuple[str, str, str]]:
         first, *others = dict.fromkeys((origin.source, origin.path) for origin in origins)
         yield (*first, split if split in SPLITS else _of_reason(reason))
         yield from ((*other, "exact_duplicate") for other in others)
-    yield from ((each.source, each.path, each.reason) for each in facts.excluded if each.reason != _NOT_A_FILE)
+    yield from ((each.source, each.path, each.reason) for each in facts.excluded if each.reason != NO_IMAGE)
 
 
 def _of_reason(reason: str) -> str:
