@@ -139,11 +139,85 @@ def test_columns_of_boxes_have_several_names_and_an_image_says_its_size_itself(t
     assert csv_labels.read(root) == [Annotation("a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))]
 
 
-def test_boxes_in_fractions_are_refused(tmp_path):
+def test_boxes_of_open_images_are_in_fractions(tmp_path):
     root = plant(tmp_path, "a.jpg", size=(8, 4))
-    write(root, {"boxes.csv": "ImageID,LabelName,XMin,XMax,YMin,YMax\na,Car,0.25,0.75,0,1\n"})
-    with pytest.raises(DataError, match=r"boxes\.csv: no box reaches beyond 1, so they look like fractions; state"):
-        csv_labels.read(root)
+    write(root, {"boxes.csv": "ImageID,LabelName,Confidence,XMin,XMax,YMin,YMax,IsGroupOf\na,Car,1,0.25,0.75,0,1,0\n"})
+    assert csv_labels.read(root) == [Annotation("a.jpg", "Car", Box(0.25, 0, 0.5, 1))]
+
+
+def test_a_row_without_a_box_labels_its_image_unless_another_row_has_one(tmp_path):
+    """As in sets of X-ray images, where `No finding` has none."""
+    root = plant(tmp_path, "a.jpg", "b.jpg", "c.jpg", size=(8, 4))
+    rows = "a,Car,2,1,6,3\na,Bus,,,,\nb,None found,NaN,NaN,NaN,NaN\nc,,,,,\n"
+    write(root, {"boxes.csv": f"image_id,class_name,x_min,y_min,x_max,y_max\n{rows}"})
+    assert [(each.path, each.label, each.box is not None, each.reason) for each in csv_labels.read(root)] == [
+        ("a.jpg", "Car", True, ""),
+        ("a.jpg", "Bus", False, "no_box"),
+        ("b.jpg", "None found", False, ""),
+        ("c.jpg", "", False, ""),
+    ]
+
+
+def test_the_only_column_beside_those_of_boxes_holds_the_labels(tmp_path):
+    root = write(plant(tmp_path, "a.jpg"), {"boxes.csv": "image,x,y,w,h,what\na.jpg,2,1,4,2,Car\n"})
+    assert csv_labels.read(root) == [Annotation("a.jpg", "Car", Box(0.25, 0.25, 0.5, 0.5))]
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        "filename,blurry,night\na.jpg,1,0\nb.jpg,1,1\nc.jpg,0,0\nd.jpg,0,1\n",
+        "filename,blurry\na.jpg,1\nb.jpg,1\nc.jpg,0\nd.jpg,0\n",
+        "filename,weather\na.jpg,sun\nb.jpg,rain\nc.jpg,sun\nd.jpg,rain\n",
+    ],
+)
+def test_what_a_table_knows_of_images_in_class_folders_is_no_label(tmp_path, table):
+    root = write(plant(tmp_path, "train/Car/a.jpg", "train/Car/b.jpg", "train/Bus/c.jpg", "train/Bus/d.jpg"), {})
+    write(root, {"meta.csv": table})
+    assert set(labels(registry.read_annotations(root, format="auto")).values()) == {"Car", "Bus"}
+    columns = table.partition("\n")[0].split(",")[1:]
+    assert {name: list(found) for name, found in registry.passed_over(root).items()} == {"meta.csv": columns}
+    assert set(labels(registry.read_annotations(root, format="csv")).values()) <= {
+        *columns,
+        "0",
+        "1",
+        "sun",
+        "rain",
+        "",
+    }
+
+
+@pytest.mark.parametrize(
+    ("folders", "table"),
+    [
+        (("Car", "Bus"), "file,label,blurry\na,Truck,1\nb,Van,0\nc,Truck,0\nd,Van,1\n"),
+        (("Car", "Bus"), "file,Truck,Van\na,1,0\nb,0,1\nc,1,0\nd,0,1\n"),
+        (("part_1", "part_2"), "file,what\na,Truck\nb,Van\nc,Truck\nd,Van\n"),
+    ],
+)
+def test_a_table_that_says_that_it_holds_labels_goes_before_folders_and_any_does_before_parts(tmp_path, folders, table):
+    one, other = folders
+    root = write(plant(tmp_path, f"{one}/a.jpg", f"{one}/b.jpg", f"{other}/c.jpg", f"{other}/d.jpg"), {"x.csv": table})
+    assert sorted(labels(registry.read_annotations(root, format="auto")).values()) == ["Truck", "Truck", "Van", "Van"]
+    assert registry.passed_over(root) == {}
+
+
+def test_a_column_of_splits_or_of_what_is_occluded_is_no_class_beside_columns_of_classes(tmp_path):
+    rows = "a,1,0,0,1\nb,0,1,1,1\nc,1,0,1,0\n"
+    root = write(plant(tmp_path, "a.jpg", "b.jpg", "c.jpg"), {"x.csv": f"id,Car,Bus,is_train,IsOccluded\n{rows}"})
+    assert labels(csv_labels.read(root)) == {"a.jpg": "Car", "b.jpg": "Bus", "c.jpg": "Car"}
+
+
+def test_json_lines_are_a_table(tmp_path):
+    lines = '{"file_name": "a.jpg", "label": "Car", "text": "red"}\n\n{"file_name": "b.jpg", "label": 1}\n'
+    root = write(plant(tmp_path, "train/a.jpg", "train/b.jpg"), {"train/metadata.jsonl": lines})
+    assert labels(registry.read_annotations(root, format="auto")) == {"train/a.jpg": "Car", "train/b.jpg": "1"}
+
+
+def test_captions_in_json_lines_are_no_labels_of_class_folders(tmp_path):
+    lines = "".join(f'{{"file_name": "{name}", "text": "a car"}}\n' for name in ("Car/a.jpg", "Bus/b.jpg"))
+    root = write(plant(tmp_path, "Car/a.jpg", "Bus/b.jpg"), {"metadata.jsonl": lines})
+    assert registry.detect_format(root) == "class_folders"
 
 
 @pytest.mark.parametrize(

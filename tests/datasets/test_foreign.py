@@ -26,7 +26,7 @@ CVAT = '<?xml version="1.0"?><annotations><version>1.1</version><image id="0" na
         ({"panoptic.json": '{"annotations": [{"segments_info": []}]}'}, "COCO's panoptic JSON"),
         ({"project.json": '[{"annotations": [{"result": [{"from_name": "x"}]}]}]'}, "Label Studio's JSON"),
         ({"samples.json": '{"samples": [{"filepath": "data/a.jpg"}]}'}, "FiftyOneDataset"),
-        ({"metadata.jsonl": '{"file_name": "a.jpg", "label": 1}'}, "a table in JSON lines"),
+        ({"metadata.jsonl": '{"file_name": "b.jpg", "text": "red"}'}, "a table in JSON lines"),
         ({"train.tfrecord": b"\0"}, "TFRecord"),
         ({"train-00000-of-00001.parquet": b"PAR1"}, "Parquet or Arrow"),
         ({"labels.mat": b"MATLAB"}, r"MATLAB's \.mat"),

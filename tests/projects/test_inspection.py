@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,19 @@ def test_annotations_that_cannot_be_used_are_counted_and_name_the_users_own_file
     (line,) = (line for line in described(source) if "cannot be used" in line)
     assert line.startswith(f"1 annotation cannot be used, the first: {folder}/labels/c.txt, line 1: '9 ")
     assert "scratch" not in " ".join(described(source))
+
+
+def test_what_is_not_read_beside_the_images_is_named(tmp_path: Path) -> None:
+    folder = plant_classes(tmp_path / "a", {"cat": 2, "dog": 2})
+    names = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*"))]
+    (folder / "meta.csv").write_text("file,night\n" + "".join(f"{name},{n % 2}\n" for n, name in enumerate(names)))
+    (folder / "photo.dng").write_bytes(b"II*\0raw")
+    with zipfile.ZipFile(folder / "test.zip", "w") as nested:
+        nested.writestr("cat/1.jpg", b"")
+    lines = list(described(inspect(folder, tmp_path / "scratch")))
+    assert lines[0].endswith("format class_folders: cat 2, dog 2")
+    assert "the folders are the labels, and not what meta.csv says (night); if it is, call its column `label`" in lines
+    assert any(
+        line.startswith("1 image is left out (unread_format), the first photo.dng: an image of") for line in lines
+    )
+    assert "1 image lies in test.zip, which is not opened; unpack it and name the folder as a source" in lines

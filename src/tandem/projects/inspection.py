@@ -15,8 +15,9 @@ from tqdm import tqdm
 
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
 from tandem.datasets.formats.annotations import BAD_ANNOTATION, NO_IMAGE, Annotation
-from tandem.datasets.formats.registry import AUTO, detect_format, read_annotations
+from tandem.datasets.formats.registry import AUTO, CLASS_FOLDERS, detect_format, passed_over, read_annotations
 from tandem.datasets.labels import normalize_label
+from tandem.datasets.unclaimed import NESTED_ARCHIVE, unclaimed_files
 from tandem.errors import DataError, SourceError
 from tandem.files import closest_name
 from tandem.sources import archive
@@ -33,6 +34,7 @@ class InspectedSource:
     """One source. path: absolute. sha256: of an archive, None for a folder. root: where its files can be read now.
 
     annotations: all of them, each of a whole image or a crop as `boxes` wants. boxes_reason: why they are read so.
+    beside: lines on what is not read of it, for people.
     """
 
     name: str
@@ -43,6 +45,7 @@ class InspectedSource:
     annotations: Sequence[Annotation]
     boxes: BoxPolicy | None = None
     boxes_reason: str = ""
+    beside: tuple[str, ...] = ()
 
     @property
     def labels(self) -> Counter[str]:
@@ -111,7 +114,25 @@ def _inspect(name: str, path: Path, folder: Path) -> InspectedSource:
     annotations = [replace(each, detail=each.detail.replace(str(folder), str(path))) for each in annotations]
     boxes, reason = _box_policy(annotations)
     resolved = resolve_boxes(name, SourceAnnotations(folder, annotations, boxes))
-    return InspectedSource(name, path, digest, format_name, folder, resolved, boxes, reason)
+    beside = (*_columns_beside(folder, format_name), *_files_beside(name, folder, resolved))
+    return InspectedSource(name, path, digest, format_name, folder, resolved, boxes, reason, beside)
+
+
+def _columns_beside(folder: Path, format_name: str) -> Iterator[str]:
+    for table, columns in passed_over(folder).items() if format_name == CLASS_FOLDERS else ():
+        names = ", ".join(columns)
+        yield f"the folders are the labels, and not what {table} says ({names}); if it is, call its column `label`"
+
+
+def _files_beside(name: str, folder: Path, annotations: Sequence[Annotation]) -> Iterator[str]:
+    """Images that are not read, by reason, and each archive."""
+    excluded = unclaimed_files(name, folder, {each.path for each in annotations}).excluded
+    counts = Counter(each.reason for each in excluded if each.reason != NESTED_ARCHIVE)
+    for reason, count in sorted(counts.items()):
+        first = next(each for each in excluded if each.reason == reason)
+        are = " is" if count == 1 else "s are"
+        yield f"{count} image{are} left out ({reason}), the first {first.path}: {first.detail}"
+    yield from (each.detail for each in excluded if each.reason == NESTED_ARCHIVE)
 
 
 def _make_readable(path: Path, folder: Path) -> str | None:
@@ -163,3 +184,4 @@ def described(source: InspectedSource, *, most: int = 12) -> Iterator[str]:
         yield f"{len(bad)} annotation{'s' if len(bad) > 1 else ''} cannot be used, the first: {bad[0].detail}"
     if source.boxes_reason:
         yield source.boxes_reason
+    yield from source.beside

@@ -1,5 +1,6 @@
 """Images in folders named after their labels, with split folders anywhere above or below; Roboflow's `folder`, too."""
 
+import re
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -17,6 +18,7 @@ _CONTAINERS = {
     "set", "archive", "input", "obj_train_data", "obj_valid_data", "obj_test_data",
     "_unlabeled", "seg_pred",
 }  # fmt: skip
+_NUMBER = re.compile(r"[\s_-]*\d+$")
 _TEXT_FILES = frozenset(("readme", "license", "licence", "copying", "notice", "authors", "changelog"))
 
 
@@ -73,6 +75,13 @@ def folders_say_it(root: Path, annotations: Iterable[Annotation]) -> bool:
     return len(pairs) >= 2 and len(pairs) == len({folder for folder, _ in pairs} - {""}) == len(
         {label for _, label in pairs}
     )
+
+
+def are_classes(root: Path) -> bool:
+    """Whether there are two or more class folders that are not called as the parts of one set, such as `part_1`."""
+    labels = {each.label for each in read(root)} - {""}
+    bare = {_NUMBER.sub("", label.casefold()) for label in labels}
+    return len(labels) >= 2 and (len(bare) >= 2 or bare == {""})
 
 
 def _image_file(root: Path, file: Path) -> _ImageFile | None:

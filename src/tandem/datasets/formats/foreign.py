@@ -36,6 +36,7 @@ _SIGNS = (
     _Sign("Datumaro's own JSON", (".json",), (b'"categories"', b'"items"'), _EXPORT),
     _Sign("COCO's panoptic JSON", (".json",), (b'"segments_info"', b'"annotations"'), "take the file of instances"),
     _Sign("Label Studio's JSON", (".json",), (b'"annotations"', b'"from_name"'), _EXPORT),
+    _Sign("Label Studio's short JSON", (".json",), (b'"annotator"', b'"image"'), "export it as CSV"),
     _Sign("Labelbox's JSON", (".json", ".ndjson"), (b'"data_row"', b'"projects"'), _EXPORT),
     _Sign("BDD100K's or Scalabel's JSON", (".json",), (b'"box2d"', b'"name"'), _EXPORT),
     _Sign(
@@ -47,9 +48,17 @@ _SIGNS = (
         "export it as ImageClassificationDirectoryTree, COCODetectionDataset or YOLOv5Dataset",
     ),
     _Sign(
-        "a table in JSON lines, as of Hugging Face's imagefolder", (".jsonl", ".ndjson"), (b'"file_name"',),
-        "save it as a CSV file with the columns filename and label",
+        "a table in JSON lines, as of Hugging Face's imagefolder, without a column of labels", (".jsonl", ".ndjson"),
+        (b'"file_name"',), "save it as a CSV file with the columns filename and label",
     ),
+    _Sign(
+        "a table in JSON lines without names of images, as of PaliGemma or OpenAI", (".jsonl", ".ndjson"), (b"{",),
+        "export it as COCO, or as folders or a CSV file with the columns filename and label",
+    ),
+    _Sign("the CSV of VGG Image Annotator (VIA)", (".csv",), (b"region_shape_attributes",), "export it as COCO"),
+    _Sign("images as numbers in a CSV file", (".csv",), (b"pixels,",), _CLASS_FOLDERS),
+    _Sign("images as numbers in a CSV file", (".csv",), (b",pixels",), _CLASS_FOLDERS),
+    _Sign("images as numbers in a CSV file", (".csv",), (b"pixel1,", b"pixel2,"), _CLASS_FOLDERS),
     _Sign("TFRecord", (".tfrecord", ".tfrecords", ".record", ".tfrec"), (), _CLASS_FOLDERS),
     _Sign("Parquet or Arrow, as of Hugging Face", (".parquet", ".arrow", ".feather"), (), _CLASS_FOLDERS),
     _Sign("a table of Excel", (".xlsx", ".xls"), (), "save it as a CSV file with the columns filename and label"),

@@ -9,7 +9,7 @@ from tandem.datasets.formats.annotations import Annotation
 from tandem.datasets.formats.foreign import flat_layout, foreign_layout
 from tandem.errors import DataError, ParamsError
 
-AUTO = "auto"
+AUTO, CLASS_FOLDERS = "auto", "class_folders"
 _LAY_OUT = "lay it out as one of them, for example a folder for each class"
 
 
@@ -32,7 +32,7 @@ FORMATS: Mapping[str, Format] = {
     "fiftyone": fiftyone_labels,
     "voc": voc,
     "csv": csv_labels,
-    "class_folders": class_folders,
+    CLASS_FOLDERS: class_folders,
     "roboflow_folder": class_folders,  # Roboflow's name for it; only file names differ (tandem.datasets.filenames)
 }
 # Sets in class folders often come with such files, which then say the same in other words.
@@ -65,7 +65,7 @@ def read_annotations(root: Path, *, format: str) -> list[Annotation]:
     if format == AUTO:
         format = detect_format(root)
         annotations = FORMATS[format].read(root)
-        if format == "class_folders":
+        if format == CLASS_FOLDERS:
             _require_own_layout(root, annotations)
         return annotations
     if not FORMATS[format].matches(root):
@@ -77,7 +77,17 @@ def read_annotations(root: Path, *, format: str) -> list[Annotation]:
     return FORMATS[format].read(root)
 
 
+def passed_over(root: Path) -> dict[str, Sequence[str]]:
+    """Table -> its columns on images in class folders that could be labels, but that no name says to be any."""
+    try:
+        return csv_labels.guessed_columns(root) if class_folders.are_classes(root) else {}
+    except DataError:
+        return {}
+
+
 def _folders_say_as_much(root: Path, module: Format) -> bool:
+    if module is csv_labels and passed_over(root):
+        return True
     try:
         return class_folders.folders_say_it(root, module.read(root))
     except DataError:

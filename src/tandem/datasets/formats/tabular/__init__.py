@@ -1,0 +1,1 @@
+"""What a table states: its rows as text, and the columns of it that are boxes."""
