@@ -208,6 +208,21 @@ def test_a_column_of_splits_or_of_what_is_occluded_is_no_class_beside_columns_of
     assert labels(csv_labels.read(root)) == {"a.jpg": "Car", "b.jpg": "Bus", "c.jpg": "Car"}
 
 
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "null", "NULL", "N/A", "<NA>"])
+def test_a_word_for_no_label_is_none_and_no_second_label_of_its_image(tmp_path, word):
+    root = plant(tmp_path, "a.jpg", "b.jpg", "c.jpg")
+    write(root, {"x.csv": f"id,label\na,{word}\nb,{word}\nb,Car\nc,{word}y\n"})
+    assert [(each.path, each.label, each.reason) for each in csv_labels.read(root)] == [
+        ("a.jpg", word, "missing_label"),
+        ("b.jpg", "Car", ""),
+        ("b.jpg", word, "missing_label"),
+        ("c.jpg", f"{word}y", ""),
+    ]
+    assert csv_labels.read(root)[0].detail.endswith(
+        f"x.csv, line 2: the label '{word}' stands for none, unless `labels` names it"
+    )
+
+
 def test_json_lines_are_a_table(tmp_path):
     lines = '{"file_name": "a.jpg", "label": "Car", "text": "red"}\n\n{"file_name": "b.jpg", "label": 1}\n'
     root = write(plant(tmp_path, "train/a.jpg", "train/b.jpg"), {"train/metadata.jsonl": lines})

@@ -242,6 +242,18 @@ def test_few_bad_annotations_of_many_are_no_error_and_more_are_one_with_the_firs
     )
 
 
+@pytest.mark.parametrize("names", [True, False])
+def test_a_word_for_no_label_is_one_where_the_label_map_names_it(names: bool) -> None:
+    missing = Annotation("1.jpg", "None", None, "missing_label", "x.csv, line 2: it stands for none")
+    map_of = label_map(label_settings({"car": [], "empty": ["none"] if names else []}))
+    examples, excluded = collect_examples({"street": [missing, Annotation("2.jpg", "car")]}, map_of)
+    assert [each.class_name for each in examples] == (["empty", "car"] if names else ["car"])
+    assert [(each.path, each.label, each.reason, each.detail) for each in excluded] == (
+        [] if names else [("1.jpg", "None", "unlabelled", "x.csv, line 2: it stands for none")]
+    )
+    assert count_labels({"street": [missing]}) == {}
+
+
 def test_labels_are_counted_by_source() -> None:
     yard, street = (
         [Annotation("1.jpg", "car"), Annotation("2.jpg", "car")],

@@ -28,6 +28,13 @@ def test_every_form_of_a_label_is_read(tmp_path, label, base):
     ]
 
 
+@pytest.mark.parametrize("label", [None, "", {"label": None}, [{"label": ""}], "nan"])
+def test_an_entry_without_a_label_leaves_its_image_without_one(tmp_path, label):
+    first, other = fiftyone_labels.read(source(tmp_path, {"a": label, "sub/b": "Bus"}))
+    assert (first.path, first.label, first.reason) in [("data/a.jpg", "", ""), ("data/a.jpg", "nan", "missing_label")]
+    assert other.label == "Bus"
+
+
 def test_names_without_classes_folders_in_names_and_images_without_a_label_are_read(tmp_path):
     root = source(tmp_path, {"a.jpg": None, "sub/b": "Bus"}, classes=None)
     assert fiftyone_labels.read(root) == [Annotation("data/a.jpg", ""), Annotation("data/sub/b.jpg", "Bus")]

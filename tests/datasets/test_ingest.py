@@ -119,6 +119,20 @@ def test_no_change_of_labels_decodes_an_image(tmp_path: Path, decodes: Counter[b
         merged(found, classes={"car": [], "lorry": []})
 
 
+def test_an_image_whose_label_stands_for_none_is_decoded_and_joins_the_class_that_names_it_later(
+    tmp_path: Path,
+) -> None:
+    named, missing = plant(tmp_path, {"car/1.png": png(noise(1)), "car/2.png": png(noise(2))})
+    source = ingested(tmp_path, [named, Annotation(missing.path, "nan", None, "missing_label", "why")])
+
+    def counts(classes: dict[str, list[str]]) -> Counter[str]:
+        merged = merge({"yard": source}, label_map(label_settings(classes)), merge_settings())
+        return Counter([*merged.index.labels.tolist(), *(e.reason for e in merged.excluded if e.path == missing.path)])
+
+    assert counts({"car": [], "bus": []}) == {"car": 1, "unlabelled": 1}
+    assert counts({"car": [], "bus": ["NaN"]}) == {"car": 1, "bus": 1}
+
+
 def test_what_is_larger_is_stored_smaller_and_keeps_its_own_size_and_id(tmp_path: Path) -> None:
     large, small = noise(1, size=(400, 200)), noise(2, size=(90, 100))
     found = ingested(tmp_path, plant(tmp_path, {"car/1.png": png(large), "car/2.png": png(small)}), max_side_px=100)

@@ -66,7 +66,7 @@ def test_the_file_is_valid_without_a_warning_and_says_what_was_found(tmp_path: P
 
 
 ODD = (
-    "null",
+    "yes",
     "no",
     "1",
     "a: b",

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tandem.datasets.filenames import upload_stem, video_name
-from tandem.datasets.formats.annotations import BAD_ANNOTATION, Annotation, Box
+from tandem.datasets.formats.annotations import BAD_ANNOTATION, MISSING_LABEL, Annotation, Box
 from tandem.datasets.labels import IGNORED, LabelMap
 from tandem.errors import DataError
 from tandem.sources.settings import BoxPolicy
 from tandem.tables.index import Excluded
+
+_UNLABELLED = "unlabelled"  # of an image of which nothing says what it shows
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ def collect_examples(
 
 
 def _of_source(name: str, annotations: Sequence[Annotation], labels: LabelMap) -> Iterator[Example | Excluded]:
+    annotations = [_named(each, labels, name) for each in annotations]
     usable = [annotation for annotation in annotations if not annotation.reason]
     if any(annotation.box for annotation in usable):
         for annotation in usable:
@@ -109,15 +112,22 @@ def _of_source(name: str, annotations: Sequence[Annotation], labels: LabelMap) -
         yield from _whole_images(name, usable, bad, labels)
     for each in annotations:
         if each.reason:
-            yield Excluded(name, each.path, each.label, each.reason, each.detail)
+            reason = _UNLABELLED if each.reason == MISSING_LABEL else each.reason
+            yield Excluded(name, each.path, each.label, reason, each.detail)
+
+
+def _named(annotation: Annotation, labels: LabelMap, source: str) -> Annotation:
+    """With a label that stands for none elsewhere, but not in the label map."""
+    is_named = annotation.reason == MISSING_LABEL and labels.resolve(annotation.label, source=source) is not None
+    return replace(annotation, reason="", detail="") if is_named else annotation
 
 
 def _example(source: str, annotation: Annotation, labels: LabelMap) -> Example | Excluded:
     class_name = labels.resolve(annotation.label, source=source) if annotation.label else None
     if class_name:
         return Example(source, annotation.path, annotation.label, class_name, annotation.box)
-    reason = "ignored_label" if class_name == IGNORED else "unlabelled"
-    detail = annotation.detail if reason == "unlabelled" else ""
+    reason = "ignored_label" if class_name == IGNORED else _UNLABELLED
+    detail = annotation.detail if reason == _UNLABELLED else ""
     return Excluded(source, annotation.path, annotation.label, reason, detail)
 
 

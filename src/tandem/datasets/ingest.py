@@ -17,7 +17,7 @@ from tandem.cluster.work import Executor
 from tandem.datasets.decoding import Decoding, EncodedImages, LabelledFile
 from tandem.datasets.earlier import EarlierImages
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
-from tandem.datasets.formats.annotations import Annotation, Box
+from tandem.datasets.formats.annotations import MISSING_LABEL, Annotation, Box
 from tandem.datasets.formats.registry import read_annotations
 from tandem.datasets.ingested import Found, Ingested, IngestedImage
 from tandem.datasets.settings import IngestSettings
@@ -115,6 +115,6 @@ def _labelled_files(annotations: Sequence[Annotation]) -> list[LabelledFile]:
     """Each file that has a label, with the boxes of it that are labelled, each once."""
     found = defaultdict[str, dict[Box | None, None]](dict)
     for annotation in annotations:
-        if annotation.label and not annotation.reason:
+        if annotation.label and annotation.reason in ("", MISSING_LABEL):  # which a label map may name later
             found[annotation.path][annotation.box] = None
     return [LabelledFile(path, tuple(boxes)) for path, boxes in found.items()]

@@ -14,7 +14,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
-from tandem.datasets.formats.annotations import BAD_ANNOTATION, NO_IMAGE, Annotation
+from tandem.datasets.formats.annotations import BAD_ANNOTATION, MISSING_LABEL, NO_IMAGE, Annotation
 from tandem.datasets.formats.registry import AUTO, CLASS_FOLDERS, detect_format, passed_over, read_annotations
 from tandem.datasets.labels import normalize_label
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, unclaimed_files
@@ -57,7 +57,7 @@ class InspectedSource:
     @property
     def unlabelled(self) -> list[Annotation]:
         """Images of which nothing says what they show."""
-        return [each for each in self.annotations if not each.label and not each.reason]
+        return [each for each in self.annotations if each.reason == MISSING_LABEL or not (each.label or each.reason)]
 
     @property
     def num_images(self) -> int:

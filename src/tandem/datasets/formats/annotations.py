@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,9 +12,15 @@ from tandem.errors import DataError
 NO_IMAGE = "no_image"  # its image is not there
 EMPTY_BOX = "empty_box"  # nothing of its box lies in the image
 NO_BOX = "no_box"  # others of its image have a box
+MISSING_LABEL = "missing_label"  # its label is a word for none, unless the label map names it
 BAD_ANNOTATION = "bad_annotation"  # its box is impossible, or it cannot be read
 
 _MAX_LABEL = 500  # letters
+# What pandas.read_csv reads as no value (its default `na_values`), and so writes for none in other tools' tables.
+_WORDS_FOR_NONE = frozenset((
+    "#n/a", "#n/a n/a", "#na", "-1.#ind", "-1.#qnan", "-nan", "1.#ind", "1.#qnan", "<na>", "n/a", "na", "nan", "none",
+    "null",
+))  # fmt: skip
 
 
 class Box(NamedTuple):
@@ -78,6 +84,15 @@ def bad_annotation(path: str, problem: str, *, label: str = "") -> Annotation:
     path: of the image, or of the file that states it. problem: where it stands and what is wrong with it.
     """
     return Annotation(path, label, None, BAD_ANNOTATION, problem)
+
+
+def mark_missing(annotation: Annotation) -> Annotation:
+    """The same, excluded where its label is a word for none: of tables and files that tools fill, never of folders."""
+    if annotation.reason or annotation.label.strip().casefold() not in _WORDS_FOR_NONE:
+        return annotation
+    detail = f"the label {annotation.label!r} stands for none, unless `labels` names it"
+    where = f"{annotation.detail}: " if annotation.detail else ""
+    return replace(annotation, reason=MISSING_LABEL, detail=f"{where}{detail}")
 
 
 def in_order(annotations: Iterable[Annotation]) -> list[Annotation]:

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import NO_BOX, NO_IMAGE, Annotation, boxed, in_order
+from tandem.datasets.formats.annotations import NO_BOX, NO_IMAGE, Annotation, boxed, in_order, mark_missing
 from tandem.datasets.formats.class_folders import is_split_or_container
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.tabular.box_columns import BoxColumns, box_columns, box_reader, is_blank_box
@@ -89,7 +89,7 @@ def read(root: Path) -> list[Annotation]:
             f"{root}: no CSV file has a column with the names of the images and one with their labels; name the "
             "columns `filename` and `label`"
         )
-    found = [each for table in tables for each in _of_table(root, table, images)]
+    found = [mark_missing(each) for table in tables for each in _of_table(root, table, images)]
     _require_one_label(found)
     named = {each.path for each in found}
     where = first_names([table.path.name for table in tables])
@@ -263,9 +263,9 @@ def _without_image(place: str, labels: Sequence[str], what: str, several: Sequen
 def _require_one_label(annotations: Sequence[Annotation]) -> None:
     """Raise DataError for an image without boxes that two rows give two labels."""
     first: dict[str, Annotation] = {}
-    for each in annotations:
+    for each in (each for each in annotations if not each.reason):
         other = first.setdefault(each.path, each)
-        if each.box is None and not each.reason and other.label != each.label and other.detail != each.detail:
+        if each.box is None and other.label != each.label and other.detail != each.detail:
             raise DataError(
                 f"{each.path!r} has two labels: {other.label!r} ({other.detail}) and {each.label!r} ({each.detail}); "
                 "keep the row that is right"

@@ -12,6 +12,7 @@ from tandem.datasets.formats.annotations import (
     boxed,
     clip_box,
     in_order,
+    mark_missing,
     require_one_meaning,
 )
 from tandem.datasets.formats.image_files import ImageFiles, require_found
@@ -31,7 +32,7 @@ def read(root: Path) -> list[Annotation]:
     is of one that is missing, and a box that is not four fractions, are annotations that say so.
     """
     images = ImageFiles(root)
-    found = [each for path in _label_files(root) for each in _of_file(root, path, images)]
+    found = [mark_missing(each) for path in _label_files(root) for each in _of_file(root, path, images)]
     named = {each.path for each in found}
     rest = [Annotation(path, "", detail="labels.json does not name it") for path in images.paths if path not in named]
     return in_order([*found, *rest])
@@ -80,7 +81,11 @@ def _of_image(where: str, path: str, entry: Any, classes: list[Any] | None) -> I
     if not entries:
         yield Annotation(path, "", detail=f"{where} has no label")
     for each in entries:
-        label = _label(where, each.get("label") if isinstance(each, dict) else each, classes)
+        target = each.get("label") if isinstance(each, dict) else each
+        if target in (None, ""):
+            yield Annotation(path, "", detail=f"{where} has no label")
+            continue
+        label = _label(where, target, classes)
         if isinstance(each, dict) and "bounding_box" in each:
             yield boxed(path, label, _box(each["bounding_box"]), where=where)
         else:

@@ -7,7 +7,16 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tandem import files
-from tandem.datasets.formats.annotations import NO_IMAGE, Annotation, Box, bad_annotation, boxed, in_order, pixel_box
+from tandem.datasets.formats.annotations import (
+    NO_IMAGE,
+    Annotation,
+    Box,
+    bad_annotation,
+    boxed,
+    in_order,
+    mark_missing,
+    pixel_box,
+)
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, size_in_pixels
 from tandem.datasets.formats.text import load_text, shorten
 from tandem.errors import DataError
@@ -65,7 +74,7 @@ def read(root: Path) -> list[Annotation]:
             raise DataError(
                 f"{other} and {path} both describe {of_file[0].path!r}, and differ; keep the one that is right"
             )
-        found += of_file
+        found += map(mark_missing, of_file)
     rest = [Annotation(path, "", detail="no XML file describes it") for path in images.paths if path not in xml_of]
     return in_order([*found, *rest])
 
