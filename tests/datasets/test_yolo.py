@@ -178,6 +178,48 @@ def test_names_that_lead_nowhere_are_refused(tmp_path, text, message):
         registry.read_annotations(root, format="auto")
 
 
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("classes.txt", "0 Bus\n1 Car\n"),
+        ("classes.txt", "\ufeff0: Bus\r\n1: Car\r\n\r\n"),
+        ("obj.names", "0,Bus\n1,Car"),
+        ("classes.txt", "0. Bus\n1. Car"),
+        ("classes.txt", "Bus,0\nCar,1"),
+        ("data.yaml", "names: ['0 Bus', '1 Car']"),
+        ("data.yaml", "names: {0: Bus, 1: Car}"),
+    ],
+)
+def test_numbers_of_classes_are_no_part_of_their_names(tmp_path, file, text):
+    root = plant(tmp_path, "images/a.jpg", "images/b.jpg")
+    write(root, {file: text, "labels/a.txt": "0 0.5 0.5 1 1", "labels/b.txt": BOX})
+    assert labels(yolo.read(root)) == {"images/a.jpg": "Bus", "images/b.jpg": "Car"}
+
+
+@pytest.mark.parametrize(
+    "names", [["2 doors", "4 doors"], ["0 stars", "1 star", "3 stars"], ["5", "6"], ["0,5 l", "1,5 l"]]
+)
+def test_numbers_that_are_no_numbers_of_classes_stay(tmp_path, names):
+    root = plant(tmp_path, "images/a.jpg")
+    write(root, {"classes.txt": "\n".join(names), "labels/a.txt": BOX})
+    assert labels(yolo.read(root)) == {"images/a.jpg": names[1]}
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("1 Bus\n2 Car\n", r"classes\.txt numbers its classes from 1 \('1 Bus', '2 Car'\), and YOLO from 0: write the"),
+        ("Bus\n\nCar\n", r"classes\.txt, line 2 is blank, and a class is the number of its line: remove blank lines"),
+        ("Bus\nBus\n", r"classes '0' and '1' have the same name 'Bus', and both are used"),
+    ],
+)
+def test_lists_of_which_a_class_could_be_another_are_refused(tmp_path, text, message):
+    root = plant(tmp_path, "images/a.jpg", "images/b.jpg")
+    write(root, {"classes.txt": text, "labels/a.txt": "0 0.5 0.5 1 1", "labels/b.txt": BOX})
+    with pytest.raises(DataError, match=message):
+        registry.read_annotations(root, format="auto")
+
+
 def test_a_name_that_two_classes_in_use_share_is_refused(tmp_path):
     root = plant(tmp_path, "images/a.jpg", "images/b.jpg")
     write(root, {"data.yaml": "names: [Car, Bus, Car]", "labels/a.txt": "2 0.5 0.5 1 1", "labels/b.txt": BOX})

@@ -6,7 +6,7 @@ The layouts of Ultralytics (`images` and `labels`, a YAML file of any name), Rob
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +29,11 @@ _PIXELS_FROM = 2.0  # no box is said to reach so far out of the image in fractio
 
 _YAML, _OWN_YAML = (".yaml", ".yml"), ("data.yaml", "data.yml", "dataset.yaml", "dataset.yml")
 _LISTS, _NAMES_OF_DARKNET = ("classes.txt", "obj.names", "_darknet.labels", "predefined_classes.txt"), ".names"
+# A name with its number, in all lines of a list: `0 Bus`, `0: Bus`, `0. Bus`, `0,Bus`; `Bus,0`.
+_NUMBERED = (
+    re.compile(r"(?P<number>\d+)\s*[\s:;,.)=]\s*(?P<name>.*\S)"),
+    re.compile(r"(?P<name>.*\S)\s*[,;\t]\s*(?P<number>\d+)"),
+)
 _HAS_NAMES = re.compile(r"""^\s*['"]?names['"]?\s*:""", re.MULTILINE)
 
 
@@ -183,11 +188,39 @@ def _rank(path: Path) -> tuple[int, int, int, str]:
 def _names_of(path: Path) -> _ClassNames:
     if not path.name.lower().endswith(_YAML):
         lines = load_text(path).rstrip().splitlines()
+        if blank := [number for number, line in enumerate(lines, start=1) if not line.strip()]:
+            raise DataError(
+                f"{path}, line {blank[0]} is blank, and a class is the number of its line: remove blank lines, or put "
+                "the names into a data.yaml"
+            )
+        lines = _without_numbers(path, lines)
         return _ClassNames(path, _by_index(path, lines, enumerate(lines)), has_keypoints=False)
     value = load_yaml(path)
     names: Any = value.get("names") if isinstance(value, Mapping) else None
+    if isinstance(names, list) and all(isinstance(name, str) for name in names):
+        names = _without_numbers(path, names)
     pairs = names.items() if isinstance(names, Mapping) else enumerate(names if isinstance(names, list) else ())
     return _ClassNames(path, _by_index(path, names, pairs), has_keypoints="kpt_shape" in value)
+
+
+def _without_numbers(path: Path, names: Sequence[str]) -> list[str]:
+    """The names alone, where each is written with its own number, from 0 on; else as they are.
+
+    Raises DataError for numbers from 1 on: of label files that count from 0 each would be the class before.
+    """
+    for pattern in _NUMBERED:
+        matched = [match for name in names if (match := pattern.fullmatch(name.strip()))]
+        numbers, bare = [int(match["number"]) for match in matched], [match["name"] for match in matched]
+        first = numbers[0] if numbers else -1
+        if len(matched) == len(names) == len(set(bare)) and numbers == list(range(first, first + len(names))):
+            if first == 0:
+                return bare
+            if first == 1 and len(names) > 1:
+                raise DataError(
+                    f"{path} numbers its classes from 1 ({first_names(names, most=2)}), and YOLO from 0: write the "
+                    "numbers that the label files have, or the names alone"
+                )
+    return list(names)
 
 
 def _by_index(path: Path, names: object, pairs: Any) -> dict[int, str]:
