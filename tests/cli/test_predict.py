@@ -1,14 +1,16 @@
 """What `tandem predict` prints of images of the classes, of doubtful ones, and of one that is of none."""
 
 import csv
+import errno
 import io
 import json
 import os
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
-from tandem.cli.predict import print_predictions
+from tandem.cli.predict import find_files, print_predictions
 from tandem.errors import DataError
 from tandem.inference.export import write_model
 from toy_model import CARD, colors_model
@@ -101,3 +103,31 @@ def test_a_table_for_programs_has_a_column_for_it(printed):
     rows = list(csv.DictReader(io.StringIO(printed("csv"))))
     assert list(rows[0]) == ["path", "label", "confidence", "reject", "none_of_these"]
     assert [row["none_of_these"] for row in rows] == ["True", "False", "False"]
+
+
+def test_a_linked_folder_is_followed_and_not_for_ever(tmp_path):
+    for name in ("photos/a.png", "photos/.hidden/b.png", "elsewhere/c.png", "elsewhere/sub/d.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "photos/linked").symlink_to("../elsewhere")
+    (tmp_path / "photos/itself").symlink_to(".")
+    (tmp_path / "elsewhere/sub/back").symlink_to("../../photos")
+    (tmp_path / "photos/.secret").symlink_to("../elsewhere")
+    named, in_folders = find_files([str(tmp_path / "photos")])
+    assert named == []
+    below = [path.relative_to(tmp_path / "photos").as_posix() for path in in_folders]
+    assert below == ["a.png", "linked/c.png", "linked/sub/d.png"]
+
+
+def test_a_folder_that_cannot_be_read_is_an_error_and_not_passed_over(tmp_path, monkeypatch):
+    (tmp_path / "photos/closed").mkdir(parents=True)
+    list_folder = Path.iterdir
+
+    def denied(folder):  # root, as whom tests may run, can read any folder
+        if folder.name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return list_folder(folder)
+
+    monkeypatch.setattr(Path, "iterdir", denied)
+    with pytest.raises(DataError, match=r"the folder .*/photos/closed cannot be read: Permission denied; check its"):
+        find_files([str(tmp_path / "photos")])

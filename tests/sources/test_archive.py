@@ -151,7 +151,7 @@ def test_an_empty_archive_is_refused_and_leaves_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize("aim", ["/etc/hostname", "/etc", "Car/1.jpg", "nowhere"])
 def test_links_in_a_folder_are_refused(tmp_path: Path, folder: Path, aim: str) -> None:
     (folder / "Car" / "link.jpg").symlink_to(aim)
-    with pytest.raises(SourceError, match=r"/mine: 'Car/link\.jpg' is a symbolic link; replace"):
+    with pytest.raises(SourceError, match=r"/mine: 'Car/link\.jpg' is a symbolic link; replace, .* it; `cp -rL`"):
         fetch(tmp_path / "out", folder)
     assert not (tmp_path / "out").exists()
 
@@ -177,7 +177,7 @@ def test_of_many_links_and_names_the_number_and_the_first_are_told(tmp_path: Pat
     assert str(raised.value).endswith(
         r"/mine: 7 entries are no files that can be taken: 'Car/a\udce9.jpg' has a name that is not UTF-8, "
         "'Car/link 0.jpg' is a symbolic link, 'Car/link 1.jpg' is a symbolic link, 'Car/link 2.jpg' is a symbolic link "
-        "and 3 more; replace, rename or remove them"
+        "and 3 more; replace, rename or remove them; `cp -rL` copies a folder without links"
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import json
 import os
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -86,8 +86,9 @@ def save_explanation(prediction: FilePrediction, model: ExportedModel, folder: P
 def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
     """The files that are named, by globs too, and those that lie in folders, hidden ones left out.
 
-    A hyphen is standard input. Links that lead nowhere and special files are among them, to be reported. Raises
-    DataError for a name that leads nowhere, and for a second hyphen.
+    A hyphen is standard input. Links to folders are followed, but not to one that they lie in. Links that lead nowhere
+    and special files are among the files, to be reported. Raises DataError for a name that leads nowhere, a folder that
+    cannot be read, and a second hyphen.
     """
     if names.count(str(STDIN)) > 1:
         raise DataError("- stands for one image on standard input; name it once")
@@ -100,8 +101,7 @@ def find_files(names: Sequence[str]) -> tuple[list[Path], list[Path]]:
             )
         for found in paths:
             if found.is_dir():
-                inside = (each for each in found.rglob("*") if not (_is_hidden(each, found) or each.is_dir()))
-                in_folders += sorted(inside, key=lambda each: each.relative_to(found).as_posix())
+                in_folders += sorted(_files_below(found), key=lambda each: each.relative_to(found).as_posix())
             else:
                 named.append(found)
     return named, in_folders
@@ -121,8 +121,20 @@ def _make_folder(folder: Path) -> None:
         raise DataError(f"explanations cannot be written to {folder}: {error.strerror}; name another folder") from None
 
 
-def _is_hidden(path: Path, folder: Path) -> bool:
-    return any(part.startswith(".") for part in path.relative_to(folder).parts)
+def _files_below(folder: Path, *, above: frozenset[Path] = frozenset()) -> Iterator[Path]:
+    """All that is no folder and not hidden. above: the folders that hold this one, as they are without links."""
+    above |= {folder.resolve()}
+    try:
+        paths = list(folder.iterdir())
+    except OSError as error:
+        raise DataError(f"the folder {folder} cannot be read: {error.strerror}; check its permissions") from None
+    for path in paths:
+        if path.name.startswith("."):
+            continue
+        if not path.is_dir():
+            yield path
+        elif path.resolve() not in above:
+            yield from _files_below(path, above=above)
 
 
 def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:

@@ -25,6 +25,7 @@ from tandem.sources.unpacking.unpack import name_problem, unpack
 
 IS_REMOTE = False
 _NUM_SHOWN = 4  # of a folder's names that cannot be taken
+_LINK = "is a symbolic link"
 _AT_ADDRESS = "archive"  # what is under way is called
 
 
@@ -176,15 +177,19 @@ def regular_files(root: Path) -> tuple[list[str], Counter[str]]:
 def _in_words(problems: Sequence[tuple[str, str]]) -> str:
     """problems: of each name what it is."""
     first = ", ".join(f"{name!r} {problem}" for name, problem in problems[:_NUM_SHOWN])
+    # a link of a folder from elsewhere could lead to any file of this machine, such as a key
+    copy = "; `cp -rL` copies a folder without links" if any(problem == _LINK for _, problem in problems) else ""
     if len(problems) == 1:
-        return f"{first}; replace, rename or remove it"
+        return f"{first}; replace, rename or remove it{copy}"
     more = f" and {len(problems) - _NUM_SHOWN} more" if len(problems) > _NUM_SHOWN else ""
-    return f"{len(problems)} entries are no files that can be taken: {first}{more}; replace, rename or remove them"
+    return (
+        f"{len(problems)} entries are no files that can be taken: {first}{more}; replace, rename or remove them{copy}"
+    )
 
 
 def _type_problem(mode: int) -> str:
     if stat.S_ISLNK(mode):
-        return "is a symbolic link"
+        return _LINK
     return "" if stat.S_ISREG(mode) or stat.S_ISDIR(mode) else "is a device or another special file"
 
 
