@@ -73,12 +73,37 @@ def test_rows_without_an_image_and_images_without_a_row_or_label_are_accounted_f
     assert found[2].detail == "no row of 'train.csv' names it"
 
 
-def test_an_image_with_two_labels_is_refused_with_both_lines(tmp_path):
+def test_an_image_with_two_labels_has_both_and_the_other_rows_are_read(tmp_path):
     root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"train.csv": ROWS + "b,Bus\na,Bus\n"})
-    with pytest.raises(
-        DataError, match=r"'a.jpg' has two labels: 'Car' \(.*, line 2\) and 'Bus' \(.*, line 5\); keep the"
-    ):
+    found = csv_labels.read(root)
+    assert [(each.path, each.label) for each in found] == [("a.jpg", "Bus"), ("a.jpg", "Car"), ("b.jpg", "Bus")]
+    assert [each.detail.rpartition(", ")[2] for each in found[:2]] == ["line 5", "line 2"]
+
+
+@pytest.mark.parametrize("cell", ["\"['Car', 'Bus']\"", '"[""Car"", ""Bus""]"'])
+def test_a_list_of_labels_in_a_cell_is_several_labels(tmp_path, cell):
+    root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"x.csv": f"id,labels\na,{cell}\nb,['Car']\n"})
+    found = [(each.path, each.label) for each in csv_labels.read(root)]
+    assert sorted(found) == [("a.jpg", "Bus"), ("a.jpg", "Car"), ("b.jpg", "Car")]
+
+
+@pytest.mark.parametrize("label", ["[x]", "{y}", "[1, 2]", "[", "['Car', 1]"])
+def test_brackets_alone_make_no_list(tmp_path, label):
+    root = write(plant(tmp_path, "a.jpg"), {"x.csv": f'id,label\na,"{label}"\n'})
+    assert labels(csv_labels.read(root)) == {"a.jpg": label}
+
+
+def test_a_column_of_json_is_no_column_of_labels(tmp_path):
+    """As Label Studio exports boxes."""
+    cell = '"[{""x"": 1, ""rectanglelabels"": [""Car""]}]"'
+    root = write(plant(tmp_path, "a.jpg"), {"x.csv": f"id,image,label\n7,/data/upload/1/a.jpg,{cell}\n"})
+    with pytest.raises(DataError, match=r"x\.csv, line 2: the column 'label' holds JSON, as of Label Studio, and no"):
         csv_labels.read(root)
+
+
+def test_the_names_of_classes_go_before_their_numbers(tmp_path):
+    root = write(plant(tmp_path, "a.jpg"), {"x.csv": "image,label,label_name\na.jpg,0,Car\n"})
+    assert labels(csv_labels.read(root)) == {"a.jpg": "Car"}
 
 
 @pytest.mark.parametrize("num_rows", [1, 100])

@@ -58,6 +58,51 @@ def test_layouts_that_are_not_read_are_named(tmp_path, files, name, folder):
         registry.read_annotations(root, format="auto")
 
 
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({}, r"Their names begin with 'cat', 'dog': if these are the classes, move each into a folder of that name"),
+        ({"labels.json": "{}"}, r"labels\.json is of no layout that is known: save it as a CSV file with the columns"),
+        (
+            {"train.txt": "images/cat.1.jpg 0\n"},
+            r"these are lines of an image and its label \(train\.txt\), .* save it as",
+        ),
+        ({"x.csv": "emotion,pixels,Usage\n0,1 2 3,Training\n"}, r"this is images as numbers in a CSV file \(x\.csv\)"),
+        ({"x.csv": "label,pixel0,pixel1,pixel2\n0,1,2,3\n"}, r"this is images as numbers in a CSV file \(x\.csv\)"),
+        (
+            {"via.csv": "filename,region_count,region_shape_attributes\ncat.1.jpg,0,{}\n"},
+            r"this is the CSV of VGG Image Annotator \(VIA\) \(via\.csv\), which is not read: export it as COCO",
+        ),
+        (
+            {"x.jsonl": '{"messages": []}\n'},
+            r"a table in JSON lines without names of images, as of PaliGemma",
+        ),
+        ({"x.json": '[{"id": 1, "image": "1.jpg", "choice": "a", "annotator": 1}]'}, "Label Studio's short JSON"),
+    ],
+)
+def test_images_in_one_folder_are_refused_with_what_could_say_their_classes(tmp_path, texts, message):
+    root = write(
+        plant(tmp_path, *(f"images/{name}.{number}.jpg" for name in ("cat", "dog") for number in (1, 2))), texts
+    )
+    with pytest.raises(DataError, match=message):
+        registry.read_annotations(root, format="auto")
+
+
+def test_names_that_differ_say_nothing_of_classes(tmp_path):
+    with pytest.raises(DataError, match=r"columns filename and label$"):
+        registry.read_annotations(plant(tmp_path, "images/a1.jpg", "images/b2.jpg", "images/c3.jpg"), format="auto")
+
+
+def test_a_table_of_attributes_is_named_where_one_folder_holds_all_images(tmp_path):
+    root = plant(tmp_path, "img_align/a.jpg", "img_align/b.jpg")
+    write(root, {"attr.csv": "image_id,Smiling,Male\na.jpg,1,-1\nb.jpg,-1,-1\n"})
+    with pytest.raises(
+        DataError,
+        match=r"attr\.csv: the column 'image_id' names images, but which of .* if 'img_align' is the class of all",
+    ):
+        registry.read_annotations(root, format="auto")
+
+
 def test_a_table_that_names_no_image_is_named(tmp_path):
     root = write(plant(tmp_path, "images/a.jpg"), {"labels.csv": "file,label\na.png,Car\nb.png,Bus\n"})
     with pytest.raises(DataError, match=r"no column of labels\.csv holds the names of most images, such as 'images/a"):

@@ -590,6 +590,17 @@ def test_what_an_annotation_says_against_its_use_is_listed(tmp_path: Path) -> No
     assert excluded.detail == "a.txt, line 2: nothing of the box lies in the image"
 
 
+def test_annotations_that_cannot_be_used_are_counted_and_said_and_too_many_stop_the_merge(tmp_path: Path) -> None:
+    street = plant(tmp_path / "street", {"car/1.png": image_of(1), "car/2.png": image_of(2), "bus/3.png": image_of(3)})
+    bad = Annotation("1.png", "", None, "bad_annotation", "a.txt, line 2 is not a line of numbers")
+    street = SourceAnnotations(street.root, [*street.annotations, bad], None)
+    merged = merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.25)
+    assert reasons(merged) == {"bad_annotation": 1}
+    assert "; 1 annotation that cannot be used" in merged_in_words(merged)
+    with pytest.raises(DataError, match=r"1 of 4 annotations of street cannot be used, more than .* = 0\.24 allows"):
+        merged_from(tmp_path / "again", {"street": street}, max_corrupt_fraction=0.24)
+
+
 def test_an_image_is_stored_by_the_first_source_that_uses_it_and_bears_that_ones_suffix(tmp_path: Path) -> None:
     webp = encoded(image_of(1), "WEBP", lossless=True)
     sources = {

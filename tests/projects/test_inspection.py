@@ -143,6 +143,22 @@ def test_labels_of_images_that_are_not_there_are_counted_and_are_no_images(tmp_p
     ]
 
 
+def test_images_of_several_labels_are_counted(tmp_path: Path) -> None:
+    folder = plant_classes(tmp_path / "a", {"images": 3})
+    (folder / "labels.csv").write_text("file,label\n0.png,Car\n1.png,Bus\n2.png,Bus\n2.png,Car\n")
+    lines = list(described(inspect(folder, tmp_path / "scratch")))
+    assert lines[1] == "1 image has labels of several classes, the first images/2.png"
+
+
+def test_folders_above_those_of_the_labels_are_named_where_they_could_be_the_classes(tmp_path: Path) -> None:
+    folder = plant_classes(tmp_path / "a", {"car/front": 1, "car/rear": 1, "bus/front": 1, "bus/rear": 1})
+    folder = plant_classes(folder, {"train/van/rear": 1}, first=9)
+    lines = list(described(inspect(folder, tmp_path / "scratch")))
+    assert lines[1] == "the labels are the inner folders; those above them are bus, car, van"
+    flat = plant_classes(tmp_path / "b", {"set/train/car": 1, "set/test/bus": 1})
+    assert len(list(described(inspect(flat, tmp_path / "other")))) == 1
+
+
 def test_annotations_that_cannot_be_used_are_counted_and_name_the_users_own_file(tmp_path: Path) -> None:
     folder = plant_yolo(tmp_path / "yolo", {"a": "0", "b": "1", "c": "9"})
     source = inspect(folder, tmp_path / "scratch")

@@ -132,3 +132,10 @@ def test_letters_by_case_are_compared_as_written(tmp_path: Path) -> None:
     path = written(tmp_path, plant_classes(tmp_path / "hand", {"A": 6, "a": 6}))
     assert read_params(path)["labels"]["match"] == "exact"
     assert set(check_params(read_params(path)).labels.classes) == {"A", "a"}
+
+
+def test_where_the_labels_are_no_classes_what_was_not_read_is_named_too(tmp_path: Path) -> None:
+    folder = plant_classes(tmp_path / "data", {f"{name}/patient_{n}": 1 for n in range(3) for name in ("ill", "well")})
+    with pytest.raises(DataError, match="two classes are needed") as caught:
+        written(tmp_path, folder)
+    assert str(caught.value).endswith("data: the labels are the inner folders; those above them are ill, well")

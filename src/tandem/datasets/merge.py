@@ -13,6 +13,7 @@ import numpy as np
 
 from tandem.datasets.examples import Example, collect_examples, count_labels, require_few_bad
 from tandem.datasets.filenames import name_of_shot
+from tandem.datasets.formats.annotations import BAD_ANNOTATION
 from tandem.datasets.ingested import Found, Ingested, IngestedImage
 from tandem.datasets.labels import JoinedLabel, LabelMap
 from tandem.datasets.settings import MergeSettings
@@ -128,12 +129,14 @@ def merged_in_words(merged: Merged) -> str:
     out = (
         f"{count} {reason.replace('_', ' ')} images ({SIZE_REASONS[reason]})" for reason, count in sorted(sizes.items())
     )
+    num_bad = sum(each.reason == BAD_ANNOTATION for each in merged.excluded)
+    bad = f"{num_bad} annotation{'s' if num_bad > 1 else ''} that cannot be used" if num_bad else ""
     images = (f"{count} {reason.replace('_', ' ')} images" for reason, count in sorted(unlisted.items()))
     counts = f"{merged.num_files} files, {len(merged.index)} different images"
     joined = [f"{each.label!r} of {each.source} as {each.class_name or 'ignored'}" for each in merged.joined]
     more = f" and {len(joined) - 5} more" if len(joined) > 5 else ""
     folded = f"labels joined without case and accents: {', '.join(joined[:5])}{more}" if joined else ""
-    return "; ".join(filter(None, (counts, others_in_words(merged.others), *out, *images, *nested, folded)))
+    return "; ".join(filter(None, (counts, others_in_words(merged.others), bad, *out, *images, *nested, folded)))
 
 
 def _nothing_left(excluded: Sequence[Excluded]) -> str:

@@ -15,6 +15,7 @@ from tqdm import tqdm
 
 from tandem.datasets.examples import SourceAnnotations, resolve_boxes
 from tandem.datasets.formats.annotations import BAD_ANNOTATION, MISSING_LABEL, NO_IMAGE, Annotation
+from tandem.datasets.formats.class_folders import outer_folders
 from tandem.datasets.formats.registry import AUTO, CLASS_FOLDERS, detect_format, passed_over, read_annotations
 from tandem.datasets.labels import normalize_label
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, unclaimed_files
@@ -63,6 +64,15 @@ class InspectedSource:
     def num_images(self) -> int:
         """Of all images that are there, with or without a label."""
         return len({each.path for each in self.annotations if each.reason != NO_IMAGE})
+
+    @property
+    def mixed(self) -> list[str]:
+        """Whole images with several labels, sorted."""
+        labels = dict[str, set[str]]()
+        for each in self.annotations:
+            if each.label and not each.reason and not self.boxes:
+                labels.setdefault(each.path, set()).add(normalize_label(each.label))
+        return sorted(path for path, found in labels.items() if len(found) > 1)
 
     @property
     def bad(self) -> list[Annotation]:
@@ -119,7 +129,12 @@ def _inspect(name: str, path: Path, folder: Path) -> InspectedSource:
 
 
 def _columns_beside(folder: Path, format_name: str) -> Iterator[str]:
-    for table, columns in passed_over(folder).items() if format_name == CLASS_FOLDERS else ():
+    if format_name != CLASS_FOLDERS:
+        return
+    if outer := outer_folders(folder):
+        more = f" and {len(outer) - 4} more" if len(outer) > 4 else ""
+        yield f"the labels are the inner folders; those above them are {', '.join(outer[:4])}{more}"
+    for table, columns in passed_over(folder).items():
         names = ", ".join(columns)
         yield f"the folders are the labels, and not what {table} says ({names}); if it is, call its column `label`"
 
@@ -178,6 +193,9 @@ def described(source: InspectedSource, *, most: int = 12) -> Iterator[str]:
         first = unlabelled[0]
         why = first.detail or "nothing names it"
         yield f"{len(unlabelled)} of them have no label and are left out, the first {first.path} ({why})"
+    if mixed := source.mixed:
+        are = " has" if len(mixed) == 1 else "s have"
+        yield f"{len(mixed)} image{are} labels of several classes, the first {mixed[0]}"
     if missing := source.without_image:
         yield f"{len(missing)} labels are of images that are not there, the first in {missing[0].path}"
     if bad := source.bad:

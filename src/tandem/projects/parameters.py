@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from tandem.datasets.examples import collect_examples, require_few_bad
 from tandem.datasets.labels import label_map
+from tandem.errors import DataError
 from tandem.files import parse_yaml
 from tandem.pipeline.schema import Params, check_params
 from tandem.projects.classes import ClassPlan, plan_classes
@@ -48,7 +49,11 @@ def _planned(sources: Sequence[InspectedSource], base: Params) -> tuple[ClassPla
     """Classes each of which is in each split; those that cannot be are ignored."""
     annotations = {source.name: source.annotations for source in sources}
     require_few_bad(annotations, max_fraction=base.merge.max_corrupt_fraction)
-    plan = plan_classes({source.name: source.labels for source in sources})
+    try:
+        plan = plan_classes({source.name: source.labels for source in sources})
+    except DataError as error:
+        beside = "".join(f"\n  {source.name}: {line}" for source in sources for line in source.beside)
+        raise DataError(f"{error}{beside}") from None
     examples, _ = collect_examples(annotations, label_map(plan.settings))
     for name in sorted(set(plan.names) - {each.class_name for each in examples}):
         plan = plan.without(name, "all its images show several classes")

@@ -77,6 +77,14 @@ def folders_say_it(root: Path, annotations: Iterable[Annotation]) -> bool:
     )
 
 
+def outer_folders(root: Path) -> list[str]:
+    """The folders right above class folders, sorted, where there are several: the classes could be these as well."""
+    labels = {each.path: each.label for each in read(root) if each.label}
+    images = [image for path in labels if (image := _image_file(root, root / path)) and len(image.folders) > 1]
+    outer = {image.folders[-2] for image in images if image.folders[-1] == labels[image.path]}
+    return sorted(outer) if len(outer) > 1 else []
+
+
 def are_classes(root: Path) -> bool:
     """Whether there are two or more class folders that are not called as the parts of one set, such as `part_1`."""
     labels = {each.label for each in read(root)} - {""}

@@ -3,6 +3,7 @@
 Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each class, and tables of boxes.
 """
 
+import ast
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
@@ -14,9 +15,9 @@ from tandem.datasets.formats.annotations import NO_BOX, NO_IMAGE, Annotation, bo
 from tandem.datasets.formats.class_folders import is_split_or_container
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.tabular.box_columns import BoxColumns, box_columns, box_reader, is_blank_box
-from tandem.datasets.formats.tabular.rows import TableRow, cells_by_column, is_table, load_rows, plain_name
+from tandem.datasets.formats.tabular.class_columns import class_columns, flagged, is_flag_column
+from tandem.datasets.formats.tabular.rows import TableRow, cells_by_column, is_nested, is_table, load_rows, plain_name
 from tandem.datasets.formats.text import first_names, shorten
-from tandem.datasets.labels import is_split_name
 from tandem.errors import DataError
 from tandem.images.signatures import IMAGE_SUFFIXES
 
@@ -25,13 +26,14 @@ _IMAGE_COLUMNS = frozenset((
     "filename", "filepath", "filepaths", "fname", "path", "name", "photo", "photoid", "picture",
 ))  # fmt: skip
 _LABEL_COLUMNS = (
+    "classname",  # beside numbers in `class` or `label`
+    "labelname",
+    "categoryname",
     "label",
     "labels",
     "class",
-    "classname",
     "category",
     "target",
-    "labelname",
     "breed",
     "species",
     "diagnosis",
@@ -46,11 +48,7 @@ _ABOUT_IMAGES = frozenset((
 ))  # fmt: skip
 _FEW_VALUES = 3  # rows of small tables may all differ
 _TRIED = 100  # rows that are looked at to find the column of images
-# Of one column a class; pandas writes the second and third.
 _OF_VIA = frozenset(("regionshapeattributes", "regionattributes"))  # cells of JSON, see foreign_layout
-_FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "False": False, "True": True}
-_NO_CLASSES = frozenset(("occluded", "truncated", "groupof", "depiction", "inside", "crowd", "difficult", "train"))
-_MOST_SEVERAL = 0.05  # of the rows of a table with a column a class, that may have no class or several
 
 
 class _Table(NamedTuple):
@@ -79,8 +77,8 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> list[Annotation]:
     """One annotation a row, one with label "" for an image that no row names; by path, then box. Nothing is opened.
 
-    A row whose image is missing is an annotation that says so. Raises DataError for an image with two labels in two
-    rows, and for a table without a column of images or of labels.
+    A row whose image is missing is an annotation that says so. Raises DataError for a table without a column of images
+    or of labels, and for one that cannot be read.
     """
     images = ImageFiles(root)
     tables = list(_tables(root, images))
@@ -90,7 +88,6 @@ def read(root: Path) -> list[Annotation]:
             "columns `filename` and `label`"
         )
     found = [mark_missing(each) for table in tables for each in _of_table(root, table, images)]
-    _require_one_label(found)
     named = {each.path for each in found}
     where = first_names([table.path.name for table in tables])
     rest = [Annotation(path, "", detail=f"no row of {where} names it") for path in images.paths if path not in named]
@@ -143,16 +140,27 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
     others = [name for name in header if name and name != image and name not in (boxes.used if boxes else ())]
     label = next((name for wanted in _LABEL_COLUMNS for name in others if plain_name(name) == wanted), None)
     if label:
+        _require_labels(path, label, rows)
         return _Table(path, rows, image, label, (), is_sure=True, boxes=boxes)
-    flags = [name for name in others if all(row.get(name) in _FLAGS for _, row in rows)]
+    cells = [row for _, row in rows]
+    flags = [name for name in others if is_flag_column(cells, name)]
     if path.name == "_classes.csv":
         return _Table(path, rows, image, None, flags, is_sure=True)
     if len(flags) >= 2:
-        classes, is_one_each = _classes(flags, rows)
+        classes, is_one_each = class_columns(cells, flags)
         return _Table(path, rows, image, None, classes, is_sure=is_one_each)
     if len(others) == 1 and not _is_about_images(others[0], rows):
         return _Table(path, rows, image, others[0], (), is_sure=boxes is not None, boxes=boxes)
     return _Table(path, rows, image, None, (), is_sure=False) if others else None
+
+
+def _require_labels(path: Path, label: str, rows: Sequence[tuple[int, dict[str, str]]]) -> None:
+    """Raise DataError for a column of JSON, as of Label Studio's export of boxes."""
+    if nested := next((number for number, row in rows if is_nested(row.get(label, ""))), None):
+        raise DataError(
+            f"{path}, line {nested}: the column {shorten(label)} holds JSON, as of Label Studio, and no label; "
+            "export it as COCO, YOLO or Pascal VOC, or name another column `label`"
+        )
 
 
 def _require_header(path: Path, header: Sequence[str], lines: Sequence[TableRow]) -> None:
@@ -166,29 +174,14 @@ def _require_header(path: Path, header: Sequence[str], lines: Sequence[TableRow]
         raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
 
 
-def _classes(flags: Sequence[str], rows: Sequence[tuple[int, dict[str, str]]]) -> tuple[Sequence[str], bool]:
-    """The flags that are classes, and whether nearly each row is of one; a split, or what is occluded, is no class."""
-    classes = [name for name in flags if not _is_no_class(name)]
-    for each in (flags, classes):
-        several = sum(sum(_FLAGS[row[name]] for name in each) != 1 for _, row in rows)
-        if len(each) >= 2 and several <= _MOST_SEVERAL * len(rows):
-            return each, True
-    return flags, False
-
-
-def _is_no_class(flag: str) -> bool:
-    plain = plain_name(flag).removeprefix("is")
-    return plain in _NO_CLASSES or is_split_name(plain)
-
-
 def _is_about_images(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> bool:
     """Whether a column that no name makes one of labels holds none: a split, a size, or nearly a value a row."""
     values = [row.get(name, "") for _, row in rows]
-    is_nested = any(value.startswith(("{", "[")) for value in values)
+    are_objects = any(map(is_nested, values))
     is_distinct = len(set(values)) > max(_FEW_VALUES, len(values) // 2)
     return (
         plain_name(name) in _ABOUT_IMAGES
-        or is_nested
+        or are_objects
         or is_distinct
         or all(map(is_split_or_container, filter(None, values)))
     )
@@ -226,8 +219,20 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
 
 def _labels(table: _Table, row: dict[str, str]) -> list[str]:
     if table.label is None:
-        return [flag for flag in table.flags if _FLAGS[row[flag]]]
-    return [label] if (label := row.get(table.label, "")) else []
+        return flagged(row, table.flags)
+    cell = row.get(table.label, "")
+    return _listed(cell) or [cell] if cell else []
+
+
+def _listed(cell: str) -> list[str]:
+    """The texts of a list as Python or JSON writes it, such as "['Car', 'Bus']"; none of other cells."""
+    if not (cell.startswith("[") and cell.endswith("]")):
+        return []
+    try:
+        value = ast.literal_eval(cell)
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return []
+    return value if isinstance(value, list) and all(isinstance(each, str) and each for each in value) else []
 
 
 def _of_boxes(
@@ -243,7 +248,7 @@ def _of_boxes(
     reader = box_reader(table.path, ((row, size_of(path)) for path, _, row in boxes), of)
     with_box = {path for path, *_ in boxes}
     for path, where, row in found:
-        label = "".join(_labels(table, row))
+        label = ", ".join(_labels(table, row))
         if not label:
             yield Annotation(path, "", detail=f"{where} has no label")
         elif not is_blank_box(row, of):
@@ -258,15 +263,3 @@ def _without_image(place: str, labels: Sequence[str], what: str, several: Sequen
     if several:
         raise DataError(f"{what} could be {first_names(several)}; write its path into the table")
     return Annotation(place, ", ".join(labels), None, NO_IMAGE, f"{what} is not there")
-
-
-def _require_one_label(annotations: Sequence[Annotation]) -> None:
-    """Raise DataError for an image without boxes that two rows give two labels."""
-    first: dict[str, Annotation] = {}
-    for each in (each for each in annotations if not each.reason):
-        other = first.setdefault(each.path, each)
-        if each.box is None and other.label != each.label and other.detail != each.detail:
-            raise DataError(
-                f"{each.path!r} has two labels: {other.label!r} ({other.detail}) and {each.label!r} ({each.detail}); "
-                "keep the row that is right"
-            )

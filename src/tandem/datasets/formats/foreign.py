@@ -1,17 +1,21 @@
 """Layouts that are not read, named as what they are, with what to do instead."""
 
 import re
+from collections import Counter
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tandem import files
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden
 from tandem.datasets.formats.label_files import is_label_line
+from tandem.datasets.formats.text import first_names
 from tandem.images.signatures import IMAGE_SUFFIXES
 
 _EXPORT = "export it as COCO, YOLO or Pascal VOC"
 _CLASS_FOLDERS = "save its images into a folder for each class"
+_TABLE = "save it as a CSV file with the columns filename and label"
+_WORD_AND_NUMBER, _OFTEN = re.compile(r"(?P<word>.*[^\W\d_])[\W_]*\d+"), 2
 _PEEKED = 65_536  # bytes of a file that are searched
 _NUM_PEEKED = 20  # files of one suffix
 
@@ -49,7 +53,7 @@ _SIGNS = (
     ),
     _Sign(
         "a table in JSON lines, as of Hugging Face's imagefolder, without a column of labels", (".jsonl", ".ndjson"),
-        (b'"file_name"',), "save it as a CSV file with the columns filename and label",
+        (b'"file_name"',), _TABLE,
     ),
     _Sign(
         "a table in JSON lines without names of images, as of PaliGemma or OpenAI", (".jsonl", ".ndjson"), (b"{",),
@@ -58,10 +62,10 @@ _SIGNS = (
     _Sign("the CSV of VGG Image Annotator (VIA)", (".csv",), (b"region_shape_attributes",), "export it as COCO"),
     _Sign("images as numbers in a CSV file", (".csv",), (b"pixels,",), _CLASS_FOLDERS),
     _Sign("images as numbers in a CSV file", (".csv",), (b",pixels",), _CLASS_FOLDERS),
-    _Sign("images as numbers in a CSV file", (".csv",), (b"pixel1,", b"pixel2,"), _CLASS_FOLDERS),
+    _Sign("images as numbers in a CSV file", (".csv",), (b"pixel1", b"pixel2"), _CLASS_FOLDERS),
     _Sign("TFRecord", (".tfrecord", ".tfrecords", ".record", ".tfrec"), (), _CLASS_FOLDERS),
     _Sign("Parquet or Arrow, as of Hugging Face", (".parquet", ".arrow", ".feather"), (), _CLASS_FOLDERS),
-    _Sign("a table of Excel", (".xlsx", ".xls"), (), "save it as a CSV file with the columns filename and label"),
+    _Sign("a table of Excel", (".xlsx", ".xls"), (), _TABLE),
     _Sign("MATLAB's .mat", (".mat",), (), "save its labels as a CSV file with the columns filename and label"),
     _Sign("HDF5", (".h5", ".hdf5"), (), _CLASS_FOLDERS),
     _Sign("arrays of NumPy or PyTorch", (".npy", ".npz", ".pt", ".pth"), (), _CLASS_FOLDERS),
@@ -75,8 +79,13 @@ _NAMES = (".names", "data.yaml", "data.yml", "dataset.yaml", "classes.txt")
 _NO_NAMES = "the names of the classes are missing: put them into classes.txt beside the folders, a name a line"
 # How the first line of a text file of labels begins.
 _TEXT_SIGNS = (
-    ("KITTI's labels", re.compile(rb"\s*[A-Za-z_]+([ \t]+-?\d+(\.\d+)?){14}")),
-    ("DOTA's labels", re.compile(rb"\s*(\d+(\.\d+)?[ \t]+){8}[A-Za-z][\w-]*[ \t]+\d")),
+    ("KITTI's labels", re.compile(rb"\s*[A-Za-z_]+([ \t]+-?\d+(\.\d+)?){14}"), _EXPORT),
+    (
+        "lines of an image and its label",
+        re.compile(rb"\S[^\r\n]*?\.(?:jpe?g|png|bmp|webp|tiff?)[ \t,;]+\S", re.I),
+        _TABLE,
+    ),
+    ("DOTA's labels", re.compile(rb"\s*(\d+(\.\d+)?[ \t]+){8}[A-Za-z][\w-]*[ \t]+\d"), _EXPORT),
 )
 _MASKS = ("mask", "masks", "labelids", "segmentationclass", "segmentationobject", "ground_truth")
 
@@ -88,9 +97,9 @@ def foreign_layout(root: Path) -> str:
         shown = [path for path in paths if path.name.lower().endswith(sign.suffixes)]
         if found := _first_with(shown, sign.words):
             return f"this is {sign.name} ({found.relative_to(root)}), which is not read: {sign.remedy}"
-    for name, line in _TEXT_SIGNS:
+    for name, line, remedy in _TEXT_SIGNS:
         if found := next((path for path in _texts(paths) if line.match(_head(path))), None):
-            return f"these are {name} ({found.relative_to(root)}), which are not read: {_EXPORT}"
+            return f"these are {name} ({found.relative_to(root)}), which are not read: {remedy}"
     if found := next((path for path in _texts(paths) if is_label_line(path)), None):
         names = (
             "their images are not found by name"
@@ -127,10 +136,22 @@ def flat_layout(root: Path) -> str:
             f"no column of {tables[0].relative_to(root)} holds the names of most images, such as {images[0]!r}: "
             "correct its names, or make a folder for each class"
         )
+    if tables := [path for path in files.list_files(root) if path.suffix.lower() == ".json"]:
+        return f"{tables[0].relative_to(root)} is of no layout that is known: {_TABLE}"
+    begin = _beginnings(images)
+    hint = f". Their names begin with {first_names(begin)}: if these are the classes, move each" if begin else ""
     return (
         f"{len(images)} images lie in no class folder, the first in {folder}: make a folder for each class, or a CSV "
-        "file with the columns filename and label"
+        f"file with the columns filename and label{hint}{' into a folder of that name' if begin else ''}"
     )
+
+
+def _beginnings(images: Sequence[str]) -> list[str]:
+    """The words before the numbers of file names, the most frequent first, where they are few and each stands often."""
+    stems = [PurePosixPath(path).stem for path in images]
+    counts = Counter(match["word"] for stem in stems if (match := _WORD_AND_NUMBER.fullmatch(stem)))
+    words = [word for word, count in counts.most_common() if count >= _OFTEN]
+    return words if len(words) >= 2 and sum(counts[word] for word in words) > 0.9 * len(images) else []
 
 
 def _first_with(paths: Sequence[Path], words: Sequence[bytes]) -> Path | None:

@@ -97,10 +97,19 @@ def _folders_say_as_much(root: Path, module: Format) -> bool:
 def _require_own_layout(root: Path, annotations: Sequence[Annotation]) -> None:
     """Raise DataError where all images have one folder's name for a label, and another layout's files lie beside."""
     labels = {each.label for each in annotations} - {""}
-    if len(labels) == 1 and (what := foreign_layout(root)):
-        raise DataError(
-            f"{root}: {what}; if {labels.pop()!r} is the class of all its images, say format: class_folders"
-        )
+    if len(labels) != 1:
+        return
+    what = f"{root}: {foreign}" if (foreign := foreign_layout(root)) else _table_problem(root)
+    if what:
+        raise DataError(f"{what}; if {labels.pop()!r} is the class of all its images, say format: class_folders")
+
+
+def _table_problem(root: Path) -> str:
+    try:
+        csv_labels.matches(root) and csv_labels.read(root)
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def _contents(root: Path, *, most: int = 8) -> str:

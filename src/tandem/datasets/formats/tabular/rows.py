@@ -74,6 +74,17 @@ def _cell(value: Any) -> str:
     return value.strip() if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
+def is_nested(cell: str) -> bool:
+    """Whether a cell is JSON that holds an object, as of tools that write all that they know of an image into one."""
+    if not cell.startswith(("{", "[")):
+        return False
+    try:
+        value = json.loads(cell)
+    except (ValueError, RecursionError):
+        return False
+    return any(isinstance(each, dict) for each in (value if isinstance(value, list) else [value]))
+
+
 def cells_by_column(header: Sequence[str], lines: Sequence[TableRow]) -> list[tuple[int, dict[str, str]]]:
     """Number of the line and cells by column; a row that is short lacks the last ones."""
     return [(number, dict(zip(header, cells, strict=False))) for number, cells in lines]
