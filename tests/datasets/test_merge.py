@@ -591,7 +591,9 @@ def test_what_an_annotation_says_against_its_use_is_listed(tmp_path: Path) -> No
 
 
 def test_annotations_that_cannot_be_used_are_counted_and_said_and_too_many_stop_the_merge(tmp_path: Path) -> None:
-    street = plant(tmp_path / "street", {"car/1.png": image_of(1), "car/2.png": image_of(2), "truck/3.png": image_of(3)})
+    street = plant(
+        tmp_path / "street", {"car/1.png": image_of(1), "car/2.png": image_of(2), "truck/3.png": image_of(3)}
+    )
     bad = Annotation("1.png", "", None, "bad_annotation", "a.txt, line 2 is not a line of numbers")
     street = SourceAnnotations(street.root, [*street.annotations, bad], None)
     merged = merged_from(tmp_path, {"street": street}, max_corrupt_fraction=0.25)

@@ -139,3 +139,13 @@ def test_where_the_labels_are_no_classes_what_was_not_read_is_named_too(tmp_path
     with pytest.raises(DataError, match="two classes are needed") as caught:
         written(tmp_path, folder)
     assert str(caught.value).endswith("data: the labels are the inner folders; those above them are ill, well")
+
+
+def test_bad_annotations_are_the_reason_where_they_leave_no_two_classes_and_are_left_to_the_run_elsewhere(
+    tmp_path: Path,
+) -> None:
+    few = plant_yolo(tmp_path / "few", {f"{n}": "01"[n % 2] for n in range(40)} | {"x": "9", "y": "9"})
+    assert check_params(read_params(written(tmp_path, few))).labels.classes.keys() == {"cat", "dog"}
+    (tmp_path / "other").mkdir()
+    with pytest.raises(DataError, match=r"12 of 12 annotations of all cannot be used, more than .* The first ones:\n"):
+        written(tmp_path / "other", plant_yolo(tmp_path / "all", {f"{n}": "9" for n in range(12)}))

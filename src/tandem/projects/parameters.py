@@ -48,10 +48,10 @@ def parameters_for(sources: Sequence[InspectedSource], preset: str, *, name: str
 def _planned(sources: Sequence[InspectedSource], base: Params) -> tuple[ClassPlan, Splitting]:
     """Classes each of which is in each split; those that cannot be are ignored."""
     annotations = {source.name: source.annotations for source in sources}
-    require_few_bad(annotations, max_fraction=base.merge.max_corrupt_fraction)
     try:
         plan = plan_classes({source.name: source.labels for source in sources})
     except DataError as error:
+        require_few_bad(annotations, max_fraction=base.merge.max_corrupt_fraction)
         beside = "".join(f"\n  {source.name}: {line}" for source in sources for line in source.beside)
         raise DataError(f"{error}{beside}") from None
     examples, _ = collect_examples(annotations, label_map(plan.settings))
