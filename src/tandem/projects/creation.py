@@ -1,6 +1,5 @@
 """A new project, whole or not at all: made in a folder that becomes it, or whose content moves into an empty one."""
 
-import shutil
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -9,6 +8,7 @@ from typing import NamedTuple
 
 from tandem.errors import DataError
 from tandem.files import atomic_dir
+from tandem.folders import PARTIAL, filled_dir
 from tandem.pipeline.code.pinned import PIN_PATH
 from tandem.pipeline.params import PARAMS_PATH
 from tandem.projects.classes import ClassPlan
@@ -19,7 +19,7 @@ from tandem.projects.repository import begin_repository, commit, require_git, wo
 from tandem.projects.template import README, WORKFLOW, preset, readme, template_files
 
 _SAMPLE, _OF_PHOTOGRAPHS = "sample", "vehicles"  # presets; of photographs: with weights of ImageNet
-_MAY_BE_THERE = ".git"
+_MAY_BE_THERE = (".git", PARTIAL)
 
 
 class CreatedProject(NamedTuple):
@@ -70,7 +70,7 @@ def create_project(folder: Path, *, preset_name: str | None, data: Sequence[Path
 def _require_free(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; name a folder that is new or empty")
-    there = sorted(path.name for path in folder.iterdir() if path.name != _MAY_BE_THERE) if folder.is_dir() else []
+    there = sorted(path.name for path in folder.iterdir() if path.name not in _MAY_BE_THERE) if folder.is_dir() else []
     if there:
         shown = ", ".join(there[:3]) + (f" and {len(there) - 3} more" if len(there) > 3 else "")
         is_project = {PARAMS_PATH.name, "dvc.yaml"} <= set(there)
@@ -92,19 +92,8 @@ def _new_folder(folder: Path) -> Iterator[Path]:
         with atomic_dir(folder) as building:
             yield building
         return
-    # who stands in an empty folder would stand in a removed one if another took its place
-    building = Path(tempfile.mkdtemp(prefix=".tandem-init.", suffix=".partial", dir=folder))
-    moved = list[Path]()
-    try:
+    with filled_dir(folder) as building:
         yield building
-        for path in sorted(building.iterdir()):
-            moved.append(path.rename(folder / path.name))
-    except BaseException:
-        for path in moved:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        raise
-    finally:
-        shutil.rmtree(building, ignore_errors=True)
 
 
 def _write(files: Mapping[str, bytes], folder: Path) -> None:

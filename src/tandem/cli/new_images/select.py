@@ -19,11 +19,11 @@ from tandem.cli.new_images.project import (
 from tandem.cli.output import on_one_line, print_json
 from tandem.datasets.settings import IngestSettings
 from tandem.errors import DataError
+from tandem.folders import PARTIAL, filled_dir
 from tandem.monitoring.selection import Pick, Selection, select_batch
 from tandem.pipeline.params import section
 
 Listing = Literal["table", "json", "csv"]
-_PARTIAL = ".tandem-partial"  # folder of copies that are under way
 _COLUMNS = ("rank", "path", "label", "confidence", "second_label", "uncertainty", "distance", "reason")
 
 
@@ -115,7 +115,7 @@ def _require_empty(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"images cannot be copied to {folder}: {error.strerror}; name another folder") from None
-    if any(each.name != _PARTIAL for each in folder.iterdir()):
+    if any(each.name != PARTIAL for each in folder.iterdir()):
         raise DataError(f"images cannot be copied to {folder}, which holds files; name a folder that is new or empty")
 
 
@@ -124,16 +124,9 @@ def copy_ranked(rows: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
     Raises DataError for what is no file, such as a pipe.
     """
-    partial = folder / _PARTIAL
-    shutil.rmtree(partial, ignore_errors=True)  # of a run that was killed
-    partial.mkdir()
-    try:
+    with filled_dir(folder) as partial:
         for row in rows:
             path = Path(row["path"])
             if not path.is_file():
                 raise DataError(f"{path} cannot be copied to {folder}, since it is no file any more; save it as one")
             shutil.copyfile(path, partial / f"{row['rank']:04d}-{path.name}")
-        for copy in sorted(partial.iterdir()):
-            copy.rename(folder / copy.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
