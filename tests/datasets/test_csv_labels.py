@@ -54,10 +54,11 @@ def test_the_table_of_a_split_means_the_images_of_its_folder(tmp_path):
     }
 
 
-def test_a_name_that_could_be_several_images_is_refused(tmp_path):
+def test_a_name_that_could_be_several_images_labels_none_of_them(tmp_path):
     root = write(plant(tmp_path, "x/a.jpg", "y/a.jpg", "x/b.jpg"), {"train.csv": ROWS})
-    with pytest.raises(DataError, match=r"train\.csv, line 2: the image 'a' could be 'x/a.jpg', 'y/a.jpg'; write its"):
-        registry.read_annotations(root, format="csv")
+    found = registry.read_annotations(root, format="csv")
+    assert_bad(found, r"train\.csv, line 2: the image 'a' could be 'x/a.jpg', 'y/a.jpg'; write its path into the table")
+    assert labels(each for each in found if not each.reason) == {"x/a.jpg": "", "y/a.jpg": "", "x/b.jpg": "Bus"}
 
 
 def test_rows_without_an_image_and_images_without_a_row_or_label_are_accounted_for(tmp_path):
@@ -115,10 +116,11 @@ def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path, num_row
         csv_labels.read(root)
 
 
-def test_a_row_with_more_cells_than_columns_is_refused_and_not_cut(tmp_path):
+def test_a_row_with_more_cells_than_columns_is_a_bad_annotation_and_not_cut(tmp_path):
     root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"train.csv": "id,label\na,Car, red\nb,Bus\n"})
-    with pytest.raises(DataError, match=r"train\.csv, line 2 has 3 cells, and 2 columns have names; put a cell"):
-        csv_labels.read(root)
+    found = csv_labels.read(root)
+    assert_bad(found, r"train\.csv, line 2 has 3 cells, and 2 columns have names$")
+    assert labels(each for each in found if not each.reason) == {"a.jpg": "", "b.jpg": "Bus"}
 
 
 def test_two_columns_of_one_name_are_refused(tmp_path):

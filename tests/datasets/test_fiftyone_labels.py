@@ -47,6 +47,13 @@ def test_boxes_are_read(tmp_path):
     assert (excluded.label, excluded.reason) == ("Car", "empty_box")
 
 
+@pytest.mark.parametrize("entry", [2, -1, True, 1.5, {"label": 2}, {"label": {}}, {"label": True}])
+def test_a_class_that_is_not_listed_is_a_bad_annotation(tmp_path, entry):
+    found = fiftyone_labels.read(source(tmp_path, {"a": entry, "sub/b": 0}))
+    assert_bad(found, r"labels\.json: 'a' has label .*, but the classes are \['Bus', 'Car'\]")
+    assert [(each.path, each.label) for each in found if not each.reason] == [("data/sub/b.jpg", "Bus")]
+
+
 @pytest.mark.parametrize("box", [[0, 0, 64, 64], [0, 0, -1, 1], [float("nan"), 0, 1, 1], [0, 0, 1], "0 0 1 1", None])
 def test_a_box_that_is_not_four_fractions_is_a_bad_annotation(tmp_path, box):
     found = fiftyone_labels.read(source(tmp_path, {"a": {"label": 1, "bounding_box": box}, "sub/b": 0}))
@@ -57,9 +64,6 @@ def test_a_box_that_is_not_four_fractions_is_a_bad_annotation(tmp_path, box):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"a": 2}, r"labels\.json: 'a' has label 2, but the classes are \['Bus', 'Car'\]"),
-        ({"a": True}, "has label True, but"),
-        ({"a": {"label": {}}}, r"has label \{\}, but"),
         ({"gone": 1, "away": 1}, "names 2 of 2 images that are not there, the first is 'gone'; get the source again"),
         ({"../a/x": 1}, "names 1 of 1 images that are not there"),
         (["a"], r"labels\.json has no `labels` by image"),

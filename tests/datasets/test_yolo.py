@@ -151,6 +151,15 @@ def test_lines_that_are_no_fractions_are_bad_annotations_with_file_and_line(tmp_
     assert [each.label for each in found if not each.reason] == ["Car"]
 
 
+@pytest.mark.parametrize("data", [b"\0" * 40, b"1 0.5 0.5 1 \xff\xfe"])
+def test_a_damaged_file_of_labels_is_a_bad_annotation_of_its_image(tmp_path, data):
+    root = plant(tmp_path, "images/a.jpg", "images/b.jpg")
+    write(root, {"data.yaml": NAMES, "labels/a.txt": data, "labels/b.txt": BOX})
+    found = yolo.read(root)
+    assert assert_bad(found, r"^/.*labels/a\.txt, line 1: ").path == "images/a.jpg"
+    assert labels(each for each in found if not each.reason) == {"images/b.jpg": "Car"}
+
+
 @pytest.mark.parametrize("line", ["1 1.4 0.5 0.5 0.5", "1 0.5 0.5 0 0"])
 def test_a_box_of_which_nothing_lies_in_the_image_says_so(tmp_path, line):
     root = write(plant(tmp_path, "images/a.jpg"), {"data.yaml": NAMES, "labels/a.txt": BOX + line})

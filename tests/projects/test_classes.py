@@ -61,6 +61,20 @@ def test_letters_that_differ_by_case_alone_are_compared_as_written() -> None:
     assert label_map(plan.settings).resolve("A", source="hand") == "A"
 
 
+def test_words_that_a_source_tells_apart_by_accents_alone_are_classes_of_their_own_in_any_case() -> None:
+    plan = plan_classes({"a": {"Bar": 20, "Bär": 20, "bär": 9, "Auto": 20}, "b": {"bar": 9, "Autos": 3}})
+    assert dict(plan.images) == {"Auto": 23, "Bar": 29, "Bär": 29}
+    assert plan.settings.match == "exact"
+    labels = label_map(plan.settings)
+    spelled = {"Bar": "Bar", "bar": "Bar", "Bär": "Bär", "bär": "Bär", "Autos": "Auto"}
+    assert {label: labels.resolve(label, source="a") for label in spelled} == spelled
+
+
+def test_a_few_images_of_another_spelling_are_of_the_same_word() -> None:
+    plan = plan_classes({"a": {"caminhão": 20, "caminhao": 3, "carro": 20}})
+    assert (dict(plan.images), plan.settings.match) == ({"caminhão": 23, "carro": 20}, "folded")
+
+
 @pytest.mark.parametrize(
     ("labels", "found"),
     [({}, "none"), ({"cat": 9}, r"cat \(9 images\)"), ({"cat": 9, "dog": 2}, r"cat \(9 images\), dog \(2 images, and")],

@@ -6,7 +6,7 @@ another one that no source tells from it.
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from tandem.datasets.labels import exact_label, is_split_name, normalize_label
@@ -47,12 +47,13 @@ class ClassPlan:
 
 def plan_classes(counts: Counts) -> ClassPlan:
     """The classes of the labels that sources have. Raises DataError where they are fewer than two."""
-    match: LabelMatch = "exact" if _tells_letters_apart(counts) else "folded"
+    form = _form(counts)
+    match: LabelMatch = "folded" if form is normalize_label else "exact"
     total = Counter[str]()
     for labels in counts.values():
         total.update(labels)
     names, ignored = dict[str, tuple[str, ...]](), dict[str, str]()
-    for spellings in sorted(_grouped(counts, match), key=lambda group: group[0].casefold()):
+    for spellings in sorted(_grouped(counts, form), key=lambda group: group[0].casefold()):
         number = sum(total[each] for each in spellings)
         if reason := _why_no_class(normalize_label(spellings[0]), number):
             ignored |= dict.fromkeys(spellings, reason)
@@ -74,9 +75,15 @@ def require_two(plan: ClassPlan) -> ClassPlan:
     return plan
 
 
-def _grouped(counts: Counts, match: LabelMatch) -> Iterator[tuple[str, ...]]:
+def _form(counts: Counts) -> Callable[[str], str]:
+    """What of a label is compared: as little of it as no source tells two classes apart by."""
+    if _tells_letters_apart(counts):
+        return exact_label
+    return _lowered if _tells_marks_apart(counts) else normalize_label
+
+
+def _grouped(counts: Counts, form: Callable[[str], str]) -> Iterator[tuple[str, ...]]:
     """The labels of all sources, those of one class together, the most frequent spelling first."""
-    form = normalize_label if match == "folded" else exact_label
     total, spellings = Counter[str](), defaultdict[str, set[str]](set)
     sources = defaultdict[str, set[str]](set)
     for source, labels in counts.items():
@@ -85,7 +92,7 @@ def _grouped(counts: Counts, match: LabelMatch) -> Iterator[tuple[str, ...]]:
             spellings[form(label)].add(label)
             sources[form(label)].add(source)
     for plural in sorted(spellings):
-        for singular in _singulars(plural) if match == "folded" else ():
+        for singular in _singulars(plural) if form is not exact_label else ():
             if spellings.get(singular) and not sources[singular] & sources[plural]:
                 spellings[singular] |= spellings.pop(plural)
                 sources[singular] |= sources.pop(plural)
@@ -111,6 +118,18 @@ def _tells_letters_apart(counts: Counts) -> bool:
     for labels in counts.values():
         letters = [exact_label(label) for label in labels if len(exact_label(label)) == 1]
         if len({normalize_label(letter) for letter in letters}) < len(letters):
+            return True
+    return False
+
+
+def _tells_marks_apart(counts: Counts) -> bool:
+    """Whether a source has labels of images enough for a class each that differ by accents or other marks alone."""
+    for labels in counts.values():
+        images = Counter[str]()
+        for label, number in labels.items():
+            images[_lowered(label)] += number
+        large = [label for label, number in images.items() if number >= MIN_IMAGES]
+        if len({normalize_label(label) for label in large}) < len(large):
             return True
     return False
 

@@ -72,7 +72,7 @@ def boxed(path: str, label: str, box: Box | str | None, *, where: str) -> Annota
     None: nothing of the box lies in the image. where: the file and place that state it, for people.
     """
     if isinstance(box, str):
-        return bad_annotation(path, f"{where} {box}", label=label)
+        return bad_annotation(path, f"{where} {box}".lstrip(), label=label)
     if box is None:
         return Annotation(path, label, None, EMPTY_BOX, f"{where}: nothing of the box lies in the image")
     return Annotation(path, label, box)

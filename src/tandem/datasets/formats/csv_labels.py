@@ -5,18 +5,27 @@ Also Roboflow's multi-class `_classes.csv`, with a column of 0 and 1 for each cl
 
 import ast
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path, PurePosixPath
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tandem import files
-from tandem.datasets.formats.annotations import NO_BOX, NO_IMAGE, Annotation, boxed, in_order, mark_missing
+from tandem.datasets.formats.annotations import (
+    NO_BOX,
+    NO_IMAGE,
+    Annotation,
+    bad_annotation,
+    boxed,
+    in_order,
+    mark_missing,
+)
 from tandem.datasets.formats.class_folders import is_split_or_container
 from tandem.datasets.formats.image_files import ImageFiles, is_hidden, path_ends, size_in_pixels
 from tandem.datasets.formats.tabular.box_columns import BoxColumns, box_columns, box_reader, is_blank_box
 from tandem.datasets.formats.tabular.class_columns import class_columns, flagged, is_flag_column
-from tandem.datasets.formats.tabular.rows import TableRow, cells_by_column, is_nested, is_table, load_rows, plain_name
+from tandem.datasets.formats.tabular.rows import cells_by_column, is_nested, is_table, load_rows, plain_name
 from tandem.datasets.formats.text import first_names, shorten
 from tandem.errors import DataError
 from tandem.images.signatures import IMAGE_SUFFIXES
@@ -55,6 +64,7 @@ class _Table(NamedTuple):
     """rows: (number of the line, cells by column). label: None where each of `flags` is a class, marked by 0 or 1.
 
     is_sure: whether these are labels by their column's name, or by one 1 in nearly each row. boxes: None without any.
+    too_long: what is wrong with lines of more cells than there are columns, which are none of `rows`.
     """
 
     path: Path
@@ -64,6 +74,7 @@ class _Table(NamedTuple):
     flags: Sequence[str]
     is_sure: bool
     boxes: BoxColumns | None = None
+    too_long: Mapping[int, str] = MappingProxyType({})
 
 
 def matches(root: Path) -> bool:
@@ -127,7 +138,12 @@ def _tables(root: Path, images: ImageFiles) -> Iterator[_Table]:
 def _table(path: Path, images: ImageFiles) -> _Table | None:
     """None for a table of other things."""
     (_, header), *lines = load_rows(path) or [(0, [])]
-    rows = cells_by_column(header, lines)
+    too_long = {
+        number: f"has {len(cells)} cells, and {len(header)} columns have names"
+        for number, cells in lines
+        if any(cells[len(header) :])
+    }
+    rows = cells_by_column(header, [line for line in lines if line[0] not in too_long])
     if any(PurePosixPath(cell).suffix.lower() in IMAGE_SUFFIXES and images.named(cell) for cell in header):
         raise DataError(
             f"{path} begins with a row, not with the names of its columns; add a line such as filename,label"
@@ -135,23 +151,25 @@ def _table(path: Path, images: ImageFiles) -> _Table | None:
     image = _image_column(header, rows, images)
     if image is None or any(plain_name(name) in _OF_VIA for name in header):
         return None
-    _require_header(path, header, lines)
+    if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
+        raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
     boxes = box_columns(path, (name for name in header if name != image))
     others = [name for name in header if name and name != image and name not in (boxes.used if boxes else ())]
+    table = _Table(path, rows, image, None, (), is_sure=False, too_long=too_long)
     label = next((name for wanted in _LABEL_COLUMNS for name in others if plain_name(name) == wanted), None)
     if label:
         _require_labels(path, label, rows)
-        return _Table(path, rows, image, label, (), is_sure=True, boxes=boxes)
+        return table._replace(label=label, is_sure=True, boxes=boxes)
     cells = [row for _, row in rows]
     flags = [name for name in others if is_flag_column(cells, name)]
     if path.name == "_classes.csv":
-        return _Table(path, rows, image, None, flags, is_sure=True)
+        return table._replace(flags=flags, is_sure=True)
     if len(flags) >= 2:
         classes, is_one_each = class_columns(cells, flags)
-        return _Table(path, rows, image, None, classes, is_sure=is_one_each)
+        return table._replace(flags=classes, is_sure=is_one_each)
     if len(others) == 1 and not _is_about_images(others[0], rows):
-        return _Table(path, rows, image, others[0], (), is_sure=boxes is not None, boxes=boxes)
-    return _Table(path, rows, image, None, (), is_sure=False) if others else None
+        return table._replace(label=others[0], is_sure=boxes is not None, boxes=boxes)
+    return table if others else None
 
 
 def _require_labels(path: Path, label: str, rows: Sequence[tuple[int, dict[str, str]]]) -> None:
@@ -161,17 +179,6 @@ def _require_labels(path: Path, label: str, rows: Sequence[tuple[int, dict[str, 
             f"{path}, line {nested}: the column {shorten(label)} holds JSON, as of Label Studio, and no label; "
             "export it as COCO, YOLO or Pascal VOC, or name another column `label`"
         )
-
-
-def _require_header(path: Path, header: Sequence[str], lines: Sequence[TableRow]) -> None:
-    if longer := [(number, cells) for number, cells in lines if any(cells[len(header) :])]:
-        number, cells = longer[0]
-        raise DataError(
-            f"{path}, line {number} has {len(cells)} cells, and {len(header)} columns have names; put a cell that "
-            "holds the separator into quotes, or name its column"
-        )
-    if twice := [name for name, count in Counter(header).items() if count > 1 and name]:
-        raise DataError(f"{path} has two columns {shorten(twice[0])}; give each its own name")
 
 
 def _is_about_images(name: str, rows: Sequence[tuple[int, dict[str, str]]]) -> bool:
@@ -201,14 +208,17 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
     folder, stem = table.path.parent.relative_to(root), table.path.stem
     below = ("", stem, f"{stem}_images", f"images/{stem}", "images", "data")
     near = ["" if folder / name == Path() else (folder / name).as_posix() for name in below]
+    own = table.path.relative_to(root).as_posix()
+    for line, what in table.too_long.items():
+        yield bad_annotation(f"{own}:{line}", f"{table.path}, line {line} {what}")
     found = list[tuple[str, str, dict[str, str]]]()  # image, where, row
     for line, row in table.rows:
         where, name = f"{table.path}, line {line}", row.get(table.image, "")
         if path := images.resolve(name, near=near):
             found.append((path, where, row))
         else:
-            place = f"{table.path.relative_to(root).as_posix()}:{line}"
-            yield _without_image(place, _labels(table, row), f"{where}: the image {shorten(name)}", images.named(name))
+            what = f"{where}: the image {shorten(name)}"
+            yield _without_image(f"{own}:{line}", _labels(table, row), what, images.named(name))
     if table.boxes:
         yield from _of_boxes(root, table, table.boxes, found)
         return
@@ -261,5 +271,5 @@ def _of_boxes(
 
 def _without_image(place: str, labels: Sequence[str], what: str, several: Sequence[str]) -> Annotation:
     if several:
-        raise DataError(f"{what} could be {first_names(several)}; write its path into the table")
+        return bad_annotation(place, f"{what} could be {first_names(several)}; write its path into the table")
     return Annotation(place, ", ".join(labels), None, NO_IMAGE, f"{what} is not there")

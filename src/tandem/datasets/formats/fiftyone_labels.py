@@ -9,6 +9,7 @@ from tandem.datasets.formats.annotations import (
     NO_IMAGE,
     Annotation,
     Box,
+    bad_annotation,
     boxed,
     clip_box,
     in_order,
@@ -28,8 +29,8 @@ def matches(root: Path) -> bool:
 def read(root: Path) -> list[Annotation]:
     """One annotation a label or box, one with label "" for an image without; by path, then box. Images stay unopened.
 
-    Raises DataError for a file that is not FiftyOne's, a class that it does not list, and where no image is there. What
-    is of one that is missing, and a box that is not four fractions, are annotations that say so.
+    Raises DataError for a file that is not FiftyOne's, and where no image is there. What is of one that is missing, a
+    box that is not four fractions, and a class that the file does not list are annotations that say so.
     """
     images = ImageFiles(root)
     found = [mark_missing(each) for path in _label_files(root) for each in _of_file(root, path, images)]
@@ -85,19 +86,23 @@ def _of_image(where: str, path: str, entry: Any, classes: list[Any] | None) -> I
         if target in (None, ""):
             yield Annotation(path, "", detail=f"{where} has no label")
             continue
-        label = _label(where, target, classes)
+        label = _label(target, classes)
+        if label is None:
+            yield bad_annotation(path, f"{where} has label {shorten(target)}, but the classes are {shorten(classes)}")
+            continue
         if isinstance(each, dict) and "bounding_box" in each:
             yield boxed(path, label, _box(each["bounding_box"]), where=where)
         else:
             yield Annotation(path, label)
 
 
-def _label(where: str, target: Any, classes: list[Any] | None) -> str:
+def _label(target: Any, classes: list[Any] | None) -> str | None:
+    """None for a target that the classes do not list."""
     if isinstance(target, str) and target:
         return target
     if classes is not None and type(target) is int and 0 <= target < len(classes) and isinstance(classes[target], str):
         return classes[target]
-    raise DataError(f"{where} has label {shorten(target)}, but the classes are {shorten(classes)}; correct one of them")
+    return None
 
 
 def _box(value: Any) -> Box | str | None:

@@ -103,7 +103,11 @@ def _annotations_of(
 
 def _lines(path: Path, names: _ClassNames) -> list[_Line]:
     lines = []
-    for number, line in enumerate(load_text(path).splitlines(), start=1):
+    try:
+        text = load_text(path)
+    except DataError as error:
+        return [_Line("", None, str(error))]
+    for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             where = f"{path}, line {number}: {shorten(line)}"
             lines.append(_Line(where, *_class_and_box(line, names)))
