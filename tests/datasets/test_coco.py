@@ -83,10 +83,6 @@ def test_a_file_name_that_could_be_several_images_is_refused_with_them(tmp_path)
             "the id 0 stands twice in images, with file_name 'a.jpg' and 'b.jpg'",
         ),
         (
-            {"annotations": [*NOTES, {**NOTES[0], "image_id": 1}]},
-            "the id 1 stands twice in annotations, with category_id 1 and 1",
-        ),
-        (
             {"images": [*IMAGES, {**IMAGES[0], "id": 7}]},
             "the images '0' and '7' have the same file 'a.jpg', and both are used",
         ),
@@ -164,6 +160,32 @@ def test_an_id_is_the_same_as_a_text_a_float_or_a_whole_number(tmp_path, form, k
     assert [(each.path, each.label) for each in found] == [("a.jpg", "Bus"), ("b.jpg", "Car")]
 
 
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        (
+            {**NOTES[0], "image_id": {}},
+            r"instances\.json: annotations holds .*, whose image_id {} is neither a text",
+        ),
+        ({**NOTES[0], "category_id": [1]}, r"whose category_id \[1\] is neither"),
+        ({**NOTES[0], "category_id": None}, r"whose category_id None is neither"),
+        ({"id": 5, "image_id": 0}, r"which lacks some of \['category_id', 'image_id'\]"),
+        (None, "annotations holds None, which lacks"),
+    ],
+)
+def test_one_annotation_that_is_none_is_a_bad_one(tmp_path, note, message):
+    found = coco.read(source(tmp_path, annotations=[note, {**NOTES[0], "image_id": 1}]))
+    assert_bad(found, message)
+    assert [each.path for each in found if each.label and not each.reason] == ["b.jpg"]
+
+
+def test_the_id_of_an_annotation_may_stand_twice_or_be_anything(tmp_path):
+    """As in files that were joined: nothing refers to it."""
+    notes = [NOTES[0], {**NOTES[0], "image_id": 1, "category_id": 2}, {**NOTES[0], "id": [1], "bbox": [9, 9, 9, 9]}]
+    found = [(each.path, each.label) for each in coco.read(source(tmp_path, annotations=notes))]
+    assert found == [("a.jpg", "Bus"), ("a.jpg", "Bus"), ("b.jpg", "Car")]
+
+
 def test_texts_that_only_look_like_numbers_stay_texts(tmp_path):
     images = [{**IMAGES[0], "id": "01"}, {**IMAGES[1], "id": 1}]
     notes = [{**NOTES[0], "image_id": "01"}, {**NOTES[0], "id": 2, "image_id": 1, "category_id": 2}]
@@ -185,9 +207,6 @@ def test_an_id_that_stands_twice_in_two_forms_is_refused(tmp_path):
         ({"categories": [{"id": 1.5, "name": "Bus"}]}, "whose id 1.5 is neither"),
         ({"categories": [{"id": 1, "name": None}]}, "whose name None is neither"),
         ({"categories": [{"id": 1, "name": ["x" * 10_000]}]}, "whose name .* is neither"),
-        ({"annotations": [{**NOTES[0], "image_id": {}}]}, "whose image_id {} is neither"),
-        ({"annotations": [{**NOTES[0], "category_id": [1]}]}, r"whose category_id \[1\] is neither"),
-        ({"annotations": [{**NOTES[0], "id": [1]}]}, r"whose id \[1\] is neither"),
         ({"annotations": {}}, "annotations is no list"),
     ],
 )

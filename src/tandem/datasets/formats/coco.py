@@ -99,13 +99,13 @@ def _annotations_of(path: str, notes: list[_Note]) -> Iterator[Annotation]:
 
 def _read_file(root: Path, path: Path, images: ImageFiles) -> tuple[dict[str, list[_Note]], list[Annotation]]:
     """The notes of each image that is there, and what the file states of others or of none that it lists."""
-    tables = _tables(path)
+    tables, problems = _tables(path)
     by_id = _unique(path, "images", tables["images"])
     labels = {id_: str(category["name"]) for id_, category in _unique(path, "categories", tables["categories"]).items()}
-    _unique(path, "annotations", [note for note in tables["annotations"] if note.get("id") is not None])
     paths, sizes = _paths(root, path, by_id, images), dict[Any, tuple[object, object]]()
     notes: dict[Any, list[_Note]] = {image_id: [] for image_id in by_id}
-    own, of_none = path.relative_to(root).as_posix(), list[Annotation]()
+    own = path.relative_to(root).as_posix()
+    of_none = [bad_annotation(own, problem) for problem in problems]
     has_boxes = any(note.get("bbox") for note in tables["annotations"])
     for place, annotation in enumerate(tables["annotations"]):
         image_id, where = annotation["image_id"], f"{path}: annotation {shorten(annotation.get('id', f'no. {place}'))}"
@@ -153,17 +153,24 @@ def _box(bbox: Any, size: tuple[object, object]) -> Box | str | None:
         return f"has box {shorten(bbox)} in an image of {' x '.join(map(shorten, size))} pixels"
 
 
-def _tables(path: Path) -> dict[str, list[_Entry]]:
-    value = load_json(path)
+def _tables(path: Path) -> tuple[dict[str, list[_Entry]], list[str]]:
+    """The tables of COCO, and what is wrong with annotations that are none; these are left out."""
+    value, problems = load_json(path), list[str]()
     tables = {key: value.get(key) if isinstance(value, dict) else None for key in _REQUIRED}
     for key, table in tables.items():
         if not isinstance(table, list):
             raise DataError(f"{path} is not a COCO file ({key} is no list); correct it, or get the source again")
+        entries = list[_Entry]()
         for entry in table:
             if isinstance(entry, dict):
                 entry |= {name: _id(entry[name]) for name in _IDS if name in entry}
-            _require_entry(path, key, entry)
-    return tables  # type: ignore[return-value]
+            problem = _problem(key, entry)
+            if problem and key != "annotations":
+                raise DataError(f"{path}: {problem}; correct it")
+            problems += [f"{path}: {problem}"] if problem else []
+            entries += [] if problem else [entry]
+        tables[key] = entries
+    return tables, problems  # type: ignore[return-value]
 
 
 def _id(value: Any) -> Any:
@@ -174,18 +181,16 @@ def _id(value: Any) -> Any:
     return int(value) if is_number and str(int(value)) == value else value
 
 
-def _require_entry(path: Path, key: str, entry: object) -> None:
+def _problem(key: str, entry: object) -> str:
+    """What is wrong with an entry of a table, "" for nothing."""
     required = _REQUIRED[key]
     if not isinstance(entry, dict) or not entry.keys() >= set(required):
-        raise DataError(f"{path}: {key} holds {shorten(entry)}, which lacks some of {sorted(required)}; correct it")
-    for name in (*required, "id"):
-        value = entry.get(name, "")
-        may_be_none = name == "id" and name not in required
-        if not (isinstance(value, str | int) or (value is None and may_be_none)) or isinstance(value, bool):
-            raise DataError(
-                f"{path}: {key} holds {shorten(entry)}, whose {name} {shorten(value)} is neither a text nor a whole "
-                "number; correct it"
-            )
+        return f"{key} holds {shorten(entry)}, which lacks some of {sorted(required)}"
+    for name in required:
+        value = entry[name]
+        if not isinstance(value, str | int) or isinstance(value, bool):
+            return f"{key} holds {shorten(entry)}, whose {name} {shorten(value)} is neither a text nor a whole number"
+    return ""
 
 
 def _unique(path: Path, key: str, table: Iterable[_Entry]) -> dict[Any, _Entry]:
