@@ -57,7 +57,8 @@ def test_the_table_of_a_split_means_the_images_of_its_folder(tmp_path):
 def test_a_name_that_could_be_several_images_labels_none_of_them(tmp_path):
     root = write(plant(tmp_path, "x/a.jpg", "y/a.jpg", "x/b.jpg"), {"train.csv": ROWS})
     found = registry.read_annotations(root, format="csv")
-    assert_bad(found, r"train\.csv, line 2: the image 'a' could be 'x/a.jpg', 'y/a.jpg'; write its path into the table")
+    bad = assert_bad(found, r"train\.csv, line 2: the image 'a' could be 'x/a.jpg', 'y/a.jpg'; write its path into the")
+    assert bad.path == "train.csv"
     assert labels(each for each in found if not each.reason) == {"x/a.jpg": "", "y/a.jpg": "", "x/b.jpg": "Bus"}
 
 
@@ -119,7 +120,7 @@ def test_an_open_quote_makes_no_label_of_the_rest_of_the_table(tmp_path, num_row
 def test_a_row_with_more_cells_than_columns_is_a_bad_annotation_and_not_cut(tmp_path):
     root = write(plant(tmp_path, "a.jpg", "b.jpg"), {"train.csv": "id,label\na,Car, red\nb,Bus\n"})
     found = csv_labels.read(root)
-    assert_bad(found, r"train\.csv, line 2 has 3 cells, and 2 columns have names$")
+    assert assert_bad(found, r"train\.csv, line 2 has 3 cells, and 2 columns have names$").path == "train.csv"
     assert labels(each for each in found if not each.reason) == {"a.jpg": "", "b.jpg": "Bus"}
 
 

@@ -168,6 +168,13 @@ def test_annotations_that_cannot_be_used_are_counted_and_name_the_users_own_file
     assert "scratch" not in " ".join(described(source))
 
 
+def test_a_file_of_bad_annotations_is_no_image(tmp_path: Path) -> None:
+    folder = plant_classes(tmp_path / "a", {"images": 3})
+    (folder / "labels.csv").write_text("file,label\n0.png,Car, red\n1.png,Bus\n2.png,Car\n")
+    source = inspect(folder, tmp_path / "scratch")
+    assert (source.num_images, len(source.bad), source.labels) == (3, 1, {"Bus": 1, "Car": 1})
+
+
 def test_what_is_not_read_beside_the_images_is_named(tmp_path: Path) -> None:
     folder = plant_classes(tmp_path / "a", {"cat": 2, "dog": 2})
     names = [path.relative_to(folder).as_posix() for path in sorted(folder.glob("*/*"))]

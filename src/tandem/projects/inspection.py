@@ -21,6 +21,7 @@ from tandem.datasets.labels import normalize_label
 from tandem.datasets.unclaimed import NESTED_ARCHIVE, unclaimed_files
 from tandem.errors import DataError, SourceError
 from tandem.files import closest_name
+from tandem.images.signatures import is_image_file
 from tandem.sources import archive
 from tandem.sources.settings import ArchiveSource, BoxPolicy
 
@@ -63,7 +64,9 @@ class InspectedSource:
     @property
     def num_images(self) -> int:
         """Of all images that are there, with or without a label."""
-        return len({each.path for each in self.annotations if each.reason != NO_IMAGE})
+        paths = {each.path for each in self.annotations if each.reason not in (NO_IMAGE, BAD_ANNOTATION)}
+        # of those that cannot be used, some name the file that states them
+        return len(paths | {each.path for each in self.bad if is_image_file(self.root / each.path)})
 
     @property
     def mixed(self) -> list[str]:

@@ -210,7 +210,7 @@ def _of_table(root: Path, table: _Table, images: ImageFiles) -> Iterator[Annotat
     near = ["" if folder / name == Path() else (folder / name).as_posix() for name in below]
     own = table.path.relative_to(root).as_posix()
     for line, what in table.too_long.items():
-        yield bad_annotation(f"{own}:{line}", f"{table.path}, line {line} {what}")
+        yield bad_annotation(own, f"{table.path}, line {line} {what}")
     found = list[tuple[str, str, dict[str, str]]]()  # image, where, row
     for line, row in table.rows:
         where, name = f"{table.path}, line {line}", row.get(table.image, "")
@@ -271,5 +271,7 @@ def _of_boxes(
 
 def _without_image(place: str, labels: Sequence[str], what: str, several: Sequence[str]) -> Annotation:
     if several:
-        return bad_annotation(place, f"{what} could be {first_names(several)}; write its path into the table")
+        return bad_annotation(
+            place.rpartition(":")[0], f"{what} could be {first_names(several)}; write its path into the table"
+        )
     return Annotation(place, ", ".join(labels), None, NO_IMAGE, f"{what} is not there")
