@@ -428,7 +428,7 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
         digests.append({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()})
     assert digests[0] == digests[1]
     trained = {f"logit/{file}" for file in ("choices.json", "curves.csv", "head.npz", "logits.npz")}
-    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "head.pt", "logits.npz")}
+    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "logits.npz", "network.npz")}
     averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
     trained |= {f"student/{file}" for file in ("choices.json", "head.npz", "logits.npz", "student.json")}
     assert read_json(tmp_path / "one/student/student.json") == {"backbone": "backbone0"}
