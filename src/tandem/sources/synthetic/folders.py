@@ -1,4 +1,4 @@
-"""The classes of the synthetic sources and the folders that stand for them, without NumPy: `tandem check` reads them."""
+"""The classes of the synthetic sources and the folders that stand for them; no NumPy: `tandem check` reads them."""
 
 from collections.abc import Mapping
 from typing import Literal
