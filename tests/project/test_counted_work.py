@@ -44,6 +44,7 @@ HEAVY = (
     "matplotlib",
     "requests",
     "pymongo",
+    "psutil",
 )
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
