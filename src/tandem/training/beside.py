@@ -4,6 +4,7 @@ import os
 import pickle
 import signal
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
@@ -35,7 +36,10 @@ def beside(compute: Callable[[], _Result]) -> Iterator[Callable[[], _Result]]:
 def _in_process(compute: Callable[[], _Result]) -> Iterator[Callable[[], _Result]]:
     """What fails there, or is killed for lack of memory, is computed again here, where it raises its error."""
     reader, writer = os.pipe()
-    child = os.fork()
+    with warnings.catch_warnings():
+        # of Python 3.12 on, where there are threads: BLAS ends its own for a fork, others (tandem.sources.orphan) wait
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
     if not child:
         _send(compute, writer)
     os.close(writer)
