@@ -126,3 +126,10 @@ def test_what_is_killed_in_a_process_of_its_own_is_computed_here():
 def test_after_an_error_in_the_block_the_other_process_is_gone():
     done = in_process("time.sleep(3600)", "raise ValueError('of the block')")  # it would end by the timeout
     assert done.stderr.endswith("ValueError: of the block\n")
+
+
+@linux
+@pytest.mark.parametrize("compute", ["time.sleep(3600)", "return np.arange(10**6)"], ids=["computes", "sends"])
+def test_a_process_of_its_own_ends_when_the_other_is_killed(compute):
+    done = in_process(compute, "time.sleep(0.5); os.kill(own, signal.SIGKILL)")  # what is left would hold the streams
+    assert done.returncode == -9

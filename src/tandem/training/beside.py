@@ -1,5 +1,6 @@
 """A training by torch beside what NumPy and SciPy compute: each keeps one core busy, and most machines have two."""
 
+import ctypes
 import os
 import pickle
 import signal
@@ -14,6 +15,7 @@ from typing import NoReturn, TypeVar
 
 from threadpoolctl import threadpool_limits
 
+_PR_SET_PDEATHSIG = 1  # of Linux: the signal that a process gets when the one that forked it has ended
 _Result = TypeVar("_Result")
 
 
@@ -41,6 +43,7 @@ def _in_process(compute: Callable[[], _Result]) -> Iterator[Callable[[], _Result
         warnings.simplefilter("ignore", DeprecationWarning)
         child = os.fork()
     if not child:
+        os.close(reader)
         _send(compute, writer)
     os.close(writer)
     with os.fdopen(reader, "rb") as file:
@@ -65,9 +68,10 @@ def _in_process(compute: Callable[[], _Result]) -> Iterator[Callable[[], _Result
 
 
 def _send(compute: Callable[[], object], writer: int) -> NoReturn:
-    """In the process of its own: it ends here, whatever happens, and leaves nothing of the other's to be written."""
+    """In the process of its own: it ends here, or with the other, and leaves nothing of the other's to be written."""
     status = 1
     try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
         with threadpool_limits(limits=1), os.fdopen(writer, "wb") as file:
             file.write(pickle.dumps(compute(), pickle.HIGHEST_PROTOCOL))
         status = 0
