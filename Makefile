@@ -27,6 +27,7 @@ LONG := growth million
 # what a benchmark is given, and less than by itself, so that all of `make bench` takes no longer
 given_growth := --sizes 1000 20000 --curate-to 20000
 given_rerun := --images 300 --sizes 1000
+given_cluster := --images 300 --rounds 1
 MUTANTS ?= 1000
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE

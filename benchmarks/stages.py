@@ -5,8 +5,9 @@
 starts: the imports of each stage's script, over those of a Python that imports NumPy; CPU time, least of the rounds.
 
 nothing, lr: in a scratch clone of the sample that ran once (one training a pair of the study, no other splits), `dvc
-repro` with nothing to do over `dvc status`; and `dvc exp run -S train.lr=...`, with a linear and with a logistic head,
-over the same command in a copy whose stages do nothing but change a byte of their outputs, so that the same stages run.
+repro` with nothing to do over `dvc status`, beside the same of a pipeline of one stage, which is DVC's own; and `dvc
+exp run -S train.lr=...`, with a linear and with a logistic head, over the same command in a copy whose stages do
+nothing but change a byte of their outputs, so that the same stages run.
 
 whole: `dvc repro` of the sample from nothing, with an empty cache: over what its stages say of their own work (without
 the starts of their processes), and over the same at commit ba2ba50, which must be in the history here.
@@ -85,10 +86,11 @@ def of_finished(work: Path, parts: Sequence[str], rounds: int) -> list[Figure]:
     commit(clone, "finished")
     figures = list[Figure]()
     if "nothing" in parts:
-        least = least_of({name: partial(nothing_to_do, clone, name) for name in ("status", "repro")}, rounds)
+        least, of_one = over_status(clone, rounds), over_status(make_one_stage(work / "one/clone"), rounds)
         figures += [
             reported("nothing to do: dvc repro, s", least["repro"], ".2f"),
             at_most("nothing to do: dvc repro over dvc status", MAX_NOTHING, least["repro"] / least["status"], ".2f"),
+            reported("the same of a pipeline of one stage", of_one["repro"] / of_one["status"], ".2f"),
         ]
     if "lr" in parts:
         make_floor(clone, floor)
@@ -97,8 +99,23 @@ def of_finished(work: Path, parts: Sequence[str], rounds: int) -> list[Figure]:
     return figures
 
 
+def over_status(clone: Path, rounds: int) -> dict[str, float]:
+    """Seconds of `dvc status` and of `dvc repro` with nothing to do."""
+    return least_of({name: partial(nothing_to_do, clone, name) for name in ("status", "repro")}, rounds)
+
+
 def nothing_to_do(clone: Path, command: str) -> float:
     return dvc_seconds(clone, command)[0]
+
+
+def make_one_stage(clone: Path) -> Path:
+    """A repository whose pipeline is one stage that ran and writes a line, with the settings of this one."""
+    (clone / ".dvc").mkdir(parents=True)
+    shutil.copyfile(ROOT / ".dvc/config", clone / ".dvc/config")
+    (clone / "dvc.yaml").write_text("stages: {line: {cmd: echo line > line, outs: [line]}}\n", encoding="utf-8")
+    subprocess.run(["git", "init", "--quiet"], cwd=clone, check=True)
+    repro(clone)
+    return clone
 
 
 def make_floor(clone: Path, floor: Path) -> None:

@@ -151,7 +151,7 @@ def test_the_stage_stops_when_a_part_of_curation_is_at_fault(
     part: str, spoil: Callable, message: str, project: Path, script: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(project)
-    module = parts if hasattr(parts, part) else bursts
+    module = next(each for each in (parts, bursts, verify) if hasattr(each, part))
     right: Callable[..., Any] = getattr(module, part)
     monkeypatch.setattr(module, part, lambda *args, **options: spoil(right(*args, **options)))
     with pytest.raises(DataError, match=message):

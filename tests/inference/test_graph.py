@@ -1,5 +1,6 @@
 """Each part of a graph against numpy; networks against torch."""
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,14 +10,15 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 from scipy.special import softmax
-from torch import nn
 
 from factories import samples_of
+from tandem.errors import DamagedFileError
 from tandem.inference import graph as nodes
 from tandem.inference.graph import Graph, GraphOutput
 from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
 from tandem.ood.detector import fit_detector, joined_scores
+from tandem.training.fitting.network_fit import NetworkHead
 from tandem.training.linear import Linear
 from tandem.training.networks import TemperatureScaled, feature_head, mlp_head
 
@@ -66,15 +68,15 @@ def test_values_stand_side_by_side_in_their_order() -> None:
 def test_a_network_is_that_of_torch(kind: str, values: np.ndarray, tmp_path: Path) -> None:
     train = torch.from_numpy(RNG.normal(size=(9, 5)).astype(np.float32))
     if kind == "mlp":
-        dims, width, network = [5], None, mlp_head(train, 3, dropout=0.5, seed=0)
+        dims, network = [5], mlp_head(train, 3, dropout=0.5, seed=0)
     else:
-        dims, width, network = [2, 3], 8, feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
+        dims, network = [2, 3], feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
     head = TemperatureScaled(network, 0.7).eval()
     with torch.inference_mode():
         expected = head(torch.from_numpy(values.reshape(-1, 5))).reshape(4, -1, 3).mean(dim=1)
 
-    torch.save(head.state_dict(), tmp_path / "head.pt")
-    read = read_head(tmp_path / "head.pt", dims=dims, num_classes=3, width=width)
+    NetworkHead(head).save(tmp_path)
+    read = read_head(tmp_path / "network.npz", dims=dims, num_classes=3, is_fusion=kind == "fusion")
 
     def build(graph: Graph, given: str) -> str:
         logits = add_network(read, graph, given)
@@ -84,11 +86,29 @@ def test_a_network_is_that_of_torch(kind: str, values: np.ndarray, tmp_path: Pat
     np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_a_module_that_no_head_has_is_named() -> None:
-    with pytest.raises(
-        TypeError, match=r"no ONNX nodes are known for Sigmoid; add them to tandem\.inference\.networks"
-    ):
-        add_network(nn.Sigmoid(), Graph(), "given")
+@pytest.mark.parametrize(
+    ("dims", "num_classes", "is_fusion", "problem"),
+    [
+        ([3, 2], 3, True, "its arrays do not fit one another, or are of other backbones or classes"),
+        ([5], 3, True, "its arrays do not fit"),
+        ([2, 3], 4, True, "its arrays do not fit"),
+        ([2, 3, 1], 3, True, "'head.1.projections.2.weight is not a file in the archive' is missing in it"),
+        ([5], 3, False, "'head.2.weight is not a file in the archive' is missing in it"),
+    ],
+)
+def test_a_network_of_other_backbones_classes_or_layers_is_refused(
+    dims: list[int], num_classes: int, is_fusion: bool, problem: str, tmp_path: Path
+) -> None:
+    network = feature_head(torch.ones(4, 5), 3, dims=[2, 3], width=8, dropout=0, seed=0)
+    NetworkHead(TemperatureScaled(network, 0.7)).save(tmp_path)
+    with pytest.raises(DamagedFileError, match=re.escape(problem)):
+        read_head(tmp_path / "network.npz", dims=dims, num_classes=num_classes, is_fusion=is_fusion)
+
+
+def test_a_network_whose_weights_are_not_finite_is_refused(tmp_path: Path) -> None:
+    NetworkHead(TemperatureScaled(mlp_head(torch.ones(4, 5), 3, dropout=0, seed=0), float("nan"))).save(tmp_path)
+    with pytest.raises(DamagedFileError, match="its arrays are not finite float32"):
+        read_head(tmp_path / "network.npz", dims=[5], num_classes=3, is_fusion=False)
 
 
 def test_another_model_is_included_under_a_name_of_its_own_twice() -> None:

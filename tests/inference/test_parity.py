@@ -77,7 +77,7 @@ class Run:
         self.pixels = rng.integers(0, 256, (7 * VIEWS, 16, 16, 3), dtype=np.uint8)
         dim = sum(CHANNELS.values())
         self.head = Linear(rng.normal(size=dim), np.ones(dim), rng.normal(size=(3, dim)), rng.normal(size=3))
-        self.trained = TrainedModels(tuple(CHANNELS), extract_settings(tta_views=VIEWS), 8, None, "abc", folder)
+        self.trained = TrainedModels(tuple(CHANNELS), extract_settings(tta_views=VIEWS), None, "abc", folder)
         for name, filters in self.filters.items():
             data = pooled(filters).SerializeToString()
             [features] = start_session(data).run([FEATURES], {PIXELS: self.pixels})

@@ -1,6 +1,8 @@
 """Listings of the code that a script runs, in a package made for it; test_structure checks those of this project."""
 
+import ast
 import hashlib
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -66,6 +68,48 @@ def test_imports_are_followed_within_functions_and_in_circles_but_not_to_neighbo
 
 def test_imports_are_found_in_every_kind_of_block(root: Path) -> None:
     assert {"src/tandem/room/blocks.py", "src/tandem/alone.py"} < set(listed(root, "blocks"))
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        b"import json, tandem.alone as one, os\n",
+        b"import json; import tandem.alone\n",
+        b"if True: import tandem.alone\n",
+        b"from tandem import (  # a comment (with brackets), a comma\n    errors,  # and, one\n    alone as one,\n)\n",
+        b"import json as js, tandem . alone as one\n",
+        b"from tandem import errors, \\\n    alone\n",
+        b"from tandem.\\\n    alone import \\\n    one\n",
+        b"from tandem . alone import one\r\n",
+        b"x = '#'; from tandem.alone import(one)\n",
+        b"\xef\xbb\xbfimport tandem.alone\n",
+        b"import json\rimport tandem.alone\r",
+        b"try:\n\tfrom tandem.alone import*\nexcept ImportError: pass\n",
+    ],
+)
+def test_an_import_is_found_however_it_is_written(statement: bytes, root: Path) -> None:
+    ast.parse(statement)  # which is code
+    (root / "stages/plain.py").write_bytes(statement)
+    assert "src/tandem/alone.py" in listed(root, "plain")
+
+
+def test_no_import_of_the_standard_library_is_overlooked(root: Path) -> None:
+    modules = sorted(Path(sysconfig.get_paths()["stdlib"]).glob("*.py"))[::3]
+    assert len(modules) > 50
+    for module in modules:
+        imported = set()
+        for node in ast.walk(ast.parse(module.read_bytes())):
+            if isinstance(node, ast.Import):
+                imported |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                imported.add(node.module)
+        (root / "stages/plain.py").write_bytes(module.read_bytes())
+        for name in imported:  # each is there to be imported from beside the script
+            path = root.joinpath("stages", *name.split(".")).with_suffix(".py")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        own = {f"stages/{name.replace('.', '/')}.py" for name in imported}
+        assert own <= {"stages/plain.py", *listed(root, "plain")}, module
 
 
 def test_a_module_beside_a_script_counts_with_what_it_imports_and_is_no_script_itself(root: Path) -> None:

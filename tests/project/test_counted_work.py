@@ -37,12 +37,20 @@ HEAVY = (
     "kaggle",
     "roboflow",
     "PIL",
+    "onnx",
+    "onnxruntime",
+    "google.protobuf",
+    "pandas",
+    "matplotlib",
+    "requests",
+    "pymongo",
+    "psutil",
 )
 # Stage -> what its start brings in that no stage above it has.
 BROUGHT = {
     "check": [],
     "finetune": [],
-    "download": ["PIL"],
+    "download": ["PIL", "requests"],
     "ingest": [],
     "merge": [],
     "evaluate": [],
@@ -51,9 +59,9 @@ BROUGHT = {
     "ensemble": [],
     "repeated_splits": [],
     "ood": [],
-    "export": [],
+    "export": [],  # ONNX where it writes the model, and not before
     "label_errors": [],  # scipy.optimize where it fits, and not before
-    "curate": ["cv2"],  # scikit-learn and SciPy where it compares and groups, and not before
+    "curate": [],  # OpenCV, scikit-learn and SciPy where it compares and groups, and not before
     "extract": [],  # torch and an engine where features are missing, and not before
     "convert": [],  # torch where a backbone has no graph yet, and not before
 }

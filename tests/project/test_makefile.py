@@ -47,6 +47,7 @@ def test_a_target_runs_its_list_names_the_machine_first_and_fails_at_the_end(tar
     given = dict(run)
     assert all(("--archives DIR" in given[name]) == (target == "bench-photos") for name in names[1:])
     assert ("--curate-to" in given.get("growth", "")) == (target == "bench")
+    assert ("--images 300 --rounds 1" in given.get("cluster", "")) == (target == "bench")
 
 
 def test_photographs_have_to_be_named():

@@ -418,6 +418,7 @@ def test_only_modules_that_draw_import_matplotlib():
 def test_modules_that_need_no_torch_and_no_fiftyone_do_not_import_them():
     code = (
         "from tandem.cli import main; from tandem.datasets import merge; from tandem.evaluation import report;"
+        "from tandem.inference import classifier, export, networks, parity, tensors;"
         "from tandem.pipeline import schema; from tandem.studies import repeated_splits;"
         "import sys; print(*sys.modules)"
     )

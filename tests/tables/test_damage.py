@@ -23,6 +23,7 @@ from tandem.tables.index import ImageRecord, Index, Origin, load_index, save_ind
 from tandem.tables.logits import Logits, load_logits, load_model_library, save_logits, save_model_library
 from tandem.tables.samples import load_samples, save_samples
 from tandem.training.ensembles import selected_model
+from tandem.training.fitting.network_fit import NetworkHead
 from tandem.training.linear import Linear, load_linear
 from tandem.training.networks import TemperatureScaled, mlp_head
 
@@ -49,7 +50,7 @@ def _read_converted(folder: Path) -> None:
 
 def _network(folder: Path) -> None:
     head = TemperatureScaled(mlp_head(torch.zeros(1, 3), 3, dropout=0, seed=0), 1.0)
-    torch.save(head.state_dict(), folder / "head.pt")
+    NetworkHead(head).save(folder)
 
 
 def _selected(folder: Path) -> None:
@@ -77,7 +78,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
         lambda folder: Linear(VALUES[0], VALUES[1], VALUES, VALUES[2]).save(folder),
         lambda folder: load_linear(folder / "head.npz"),
     ),
-    "network": (_network, lambda folder: read_head(folder / "head.pt", dims=[3], num_classes=3, width=None)),
+    "network": (_network, lambda folder: read_head(folder / "network.npz", dims=[3], num_classes=3, is_fusion=False)),
     "converted": (_converted, _read_converted),
     "selected": (_selected, selected_model),
 }

@@ -1,7 +1,7 @@
 """Ensembles on planted features: two backbones that each see a part of what tells the classes apart."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -33,7 +33,6 @@ from tandem.training.ensembles import (
     KINDS,
     Ensemble,
     EnsembleInputs,
-    Fit,
     combine_all,
     fit_feature,
     fit_logit,
@@ -186,7 +185,9 @@ def fooled_by_validation() -> tuple[Samples, Arrays, Arrays]:
 
 
 @pytest.mark.parametrize("fit", [fit_mean, fit_weighted])
-def test_weights_rest_on_train_images_too_by_heads_that_have_not_seen_them(fit: Fit) -> None:
+def test_weights_rest_on_train_images_too_by_heads_that_have_not_seen_them(
+    fit: Callable[[EnsembleInputs], Ensemble],
+) -> None:
     samples, logits, out_of_fold = fooled_by_validation()
     on_both = fit(inputs_of(samples, logits, out_of_fold=out_of_fold)).weights
     alone = {name: inputs_of(samples, {name: logits[name]}) for name in logits}
@@ -197,7 +198,9 @@ def test_weights_rest_on_train_images_too_by_heads_that_have_not_seen_them(fit: 
 
 
 @pytest.mark.parametrize("fit", [fit_mean, fit_weighted])
-def test_train_images_that_a_backbone_has_seen_have_no_part_in_its_weight(fit: Fit) -> None:
+def test_train_images_that_a_backbone_has_seen_have_no_part_in_its_weight(
+    fit: Callable[[EnsembleInputs], Ensemble],
+) -> None:
     samples, logits, out_of_fold = fooled_by_validation()
     tuned = replace(SETTINGS, trainable_backbone_layers={"lucky": 1})
     frozen, unfrozen = (
@@ -428,7 +431,7 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
         digests.append({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()})
     assert digests[0] == digests[1]
     trained = {f"logit/{file}" for file in ("choices.json", "curves.csv", "head.npz", "logits.npz")}
-    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "head.pt", "logits.npz")}
+    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "logits.npz", "network.npz")}
     averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
     trained |= {f"student/{file}" for file in ("choices.json", "head.npz", "logits.npz", "student.json")}
     assert read_json(tmp_path / "one/student/student.json") == {"backbone": "backbone0"}

@@ -11,6 +11,7 @@ stand for all (.exclusion). Splits: assigned to groups (tandem.tables.splits). W
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,11 +19,8 @@ from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor
 from tandem.curation.bursts import Bound, bind, large_in_words
 from tandem.curation.disputed import Disputed, save_disputed
-from tandem.curation.duplicates.alignment import Keypoints
 from tandem.curation.duplicates.candidates import find_candidates
-from tandem.curation.duplicates.descriptions import keypoint_keys, keypoints_reader
 from tandem.curation.duplicates.pairs import is_among
-from tandem.curation.duplicates.verify import ScoredPairs, save_pairs, verify_candidates
 from tandem.curation.exclusion import exclusion_reasons, relabel
 from tandem.curation.groups import connected_components
 from tandem.curation.links import Links, duplicate_links, rows_of_pairs, rows_sharing
@@ -37,6 +35,10 @@ from tandem.tables.samples import Sample, Samples, load_class_names, save_sample
 from tandem.tables.splits import assign_split, require_every_class
 from tandem.tables.stored import StoredImages, load_stored
 from tandem.types import Encoded
+
+if TYPE_CHECKING:
+    from tandem.curation.duplicates.alignment import Keypoints
+    from tandem.curation.duplicates.verify import ScoredPairs
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,8 +99,8 @@ class Curated:
     """
 
     samples: Samples
-    near_duplicates: ScoredPairs
-    rejected: ScoredPairs
+    near_duplicates: "ScoredPairs"
+    rejected: "ScoredPairs"
     same_stem: np.ndarray
     links: Links
     duplicate_set_of: np.ndarray
@@ -109,6 +111,10 @@ def curate_images(
     inputs: CurateInputs, settings: CurateSettings, images: Sequence[Encoded], *, max_gb: float, executor: Executor
 ) -> Curated:
     """As curate, with the keypoints of the images, in the order of the index, by the executor."""
+    from tandem.curation.duplicates.descriptions import (
+        keypoints_reader,
+    )  # and OpenCV, a tenth of a second
+
     with keypoints_reader(images, inputs.stored.sha256, max_gb=max_gb, executor=executor) as keypoints_of:
         return curate(inputs, settings, keypoints_of=keypoints_of, max_gb=max_gb, executor=executor)
 
@@ -117,7 +123,7 @@ def curate(
     inputs: CurateInputs,
     settings: CurateSettings,
     *,
-    keypoints_of: Callable[[int], Keypoints],
+    keypoints_of: "Callable[[int], Keypoints]",
     max_gb: float,
     executor: Executor = LOCAL,
 ) -> Curated:
@@ -128,6 +134,9 @@ def curate(
 
     Near duplicates under several classes are all excluded. Raises LeakageError when a class is missing from a split.
     """
+    from tandem.curation.duplicates.descriptions import keypoint_keys
+    from tandem.curation.duplicates.verify import verify_candidates
+
     index, decisions = inputs.index, inputs.decisions
     not_duplicates = rows_of_pairs(decisions.not_duplicates, index.ids)
     stems = rows_sharing(index.provenance_keys, "stem:")
@@ -156,6 +165,8 @@ def curate(
 
 def save_curated(curated: Curated, disputed: Disputed, folder: Path) -> None:
     """Write `folder`, whole or not at all: the samples, and near_duplicates, rejected_pairs and disputed_pairs .csv."""
+    from tandem.curation.duplicates.verify import save_pairs
+
     with atomic_dir(folder) as temporary:
         save_samples(curated.samples, temporary)
         save_pairs(curated.near_duplicates, curated.samples.ids, temporary / "near_duplicates.csv")

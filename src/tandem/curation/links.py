@@ -10,10 +10,12 @@ their pixels say; the last two as curate.bursts wants it.
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tandem.curation.duplicates.verify import ScoredPairs
+if TYPE_CHECKING:
+    from tandem.curation.duplicates.verify import ScoredPairs
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Links:
     correlation: np.ndarray
 
 
-def duplicate_links(near_duplicates: ScoredPairs, *unscored: np.ndarray) -> Links:
+def duplicate_links(near_duplicates: "ScoredPairs", *unscored: np.ndarray) -> Links:
     """Of verified near duplicates, and of pairs of rows (L, 2) that are near duplicates for another reason."""
     rows = np.concatenate([near_duplicates.pairs.rows, *unscored])
     num_unscored = len(rows) - len(near_duplicates)

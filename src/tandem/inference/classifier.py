@@ -15,6 +15,7 @@ from tandem.errors import DataError
 from tandem.features.settings import ExtractSettings
 from tandem.files import load_arrays, read_json, reading
 from tandem.inference import graph as nodes
+from tandem.inference import networks
 from tandem.inference.converted import feature_dim, load_converted
 from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES
 from tandem.inference.graph import Graph, GraphOutput
@@ -26,14 +27,13 @@ from tandem.training.linear import load_linear
 
 @dataclass(frozen=True)
 class TrainedModels:
-    """What the stages trained and wrote below data_dir. backbones: their names. width: of the feature ensemble.
+    """What the stages trained and wrote below data_dir. backbones: their names.
 
     max_side_px: see IngestSettings.
     """
 
     backbones: Sequence[str]
     extract: ExtractSettings
-    width: int
     max_side_px: int | None
     class_names: Sequence[str]
     data_dir: Path
@@ -137,17 +137,14 @@ class _Heads:
         names = list(self.trained.backbones)
         if kind == "feature":
             joined = nodes.side_by_side(self.graph, [self.features(name) for name in names])
-            width = self.trained.width
-            return nodes.mean_over_views(self.graph, self._head(joined, folder, names, width=width))
+            return nodes.mean_over_views(self.graph, self._head(joined, folder, names, is_fusion=True))
         return self._head(nodes.side_by_side(self.graph, [logits_of(name) for name in names]), folder, names)
 
-    def _head(self, values: str, folder: Path, names: Sequence[str], *, width: int | None = None) -> str:
-        """What training.heads.save_head wrote, on values of these backbones. width: of a FusionHead."""
+    def _head(self, values: str, folder: Path, names: Sequence[str], *, is_fusion: bool = False) -> str:
+        """What training.heads.save_head wrote, on values of these backbones. is_fusion: by a FusionHead."""
         if (folder / "head.npz").is_file():
             return nodes.linear(self.graph, values, load_linear(folder / "head.npz"))
-        from tandem.inference import networks  # torch, which linear heads need not wait for
-
         dims = [feature_dim(self.trained.converted_dir(name)) for name in names]
         num_classes = len(self.trained.class_names)
-        head = networks.read_head(folder / "head.pt", dims=dims, num_classes=num_classes, width=width)
+        head = networks.read_head(folder / "network.npz", dims=dims, num_classes=num_classes, is_fusion=is_fusion)
         return networks.add_network(head, self.graph, values)

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
-
-import onnx
+from typing import TYPE_CHECKING, Any
 
 from tandem.evaluation.conformal import ood_threshold, set_threshold
 from tandem.evaluation.metrics import log_probs, predict, softmax
@@ -16,13 +14,17 @@ from tandem.evaluation.scores import predictions_on, score
 from tandem.evaluation.selective import threshold_for
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import atomic_file, read_json, sha256
-from tandem.inference.classifier import TrainedModels, classifier_model, temperature_of
 from tandem.inference.exported import BLANK, CARD, DIGEST, ModelCard, seal
-from tandem.inference.parity import Parity, check_exported
 from tandem.ood.detector import load_ood_scores
 from tandem.ood.settings import OodSettings
 from tandem.tables.logits import Logits, load_logits_in, save_logits
 from tandem.tables.samples import Samples
+
+if TYPE_CHECKING:
+    import onnx
+
+    from tandem.inference.classifier import TrainedModels
+    from tandem.inference.parity import Parity
 
 _SECTIONS = ("ingest", "backbones", "extract", "train", "ensemble")  # the others show in images and labels
 
@@ -33,12 +35,12 @@ class Exported:
 
     model: str
     digest: str
-    parity: Parity
+    parity: "Parity"
 
 
 def export_model(
     model: str,
-    trained: TrainedModels,
+    trained: "TrainedModels",
     samples: Samples,
     path: Path,
     *,
@@ -51,6 +53,9 @@ def export_model(
     evaluate, ood: by which thresholds are set on validation. Raises DataError for a name that is no model, and where
     the file's predictions are not those of torch in fp32; then nothing is written.
     """
+    from tandem.inference.classifier import classifier_model, temperature_of  # and ONNX
+    from tandem.inference.parity import check_exported
+
     logits = load_logits_in(trained.folder_of(model), ids=samples.ids, class_names=samples.class_names)
     scores = load_ood_scores([trained.detector_path(name) for name in trained.backbones_of(model)], ids=samples.ids)
     val, groups, test = predictions_on(samples.val, logits), samples.val.groups, samples.test.rows
@@ -92,7 +97,7 @@ def export_summary(exported: Exported, samples: Samples) -> dict[str, Any]:
     }
 
 
-def write_model(model: onnx.ModelProto, card: ModelCard, path: Path) -> str:
+def write_model(model: "onnx.ModelProto", card: ModelCard, path: Path) -> str:
     """Write a graph with what it says of itself, whole or not at all; its digest."""
     for key, value in {CARD: card.to_json(), DIGEST: BLANK}.items():
         model.metadata_props.add(key=key, value=value)

@@ -27,13 +27,15 @@ def outputs(root: Path = Path()) -> dict[Path, str]:
     if not (root / "dvc.yaml").is_file():
         return {}
     stages = parse_yaml((root / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    return {Path(path): stage for name, entry in stages.items() for stage, path in _of_stage(name, entry, root)}
+    has_foreach = any("foreach" in entry for entry in stages.values())
+    params = read_params(root / PARAMS_PATH) if has_foreach else {}
+    return {Path(path): stage for name, entry in stages.items() for stage, path in _of_stage(name, entry, params)}
 
 
-def _of_stage(name: str, entry: Mapping[str, Any], root: Path) -> Iterator[tuple[str, str]]:
+def _of_stage(name: str, entry: Mapping[str, Any], params: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     body, keys = entry.get("do", entry), [""]
     if "foreach" in entry:
-        keys = list(read_params(root / PARAMS_PATH)[entry["foreach"].strip("${}")])
+        keys = list(params[entry["foreach"].strip("${}")])
     for each in (each for kind in _KINDS for each in body.get(kind, ())):
         path = each if isinstance(each, str) else next(iter(each))
         yield from ((f"{name}@{key}" if key else name, path.replace("${key}", key)) for key in keys)

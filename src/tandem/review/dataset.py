@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import DataError
-from tandem.review.database import open_database
 from tandem.review.insertion import insert_samples
 from tandem.tables.decisions import Decisions
 from tandem.tables.index import Index
@@ -72,6 +71,8 @@ def build_review_dataset(
     features: (N, D), in the order of the index. max_distance: see build_dataset. Raises DataError for input that cannot
     be shown, ReviewError when FiftyOne or its database does not start.
     """
+    from tandem.review.database import open_database  # and psutil, after all else that a stage does
+
     rows = review_order(samples)
     images = _LazyImages(lambda row: _review_image(index, samples, row, images_dir, None), rows)
     with open_database(database_dir) as fiftyone:

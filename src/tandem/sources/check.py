@@ -7,6 +7,7 @@ from zipfile import BadZipFile, ZipFile, is_zipfile
 
 from tandem.files import closest_name, is_lfs_pointer, list_files, sha256
 from tandem.sources.settings import Source
+from tandem.sources.synthetic.folders import labels_of
 from tandem.sources.transfer.attempt import Limits
 from tandem.sources.unpacking.zip_names import member_name
 
@@ -83,8 +84,6 @@ def folder_names(source: Source) -> frozenset[str] | None:
     That is so for what a service has, for a tar, and where annotations lie beside the images.
     """
     if source.sample is not None:
-        from tandem.sources.synthetic.plan import labels_of  # and NumPy, which no other kind needs
-
         return labels_of(source.sample.style)
     path = source.archive.location if source.archive and not source.archive.is_address else None
     try:

@@ -72,10 +72,10 @@ class Ensemble:
 
 
 def combine_all(inputs: EnsembleInputs) -> dict[str, Ensemble]:
-    """Kind -> ensemble, of every kind. Feature fusion is trained beside the others, which need no torch."""
-    with beside(partial(fit_feature, inputs)) as feature:
-        others = {kind: fit(inputs) for kind, fit in KINDS.items() if fit is not fit_feature}
-        return {kind: others[kind] if kind in others else feature() for kind in KINDS}
+    """Kind -> ensemble, of every kind. What is trained by epochs is so beside the others, which need no torch."""
+    with beside(lambda: {kind: fit(inputs) for kind, fit in KINDS.items() if kind not in _BY_EPOCHS}) as others:
+        ensembles = {kind: KINDS[kind](inputs) for kind in _BY_EPOCHS} | others()
+    return {kind: ensembles[kind] for kind in KINDS}
 
 
 def fit_mean(inputs: EnsembleInputs) -> Ensemble:
@@ -131,8 +131,7 @@ def fit_student(inputs: EnsembleInputs) -> Ensemble:
     return replace(_as_ensemble(calibrated(task, fitted), task.val), backbone=backbone)
 
 
-Fit = Callable[[EnsembleInputs], Ensemble]
-KINDS: Mapping[EnsembleKind, Fit] = {
+KINDS: Mapping[EnsembleKind, Callable[[EnsembleInputs], Ensemble]] = {
     "mean": fit_mean,
     "weighted": fit_weighted,
     "greedy": fit_greedy,
@@ -141,6 +140,7 @@ KINDS: Mapping[EnsembleKind, Fit] = {
     "feature": fit_feature,
     "student": fit_student,
 }
+_BY_EPOCHS: tuple[EnsembleKind, ...] = ("feature", "logit")  # by torch, or with epochs that are logged
 
 
 def logit_task(inputs: EnsembleInputs) -> HeadTask:

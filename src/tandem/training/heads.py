@@ -111,7 +111,7 @@ def head_summary(trained: Trained, samples: Samples) -> dict[str, float]:
 def save_head(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.ndarray | None = None) -> None:
     """Write `folder`, whole or not at all: head, logits.npz, choices.json, and curves.csv and out_of_fold.npz if any.
 
-    The head is head.npz (see Linear), or head.pt (the state dict) of a network.
+    The head is head.npz (see Linear), or network.npz (the state dict) of a network.
     """
     with atomic_dir(folder) as temporary:
         trained.head.save(temporary)

@@ -13,7 +13,6 @@ import numpy as np
 from tandem.cluster.local import LOCAL
 from tandem.cluster.work import Executor
 from tandem.curation.duplicates.by_features.search import cosines, similar_and_nearest
-from tandem.curation.duplicates.descriptions import pairs_sharing_keypoints
 from tandem.curation.duplicates.hashes import hash_pairs
 from tandem.curation.duplicates.pairs import Pairs, is_among, unique_pairs
 from tandem.curation.settings import CurateSettings, SimilarityThresholds
@@ -48,6 +47,8 @@ def find_candidates(
     stems: row numbers of the images that share a stem, for each stem. executor: where very many images are
     searched.
     """
+    from tandem.curation.duplicates.descriptions import pairs_sharing_keypoints  # and OpenCV
+
     limits, k = settings.candidates.thresholds, settings.candidates.num_neighbors
     by_features, nearest_by_features = similar_and_nearest(
         features, min_similarity=limits.min_similarity, k=k, executor=executor

@@ -11,13 +11,10 @@ import numpy as np
 
 from tandem.sources.settings import SampleStyle
 from tandem.sources.synthetic.encode import PLAIN_QUALITY, FileSpec, Form
-from tandem.sources.synthetic.scenes import ClassName, Scene
+from tandem.sources.synthetic.folders import KAGGLE, ROBOFLOW, ClassName
+from tandem.sources.synthetic.scenes import Scene
 
 CORRUPT_FORMS = ("truncated", "not_an_image", "empty")
-_KAGGLE: dict[str, ClassName] = {"Car": "car", "Truck": "truck", "motorcycle": "motorcycle", "Bus": "bus"}
-_ROBOFLOW: dict[str, ClassName] = {
-    "carro": "car", "Caminhao": "truck", "moto": "motorcycle", "bicicleta": "bicycle",
-}  # fmt: skip
 _NUM_SCENES = {"kaggle": 122, "roboflow": 42, "Bus": 40, "bicicleta": 12}
 _FIRST_OWN = {"kaggle": 0, "roboflow": 500, "mislabeled": 900}  # of the scene numbers that only one source has
 _NUM_EXACT, _NUM_REENCODED, _NUM_RESIZED = 3, 4, 4  # duplicates across the sources, per class
@@ -47,11 +44,6 @@ class PlannedFile(NamedTuple):
     spec: FileSpec
 
 
-def labels_of(style: SampleStyle) -> frozenset[str]:
-    """The labels of a source of this style, which are the names of its folders."""
-    return frozenset({"kaggle": _KAGGLE, "roboflow": _ROBOFLOW}[style])
-
-
 def plan(seed: int) -> dict[SampleStyle, list[PlannedFile]]:
     """The files of both sources in order of path."""
     files = {"kaggle": _kaggle(seed), "roboflow": _roboflow(seed)}
@@ -60,7 +52,7 @@ def plan(seed: int) -> dict[SampleStyle, list[PlannedFile]]:
 
 def _kaggle(seed: int) -> Iterator[PlannedFile]:
     rng = np.random.default_rng([seed, 1])
-    for folder, label in _KAGGLE.items():
+    for folder, label in KAGGLE.items():
         entries = [*_kaggle_scenes(folder, label), *_kaggle_extras(folder, label)]
         for number, index in enumerate(rng.permutation(len(entries)), 1):
             scene, spec = entries[index]
@@ -113,7 +105,7 @@ def _extension(form: Form, rng: np.random.Generator) -> str:
 
 def _roboflow(seed: int) -> Iterator[PlannedFile]:
     rng = np.random.default_rng([seed, 2])
-    for folder, label in _ROBOFLOW.items():
+    for folder, label in ROBOFLOW.items():
         sets = [*_roboflow_scenes(folder, label), *_roboflow_extras(folder, label)]
         for number, (scene, specs) in enumerate(sets):
             yield from _exported(folder, _stem(folder, number, rng), scene, specs, rng)
@@ -160,7 +152,7 @@ def _exported(
     for spec in specs:
         part = rng.choice(["train", "valid", "test"], p=[0.6, 0.25, 0.15])
         path = f"roboflow/{part}/{folder}/{stem}_jpg.rf.{_rf_id(rng)}.jpg"
-        yield PlannedFile(path, _ROBOFLOW[folder], stem, scene, spec)
+        yield PlannedFile(path, ROBOFLOW[folder], stem, scene, spec)
 
 
 def _rf_id(rng: np.random.Generator) -> str:

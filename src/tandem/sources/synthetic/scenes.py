@@ -1,17 +1,17 @@
 """One scene: a vehicle of a class in a place, seen from somewhere in some weather."""
 
 from collections.abc import Callable
-from typing import Literal, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
 from tandem.sources.synthetic.backdrops import backdrop, clouds, cover
 from tandem.sources.synthetic.cycles import bicycle, motorcycle
+from tandem.sources.synthetic.folders import ClassName
 from tandem.sources.synthetic.shapes import Pen, Shape
 from tandem.sources.synthetic.vehicles import bus, car, truck
 
-ClassName = Literal["car", "motorcycle", "truck", "bus", "bicycle"]
 _VEHICLES: dict[ClassName, Callable[[Pen, np.random.Generator], None]] = {
     "car": car,
     "motorcycle": motorcycle,

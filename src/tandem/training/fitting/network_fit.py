@@ -14,8 +14,8 @@ from torch.nn import functional
 from torch.optim.adam import adam
 from tqdm import tqdm
 
+from tandem.files import atomic_file
 from tandem.seeding import seeded, single_threaded
-from tandem.state_files import save_state
 from tandem.training.fitting.early_stopping import (
     BETA1,
     BETA2,
@@ -51,8 +51,12 @@ class NetworkHead:
         return NetworkHead(TemperatureScaled(self.net, temperature).eval())
 
     def save(self, folder: Path) -> None:
-        """Write the state dict into a folder as head.pt, whole or not at all."""
-        save_state(self.net.state_dict(), folder / "head.pt")
+        """Write the arrays of the state dict, by their names, into a folder as network.npz, whole or not at all.
+
+        They are read without torch: by tandem.inference.networks.
+        """
+        with atomic_file(folder / "network.npz") as temporary, temporary.open("wb") as file:
+            np.savez(file, **{name: tensor.numpy() for name, tensor in self.net.state_dict().items()})
 
 
 def fit_network(task: HeadTask) -> Fitted:
