@@ -46,7 +46,7 @@ def test_a_project_of_data_has_them_as_sources_and_is_valid(folder):
     created = create(folder / "my", archive)
     params, warnings = check_project(folder / "my")
     assert (list(params["sources"]), warnings) == (["pets"], [])
-    assert params["backbones"]["mobilenet_v2"] == {"weights": "IMAGENET1K_V1"}
+    assert params["backbones"]["mobilenet_v2"] == {"weights": "IMAGENET1K_V1", "size_px": 224}
     assert [source.name for source in created.sources] == ["pets"]
     assert names(folder / "my") == {*FILES, *OWN}
     create(folder / "other", archive, preset_name="sample")
