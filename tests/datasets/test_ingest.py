@@ -73,6 +73,18 @@ def test_a_large_file_of_an_images_name_has_the_digest_of_all_its_bytes_and_is_h
     assert decodes == {ride[:512]: 1, image: 1}
 
 
+def test_a_file_of_more_bytes_than_an_image_has_is_named_and_not_held(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, decodes: Counter[bytes]
+) -> None:
+    monkeypatch.setattr(signatures, "_LARGE_BYTES", 10_000)
+    monkeypatch.setattr(signatures, "_MAX_BYTES", 20_000)
+    slide = b"II*\0" + bytes(30_000)
+    annotations = plant(tmp_path, {"car/slide.tif": slide, "car/1.png": png(noise(1))})
+    found = ingested(tmp_path, annotations).found["car/slide.tif", None]
+    assert (found.reason, found.sha256) == ("too_large", hashlib.sha256(slide).hexdigest())
+    assert list(decodes) == [png(noise(1))]
+
+
 @pytest.mark.parametrize("workers", [2, 16])
 def test_where_an_image_is_stored_does_not_depend_on_how_many_files_are_in_memory_at_once(
     tmp_path: Path, workers: int

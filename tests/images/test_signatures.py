@@ -112,3 +112,32 @@ def test_a_stream_without_end_that_is_no_image_is_not_read_to_its_end(monkeypatc
         assert stream_to_decode(endless) == bytes(512)
     assert stream_to_decode(io.BytesIO(b"to do" * 300)) == b"to do" * 300
     assert len(stream_to_decode(io.BytesIO(encoded("PNG") + bytes(5000)))) == len(encoded("PNG")) + 5000
+
+
+def test_more_bytes_than_an_image_has_are_not_read_whatever_they_begin_as(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    png, path = encoded("PNG"), tmp_path / "slide.tif"
+    path.write_bytes(b"II*\0")
+    os.truncate(path, 2**31 + 1)  # a file with a hole, which takes no space
+    with pytest.raises(CorruptImageError, match=r"a file of 2\.1 GB; at most 2\.1 GB are read as one image"):
+        bytes_to_decode(path)
+    monkeypatch.setattr(signatures, "_MAX_BYTES", len(png) + 5000)
+    assert len(stream_to_decode(io.BytesIO(png + bytes(5000)))) == len(png) + 5000
+    with Path("/dev/zero").open("rb") as endless:
+        stream = io.BufferedReader(_Joined(png, endless))
+        with pytest.raises(CorruptImageError, match=r"a stream that goes on; at most .* GB are read as one image"):
+            stream_to_decode(stream)
+
+
+class _Joined(io.RawIOBase):
+    """Bytes, and what comes after them in another stream, as `cat` would write them to a pipe."""
+
+    def __init__(self, data: bytes, rest: io.BufferedReader) -> None:
+        self.data, self.rest = io.BytesIO(data), rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: bytearray) -> int:  # type: ignore[override]
+        return self.data.readinto(buffer) or self.rest.readinto(buffer)

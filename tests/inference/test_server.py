@@ -131,6 +131,13 @@ def test_what_cannot_be_explained_says_why_in_one_sentence(url, monkeypatch):
     assert missing.json()["detail"].startswith("an explanation needs Captum and torch, and ")
 
 
+def test_an_explanation_takes_no_query(url):
+    pair = ("file", ("red.png", encoded(COLORS["red"])))
+    answer = requests.post(f"{url}/explain?top_k=1", files=[pair], timeout=20)
+    assert answer.status_code == 422
+    assert answer.json() == {"detail": "top_k: Extra inputs are not permitted; correct what follows ? in the address"}
+
+
 def test_there_is_one_explanation_at_a_time(url, monkeypatch):
     is_started, may_end = threading.Event(), threading.Event()
 

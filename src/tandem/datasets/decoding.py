@@ -104,7 +104,7 @@ class Decoding(Work[LabelledFile, DecodedFile]):
                 data_of = dict(read)
                 encoded = pool.map(encode, new, (data_of[digest] for digest in new), new.values())
                 images = dict(zip(new, encoded, strict=True))
-                captures = dict(zip(new, pool.map(read_capture, (data_of[digest] for digest in new)), strict=True))
+                captures = dict(zip(new, pool.map(_capture, (data_of[digest] for digest in new)), strict=True))
                 for file, (digest, _) in zip(chunk, read, strict=True):
                     own = [box for box in file.boxes if (digest, box) not in known]
                     known.update((digest, box) for box in own)
@@ -126,15 +126,27 @@ def _new_boxes(
     return {digest: list(boxes) for digest, boxes in found.items()}
 
 
-def _read(path: Path) -> tuple[str, bytes]:
-    """Digest of a file, and what of it is decoded: of a video with an image's name the head alone."""
-    data = bytes_to_decode(path)
+def _read(path: Path) -> tuple[str, bytes | CorruptImageError]:
+    """Digest of a file, and what of it is decoded, of a video with an image's name its head; or why nothing is."""
+    try:
+        data = bytes_to_decode(path)
+    except CorruptImageError as error:
+        return sha256(path), error
     is_whole = len(data) == path.stat().st_size
     return hashlib.sha256(data).hexdigest() if is_whole else sha256(path), data
 
 
+def _capture(data: bytes | CorruptImageError) -> Capture:
+    return Capture() if isinstance(data, CorruptImageError) else read_capture(data)
+
+
 def _encode(
-    digest: str, data: bytes, boxes: Iterable[Box | None], *, settings: IngestSettings, earlier: EarlierImages
+    digest: str,
+    data: bytes | CorruptImageError,
+    boxes: Iterable[Box | None],
+    *,
+    settings: IngestSettings,
+    earlier: EarlierImages,
 ) -> EncodedImages:
     """The image and crops of a file, in order; for each of them the error if the file is corrupt."""
     known = {box: earlier.get(digest, box) for box in boxes}
@@ -142,9 +154,13 @@ def _encode(
     return {box: new[box] if image is None else image for box, image in known.items()}
 
 
-def _encode_new(data: bytes, boxes: Sequence[Box | None], settings: IngestSettings) -> EncodedImages:
+def _encode_new(
+    data: bytes | CorruptImageError, boxes: Sequence[Box | None], settings: IngestSettings
+) -> EncodedImages:
     if not boxes:
         return {}
+    if isinstance(data, CorruptImageError):
+        return dict.fromkeys(boxes, data)
     try:
         return encode_images(
             data,

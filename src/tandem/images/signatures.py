@@ -14,6 +14,7 @@ IMAGE_SUFFIXES = frozenset((
 _HEAD_BYTES = 512
 _DESCRIPTORS = ("/dev/fd/", "/proc/self/fd/", "/dev/stdin")
 _LARGE_BYTES = 2**28  # hardly an image: few have more than a tenth of that
+_MAX_BYTES = 2**31  # of an image: 200 million pixels of four channels of 16 bits, as they are, have 1.6 GB
 
 # What images.decode reads. TGA has no signature: its name alone shows it.
 _READ = {
@@ -79,12 +80,14 @@ def bytes_to_decode(path: Path) -> bytes:
     """All of a file; of a large one that begins as no image, such as a video, its head alone, which says as much.
 
     Of special files only what a shell hands over by a descriptor is read, a pipe. Raises CorruptImageError for others,
-    which may have no end, or never begin.
+    which may have no end, or never begin, and for more bytes than an image has.
     """
     status = path.stat()
     if stat.S_ISREG(status.st_mode):
         if status.st_size > _LARGE_BYTES and not begins_as(beginning := head(path)):
             return beginning
+        if status.st_size > _MAX_BYTES:
+            raise _too_many_bytes(f"a file of {status.st_size / 1e9:,.1f} GB")
         return path.read_bytes()
     if not (stat.S_ISFIFO(status.st_mode) and path.absolute().as_posix().startswith(_DESCRIPTORS)):
         raise CorruptImageError("not_an_image", "a device, pipe or socket; name a file, or - for standard input")
@@ -93,12 +96,19 @@ def bytes_to_decode(path: Path) -> bytes:
 
 
 def stream_to_decode(stream: IO[bytes]) -> bytes:
-    """The same of a pipe, which may have no end."""
+    """The same of a pipe, which may have no end, whatever it begins as."""
     data = stream.read(_HEAD_BYTES)
     if begins_as(data):
-        return data + stream.read()
+        data += stream.read(_MAX_BYTES)
+        if len(data) > _MAX_BYTES:
+            raise _too_many_bytes("a stream that goes on")
+        return data
     data += (rest := stream.read(_LARGE_BYTES))
     return data[:_HEAD_BYTES] if len(rest) == _LARGE_BYTES else data
+
+
+def _too_many_bytes(found: str) -> CorruptImageError:
+    return CorruptImageError("too_large", f"{found}; at most {_MAX_BYTES / 1e9:.1f} GB are read as one image")
 
 
 def _first(patterns: dict[str, re.Pattern[bytes]], data: bytes) -> str:

@@ -67,10 +67,14 @@ class PredictResponse(BaseModel):
     predictions: list[ImagePrediction]
 
 
-class PredictQuery(BaseModel):
-    """What may follow `?`; anything else there is a mistake."""
+class NoQuery(BaseModel):
+    """What may follow `?`: nothing, anything there is a mistake."""
 
     model_config = ConfigDict(extra="forbid")
+
+
+class PredictQuery(NoQuery):
+    """What may follow `?`; anything else there is a mistake."""
 
     top_k: int | None = Field(None, ge=1, description="Classes to have probs of, the most probable; all without it.")
 
@@ -123,7 +127,7 @@ def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, sc
     ) -> PredictResponse:
         """Predict the classes of one or several images, sent as the form field `files`."""
         with _place(free), figures.timed(len(uploads)):
-            return _predict(uploads, batcher, model, limits, scale, top_k=query.top_k)
+            return _predict(uploads, batcher, model, limits, scale, top_k=query.top_k or len(model.card.class_names))
 
     app.include_router(_explaining(model, limits, scale))
     app.include_router(_about(model, figures))
@@ -133,11 +137,10 @@ def create_app(model: ExportedModel, *, limits: ServerLimits = SERVER_LIMITS, sc
 def _explaining(model: ExportedModel, limits: ServerLimits, scale: Scale) -> APIRouter:
     """The address that explains. One explanation asks the model up to a hundred times, so there is one at a time."""
     router, free = APIRouter(), BoundedSemaphore(1)
-
     drawing: dict[int | str, dict[str, Any]] = {200: {"content": {"image/png": {}}}}
 
     @router.post("/explain", response_class=Response, responses=drawing | _problems(400, 422, 501, 503))
-    def explain(upload: Annotated[UploadFile, File(alias="file")]) -> Response:
+    def explain(upload: Annotated[UploadFile, File(alias="file")], _query: Annotated[NoQuery, Query()]) -> Response:
         """Draw an image, sent as the form field `file`, and beside it which parts its prediction rests on."""
         pixels = _load(upload, model.card, limits, scale)
         with _place(free):
@@ -192,13 +195,7 @@ def _problems(*codes: int) -> dict[int | str, dict[str, Any]]:
 
 
 def _predict(
-    uploads: list[UploadFile],
-    batcher: Batcher,
-    model: ExportedModel,
-    limits: ServerLimits,
-    scale: Scale,
-    *,
-    top_k: int | None,
+    uploads: list[UploadFile], batcher: Batcher, model: ExportedModel, limits: ServerLimits, scale: Scale, *, top_k: int
 ) -> PredictResponse:
     card = model.card
     pixels = [_load(upload, card, limits, scale) for upload in uploads]
@@ -207,8 +204,7 @@ def _predict(
     except queue.Full:
         raise HTTPException(503, _BUSY, {"Retry-After": "1"}) from None
     rows = (
-        as_row(predicted(_name(upload), each), card, top_k=top_k or len(card.class_names))
-        for upload, each in zip(uploads, outputs, strict=True)
+        as_row(predicted(_name(upload), each), card, top_k=top_k) for upload, each in zip(uploads, outputs, strict=True)
     )
     return PredictResponse(predictions=[ImagePrediction(name=row.pop("path"), **row) for row in rows])
 
