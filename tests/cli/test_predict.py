@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from tandem.cli import predict
 from tandem.cli.predict import find_files, print_predictions
 from tandem.errors import DataError
 from tandem.inference.export import write_model
@@ -41,7 +42,7 @@ def printed(model_path, tmp_path, capsys):
 
 def test_a_line_ends_with_what_is_to_be_known_of_its_image(printed):
     gray, orange, red = printed("table").splitlines()
-    assert gray.endswith("0.333  none of these  left to a person")
+    assert gray.endswith("0.333  one of red, green, blue  none of these  left to a person")
     assert orange.endswith("red 0.894  left to a person")
     assert red.endswith("red 0.999")
 
@@ -101,8 +102,16 @@ def test_programs_have_a_boolean_the_score_and_the_set(printed):
 
 def test_a_table_for_programs_has_a_column_for_it(printed):
     rows = list(csv.DictReader(io.StringIO(printed("csv"))))
-    assert list(rows[0]) == ["path", "label", "confidence", "reject", "none_of_these"]
+    assert list(rows[0]) == ["path", "label", "confidence", "reject", "none_of_these", "ood_score", "set"]
     assert [row["none_of_these"] for row in rows] == ["True", "False", "False"]
+    assert [float(row["ood_score"]) > CARD.ood_threshold for row in rows] == [True, False, False]
+    assert [sorted(json.loads(row["set"])) for row in rows] == [sorted(CARD.class_names), ["red"], ["red"]]
+
+
+def test_a_set_of_many_classes_is_counted_in_a_line() -> None:
+    assert predict._several(["car"]) == []
+    assert predict._several(["car", "truck"]) == ["one of car, truck"]
+    assert predict._several([str(number) for number in range(6)]) == ["one of 6 classes"]
 
 
 def test_a_linked_folder_is_followed_and_not_for_ever(tmp_path):

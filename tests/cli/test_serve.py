@@ -8,6 +8,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 
 import numpy as np
 import psutil
@@ -90,6 +91,13 @@ def test_1000_good_and_bad_requests_of_16_clients_have_the_right_answers_in_flat
         else:
             assert (status, body["detail"][:23]) == (400, "notes.txt: not an image")
     assert grown < 30_000_000
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only there a process's libraries are seen without being root")
+def test_what_takes_seconds_to_import_is_there_before_the_first_request(folder):
+    with serving(folder) as (process, _):
+        libraries = {Path(each.path).name for each in psutil.Process(process.pid).memory_maps()}
+        assert "libtorch_cpu.so" in libraries
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 130)])

@@ -22,6 +22,7 @@ Output = Literal["table", "json", "csv"]
 _BATCH_SIZE = 16
 _TORCH_PAYS = 400  # images, which torch scales to the same bytes in less time than its import and numpy take
 _REJECTED, _OOD = "left to a person", "none of these"
+_MANY_CLASSES = 5  # of a prediction set, which a line does not name
 
 
 def print_predictions(
@@ -141,9 +142,17 @@ def _table_writer(width: int) -> Callable[[Mapping[str, Any]], None]:
     def write(row: Mapping[str, Any]) -> None:
         probs = "  ".join(f"{name} {prob:.3f}" for name, prob in row["probs"].items())
         flags = [words for key, words in (("none_of_these", _OOD), ("reject", _REJECTED)) if row[key]]
-        tqdm.write("  ".join([on_one_line(row["path"]).ljust(width), probs, *flags]), file=sys.stdout)
+        texts = [on_one_line(row["path"]).ljust(width), probs, *_several(row["set"]), *flags]
+        tqdm.write("  ".join(texts), file=sys.stdout)
 
     return write
+
+
+def _several(names: Sequence[str]) -> list[str]:
+    """The prediction set in words, where it holds more than the label."""
+    if len(names) == 1:
+        return []
+    return [f"one of {', '.join(names) if len(names) <= _MANY_CLASSES else f'{len(names)} classes'}"]
 
 
 def _json_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
@@ -158,10 +167,10 @@ class _BesideTheBar:
 
 
 def _csv_writer(_width: int) -> Callable[[Mapping[str, Any]], None]:
-    columns = ("path", "label", "confidence", "reject", "none_of_these")
+    columns = ("path", "label", "confidence", "reject", "none_of_these", "ood_score", "set")
     writer = csv.DictWriter(_BesideTheBar(), columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    return writer.writerow
+    return lambda row: writer.writerow({**row, "set": json.dumps(row["set"], ensure_ascii=False)})
 
 
 _WRITERS: Mapping[Output, Callable[[int], Callable[[Mapping[str, Any]], Any]]] = {

@@ -3,6 +3,7 @@
 import socket
 from pathlib import Path
 
+import numpy as np
 import typer
 import uvicorn
 
@@ -20,7 +21,9 @@ def serve_model(model_path: Path, *, address: str, port: int, threads: int) -> N
     Raises DataError where the model cannot be read, and where nothing can listen there.
     """
     model = load_exported(model_path, threads=threads)
-    app = create_app(model, scale=fastest_scale())
+    scale = fastest_scale()
+    scale(np.zeros((2, 2, 3), np.uint8), 1, 1, "bilinear")  # imports torch now, for which the first request would wait
+    app = create_app(model, scale=scale)
     listening = _listen(address, port)
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=_SHUTDOWN_S)
     typer.echo(f"{model.card.model} is served at http://{address}:{listening.getsockname()[1]}/ ; Ctrl-C ends it")
