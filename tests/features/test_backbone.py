@@ -77,15 +77,13 @@ def test_a_name_of_one_s_own_stands_for_the_architecture_that_it_names(random_ba
     assert (other.name, other.digest) == ("again", random_backbone.digest)
 
 
-@pytest.mark.parametrize(
-    ("name", "architecture", "unknown"), [("resnet49", None, "resnet49"), ("mine", "nothing", "nothing")]
-)
+@pytest.mark.parametrize(("name", "architecture", "unknown"), [("xyz", None, "xyz"), ("mine", "nothing", "nothing")])
 def test_an_unknown_architecture_is_an_error_that_names_the_parameter_and_lists_what_there_is(
     name: str, architecture: str | None, unknown: str
 ) -> None:
     with pytest.raises(
         WeightsError,
-        match=rf"backbones\.{name}: there is no architecture '{unknown}' in torchvision; .*take one of: alexnet",
+        match=rf"backbones\.{name}: there is no architecture '{unknown}' in torchvision; take one of: alexnet",
     ):
         load(name, BackboneSettings(weights="random", architecture=architecture))
 
@@ -96,6 +94,14 @@ def test_images_of_a_size_that_does_not_fit_are_an_error(name: str) -> None:
         WeightsError, match=rf"{name} takes no images of 64 x 64 pixels \(.+\); change extract\.size_px"
     ):
         load(name)
+
+
+def test_images_of_its_own_size_that_does_not_fit_are_an_error_that_names_that_size() -> None:
+    with pytest.raises(
+        WeightsError,
+        match=r"inception_v3 takes no images of 48 x 48 pixels .*; change backbones\.inception_v3\.size_px$",
+    ):
+        load("inception_v3", BackboneSettings(weights="random", size_px=48))
 
 
 def test_a_backbone_is_frozen_and_in_eval_mode(random_backbone: Backbone) -> None:

@@ -38,9 +38,17 @@ def test_files_of_weights_are_those_that_torchvision_downloads() -> None:
 @pytest.mark.parametrize("written", ["resnet-18", "ResNet18", "resnet_18", "resnet18x"])
 def test_a_name_that_is_nearly_one_is_met_with_it(written: str) -> None:
     with pytest.raises(
-        WeightsError, match=rf"backbones\.mine: .* '{written}' in torchvision; did you mean 'resnet18'\? take one of: a"
+        WeightsError,
+        match=rf"backbones\.mine: .* '{written}' in torchvision; did you mean 'resnet18'\? it has 80 others$",
     ):
         require_architecture("mine", written, torchvision_weights(), provider="torchvision")
+
+
+def test_a_name_of_the_other_provider_is_met_with_that_provider_alone() -> None:
+    with pytest.raises(
+        WeightsError, match=r"in torchvision; timm has it: write `provider: timm` beside it; it has 80 others$"
+    ):
+        require_architecture("mine", "tf_efficientnet_lite0", torchvision_weights(), provider="torchvision")
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,18 @@ class Hub(BaseHTTPRequestHandler):
         pass
 
 
+def test_a_failed_download_is_given_the_reason_that_began_it() -> None:
+    from tandem.features.backbones import timm as provider
+
+    try:
+        try:
+            raise OSError("Name or service not known")
+        except OSError as error:
+            raise RuntimeError("several causes are possible.\nSee the documentation.") from error
+    except RuntimeError as error:
+        assert provider._reason(error) == "Name or service not known"
+
+
 @pytest.mark.slow
 def test_weights_of_a_name_are_fetched_from_the_hub_once_and_checked(tmp_path) -> None:
     net = timm.create_model(TINY)
@@ -156,7 +168,7 @@ def test_weights_of_a_name_are_fetched_from_the_hub_once_and_checked(tmp_path) -
     own = of_timm(TINY, str(file), sha256=hashlib.sha256(file.read_bytes()).hexdigest())
     assert digest == from_the_cache == load("tiny", own).digest
     assert refused.startswith(
-        "could not download test_vit r160_in1k, timm/test_vit.r160_in1k on the Hugging Face Hub ("
+        "could not download test_vit r160_in1k, timm/test_vit.r160_in1k on the Hugging Face Hub (Client error '404 Not"
     )
     assert "download its model.safetensors elsewhere and name that file with its sha256" in refused
     assert "it is damaged or another one" in damaged

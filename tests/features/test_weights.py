@@ -223,7 +223,7 @@ def test_weights_of_another_width_are_an_error(tmp_path: Path) -> None:
     weights = saved(tmp_path / "weights.pth", classifier("shufflenet_v2_x1_0").state_dict())
     with pytest.raises(
         WeightsError,
-        match=rf"weights\.pth does not hold weights of {SMALL}: size mismatch for conv5.*; name the architecture",
+        match=rf"weights\.pth does not hold weights of {SMALL}: size mismatch for conv5.*[^.]; name the architecture",
     ):
         load(SMALL, weights)
 

@@ -150,6 +150,11 @@ def _dim(net: FeatureExtractor, *, name: str, size_px: int) -> int:
         with torch.inference_mode():
             return net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8)).shape[1]
     except (RuntimeError, AssertionError, ValueError) as error:
+        own = f"backbones.{name}.size_px"
+        seen_px, advice = size_px, f"extract.size_px, or set {own}, to which images are scaled down for it alone"
+        if net.size_px is not None and net.size_px < size_px:
+            seen_px, advice = net.size_px, own
+        reason = first_line(error).rstrip(".")
         raise WeightsError(
-            f"{name} takes no images of {size_px} x {size_px} pixels ({first_line(error)}); change extract.size_px"
+            f"{name} takes no images of {seen_px} x {seen_px} pixels ({reason}); change {advice}"
         ) from None

@@ -108,12 +108,10 @@ def require_architecture(backbone: str, architecture: str, known: Iterable[str],
     """
     names, base = list(known), architecture.partition(".")[0] if provider == "timm" else architecture
     if base not in names:
-        advice = did_you_mean(base, names)
-        listed = f"take one of: {', '.join(names)}" if len(names) < _MANY else f"it has {len(names):,} others"
-        other = _other_provider(base, provider)
-        raise WeightsError(
-            f"backbones.{backbone}: there is no architecture {base!r} in {provider}; {other}{advice}{listed}"
-        )
+        advice = _other_provider(base, provider) or did_you_mean(base, names)
+        is_short = not advice and len(names) < _MANY
+        listed = f"take one of: {', '.join(names)}" if is_short else f"it has {len(names):,} others"
+        raise WeightsError(f"backbones.{backbone}: there is no architecture {base!r} in {provider}; {advice}{listed}")
 
 
 def require_weights_name(architecture: str, weights: str, known: Iterable[str], *, provider: ProviderName) -> None:

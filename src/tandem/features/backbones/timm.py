@@ -53,14 +53,22 @@ def weights_file(architecture: str, weights: str) -> tuple[Path, str]:
         raise WeightsError(
             f"{name} {weights} is not on the Hugging Face Hub; download its file, and name that with its sha256"
         )
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it reports each of its tries
     try:
         path = Path(hf_hub_download(repository, _FILE))
     except (OSError, HfHubHTTPError) as error:
         raise WeightsError(
-            f"could not download {name} {weights}, {repository} on the Hugging Face Hub ({first_line(error)}); with a "
+            f"could not download {name} {weights}, {repository} on the Hugging Face Hub ({_reason(error)}); with a "
             f"network run again, or download its {_FILE} elsewhere and name that file with its sha256"
         ) from None
     return path, path.resolve().name  # the Hub's cache names what it keeps by its digest
+
+
+def _reason(error: BaseException) -> str:
+    """What began it all: the Hub's client puts sentences about several causes around it."""
+    while inner := error.__cause__ or error.__context__:
+        error = inner
+    return first_line(error) if isinstance(error, Exception) else type(error).__name__
 
 
 def adapt(state: StateDict) -> None:

@@ -154,7 +154,7 @@ def fill(net: nn.Module, state: StateDict, *, last_layer: str, described: str) -
         found = net.load_state_dict(state, strict=False)
     except (RuntimeError, ValueError) as error:
         raise WeightsError(
-            f"{described}: {str(error).splitlines()[-1].strip()}; name the architecture that they belong to"
+            f"{described}: {str(error).splitlines()[-1].strip().rstrip('.')}; name the architecture that they belong to"
         ) from None
     missing = [key for key in found.missing_keys if not key.startswith(f"{last_layer}.")]
     if missing or found.unexpected_keys:
