@@ -26,6 +26,9 @@ def test_candidates_are_ranked_beside_the_projects_own_and_cost_no_pass_later(fi
         assert [each["gain"] is None for each in found["backbones"]] == [True, *[False] * (len(names) - 1)]
         assert all(each["ms"] > 0 and each["megabytes"] > 0 for each in found["backbones"])
         lines = clone.run(*TANDEM, CANDIDATE).stdout.splitlines()
-        assert [line.split()[0] for line in lines[-len(names) :]] == names
+        *rows, _, second = lines[-len(names) - 2 :]
+        assert [line.split()[0] for line in rows] == names
+        assert second.startswith(f"beside {names[0]}")
+        assert (found["best_second"] or "none adds anything") in second
         clone.change("backbones.shufflenet_v2_x0_5", {"weights": "random"})
         assert " images, 0 of them new, " in clone.repro("extract@shufflenet_v2_x0_5").text

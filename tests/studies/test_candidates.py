@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from factories import evaluate_settings, train_settings
-from tandem.studies.candidates import rank_backbones
+from tandem.studies.candidates import best_second, rank_backbones
 from tandem.tables.samples import Sample, Samples
 
 CLASS_NAMES = ("car", "motorcycle", "truck", "van")
@@ -92,3 +92,12 @@ def test_the_projects_own_head_and_layers_change_nothing():
     others = replace(train_settings(folds=5), head="mlp", trainable_backbone_layers=3)
     evaluate = evaluate_settings(num_resamples=300)
     assert rank_backbones(FEATURES, SAMPLES, train=others, evaluate=evaluate) == rank(FEATURES)
+
+
+def test_the_best_second_is_the_one_that_adds_most_and_none_where_none_adds():
+    ranked = rank({name: FEATURES[name] for name in ("kind", "which", "noise")})
+    found = best_second(ranked)
+    assert {ranked[0].name, found.name} == {"kind", "which"}
+    assert found.gain.value == max(each.gain.value for each in ranked[1:]) > 0.2
+    assert best_second(rank({"good": FEATURES["good"], "noise": FEATURES["noise"]})) is None
+    assert best_second(ranked[:1]) is None

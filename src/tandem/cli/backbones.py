@@ -15,27 +15,36 @@ from tandem.features.backbones.catalog import require_known
 from tandem.features.cost import Cost, measure_cost
 from tandem.features.embedding import Compute
 from tandem.features.reuse import extract_backbone
-from tandem.features.settings import BackboneSettings, ExtractSettings, Pooling, ProviderName
+from tandem.features.settings import (
+    BackboneSettings,
+    ExtractSettings,
+    Pooling,
+    ProviderName,
+    is_weights_path,
+    weights_path,
+)
+from tandem.files import sha256
 from tandem.pipeline.params import read_params, section, sections
 from tandem.pipeline.settings import RuntimeSettings
-from tandem.studies.candidates import Ranked, rank_backbones
+from tandem.studies.candidates import Ranked, best_second, rank_backbones
 from tandem.tables.samples import load_samples
 from tandem.tables.stored import load_stored
 from tandem.training.settings import TrainSettings
 
 _DATA = Path("data")
 _FORM = (
-    "PROVIDER/ARCHITECTURE/WEIGHTS, such as timm/tf_efficientnet_lite0/in1k, and /LAYER for the features of an earlier "
-    "layer, such as timm/tf_efficientnet_lite0/in1k/blocks.5; /gem or /max after it for another pooling"
+    "PROVIDER/ARCHITECTURE/WEIGHTS, such as timm/tf_efficientnet_lite0/in1k or torchvision/resnet18/weights.pth, and "
+    "/LAYER for the features of an earlier layer, such as timm/tf_efficientnet_lite0/in1k/blocks.5; /gem or /max after "
+    "it for another pooling"
 )
 
 
 def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
     """Rank the project's backbones and those that are named, and print a line for each.
 
-    names: PROVIDER/ARCHITECTURE/WEIGHTS each, with /LAYER, /POOLING or both after it. Raises DataError where nothing
-    was curated yet and for a name of another form, and WeightsError for an architecture, weights or a layer that there
-    are not.
+    names: PROVIDER/ARCHITECTURE/WEIGHTS each, WEIGHTS being a name or a file, with /LAYER, /POOLING or both after it.
+    Raises DataError where nothing was curated yet and for a name of another form, and WeightsError for an architecture,
+    weights or a layer that there are not.
     """
     params = read_params()
     if not (_DATA / "curate/samples.csv").is_file():
@@ -52,19 +61,26 @@ def compare_backbones(names: Sequence[str], *, as_json: bool) -> None:
         for name, each in backbones.items()
     }
     if as_json:
-        print_json({"images": len(samples.train), "backbones": [_as_dict(each, costs[each.name]) for each in ranked]})
+        second, rows = best_second(ranked), [_as_dict(each, costs[each.name]) for each in ranked]
+        print_json({"images": len(samples.train), "best_second": second and second.name, "backbones": rows})
     else:
         typer.echo(_table(ranked, costs, num_images=len(samples.train), num_groups=len(set(samples.train.groups))))
 
 
 def _candidate(name: str) -> BackboneSettings:
-    provider, *rest = name.split("/")
-    pooling = rest.pop() if len(rest) > 2 and rest[-1] in get_args(Pooling) else "average"
-    if provider not in get_args(ProviderName) or len(rest) not in (2, 3):
+    provider, architecture, rest = (*name.split("/", 2), "", "")[:3]
+    before, _, last = rest.rpartition("/")
+    pooling: Pooling = "average"
+    if before and last in get_args(Pooling):
+        rest, pooling = before, last  # type: ignore[assignment]
+    if provider not in get_args(ProviderName) or not rest:
         raise DataError(f"{name!r} names no backbone: write {_FORM}")
-    architecture, weights, layer = (*rest, None)[:3]
+    weights, layer = _weights_and_layer(rest)
+    if weights is None:
+        raise DataError(f"{name!r} names no backbone: there is no file {rest}; correct the path, or write {_FORM}")
     settings = BackboneSettings(
-        weights,  # type: ignore[arg-type]
+        weights,
+        sha256=sha256(weights_path(weights)) if is_weights_path(weights) else None,
         architecture=architecture,
         provider=provider,  # type: ignore[arg-type]
         layer=layer,
@@ -72,6 +88,16 @@ def _candidate(name: str) -> BackboneSettings:
     )
     require_known(name, settings)
     return settings
+
+
+def _weights_and_layer(text: str) -> tuple[str | None, str | None]:
+    """Of WEIGHTS or WEIGHTS/LAYER, where a file has slashes of its own; None for what is no name and no file."""
+    before, slash, last = text.rpartition("/")
+    for weights, layer in ((text, None), (before, last)):
+        if is_weights_path(weights) and weights_path(weights).is_file():
+            return weights, layer
+    weights, layer = (before, last) if slash else (text, None)
+    return (None, None) if not weights or is_weights_path(weights) else (weights, layer)
 
 
 def _features(
@@ -99,7 +125,7 @@ def _as_dict(ranked: Ranked, cost: Cost) -> dict[str, Any]:
 
 def _table(ranked: Sequence[Ranked], costs: Mapping[str, Cost], *, num_images: int, num_groups: int) -> str:
     width = max(8, *(len(each.name) for each in ranked))
-    head = f"{'backbone':<{width}}  top-1 accuracy       log loss  with the best         ms/image     MB"
+    head = f"{'backbone':<{width}}  top-1 accuracy       log loss  with the best         ms/image      MB"
     lines = [_line(each, costs[each.name], width=width) for each in ranked]
     return "\n".join(
         [
@@ -109,8 +135,19 @@ def _table(ranked: Sequence[Ranked], costs: Mapping[str, Cost], *, num_images: i
             "",
             head,
             *lines,
+            *_second_in_words(ranked),
         ]
     )
+
+
+def _second_in_words(ranked: Sequence[Ranked]) -> list[str]:
+    """Which one to take beside the best, after an empty line; nothing where there is one alone."""
+    second, best = best_second(ranked), ranked[0].name
+    if len(ranked) == 1:
+        return []
+    if second is None or second.gain is None:
+        return ["", f"beside {best} none adds anything"]
+    return ["", f"beside {best}, {second.name} adds most" + (", which may be chance" if second.gain.low <= 0 else "")]
 
 
 def _line(ranked: Ranked, cost: Cost, *, width: int) -> str:
@@ -119,5 +156,5 @@ def _line(ranked: Ranked, cost: Cost, *, width: int) -> str:
     gained = "" if gain is None else f"{gain.value:+.3f} ({gain.low:+.3f} to {gain.high:+.3f})"
     return (
         f"{ranked.name:<{width}}  {interval:<19}  {ranked.log_loss:>8.3f}  {gained:<24}  {cost.ms:>5.1f}  "
-        f"{cost.megabytes:>5.0f}"
+        f"{cost.megabytes:>6.1f}"
     )

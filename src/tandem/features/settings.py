@@ -15,6 +15,17 @@ ProviderName = Literal["torchvision", "timm"]
 Pooling = Literal["average", "max", "gem"]
 
 
+def is_weights_path(weights: str) -> bool:
+    """Whether weights are named by a path; names of weights have neither slashes nor a suffix."""
+    path = PurePosixPath(weights)
+    return len(path.parts) > 1 or path.suffix != ""
+
+
+def weights_path(weights: str) -> Path:
+    """Of a file of weights, `~` being the user's home as in a shell."""
+    return Path(os.path.expanduser(weights))  # noqa: PTH111  # that of pathlib raises for an unknown user
+
+
 @dataclass(frozen=True)
 class BackboneSettings(Section):
     """weights: "random", a name of the provider's own, or the path of a state dict, whose sha256 stands beside it.
@@ -41,12 +52,11 @@ class BackboneSettings(Section):
 
     @property
     def path(self) -> Path:
-        """Of a file of weights, `~` being the user's home as in a shell."""
-        return Path(os.path.expanduser(self.weights))  # noqa: PTH111  # that of pathlib raises for an unknown user
+        """Of a file of weights."""
+        return weights_path(self.weights)
 
     def __post_init__(self) -> None:
-        path = PurePosixPath(self.weights)
-        is_file = len(path.parts) > 1 or path.suffix != ""
+        is_file = is_weights_path(self.weights)
         if is_file and self.sha256 is None:
             raise ValueError(f"weights {self.weights!r} is a file: state its sha256 beside it (sha256sum prints it)")
         if self.sha256 is not None and not is_file:

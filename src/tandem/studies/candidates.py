@@ -4,7 +4,7 @@ A probe is the pipeline's logistic head. It is scored on the images of train by 
 that a backbone can be chosen by it: test is not looked at.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -55,6 +55,15 @@ def rank_backbones(
         )
         for name in order
     ]
+
+
+def best_second(ranked: Sequence[Ranked]) -> Ranked | None:
+    """The one whose mean with the best one has the highest top-1 accuracy, of equal ones the first; None if none gains.
+
+    ranked: by rank_backbones.
+    """
+    gaining = [each for each in ranked if each.gain is not None and each.gain.value > 0]
+    return max(gaining, key=lambda each: each.gain.value if each.gain else 0.0, default=None)
 
 
 def _held_out_probs(features: np.ndarray, samples: Samples, settings: TrainSettings, name: str) -> np.ndarray:
