@@ -5,6 +5,8 @@ from statistics import median
 from time import perf_counter
 
 import numpy as np
+import torch
+from torch import nn
 
 from tandem.features.backbones.backbone import load_backbone
 from tandem.features.engines.engine import start_engine
@@ -36,5 +38,16 @@ def measure_cost(
         for _ in engine.embed([pixels] * _NUM_BATCHES):
             pass
         seconds.append(perf_counter() - start)
-    num_values = sum(each.numel() for each in backbone.net.parameters())
-    return Cost(1000 * median(seconds[1:]) / (_NUM_BATCHES * batch_size), 4 * num_values / 1e6, engine.name)
+    num_bytes = 4 * num_values_read(backbone.net, size_px=size)
+    return Cost(1000 * median(seconds[1:]) / (_NUM_BATCHES * batch_size), num_bytes / 1e6, engine.name)
+
+
+def num_values_read(net: nn.Module, *, size_px: int) -> int:
+    """Parameters that features depend on; a network that ends at an earlier layer has others too. net: of Backbone."""
+    parameters = list(net.parameters())
+    for each in parameters:
+        each.requires_grad_(True)
+    features = net(torch.zeros(1, size_px, size_px, 3, dtype=torch.uint8))
+    gradients = torch.autograd.grad(features.sum(), parameters, allow_unused=True)
+    net.requires_grad_(False)
+    return sum(each.numel() for each, gradient in zip(parameters, gradients, strict=True) if gradient is not None)
