@@ -12,10 +12,10 @@ from embeddings import joined
 from factories import RANDOM_WEIGHTS, extract_settings
 from tandem.cache.store import CACHE_DIR, ResultStore, cache_dir
 from tandem.errors import DataError
-from tandem.features.embedding import Extractor, Loaded, backbone_extractor
+from tandem.features.embedding import Compute, Extractor, Loaded, backbone_extractor
 from tandem.features.engines.base import Engine
 from tandem.features.extract import extract
-from tandem.features.reuse import Extraction, extract_once
+from tandem.features.reuse import Extraction, extract_all, extract_backbone, extract_once
 
 SETTINGS = extract_settings(size_px=32, tta_views=2)
 
@@ -202,3 +202,13 @@ def test_a_backbone_is_loaded_only_where_features_are_missing(paths: list[Path])
     stored = extracted(Extractor(extractor.recipe, load=lambda: pytest.fail("it is loaded")))
     assert joined(stored.batches).tobytes() == computed.tobytes()
     assert (stored.engine, stored.digest) == (new.engine, new.digest) == ("torch float32", extractor.load().digest)
+
+
+def test_several_backbones_have_the_features_that_each_has_alone(paths: list[Path]) -> None:
+    backbones = {"squeezenet1_1": RANDOM_WEIGHTS, "shufflenet_v2_x0_5": RANDOM_WEIGHTS}
+    options = {"ids": [path.stem for path in paths[:5]], "compute": Compute("cpu", 4, 1)}
+    together = extract_all(backbones, SETTINGS, paths[:5], **options, max_gb=1)
+    assert list(together) == list(backbones)
+    for name, weights in backbones.items():
+        alone = extract_backbone(name, weights, SETTINGS, paths[:5], **options, max_gb=0)
+        assert np.array_equal(together[name], joined(alone.batches))

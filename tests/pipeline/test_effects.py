@@ -95,6 +95,8 @@ def test_inputs_larger_than_what_is_stored_are_told(size_px: int, stored_px: int
     lines = effectless(extract__size_px=size_px, ingest__max_side_px=stored_px)
     assert len(lines) == is_told
     assert all("extract.size_px is 97, and images are stored at most ingest.max_side_px = 96" in x for x in lines)
+    of_labels = effectless(label_errors__size_px=size_px, ingest__max_side_px=stored_px, extract__size_px=64)
+    assert ["label_errors.size_px is 97" in line for line in of_labels] == [True] * is_told
     layers, sizes = {"train__trainable_backbone_layers": 5}, {"finetune__size_px": size_px, "extract__size_px": 64}
     unfrozen = effectless(ingest__max_side_px=stored_px, **layers, **sizes)
     assert ["finetune.size_px is 97" in line for line in unfrozen] == [True] * is_told
@@ -105,6 +107,12 @@ def test_a_backbone_s_own_size_to_which_nothing_is_scaled_down_is_told(own_px: i
     lines = effectless(extract__size_px=64, backbones__resnet50__size_px=own_px)
     text = "backbones.resnet50.size_px has no effect: extract.size_px is 64, and no image is larger; write a smaller"
     assert [line.startswith(text) for line in lines] == [True] * is_told
+
+
+def test_a_size_of_label_errors_is_told_where_it_is_that_of_all_and_counts_for_those_of_backbones() -> None:
+    (line,) = effectless(extract__size_px=64, label_errors__size_px=64)
+    assert line == "label_errors.size_px has no effect: extract.size_px is 64, too; write another one, or leave it out"
+    assert effectless(extract__size_px=64, label_errors__size_px=80, backbones__resnet50__size_px=72) == []
 
 
 @pytest.mark.parametrize(("own_px", "is_told"), [(63, False), (None, True)])

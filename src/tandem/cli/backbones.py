@@ -14,7 +14,7 @@ from tandem.evaluation.settings import EvaluateSettings
 from tandem.features.backbones.catalog import require_known
 from tandem.features.cost import Cost, measure_cost
 from tandem.features.embedding import Compute
-from tandem.features.reuse import extract_backbone
+from tandem.features.reuse import extract_all
 from tandem.features.settings import (
     BackboneSettings,
     ExtractSettings,
@@ -104,19 +104,15 @@ def _features(
     backbones: Mapping[str, BackboneSettings], settings: ExtractSettings, runtime: RuntimeSettings
 ) -> dict[str, np.ndarray]:
     """Backbone -> (N, k, D), computed once: `dvc repro` finds them where a candidate becomes a backbone."""
-    stored, found = load_stored(_DATA / "merge/stored.csv"), dict[str, np.ndarray]()
-    for name, weights in backbones.items():
-        extraction = extract_backbone(
-            name,
-            weights,
-            settings,
-            stored.packed(_DATA / "ingest"),
-            ids=stored.sha256,
-            compute=Compute(runtime.device, runtime.batch_size, runtime.workers),
-            max_gb=runtime.feature_cache_gb,
-        )
-        found[name] = np.concatenate(list(extraction.batches))
-    return found
+    stored = load_stored(_DATA / "merge/stored.csv")
+    return extract_all(
+        backbones,
+        settings,
+        stored.packed(_DATA / "ingest"),
+        ids=stored.sha256,
+        compute=Compute(runtime.device, runtime.batch_size, runtime.workers),
+        max_gb=runtime.feature_cache_gb,
+    )
 
 
 def _as_dict(ranked: Ranked, cost: Cost) -> dict[str, Any]:

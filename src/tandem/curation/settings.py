@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from tandem.types import PositiveFraction, ProperFraction, Section, Seed
+from tandem.types import PositiveFraction, ProperFraction, Section, Seed, SidePx
 
 HashDistance = Annotated[int, Ge(0), Le(127)]  # Hamming distance of hashes of 256 bits
 
@@ -82,7 +82,11 @@ class CurateSettings(Section):
 
 @dataclass(frozen=True)
 class LabelErrorSettings(Section):
-    """num_neighbors: of a class. fraction: of each class, listed by either score."""
+    """num_neighbors: of a class. fraction: of each class, listed by either score.
+
+    size_px: side of the square that the backbones see for this alone; None takes the features of `extract`.
+    """
 
     num_neighbors: Annotated[int, Ge(1), Le(1000)]
     fraction: Annotated[float, Gt(0), Le(0.5)]
+    size_px: SidePx | None = None

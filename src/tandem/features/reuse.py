@@ -82,6 +82,26 @@ def extract_backbone(
     return _extract_missing(name, images, ids, start, recipe=recipe, settings=settings, max_gb=max_gb)
 
 
+def extract_all(
+    backbones: Mapping[str, BackboneSettings],
+    settings: ExtractSettings,
+    images: Sequence[Encoded],
+    *,
+    ids: Sequence[str],
+    compute: Compute,
+    max_gb: float,
+) -> dict[str, np.ndarray]:
+    """Backbone -> (N, tta_views, dim) float32 in memory, by extract_backbone; an image is decoded once for all."""
+    found = dict[str, np.ndarray]()
+    for name, weights in backbones.items():
+        others = {other: each for other, each in backbones.items() if other != name and other not in found}
+        extraction = extract_backbone(
+            name, weights, settings, images, ids=ids, compute=compute, max_gb=max_gb, others=others
+        )
+        found[name] = np.concatenate(list(extraction.batches))
+    return found
+
+
 def extract_once(
     images: Sequence[Encoded],
     *,

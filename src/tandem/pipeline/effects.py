@@ -86,16 +86,25 @@ def without_effect(params: Mapping[str, Any], presets: Sequence[Mapping[str, Any
 def _enlarged(params: Mapping[str, Any]) -> Iterator[Mistake]:
     """Inputs of networks that are larger than what is stored of an image, which shows no more than a smaller one."""
     stored_px = params["ingest"]["max_side_px"]
-    for section in ("extract",) if _is_frozen(params) else ("extract", "finetune"):
-        size_px = params[section]["size_px"]
-        if stored_px is not None and size_px > stored_px:
+    for section in ("extract", "label_errors", *(() if _is_frozen(params) else ("finetune",))):
+        size_px = params[section].get("size_px")
+        if None not in (stored_px, size_px) and size_px > stored_px:
             text = f"{section}.size_px is {size_px}, and images are stored at most ingest.max_side_px = {stored_px}"
             yield Mistake((section, "size_px"), f"{text}: they are enlarged again; raise ingest.max_side_px")
 
 
 def _not_smaller(params: Mapping[str, Any]) -> Iterator[Mistake]:
-    """Sizes of backbones' own to which no image is scaled down, and interpolations of their own without such a size."""
-    of_all = params["extract"]["size_px"]
+    """Sizes of backbones' own to which no image is scaled down, and interpolations of their own without such a size.
+
+    And a size of label_errors' own that is the one of all.
+    """
+    of_all, of_labels = params["extract"]["size_px"], params["label_errors"].get("size_px")
+    if of_labels == of_all:
+        text = (
+            f"label_errors.size_px has no effect: extract.size_px is {of_all}, too; write another one, or leave it out"
+        )
+        yield Mistake(("label_errors", "size_px"), text)
+    of_all = max(of_all, of_labels or 0)
     for name, backbone in params["backbones"].items():
         own = backbone.get("size_px")
         if own is not None and own >= of_all:
