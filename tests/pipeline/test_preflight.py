@@ -1,14 +1,17 @@
 """What `tandem check` finds before any work: on files of parameters as people write them."""
 
 import hashlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
+from torchvision import models
 
 from tandem.errors import ParamsError
+from tandem.pipeline.params import read_params
 from tandem.pipeline.preflight import check_project
 
 ROOT = Path(__file__).parents[2]
@@ -217,6 +220,50 @@ def test_a_file_of_weights_is_looked_at_unless_the_last_run_read_it(tmp_path: Pa
     (tmp_path / "w.pth").write_bytes(b"weight")
     assert "it is damaged or another one" in refusal(folder)
     (tmp_path / "w.pth").write_bytes(b"weights")
+    assert f"{tmp_path}/w.pth is not a state dict that torch can read safely" in refusal(folder)
+
+
+@pytest.mark.parametrize(
+    ("entry", "words"),
+    [
+        ("{weights: random, layer: layer9}", "backbones.resnet50.layer: there is no layer 'layer9'; did you mean 'lay"),
+        (
+            "{weights: IMAGENET1K_V1, architecture: vit_b_32, size_px: 64}",
+            "backbones.resnet50: resnet50 takes no images of 64 x 64 pixels (",
+        ),
+        ("{weights: FILE, sha256: DIGEST}", "FILE does not hold weights of resnet50: "),
+        ("{architecture: shufflenet_v2_x0_5, weights: FILE, sha256: DIGEST}", ""),
+        ("{architecture: shufflenet_v2_x0_5, weights: IMAGENET1K_V1, layer: stage2, size_px: 64}", ""),
+    ],
+)
+def test_weights_layers_and_sizes_that_do_not_fit_the_network_are_told_before_any_work(
+    tmp_path: Path, entry: str, words: str
+) -> None:
+    import torch
+
+    file = tmp_path / "w.pth"
+    torch.save(models.get_model("shufflenet_v2_x0_5", weights=None).state_dict(), file)
+    filled = entry.replace("FILE", str(file)).replace("DIGEST", hashlib.sha256(file.read_bytes()).hexdigest())
+    folder = project(tmp_path / "project", "{weights: random}", filled)
+    if not words:
+        check_project(folder)
+        return
+    said = refusal(folder)
+    assert said.startswith(line_of("  resnet50:", folder))
+    assert words.replace("FILE", str(file)) in said
+
+
+def test_a_network_that_the_last_run_built_is_not_built_again(tmp_path: Path) -> None:
+    entry, size = "{weights: random, layer: layer9}", "{size_px: 96}"
+    lock = f"""
+stages:
+  extract@resnet50:
+    params: {{params.yaml: {{backbones.resnet50: {entry}, extract: {size}}}}}
+"""
+    folder = project(tmp_path, "{weights: random}", entry, lock=lock)
+    assert "there is no layer 'layer9'" in refusal(folder)
+    values = read_params(folder / "params.yaml")["extract"]
+    (folder / "dvc.lock").write_text(lock.replace(size, json.dumps(values)))
     check_project(folder)
 
 

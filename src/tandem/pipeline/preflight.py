@@ -1,6 +1,7 @@
 """All that can be known before any work: what params.yaml says, and whether what it names is there.
 
-Without torch, and in a second or two.
+Without torch, and in a second or two; but of a backbone with a file of weights, a layer or a size of its own, which the
+last run did not have, the network is built, since nothing else says whether they fit.
 """
 
 import os
@@ -58,6 +59,7 @@ def source_of(params: Mapping[str, Any], name: str) -> Any:
 def _backbone_problems(
     backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], last_run: "_LastRun"
 ) -> Iterator[Mistake]:
+    extract = params["extract"]
     for name, backbone in backbones.items():
         path = backbone.path
         had_it = partial(last_run.had, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
@@ -65,9 +67,23 @@ def _backbone_problems(
             require_known(name, backbone)
             if backbone.sha256 is not None and (path.exists() or not had_it()):
                 require_weights_file(path, digest=backbone.sha256)
+            if _may_not_fit(backbone) and not (had_it() and last_run.had(f"extract@{name}", "extract", extract)):
+                _require_fitting(name, backbone, size_px=extract["size_px"])
         except WeightsError as error:
             where = "" if str(error).startswith("backbones.") else f"backbones.{name}: "
             yield Mistake(("backbones", name), f"{where}{error}")
+
+
+def _may_not_fit(backbone: BackboneSettings) -> bool:
+    """Whether weights, layer or size of a backbone are of the user's own."""
+    is_readable = backbone.sha256 is None or backbone.path.is_file()
+    return is_readable and (backbone.sha256, backbone.layer, backbone.size_px) != (None, None, None)
+
+
+def _require_fitting(name: str, backbone: BackboneSettings, *, size_px: int) -> None:
+    from tandem.features.backbones.backbone import require_fitting  # torch, and timm where it is the provider: seconds
+
+    require_fitting(name, backbone, size_px=size_px)
 
 
 def _unnamed_classes(params: Params) -> Iterator[Mistake]:

@@ -77,16 +77,11 @@ def load_backbone(
     seed: of random weights. early_exit: whether random weights end early, see random_init; a backbone that is to be
     trained has its real end. Raises WeightsError.
     """
-    architecture, own_px = settings.architecture or name, min(size_px, settings.size_px or size_px)
-    provider = provider_of(settings.provider)
-    require_architecture(name, architecture, provider.architectures(), provider=settings.provider)
-    with seeded(seed):  # building a network draws initial weights, also where others replace them at once
-        classifier = provider.build(architecture, weights=settings.weights, size_px=own_px)
+    own_px, provider = min(size_px, settings.size_px or size_px), provider_of(settings.provider)
+    classifier = _classifier(name, settings, provider, seed=seed, size_px=own_px)
     if settings.weights != RANDOM:
-        _fill(classifier, provider, architecture, settings)
-    classifier.net.set_submodule(classifier.last_layer, nn.Identity())
-    net = _extractor(_cut(classifier.net, settings, name=name, size_px=own_px), classifier, settings)
-    dim = _dim(net, name=name, size_px=size_px)
+        _fill(classifier, provider, settings.architecture or name, settings)
+    net, dim = _end(classifier, settings, name=name, size_px=size_px)
     if settings.weights == RANDOM:
         if early_exit and settings.is_whole:
             net = _extractor(random_init.early_exit(classifier.net, size_px=own_px), classifier, settings)
@@ -94,6 +89,33 @@ def load_backbone(
         random_init.gather_statistics(net, seed=seed, size_px=size_px)
     net.requires_grad_(False).to(memory_format=torch.channels_last)
     return Backbone(name, net, dim, state_digest(net))
+
+
+def require_fitting(name: str, settings: BackboneSettings, *, size_px: int) -> None:
+    """Raise WeightsError where load_backbone would, but for weights that have a name: they are not read, or fetched."""
+    own_px, provider = min(size_px, settings.size_px or size_px), provider_of(settings.provider)
+    classifier = _classifier(name, settings, provider, seed=0, size_px=own_px)
+    if settings.sha256 is not None:
+        _fill(classifier, provider, settings.architecture or name, settings)
+    _end(classifier, settings, name=name, size_px=size_px)
+
+
+def _classifier(name: str, settings: BackboneSettings, provider: Provider, *, seed: int, size_px: int) -> Classifier:
+    """With initial weights."""
+    architecture = settings.architecture or name
+    require_architecture(name, architecture, provider.architectures(), provider=settings.provider)
+    with seeded(seed):  # building a network draws initial weights, also where others replace them at once
+        return provider.build(architecture, weights=settings.weights, size_px=size_px)
+
+
+def _end(
+    classifier: Classifier, settings: BackboneSettings, *, name: str, size_px: int
+) -> tuple[FeatureExtractor, int]:
+    """The network up to its last layer or the one that is named, and how many features it gives."""
+    classifier.net.set_submodule(classifier.last_layer, nn.Identity())
+    own_px = min(size_px, settings.size_px or size_px)
+    net = _extractor(_cut(classifier.net, settings, name=name, size_px=own_px), classifier, settings)
+    return net, _dim(net, name=name, size_px=size_px)
 
 
 def state_digest(net: nn.Module) -> str:
