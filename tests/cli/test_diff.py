@@ -29,8 +29,8 @@ THEN = {f"{number:032}": row(number) for number in range(40)}
 FIRST, LAST = min(THEN), max(THEN)
 
 
-def plant(rows, *, excluded=(), seed=0):
-    """The files that are compared, in the current folder."""
+def plant(rows, *, excluded=(), seed=0, selected="data/ensemble/mean"):
+    """The files that are compared, in the current folder. selected: the folder of the selected model."""
     records = [
         ImageRecord(id_, each[0], f"{id_}.png", 9, 9, (), (Origin(each[1], f"{int(id_)}.jpg", each[0]),))
         for id_, each in sorted(rows.items())
@@ -39,10 +39,10 @@ def plant(rows, *, excluded=(), seed=0):
     save_index(Index.of(records), Path("data/merge/index.csv"))
     save_excluded(excluded, Path("data/merge/excluded.csv"))
     save_samples(samples, Path("data/curate"))
-    write_json(Path("data/ensemble/selected.json"), {"selected": "mean"})
+    write_json(Path("data/ensemble/selected.json"), {"selected": Path(selected).name})
     values = np.random.default_rng(seed).normal(size=(len(samples), 2)).astype(np.float32)
-    Path("data/ensemble/mean").mkdir(parents=True, exist_ok=True)
-    save_logits(Logits(samples.ids, CLASSES, values), Path("data/ensemble/mean/logits.npz"))
+    Path(selected).mkdir(parents=True, exist_ok=True)
+    save_logits(Logits(samples.ids, CLASSES, values), Path(selected) / "logits.npz")
 
 
 def git(*words):
@@ -79,6 +79,16 @@ def test_nothing_has_changed_in_a_fresh_clone(project, capsys):
     assert "HEAD -> working tree\nimages: 40 -> 40; none changed\ngroups: 0 merged, 0 split\n" in printed
     assert "parameters: none changed" in printed
     assert "  paired, on the same test images:\n    top-1 accuracy " in printed
+
+
+def test_scores_are_compared_where_the_selected_model_is_a_single_one(project, capsys):
+    plant(THEN, selected="data/train/resnet50")
+    git("add", "-A")
+    git("commit", "-qm", "a mean of one model, which has its name")
+    plant(THEN, seed=1, selected="data/train/mobilenet_v2")
+    code, printed, said = call(capsys, "diff", "HEAD")
+    assert code == 0, said
+    assert "scores of the selected model: resnet50, now mobilenet_v2\n  paired, on the same test images:\n" in printed
 
 
 def test_what_changed_is_counted_and_a_few_are_shown(project, capsys):

@@ -8,6 +8,7 @@ import pytest
 from tandem.errors import DataError
 from tandem.tables.logits import (
     Logits,
+    folder_of_model,
     load_logits,
     load_logits_of,
     load_model_library,
@@ -99,3 +100,8 @@ def test_a_library_of_other_images_or_classes_is_refused(
     save_model_library({"one": VALUES}, ids=IDS, class_names=NAMES, path=tmp_path / "library.npz")
     with pytest.raises(DataError, match=r"library\.npz cannot be used \(the logits are of other images or classes\)"):
         load_model_library(tmp_path / "library.npz", ids=ids, class_names=names)
+
+
+def test_a_models_folder_is_that_of_its_kind() -> None:
+    folders = [folder_of_model(Path("data"), name, ["resnet50", "vit"]) for name in ("vit", "mean")]
+    assert folders == [Path("data/train/vit"), Path("data/ensemble/mean")]

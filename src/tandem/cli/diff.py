@@ -1,7 +1,7 @@
 """The command `tandem diff`: what changed between two versions of the data, and of the scores."""
 
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -28,12 +28,13 @@ from tandem.reporting.changes import (
 )
 from tandem.reporting.revisions import write_files_at
 from tandem.tables.index import load_excluded, load_index
-from tandem.tables.logits import load_logits_in
+from tandem.tables.logits import folder_of_model, load_logits_in
 from tandem.tables.samples import load_samples
 from tandem.training.ensembles import selected_model
 
 WORKING_TREE = "working tree"
-_MERGE, _CURATE, _ENSEMBLE = Path("data/merge"), Path("data/curate"), Path("data/ensemble")
+_DATA = Path("data")
+_MERGE, _CURATE, _ENSEMBLE = _DATA / "merge", _DATA / "curate", _DATA / "ensemble"
 _FILES = (PARAMS_PATH, _MERGE / "index.csv", _MERGE / "excluded.csv", _CURATE / "samples.csv", _CURATE / "classes.json")
 _WORDS = {"used_again": "used again", "moved": "moved to another split", "excluded": "newly excluded"}
 _METRICS = {"top1_accuracy": "top-1 accuracy", "macro_f1": "macro F1", "log_loss": "log loss"}
@@ -81,7 +82,7 @@ def _version(name: str | None, folder: Path) -> Version:
         params = read_params(root / PARAMS_PATH)
     try:
         with _named(name, root):
-            return Version(name or WORKING_TREE, params, data, _model(name, root, data), "")
+            return Version(name or WORKING_TREE, params, data, _model(name, root, data, params["backbones"]), "")
     except (DataError, FileNotFoundError) as error:
         return Version(name or WORKING_TREE, params, data, None, str(error))
 
@@ -99,14 +100,14 @@ def _named(revision: str | None, folder: Path) -> Iterator[None]:
         raise DataError(f"at {revision}, {problem}; {advice}") from None
 
 
-def _model(name: str | None, root: Path, data: DataVersion) -> ScoredModel:
+def _model(name: str | None, root: Path, data: DataVersion, backbones: Collection[str]) -> ScoredModel:
     if name:
         write_files_at(name, [_ENSEMBLE / "selected.json"], root)
-    model = selected_model(root / _ENSEMBLE)
+    model, samples = selected_model(root / _ENSEMBLE), data.samples
+    folder = folder_of_model(_DATA, model, backbones)
     if name:
-        write_files_at(name, [_ENSEMBLE / model / "logits.npz"], root)
-    samples = data.samples
-    logits = load_logits_in(root / _ENSEMBLE / model, ids=samples.ids, class_names=samples.class_names)
+        write_files_at(name, [folder / "logits.npz"], root)
+    logits = load_logits_in(root / folder, ids=samples.ids, class_names=samples.class_names)
     return ScoredModel(model, samples, logits)
 
 

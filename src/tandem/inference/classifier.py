@@ -21,6 +21,7 @@ from tandem.inference.exported import OOD_SCORE, PIXELS, PROBABILITIES
 from tandem.inference.graph import Graph, GraphOutput
 from tandem.ood.backbones import backbones_read_by
 from tandem.ood.detector import load_detector
+from tandem.tables.logits import folder_of_model
 from tandem.training.ensembles import KINDS
 from tandem.training.linear import load_linear
 
@@ -47,7 +48,7 @@ class TrainedModels:
         """Where the logits of a model lie, and what was trained. Raises DataError for a name that is none."""
         if model not in self.names:
             raise DataError(f"there is no model {model!r}; take one of: {', '.join(self.names)}")
-        return self.data_dir / ("train" if model in self.backbones else "ensemble") / model
+        return folder_of_model(self.data_dir, model, self.backbones)
 
     def converted_dir(self, backbone: str) -> Path:
         """Where the graph of a backbone lies."""

@@ -22,7 +22,7 @@ from tandem.reporting.state import RunState, params_of_run, read_state
 from tandem.sources.receipts import Receipt, read_receipt
 from tandem.tables.features import load_features
 from tandem.tables.index import Excluded, Index, load_excluded, load_index
-from tandem.tables.logits import load_logits_in
+from tandem.tables.logits import folder_of_model, load_logits_in
 from tandem.tables.samples import Samples, load_samples
 from tandem.tables.stored import PackedImage, load_stored
 
@@ -119,7 +119,7 @@ def read_facts(root: Path, params: Mapping[str, Any], *, data_dir: Path, metrics
     sources, samples = list(params["sources"]), load_samples(data_dir / "curate")
     stored = load_stored(data_dir / "merge/stored.csv")
     selected, model_path = metrics.evaluate["selected"]["model"], data_dir / "export/model.onnx"
-    folder = data_dir / ("train" if selected in params["backbones"] else "ensemble") / selected
+    folder = folder_of_model(data_dir, selected, params["backbones"])
     return RunFacts(
         params=params,
         state=state,

@@ -1,6 +1,6 @@
 """Logits of one model for every image, beside the ids and class names that give them meaning."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -68,6 +68,11 @@ def load_logits_of(
     return {
         name: load_logits_in(folder, ids=ids, class_names=class_names, stem=stem) for name, folder in folders.items()
     }
+
+
+def folder_of_model(data_dir: Path, model: str, backbones: Collection[str]) -> Path:
+    """Where a model's logits lie, and what was trained: beside the heads of backbones, or the ensembles."""
+    return data_dir / ("train" if model in backbones else "ensemble") / model
 
 
 def load_logits_in(folder: Path, *, ids: Sequence[str], class_names: Sequence[str], stem: str = "logits") -> np.ndarray:
