@@ -389,6 +389,14 @@ def test_a_learning_rate_may_be_written_in_any_way(tmp_path: Path, text: str, va
             "vgg16",
             "  curate.backbone is 'vgg16'; backbones has resnet50, mobilenet_v2, tuned, resnet18",
         ),
+        *(
+            (
+                f"backbones.{name}",
+                {"architecture": "resnet18", "weights": "random"},
+                f"backbones: '{name}' is what ensembles are called by; take another name",
+            )
+            for name in ("mean", "student", "best")
+        ),
         (
             "ensemble.student",
             "vgg16",

@@ -121,3 +121,9 @@ def test_a_folder_without_images_is_an_error(project):
     done = tandem(project, "drift", "empty")
     assert (done.returncode, done.stdout) == (1, "")
     assert "error: there is no image that can be read in empty; name other files or folders" in done.stderr
+    for command in ("drift", "select"):
+        done = tandem(project, command, "-")
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == (
+            "error: standard input (-) is one image, and several are compared here; name files or folders\n"
+        )

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from annotated_types import MinLen
 from pydantic import TypeAdapter, ValidationError
@@ -30,7 +30,7 @@ from tandem.pipeline.settings import RuntimeSettings
 from tandem.sources.settings import Source
 from tandem.studies.settings import StudySettings
 from tandem.training.loggers import require_logger
-from tandem.training.settings import BEST, NUM_LAYERS, EnsembleSettings, TrainSettings
+from tandem.training.settings import BEST, NUM_LAYERS, EnsembleKind, EnsembleSettings, TrainSettings
 from tandem.types import Name, NotEmpty, Section
 
 _MAX_BITS = 64  # of a whole number
@@ -179,6 +179,10 @@ def _across_sections(params: Params) -> Iterator[Mistake]:
 
 
 def _unknown_names(params: Params) -> Iterator[Mistake]:
+    for name in params.backbones:
+        if name in (BEST, *get_args(EnsembleKind)):
+            text = f"{name!r} is what ensembles are called by; take another name, with the architecture beside it"
+            yield Mistake(("backbones", name), f"backbones: {text}")
     for name in sorted(set(params.labels.by_source) - set(params.sources)):
         yield _unknown(("labels", "by_source", name), "names", name, "sources", params.sources)
     for name in sorted(set((params.report and params.report.licenses) or ()) - set(params.sources)):

@@ -25,7 +25,7 @@ from tandem.features.settings import BackboneSettings, ExtractSettings
 from tandem.files import load_array
 from tandem.images.scaling import fastest_scale
 from tandem.inference.exported import ExportedModel, load_exported
-from tandem.inference.predict import MAX_PIXELS, predict_files
+from tandem.inference.predict import MAX_PIXELS, STDIN, predict_files
 from tandem.monitoring.lookalikes import new_near_duplicates
 from tandem.pipeline.finished import params_of_finished_run
 from tandem.pipeline.params import section
@@ -91,6 +91,8 @@ def read_new_images(
     names, max_images: see find_files, read_unlabeled. min_side_px: of an image that is taken. beside_known: whether
     near duplicates of the project's images are looked for, too. Raises DataError where there is no image.
     """
+    if str(STDIN) in names:
+        raise DataError("standard input (-) is one image, and several are compared here; name files or folders")
     named, in_folders = find_files(names)
     ingest = section(project.params, "ingest", IngestSettings)
     settings = replace(ingest, min_side_px=min_side_px, max_pixels=min(ingest.max_pixels, MAX_PIXELS))
