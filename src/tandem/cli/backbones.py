@@ -84,7 +84,7 @@ def _candidate(name: str) -> BackboneSettings:
         architecture=architecture,
         provider=provider,  # type: ignore[arg-type]
         layer=layer,
-        pooling=pooling,  # type: ignore[arg-type]
+        pooling=pooling,
     )
     require_known(name, settings)
     return settings

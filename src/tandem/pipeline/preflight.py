@@ -75,9 +75,9 @@ def _backbone_problems(
 
 
 def _may_not_fit(backbone: BackboneSettings) -> bool:
-    """Whether weights, layer or size of a backbone are of the user's own."""
+    """Whether weights, layer, pooling or size of a backbone are of the user's own."""
     is_readable = backbone.sha256 is None or backbone.path.is_file()
-    return is_readable and (backbone.sha256, backbone.layer, backbone.size_px) != (None, None, None)
+    return is_readable and ((backbone.sha256, backbone.size_px) != (None, None) or not backbone.is_whole)
 
 
 def _require_fitting(name: str, backbone: BackboneSettings, *, size_px: int) -> None:
