@@ -253,6 +253,16 @@ def test_weights_layers_and_sizes_that_do_not_fit_the_network_are_told_before_an
     assert words.replace("FILE", str(file)) in said
 
 
+def test_a_network_that_a_preset_has_is_not_built(tmp_path: Path) -> None:
+    entry = "{weights: random, layer: layer9}"
+    folder = project(tmp_path, "{weights: random}", entry)
+    preset = folder / "presets/sample.yaml"
+    preset.write_text(SAMPLE.replace("{weights: random}", entry, 1), encoding="utf-8")
+    check_project(folder)
+    preset.write_text(preset.read_text(encoding="utf-8").replace("  size_px: 96", "  size_px: 64", 1), encoding="utf-8")
+    assert "there is no layer 'layer9'" in refusal(folder)
+
+
 def test_a_network_that_the_last_run_built_is_not_built_again(tmp_path: Path) -> None:
     entry, size = "{weights: random, layer: layer9}", "{size_px: 96}"
     lock = f"""

@@ -1,7 +1,7 @@
 """All that can be known before any work: what params.yaml says, and whether what it names is there.
 
-Without torch, and in a second or two; but of a backbone with a file of weights, a layer or a size of its own, which the
-last run did not have, the network is built, since nothing else says whether they fit.
+Without torch, and in a second or two; but of a backbone with a file of weights, a layer, pooling or size of its own,
+which neither the last run nor a preset has, the network is built, since nothing else says whether they fit.
 """
 
 import os
@@ -59,7 +59,7 @@ def source_of(params: Mapping[str, Any], name: str) -> Any:
 def _backbone_problems(
     backbones: Mapping[str, BackboneSettings], params: Mapping[str, Any], last_run: "_LastRun"
 ) -> Iterator[Mistake]:
-    extract = params["extract"]
+    root, extract = last_run.root, params["extract"]
     for name, backbone in backbones.items():
         path = backbone.path
         had_it = partial(last_run.had, f"extract@{name}", f"backbones.{name}", params["backbones"][name])
@@ -67,7 +67,8 @@ def _backbone_problems(
             require_known(name, backbone)
             if backbone.sha256 is not None and (path.exists() or not had_it()):
                 require_weights_file(path, digest=backbone.sha256)
-            if _may_not_fit(backbone) and not (had_it() and last_run.had(f"extract@{name}", "extract", extract)):
+            had_size = partial(last_run.had, f"extract@{name}", "extract", extract)
+            if _may_not_fit(backbone) and not (had_it() and had_size()) and not _is_in_a_preset(name, params, root):
                 _require_fitting(name, backbone, size_px=extract["size_px"])
         except WeightsError as error:
             where = "" if str(error).startswith("backbones.") else f"backbones.{name}: "
@@ -78,6 +79,13 @@ def _may_not_fit(backbone: BackboneSettings) -> bool:
     """Whether weights, layer, pooling or size of a backbone are of the user's own."""
     is_readable = backbone.sha256 is None or backbone.path.is_file()
     return is_readable and ((backbone.sha256, backbone.size_px) != (None, None) or not backbone.is_whole)
+
+
+def _is_in_a_preset(name: str, params: Mapping[str, Any], root: Path) -> bool:
+    """Whether a preset has the same backbone, which fits, for images of the same size."""
+    presets = map(read_params, (root / "presets").glob("*.yaml"))
+    sizes = (each["extract"]["size_px"] for each in presets if each["backbones"].get(name) == params["backbones"][name])
+    return params["extract"]["size_px"] in sizes
 
 
 def _require_fitting(name: str, backbone: BackboneSettings, *, size_px: int) -> None:
