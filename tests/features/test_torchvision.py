@@ -58,15 +58,15 @@ def test_an_unknown_name_of_weights_is_an_error_that_lists_torchvision_s() -> No
         load("mobilenet_v2", "imagenet")
 
 
-def test_the_outputs_of_named_nodes_are_those_of_the_layers() -> None:
+def test_a_network_is_cut_behind_the_last_step_whose_output_is_wanted() -> None:
     net = classifier("resnet18")
     seen = []
     net.layer1.register_forward_hook(lambda _layer, _inputs, output: seen.append(output))
     pixels = torch.rand(2, 3, 64, 64)
     with torch.no_grad():
         net(pixels)
-        [(name, found)] = torchvision.node_outputs(net, ["layer1"])(pixels).items()
-        everything = torchvision.node_outputs(net)(pixels)
-    assert name == "layer1"
-    assert torch.equal(found, seen[0])
-    assert {"x", "conv1", "fc"} <= everything.keys()
+        cut = torchvision.cut_at_last(net, pixels, lambda output: output.shape[1:] == (64, 16, 16))
+        assert cut is not None
+        assert torch.equal(cut(pixels), seen[0])
+    assert all(name.startswith(("conv1", "bn1", "layer1")) for name in cut.state_dict())
+    assert torchvision.cut_at_last(net, pixels, lambda output: output.shape[1:] == (64, 17, 17)) is None

@@ -10,6 +10,8 @@ of exponent -3 they share the scale invariance of photographs (Lee, Mumford & Hu
 images", 2001).
 """
 
+from functools import partial
+
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
@@ -17,7 +19,7 @@ from torch import nn
 from torch.fx.proxy import TraceError
 from torch.nn import functional
 
-from tandem.features.backbones.torchvision import node_outputs
+from tandem.features.backbones.torchvision import cut_at_last
 from tandem.seeding import single_threaded
 
 _GRID = 4
@@ -31,12 +33,10 @@ def early_exit(classifier: nn.Module, *, size_px: int) -> nn.Module:
     As it is where it has none, and where torch.fx cannot trace it, as some of timm's.
     """
     try:
-        with torch.inference_mode():
-            outputs = node_outputs(classifier)(torch.zeros(2, 3, size_px, size_px))
+        early = cut_at_last(classifier, torch.zeros(2, 3, size_px, size_px), partial(_is_early_map, size_px=size_px))
     except (TraceError, TypeError, ValueError):
         return classifier
-    early = [name for name, output in outputs.items() if _is_map(output) and 4 * output.shape[3] >= size_px]
-    return _GridMean(node_outputs(classifier, early[-1:])) if early else classifier
+    return _GridMean(early) if early else classifier
 
 
 def gather_statistics(net: nn.Module, *, seed: int, size_px: int) -> None:
@@ -81,20 +81,22 @@ def _leaves(rng: np.random.Generator, size_px: int, num_leaves: int = 400) -> np
 
 
 class _GridMean(nn.Module):
-    """The one map that `extractor` gives, averaged over the cells of a grid."""
+    """The map that `extractor` gives, averaged over the cells of a grid."""
 
     def __init__(self, extractor: nn.Module) -> None:
         super().__init__()
         self.extractor = extractor
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        (early,) = self.extractor(images).values()
-        return functional.adaptive_avg_pool2d(early, _GRID).flatten(1)
+        return functional.adaptive_avg_pool2d(self.extractor(images), _GRID).flatten(1)
 
 
-def _is_map(output: object) -> bool:
-    """Whether it is (2, C, side, side) of a layer, and not the input, a map with channels last, or the same for all."""
+def _is_early_map(output: object, *, size_px: int) -> bool:
+    """Whether it is (2, C, side, side) of a layer, its side a quarter of the input's or more.
+
+    And not the input, a map with channels last, or the same for all.
+    """
     if not isinstance(output, torch.Tensor) or output.ndim != 4:
         return False
     num_images, channels, height, width = output.shape
-    return num_images == 2 and channels > 3 and height == width
+    return num_images == 2 and channels > 3 and height == width and 4 * width >= size_px

@@ -1,13 +1,16 @@
 """torchvision's classifiers. The only module that knows torchvision.models."""
 
+import math
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from torch import nn
+import torch
+from torch import fx, nn
 
 from tandem.features.backbones.catalog import require_weights_name
 from tandem.features.backbones.provider import Classifier, StateDict
@@ -32,8 +35,7 @@ def _without_dynamo() -> Iterator[None]:
 
 
 with _without_dynamo():
-    from torchvision import models
-    from torchvision.models.feature_extraction import create_feature_extractor, get_graph_node_names
+    from torchvision import models, ops
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -43,6 +45,7 @@ _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _AUXILIARY_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
 # its DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
+_BLOCKS = tuple(kind for kind in vars(ops).values() if isinstance(kind, type) and issubclass(kind, nn.Module))
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 
 
@@ -74,12 +77,46 @@ def adapt(state: StateDict) -> None:
             state[_OLD_DENSENET.sub(r"\1", key)] = tensor
 
 
-def node_outputs(net: nn.Module, nodes: list[str] | None = None) -> nn.Module:
-    """A network that gives node -> output of these nodes of the traced `net`, of all where none are named.
+def cut_at_last(net: nn.Module, images: torch.Tensor, is_wanted: Callable[[object], bool]) -> nn.Module | None:
+    """The network in eval mode up to the last of its steps whose output is wanted; None where none is.
 
-    net: any network that torch.fx can trace, whoever built it.
+    net: any that torch.fx can trace, whoever built it. images: what it is run on once. A block of torchvision.ops is
+    one step. Not by torchvision's create_feature_extractor, which names and traces all steps anew each time.
     """
-    return create_feature_extractor(net, nodes or get_graph_node_names(net, suppress_diff_warning=True)[1])
+    tracer = _Tracer(autowrap_modules=(math, ops))
+    graph = tracer.trace(net.eval())
+    recorder = _Recorder(fx.GraphModule(tracer.root, graph), is_wanted)
+    with torch.inference_mode():
+        recorder.run(images)
+    if recorder.last is None:
+        return None
+    for node in reversed(graph.nodes):
+        if node is recorder.last:
+            break
+        graph.erase_node(node)
+    graph.output(recorder.last)
+    graph.eliminate_dead_code()
+    return fx.GraphModule(tracer.root, graph)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, module: nn.Module, name: str) -> bool:
+        return isinstance(module, _BLOCKS) or super().is_leaf_module(module, name)
+
+
+class _Recorder(fx.Interpreter):
+    """last: the last node so far whose output is wanted."""
+
+    def __init__(self, module: fx.GraphModule, is_wanted: Callable[[object], bool]) -> None:
+        super().__init__(module)
+        self.is_wanted = is_wanted
+        self.last: fx.Node | None = None
+
+    def run_node(self, node: fx.Node) -> Any:
+        output = super().run_node(node)
+        if self.is_wanted(output):
+            self.last = node
+        return output
 
 
 def _last_layer(net: nn.Module) -> str:
