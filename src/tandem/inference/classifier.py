@@ -23,15 +23,13 @@ from tandem.ood.backbones import backbones_read_by
 from tandem.ood.detector import load_detector
 from tandem.tables.logits import folder_of_model
 from tandem.training.ensembles import KINDS
+from tandem.training.fusion.fusion_head import FILE, load_fusion
 from tandem.training.linear import load_linear
 
 
 @dataclass(frozen=True)
 class TrainedModels:
-    """What the stages trained and wrote below data_dir. backbones: their names.
-
-    max_side_px: see IngestSettings.
-    """
+    """What the stages trained and wrote below data_dir. backbones: their names. max_side_px: see IngestSettings."""
 
     backbones: Sequence[str]
     extract: ExtractSettings
@@ -138,14 +136,13 @@ class _Heads:
         names = list(self.trained.backbones)
         if kind == "feature":
             joined = nodes.side_by_side(self.graph, [self.features(name) for name in names])
-            return nodes.mean_over_views(self.graph, self._head(joined, folder, names, is_fusion=True))
+            return nodes.mean_over_views(self.graph, nodes.fusion(self.graph, joined, load_fusion(folder / FILE)))
         return self._head(nodes.side_by_side(self.graph, [logits_of(name) for name in names]), folder, names)
 
-    def _head(self, values: str, folder: Path, names: Sequence[str], *, is_fusion: bool = False) -> str:
-        """What training.heads.save_head wrote, on values of these backbones. is_fusion: by a FusionHead."""
+    def _head(self, values: str, folder: Path, names: Sequence[str]) -> str:
+        """What training.heads.save_head wrote of a linear head or an MLP, on values of these backbones."""
         if (folder / "head.npz").is_file():
             return nodes.linear(self.graph, values, load_linear(folder / "head.npz"))
-        dims = [feature_dim(self.trained.converted_dir(name)) for name in names]
-        num_classes = len(self.trained.class_names)
-        head = networks.read_head(folder / "network.npz", dims=dims, num_classes=num_classes, is_fusion=is_fusion)
+        dim = sum(feature_dim(self.trained.converted_dir(name)) for name in names)
+        head = networks.read_head(folder / "network.npz", dim=dim, num_classes=len(self.trained.class_names))
         return networks.add_network(head, self.graph, values)

@@ -12,6 +12,8 @@ from onnx import compose, helper, numpy_helper
 
 from tandem.evaluation.metrics import SMALLEST_PROB
 from tandem.ood.detector import SMALLEST_NORM, OodDetector
+from tandem.training.fusion.fusion_head import FusionHead
+from tandem.training.fusion.layers import EPSILON, projections_of, steps_of
 from tandem.training.linear import Linear
 
 OPSET, IR_VERSION = 18, 10
@@ -80,6 +82,28 @@ def linear(graph: Graph, features: str, head: Linear) -> str:
     """(..., D) to (..., C) logits by a linear head."""
     standardized = graph.add("Div", graph.add("Sub", features, head.mean), head.std)
     return graph.add("Add", graph.add("MatMul", standardized, head.weight.T), head.bias)
+
+
+def fusion(graph: Graph, features: str, head: FusionHead) -> str:
+    """(..., D) to (..., C) logits by a network of feature fusion."""
+    values = graph.add("Div", graph.add("Sub", features, head.mean), head.std)
+    ends = np.cumsum(head.shape.dims)
+    parts = [
+        graph.add("Slice", values, np.array([end - dim]), np.array([end]), np.array([-1]))
+        for end, dim in zip(ends, head.shape.dims, strict=True)
+    ]
+    values = side_by_side(
+        graph,
+        [
+            graph.add("Add", graph.add("MatMul", part, weight), bias)
+            for part, (weight, bias) in zip(parts, projections_of(head.arrays), strict=True)
+        ],
+    )
+    for number, (gain, shift, weight, bias) in enumerate(steps_of(head.arrays)):
+        values = graph.add("Relu", values) if number else values
+        values = graph.add("LayerNormalization", values, gain, shift, axis=-1, epsilon=EPSILON)
+        values = graph.add("Add", graph.add("MatMul", values, weight), bias)
+    return values
 
 
 def mean_over_views(graph: Graph, logits: str) -> str:

@@ -24,7 +24,7 @@ from tandem.tables.samples import Samples
 from tandem.training.ensembles import Ensemble, EnsembleInputs
 from tandem.training.heads import Trained
 from tandem.training.settings import EnsembleSettings, TrainSettings
-from tandem.training.sweep import combine_heads, train_feature, train_heads
+from tandem.training.sweep import combine_heads, train_features, train_heads
 
 _Pair = tuple[float, int]
 _Model = Ensemble | Trained
@@ -99,16 +99,21 @@ def _cells(grid: StudySettings, train: TrainSettings) -> list[TrainSettings]:
 
 def _train_cells(inputs: EnsembleInputs, cells: Sequence[TrainSettings], *, workers: int) -> list[dict[str, _Model]]:
     """For each cell, its models: one a backbone, their means, and the ensembles that are trained."""
-    order = sorted(range(len(cells)), key=lambda number: cells[number].batch_size)  # the longest trainings first
+    pairs = sorted({(cell.batch_size, cell.lr) for cell in cells})  # the longest trainings first
+    seeds = [[number for number, cell in enumerate(cells) if (cell.batch_size, cell.lr) == pair] for pair in pairs]
     jobs: list[Callable[[EnsembleInputs], list[Trained]]] = [
+        *(partial(train_features, cells=[cells[number] for number in numbers]) for numbers in seeds),
         *(partial(train_heads, backbone=name, cells=cells) for name in inputs.features),
-        *(partial(train_feature, cell=cells[number]) for number in order),
     ]
     with run_jobs(jobs, inputs, workers=min(workers, len(jobs))) as results:
         trained = list(tqdm(results, "study", total=len(jobs), disable=None))
-    num_backbones = len(inputs.features)
-    base = [dict(zip(inputs.features, of_cell, strict=True)) for of_cell in zip(*trained[:num_backbones], strict=True)]
-    feature = dict(zip(order, (alone for (alone,) in trained[num_backbones:]), strict=True))
+    feature = {
+        number: model
+        for numbers, of_pair in zip(seeds, trained, strict=False)
+        for number, model in zip(numbers, of_pair, strict=True)
+    }
+    of_backbones = trained[len(pairs) :]
+    base = [dict(zip(inputs.features, of_cell, strict=True)) for of_cell in zip(*of_backbones, strict=True)]
     with single_core():
         ensembles = combine_heads(inputs, cells=cells, base=base)
     return [{**base[number], **ensembles[number], "feature": feature[number]} for number in range(len(cells))]

@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,11 +25,7 @@ from tandem.training.beside import beside
 from tandem.training.heads import Trained, calibrated, fit_logistic_head, save_head, train_head
 from tandem.training.loggers import LoggerFactory, no_logger
 from tandem.training.settings import BEST, EnsembleKind, EnsembleSettings, TrainSettings
-from tandem.training.task import HeadTask, head_task
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from tandem.training.task import FusionTask, HeadTask, head_task
 
 _NUM_FOLDS = 5  # of validation
 _TEACHER = 0.5  # of the student's targets, the rest is the labels'
@@ -109,9 +104,8 @@ def fit_logit(inputs: EnsembleInputs) -> Ensemble:
 
 
 def fit_feature(inputs: EnsembleInputs) -> Ensemble:
-    """The seed's feature fusion: a small network (networks.FusionHead) on the backbones' features side by side."""
-    task = _task(inputs, "feature", _side_by_side(inputs.features), inputs.train)
-    return _trained(replace(task, network=partial(_fusion_head, inputs)))
+    """The seed's feature fusion: a small network (see fusion/layers.py) on the backbones' features side by side."""
+    return _trained(feature_task(inputs))
 
 
 def fit_student(inputs: EnsembleInputs) -> Ensemble:
@@ -149,26 +143,19 @@ def logit_task(inputs: EnsembleInputs) -> HeadTask:
     return _task(inputs, "logit", _side_by_side(inputs.logits), settings)
 
 
+def feature_task(inputs: EnsembleInputs) -> HeadTask:
+    """What the feature ensemble is trained on."""
+    dims = tuple(features.shape[-1] for features in inputs.features.values())
+    task = _task(inputs, "feature", _side_by_side(inputs.features), inputs.train)
+    return replace(task, fusion=FusionTask(dims, inputs.ensemble.width, inputs.ensemble.dropout))
+
+
 def _task(inputs: EnsembleInputs, kind: EnsembleKind, features: np.ndarray, settings: TrainSettings) -> HeadTask:
     return head_task(features, inputs.samples, settings, f"{kind} ensemble", inputs.logger(kind))
 
 
 def _side_by_side(arrays: Mapping[str, np.ndarray]) -> np.ndarray:
     return np.concatenate(list(arrays.values()), axis=-1)
-
-
-def _fusion_head(inputs: EnsembleInputs, train: "torch.Tensor") -> "nn.Module":
-    """The network of the feature ensemble before its training. train: the train features (n, sum of dims)."""
-    from tandem.training.networks import feature_head
-
-    return feature_head(
-        train,
-        len(inputs.samples.class_names),
-        dims=[features.shape[-1] for features in inputs.features.values()],
-        width=inputs.ensemble.width,
-        dropout=inputs.ensemble.dropout,
-        seed=inputs.train.seed,
-    )
 
 
 def weighted_mean(

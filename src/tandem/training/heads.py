@@ -19,6 +19,7 @@ from tandem.tables.samples import Samples
 from tandem.tables.splits import stratified_group_folds
 from tandem.training.fitting.linear_fit import fit_linear_heads
 from tandem.training.fitting.logistic import fit_cv
+from tandem.training.fusion.fusion_fit import fit_fusions
 from tandem.training.loggers import Epoch
 from tandem.training.task import Fitted, Head, HeadTask
 
@@ -42,10 +43,10 @@ def train_head(task: HeadTask) -> Trained:
 
 
 def train_all(tasks: Sequence[HeadTask]) -> list[Trained]:
-    """The head of each task's settings.head; linear ones are trained together, which changes no byte of any."""
+    """The head of each task's settings.head; those by epochs are trained together, which changes no byte of any."""
     by_kind = defaultdict[str, list[int]](list)
     for number, task in enumerate(tasks):
-        by_kind["network" if task.network else task.settings.head].append(number)
+        by_kind["fusion" if task.fusion else task.settings.head].append(number)
     fitted = dict[int, Fitted]()
     for kind, numbers in by_kind.items():
         fitted |= zip(numbers, HEADS[kind]([tasks[number] for number in numbers]), strict=True)
@@ -95,7 +96,7 @@ HEADS: Mapping[str, Callable[[Sequence[HeadTask]], Sequence[Fitted]]] = {
     "linear": fit_linear_heads,
     "logistic": lambda tasks: [fit_logistic_head(task)[0] for task in tasks],
     "mlp": _fit_networks,
-    "network": _fit_networks,
+    "fusion": fit_fusions,
 }
 
 
@@ -111,7 +112,7 @@ def head_summary(trained: Trained, samples: Samples) -> dict[str, float]:
 def save_head(trained: Trained, samples: Samples, folder: Path, *, out_of_fold: np.ndarray | None = None) -> None:
     """Write `folder`, whole or not at all: head, logits.npz, choices.json, and curves.csv and out_of_fold.npz if any.
 
-    The head is head.npz (see Linear), or network.npz (the state dict) of a network.
+    The head is head.npz (see Linear), fusion.npz (see FusionHead), or network.npz (the state dict) of an MLP.
     """
     with atomic_dir(folder) as temporary:
         trained.head.save(temporary)

@@ -1,7 +1,4 @@
-"""Network heads: modules from features to logits, for one backbone and for the feature fusion of several."""
-
-from collections.abc import Sequence
-from itertools import pairwise
+"""Network heads: modules from features to logits."""
 
 import numpy as np
 import torch
@@ -48,29 +45,6 @@ class TemperatureScaled(nn.Module):
         return self.head(features) / self.temperature
 
 
-class FusionHead(nn.Module):
-    """Feature fusion: each backbone's features projected to `width`, side by side, then three steps to the classes.
-
-    LayerNorm, Dropout and Linear (width, width / 2, classes) with ReLU between; in the recipe that this project began
-    from, the width is 1024.
-    """
-
-    def __init__(self, dims: Sequence[int], num_classes: int, *, width: int, dropout: float) -> None:
-        super().__init__()
-        self.dims = list(dims)
-        self.projections = nn.ModuleList(nn.Linear(dim, width) for dim in dims)
-        steps: list[nn.Module] = []
-        sizes = [width * len(dims), width, max(1, width // 2), num_classes]
-        for fan_in, fan_out in pairwise(sizes):
-            steps += [nn.LayerNorm(fan_in), nn.Dropout(dropout), nn.Linear(fan_in, fan_out), nn.ReLU()]
-        self.steps = nn.Sequential(*steps[:-1])
-
-    def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(n, sum of dims), the features of all backbones side by side, to (n, num_classes) logits."""
-        parts = zip(self.projections, features.split(self.dims, dim=1), strict=True)
-        return self.steps(torch.cat([project(part) for project, part in parts], dim=1))
-
-
 def linear_head(features: torch.Tensor, num_classes: int, *, dropout: float, seed: int) -> nn.Module:
     """Standardised features (n, D) to logits by one linear layer. features: those of the train images."""
     with seeded(seed):
@@ -97,11 +71,3 @@ def mlp_head(features: torch.Tensor, num_classes: int, *, dropout: float, seed: 
             nn.Dropout(dropout),
             nn.Linear(_HIDDEN, num_classes),
         )
-
-
-def feature_head(
-    features: torch.Tensor, num_classes: int, *, dims: Sequence[int], width: int, dropout: float, seed: int
-) -> nn.Module:
-    """Standardised features of several backbones (n, sum of dims) to logits by a FusionHead. features: as above."""
-    with seeded(seed):
-        return nn.Sequential(Standardize(features), FusionHead(dims, num_classes, width=width, dropout=dropout))

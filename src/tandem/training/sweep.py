@@ -1,12 +1,12 @@
 """The same models under several settings: a cell of a grid is a learning rate, a batch size and a seed.
 
-A model of a cell depends on nothing else of the grid. Linear heads of all cells are trained at once.
+A model of a cell depends on nothing else of the grid. Those of one kind are trained at once.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from tandem.training.ensembles import Ensemble, EnsembleInputs, fit_feature, fit_mean, fit_weighted, logit_task
+from tandem.training.ensembles import Ensemble, EnsembleInputs, feature_task, fit_mean, fit_weighted, logit_task
 from tandem.training.heads import Trained, train_all
 from tandem.training.settings import TrainSettings
 from tandem.training.task import head_task
@@ -18,10 +18,10 @@ def train_heads(inputs: EnsembleInputs, *, backbone: str, cells: Sequence[TrainS
     return train_all([replace(task, settings=cell) for cell in cells])
 
 
-def train_feature(inputs: EnsembleInputs, *, cell: TrainSettings) -> list[Trained]:
-    """The feature ensemble in a cell, alone in a list."""
-    trained = fit_feature(replace(inputs, train=cell)).trained
-    return [trained] if trained else []
+def train_features(inputs: EnsembleInputs, *, cells: Sequence[TrainSettings]) -> list[Trained]:
+    """The feature ensemble in each cell."""
+    task = feature_task(inputs)
+    return train_all([replace(task, settings=cell) for cell in cells])
 
 
 def combine_heads(

@@ -1,9 +1,9 @@
 """What every kind of head is trained on, and what a fit gives back."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,9 +12,13 @@ from tandem.tables.splits import require_every_class
 from tandem.training.loggers import Epoch, EpochLogger, ignore_epoch
 from tandem.training.settings import TrainSettings
 
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+
+class FusionTask(NamedTuple):
+    """A network of feature fusion. dims: features of each backbone, side by side. width, dropout: of its layers."""
+
+    dims: tuple[int, ...]
+    width: int
+    dropout: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,7 +27,7 @@ class HeadTask:
 
     features: (N, D) float32 of all images, or (N, k, D) of k TTA views of each: a view is a row in training, and logits
     are means over the views. train, val: the images it is fitted to and chosen on. on_epoch: called with each epoch.
-    network: makes the head of the train features (n, D), instead of settings.head.
+    fusion: what is trained instead of settings.head.
     """
 
     features: np.ndarray
@@ -33,7 +37,7 @@ class HeadTask:
     settings: TrainSettings
     name: str
     on_epoch: EpochLogger = ignore_epoch
-    network: "Callable[[torch.Tensor], nn.Module] | None" = None
+    fusion: FusionTask | None = None
 
     @property
     def num_views(self) -> int:

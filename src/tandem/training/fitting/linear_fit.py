@@ -11,13 +11,13 @@ The head is the average of its weights over steps, by which the noise of small b
 
 from collections import defaultdict
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
-from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, average_fraction, class_weights
+from tandem.training.fitting.draws import Draws, draw_epoch
+from tandem.training.fitting.early_stopping import BETA1, BETA2, EPSILON, EarlyStopping, average_fraction
 from tandem.training.linear import Linear, mean_and_std
 from tandem.training.task import Fitted, HeadTask
 
@@ -66,6 +66,17 @@ class _Fit:
         """The head of weights (C, D + 1)."""
         return Linear(self.mean, self.std, weights[:, :-1].copy(), weights[:, -1].copy())
 
+    def next_epoch(self) -> Draws:
+        """Its batches."""
+        return draw_epoch(
+            self.rows,
+            self.targets,
+            num_classes=self.num_classes,
+            balance=self.settings.balance,
+            batch_size=self.settings.batch_size,
+            rng=self.rng,
+        )
+
     def end_epoch(self, train_loss: float, train_accuracy: float) -> None:
         """Validate the averaged weights, and keep them if they are to be kept."""
         logits = self.head(self.state[3]).logits(self.val_features)
@@ -76,19 +87,6 @@ class _Fit:
         """The head of the kept epoch, and the curve."""
         curve, kept = tuple(self.early_stopping.curve), self.early_stopping.kept
         return Fitted(self.head(self.kept_weights), curve, {"best_epoch": kept})
-
-
-class _Epoch(NamedTuple):
-    """The batches of an epoch; the last is filled up with rows of no weight.
-
-    rows: (steps, batch) numbers. one_hot: (steps, batch, C) targets. loss_weights: (steps, batch, 1), of each batch 1
-    in sum. sizes: (steps, 1) of the batches.
-    """
-
-    rows: np.ndarray
-    one_hot: np.ndarray
-    loss_weights: np.ndarray
-    sizes: np.ndarray
 
 
 def _fit(tasks: Sequence[HeadTask]) -> list[Fitted]:
@@ -106,7 +104,7 @@ def _fit(tasks: Sequence[HeadTask]) -> list[Fitted]:
 
 def _train_epoch(fits: Sequence[_Fit]) -> list[tuple[float, float]]:
     """Mean loss and top-1 accuracy of each fit over its batches."""
-    epochs = [_next_epoch(fit) for fit in fits]
+    epochs = [fit.next_epoch() for fit in fits]
     # those with most steps come first: the fits that have a batch left are the first so many
     order = sorted(range(len(fits)), key=lambda number: -len(epochs[number].rows))
     fits, epochs = [fits[number] for number in order], [epochs[number] for number in order]
@@ -119,36 +117,6 @@ def _train_epoch(fits: Sequence[_Fit]) -> list[tuple[float, float]]:
     optimizer.finish(fits)
     means = sums / np.array([[epoch.sizes.sum()] for epoch in epochs])
     return [(loss, accuracy) for loss, accuracy in means[np.argsort(order)].tolist()]
-
-
-def _next_epoch(fit: _Fit) -> _Epoch:
-    num_rows, size = len(fit.targets), fit.settings.batch_size
-    order, weights = _sample_rows(fit)
-    num_steps = -(-num_rows // size)
-    missing = num_steps * size - num_rows
-    filled = np.pad(order, (0, missing))
-    loss_weights = np.pad(weights, (0, missing)).reshape(num_steps, size, 1)
-    one_hot = np.eye(fit.num_classes, dtype=np.float32)[fit.targets[filled]]
-    return _Epoch(
-        rows=fit.rows[filled].reshape(num_steps, size),
-        one_hot=one_hot.reshape(num_steps, size, fit.num_classes),
-        loss_weights=loss_weights / loss_weights.sum(axis=1, keepdims=True),
-        sizes=(loss_weights > 0).sum(axis=1),
-    )
-
-
-def _sample_rows(fit: _Fit) -> tuple[np.ndarray, np.ndarray]:
-    """(n,) positions among the train rows in a random order, and (n,) the weight of each in the loss."""
-    num_rows, balance = len(fit.targets), fit.settings.balance
-    weights = np.ones(num_rows, np.float32)
-    if balance == "none":
-        return fit.rng.permutation(num_rows), weights
-    by_class = class_weights(fit.targets, fit.num_classes)[fit.targets]
-    if balance == "loss":
-        order = fit.rng.permutation(num_rows)
-        return order, by_class[order]
-    odds = by_class.astype(np.float64)
-    return fit.rng.choice(num_rows, size=num_rows, p=odds / odds.sum()), weights
 
 
 class _Inputs:

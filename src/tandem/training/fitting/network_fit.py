@@ -60,21 +60,16 @@ class NetworkHead:
 
 
 def fit_network(task: HeadTask) -> Fitted:
-    """The network of the task, by default an MLP, fitted to the train images; the epoch that it keeps is by val."""
+    """An MLP fitted to the train images; the epoch that it keeps is by val."""
     rows, targets = task.rows_of(task.train)
     train = Batch(torch.from_numpy(task.table[rows]), torch.from_numpy(targets))
-    net = task.network(train.features) if task.network else _mlp(task, train.features)
-    early_stopping = EarlyStopping(
-        task.settings, task.name, task.on_epoch, targets=task.val.targets, groups=task.val.groups
-    )
+    settings = task.settings
+    net = mlp_head(train.features, task.num_classes, dropout=settings.dropout, seed=settings.seed)
+    early_stopping = EarlyStopping(settings, task.name, task.on_epoch, targets=task.val.targets, groups=task.val.groups)
     fit_network_head(
         net, train=train, val_features=torch.from_numpy(task.features[task.val.rows]), early_stopping=early_stopping
     )
     return Fitted(NetworkHead(net), tuple(early_stopping.curve), {"best_epoch": early_stopping.kept})
-
-
-def _mlp(task: HeadTask, train: torch.Tensor) -> nn.Module:
-    return mlp_head(train, task.num_classes, dropout=task.settings.dropout, seed=task.settings.seed)
 
 
 def fit_network_head(
