@@ -19,8 +19,10 @@ from tandem.inference.networks import add_network, read_head
 from tandem.inference.runtime import start_session
 from tandem.ood.detector import fit_detector, joined_scores
 from tandem.training.fitting.network_fit import NetworkHead
+from tandem.training.fusion.fusion_head import FILE, FusionHead, load_fusion
+from tandem.training.fusion.layers import FusionShape
 from tandem.training.linear import Linear
-from tandem.training.networks import TemperatureScaled, feature_head, mlp_head
+from tandem.training.networks import TemperatureScaled, mlp_head
 
 RNG = np.random.default_rng(0)
 VIEWS = RNG.normal(size=(4, 2, 5)).astype(np.float32)  # 4 images, 2 views, 5 features
@@ -63,52 +65,45 @@ def test_values_stand_side_by_side_in_their_order() -> None:
     np.testing.assert_array_equal(made, np.concatenate([LOGITS, -LOGITS], axis=-1))
 
 
-@pytest.mark.parametrize("kind", ["mlp", "fusion"])
 @pytest.mark.parametrize("values", [VIEWS, VIEWS[:, 0]], ids=["views", "images"])
-def test_a_network_is_that_of_torch(kind: str, values: np.ndarray, tmp_path: Path) -> None:
+def test_a_network_is_that_of_torch(values: np.ndarray, tmp_path: Path) -> None:
     train = torch.from_numpy(RNG.normal(size=(9, 5)).astype(np.float32))
-    if kind == "mlp":
-        dims, network = [5], mlp_head(train, 3, dropout=0.5, seed=0)
-    else:
-        dims, network = [2, 3], feature_head(train, 3, dims=[2, 3], width=8, dropout=0.5, seed=0)
-    head = TemperatureScaled(network, 0.7).eval()
+    head = TemperatureScaled(mlp_head(train, 3, dropout=0.5, seed=0), 0.7).eval()
     with torch.inference_mode():
         expected = head(torch.from_numpy(values.reshape(-1, 5))).reshape(4, -1, 3).mean(dim=1)
 
     NetworkHead(head).save(tmp_path)
-    read = read_head(tmp_path / "network.npz", dims=dims, num_classes=3, is_fusion=kind == "fusion")
-
-    def build(graph: Graph, given: str) -> str:
-        logits = add_network(read, graph, given)
-        return nodes.mean_over_views(graph, logits) if values.ndim == 3 else logits
-
-    made = computed(build, values)
+    read = read_head(tmp_path / "network.npz", dim=5, num_classes=3)
+    made = computed(lambda graph, given: over_views(graph, add_network(read, graph, given), values), values)
     np.testing.assert_allclose(made, expected, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("dims", "num_classes", "is_fusion", "problem"),
-    [
-        ([3, 2], 3, True, "its arrays do not fit one another, or are of other backbones or classes"),
-        ([5], 3, True, "its arrays do not fit"),
-        ([2, 3], 4, True, "its arrays do not fit"),
-        ([2, 3, 1], 3, True, "'head.1.projections.2.weight is not a file in the archive' is missing in it"),
-        ([5], 3, False, "'head.2.weight is not a file in the archive' is missing in it"),
-    ],
-)
-def test_a_network_of_other_backbones_classes_or_layers_is_refused(
-    dims: list[int], num_classes: int, is_fusion: bool, problem: str, tmp_path: Path
-) -> None:
-    network = feature_head(torch.ones(4, 5), 3, dims=[2, 3], width=8, dropout=0, seed=0)
-    NetworkHead(TemperatureScaled(network, 0.7)).save(tmp_path)
-    with pytest.raises(DamagedFileError, match=re.escape(problem)):
-        read_head(tmp_path / "network.npz", dims=dims, num_classes=num_classes, is_fusion=is_fusion)
+@pytest.mark.parametrize("values", [VIEWS, VIEWS[:, 0]], ids=["views", "images"])
+def test_feature_fusion_gives_the_logits_of_its_head(values: np.ndarray, tmp_path: Path) -> None:
+    shape = FusionShape((2, 3), 8, 3)
+    arrays = tuple(RNG.normal(size=each).astype(np.float32) for each in shape.arrays)
+    mean, std = RNG.normal(size=5).astype(np.float32), RNG.uniform(0.5, 2, 5).astype(np.float32)
+    FusionHead(mean, std, shape, arrays).save(tmp_path)
+    head = load_fusion(tmp_path / FILE)
+    made = computed(lambda graph, given: over_views(graph, nodes.fusion(graph, given, head), values), values)
+    np.testing.assert_allclose(made, head.logits(values), rtol=1e-4, atol=1e-4)
+
+
+def over_views(graph: Graph, logits: str, values: np.ndarray) -> str:
+    return nodes.mean_over_views(graph, logits) if values.ndim == 3 else logits
+
+
+@pytest.mark.parametrize(("dim", "num_classes"), [(6, 3), (5, 4)])
+def test_a_network_of_other_backbones_or_classes_is_refused(dim: int, num_classes: int, tmp_path: Path) -> None:
+    NetworkHead(TemperatureScaled(mlp_head(torch.ones(4, 5), 3, dropout=0, seed=0), 0.7)).save(tmp_path)
+    with pytest.raises(DamagedFileError, match="its arrays do not fit one another, or are of other backbones or class"):
+        read_head(tmp_path / "network.npz", dim=dim, num_classes=num_classes)
 
 
 def test_a_network_whose_weights_are_not_finite_is_refused(tmp_path: Path) -> None:
     NetworkHead(TemperatureScaled(mlp_head(torch.ones(4, 5), 3, dropout=0, seed=0), float("nan"))).save(tmp_path)
     with pytest.raises(DamagedFileError, match="its arrays are not finite float32"):
-        read_head(tmp_path / "network.npz", dims=[5], num_classes=3, is_fusion=False)
+        read_head(tmp_path / "network.npz", dim=5, num_classes=3)
 
 
 def test_another_model_is_included_under_a_name_of_its_own_twice() -> None:

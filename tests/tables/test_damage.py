@@ -78,7 +78,7 @@ READERS: dict[str, tuple[Callable[[Path], Any], Callable[[Path], Any]]] = {
         lambda folder: Linear(VALUES[0], VALUES[1], VALUES, VALUES[2]).save(folder),
         lambda folder: load_linear(folder / "head.npz"),
     ),
-    "network": (_network, lambda folder: read_head(folder / "network.npz", dims=[3], num_classes=3, is_fusion=False)),
+    "network": (_network, lambda folder: read_head(folder / "network.npz", dim=3, num_classes=3)),
     "converted": (_converted, _read_converted),
     "selected": (_selected, selected_model),
 }

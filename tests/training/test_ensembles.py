@@ -10,7 +10,6 @@ from typing import get_args
 import numpy as np
 import pytest
 import sklearn.metrics
-import torch
 from scipy import special
 
 from cores import on_cores
@@ -45,7 +44,7 @@ from tandem.training.ensembles import (
     save_ensembles,
     weighted_mean,
 )
-from tandem.training.fitting.network_fit import NetworkHead
+from tandem.training.fusion.fusion_head import FusionHead
 from tandem.training.heads import train_head
 from tandem.training.linear import Linear
 from tandem.training.selection import ensemble_summary, select_model
@@ -108,8 +107,8 @@ def state_bytes(ensemble: Ensemble) -> list[bytes]:
     head = ensemble.trained.head
     if isinstance(head, Linear):
         return [value.tobytes() for value in head]
-    assert isinstance(head, NetworkHead)
-    return [value.numpy().tobytes() for value in head.net.state_dict().values()]
+    assert isinstance(head, FusionHead)
+    return [value.tobytes() for value in (head.mean, head.std, *head.arrays)]
 
 
 def accuracy_on_test(ensemble: Ensemble, samples: Samples) -> float:
@@ -278,14 +277,12 @@ def test_the_feature_ensemble_has_the_layers_of_the_seed_recipe_and_the_logit_en
     logits, once = base_logits(features, samples), replace(SETTINGS, epochs=1)
     inputs = inputs_of(samples, logits, features=features, train=once, width=1024)
     assert [part.shape for part in fit_logit(inputs).trained.head[2:]] == [(3, 6), (3,)]
-    net = fit_feature(inputs).trained.head.net
-    assert [tuple(parameter.shape) for parameter in net.parameters()] == [
-        *[(1024, 4), (1024,), (1024, 5), (1024,)],
-        *[(2048,), (2048,), (1024, 2048), (1024,)],
-        *[(1024,), (1024,), (512, 1024), (512,)],
-        *[(512,), (512,), (3, 512), (3,)],
+    assert [array.shape for array in fit_feature(inputs).trained.head.arrays] == [
+        *[(4, 1024), (1024,), (5, 1024), (1024,)],
+        *[(2048,), (2048,), (2048, 1024), (1024,)],
+        *[(1024,), (1024,), (1024, 512), (512,)],
+        *[(512,), (512,), (512, 3), (3,)],
     ]
-    assert [layer.p for layer in net.modules() if isinstance(layer, torch.nn.Dropout)] == [0.5, 0.5, 0.5]
 
 
 def test_linear_layers_on_logits_separate_what_the_base_models_separate_together() -> None:
@@ -431,7 +428,7 @@ def test_saved_folders_hold_what_was_made_and_have_the_same_bytes_twice(tmp_path
         digests.append({name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()})
     assert digests[0] == digests[1]
     trained = {f"logit/{file}" for file in ("choices.json", "curves.csv", "head.npz", "logits.npz")}
-    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "logits.npz", "network.npz")}
+    trained |= {f"feature/{file}" for file in ("choices.json", "curves.csv", "fusion.npz", "logits.npz")}
     averages = {f"{kind}/{file}" for kind in AVERAGES for file in ("logits.npz", "mean.json")}
     trained |= {f"student/{file}" for file in ("choices.json", "head.npz", "logits.npz", "student.json")}
     assert read_json(tmp_path / "one/student/student.json") == {"backbone": "backbone0"}

@@ -47,7 +47,7 @@ def state_bytes(head: Head) -> list[bytes]:
 
 
 def test_every_head_that_params_may_name_is_in_the_table() -> None:
-    assert set(get_args(get_type_hints(TrainSettings)["head"])) == set(HEADS) - {"network"}
+    assert set(get_args(get_type_hints(TrainSettings)["head"])) == set(HEADS) - {"fusion"}
 
 
 def test_a_linear_head_is_as_good_as_logistic_regression() -> None:

@@ -81,7 +81,7 @@ def test_steps_are_those_of_autograd_and_of_the_adam_of_torch_on_the_same_batche
     ]
     optimizer = torch.optim.Adam(groups)
     x, targets = (torch.from_numpy(values) for values in ((WIDE - fit.mean) / fit.std, TARGETS))
-    epoch, losses = linear_fit._next_epoch(fit), list[float]()
+    epoch, losses = fit.next_epoch(), list[float]()
     counts = np.bincount(TARGETS[:70])
     weight = torch.from_numpy(70 / 3 / counts).float() if balance == "loss" else None
     for step, rows in enumerate(epoch.rows):
@@ -108,7 +108,7 @@ def test_an_epoch_sees_as_many_rows_as_there_are_and_fills_up_the_last_batch_wit
     balance: str,
 ) -> None:
     fit = linear_fit._Fit(task(rows=np.arange(10, 40), balance=balance))
-    epochs = [linear_fit._next_epoch(fit) for _ in range(5)]
+    epochs = [fit.next_epoch() for _ in range(5)]
     for epoch in epochs:
         assert epoch.sizes.ravel().tolist() == [8, 8, 8, 6]
         assert (epoch.loss_weights[3, 6:] == 0).all()
@@ -122,7 +122,7 @@ def test_an_epoch_sees_as_many_rows_as_there_are_and_fills_up_the_last_batch_wit
 
 def test_the_sampler_samples_every_class_equally_often() -> None:
     fit = linear_fit._Fit(task(balance="sampler"))
-    sampled = np.concatenate([linear_fit._next_epoch(fit).rows.ravel()[:70] for _ in range(200)])
+    sampled = np.concatenate([fit.next_epoch().rows.ravel()[:70] for _ in range(200)])
     assert np.bincount(TARGETS[sampled]) / len(sampled) == pytest.approx(
         [1 / 3] * 3, abs=4 * (2 / 9 / len(sampled)) ** 0.5
     )

@@ -1,14 +1,15 @@
 """Heads against scikit-learn's scaling and the same layers written out by hand."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from sklearn.preprocessing import StandardScaler
 from torch import nn
-from torch.nn import functional
 
 from tandem.training.linear import Linear
-from tandem.training.networks import FusionHead, Standardize, feature_head, linear_head, linear_network, mlp_head
+from tandem.training.networks import Standardize, linear_head, linear_network, mlp_head
 
 
 def some_rows(num_rows: int, dim: int, seed: int = 0) -> torch.Tensor:
@@ -36,56 +37,12 @@ def test_the_scaling_travels_with_the_state_and_is_not_trained() -> None:
     assert [tuple(parameter.shape) for parameter in head.parameters()] == [(3, 7), (3,)]
 
 
-@pytest.mark.parametrize("num_backbones", [1, 2, 3])
-def test_the_fusion_head_has_exactly_the_layers_of_its_recipe(num_backbones: int) -> None:
-    net = FusionHead([10, 20, 30][:num_backbones], 4, width=1024, dropout=0.5)
-    wide = 1024 * num_backbones
-    assert [(layer.in_features, layer.out_features) for layer in net.projections] == [
-        (dim, 1024) for dim in [10, 20, 30][:num_backbones]
-    ]
-    assert [str(step) for step in net.steps] == [
-        str(step)
-        for step in (
-            nn.LayerNorm(wide),
-            nn.Dropout(0.5),
-            nn.Linear(wide, 1024),
-            nn.ReLU(),
-            nn.LayerNorm(1024),
-            nn.Dropout(0.5),
-            nn.Linear(1024, 512),
-            nn.ReLU(),
-            nn.LayerNorm(512),
-            nn.Dropout(0.5),
-            nn.Linear(512, 4),
-        )
-    ]
-
-
-def test_the_fusion_head_is_the_same_layers_written_out() -> None:
-    net = FusionHead([6, 9], 3, width=1024, dropout=0.5).eval()
-    state, features = net.state_dict(), some_rows(5, 15)
-
-    def linear(name: str, rows: torch.Tensor) -> torch.Tensor:
-        return rows @ state[f"{name}.weight"].T + state[f"{name}.bias"]
-
-    rows = torch.cat([linear("projections.0", features[:, :6]), linear("projections.1", features[:, 6:])], dim=1)
-    for layer in (2, 6, 10):
-        rows = (rows - rows.mean(1, keepdim=True)) / (rows.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
-        rows = linear(f"steps.{layer}", rows)
-        if layer != 10:
-            rows = functional.relu(rows)
-    assert torch.allclose(net(features), rows, atol=1e-5)
-
-
-@pytest.mark.parametrize("kind", ["linear", "feature"])
-def test_the_seed_alone_decides_the_weights(kind: str) -> None:
+@pytest.mark.parametrize("make", [linear_head, mlp_head])
+def test_the_seed_alone_decides_the_weights(make: Callable[..., nn.Module]) -> None:
     features = some_rows(8, 6)
 
     def weights(seed: int) -> list[bytes]:
-        if kind == "linear":
-            head = linear_head(features, 3, dropout=0.5, seed=seed)
-        else:
-            head = feature_head(features, 3, dims=[2, 4], width=1024, dropout=0.5, seed=seed)
+        head = make(features, 3, dropout=0.5, seed=seed)
         return [value.numpy().tobytes() for value in head.state_dict().values()]
 
     before = torch.get_rng_state()
@@ -108,7 +65,7 @@ def test_heads_give_one_logit_a_class_for_any_number_of_rows(num_rows: int) -> N
     features = some_rows(8, 6)
     for head in (
         linear_head(features, 3, dropout=0.1, seed=0),
-        feature_head(features, 3, dims=[1, 2, 3], width=1024, dropout=0.1, seed=0),
+        mlp_head(features, 3, dropout=0.1, seed=0),
     ):
         assert head.train()(features[:num_rows]).shape == (num_rows, 3)
 

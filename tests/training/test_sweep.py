@@ -5,7 +5,7 @@ from dataclasses import replace
 from factories import blobs, ensemble_settings, train_settings
 from tandem.training.ensembles import KINDS, EnsembleInputs
 from tandem.training.heads import train_head
-from tandem.training.sweep import combine_heads, train_feature, train_heads
+from tandem.training.sweep import combine_heads, train_features, train_heads
 from tandem.training.task import head_task
 
 CELLS = [train_settings(seed=seed, lr=lr) for lr in (0.01, 0.1) for seed in (0, 1)]
@@ -36,11 +36,12 @@ def test_the_ensembles_are_those_of_their_kind() -> None:
         assert list(found) == ["mean", "weighted", "logit"]
         for kind, model in found.items():
             assert model.logits.tobytes() == KINDS[kind](of_cell).logits.tobytes()
-    (feature,) = train_feature(inputs, cell=CELLS[1])
-    assert feature.logits.tobytes() == KINDS["feature"](by_cell[1]).logits.tobytes()
+    features = train_features(inputs, cells=CELLS)
+    alone = [KINDS["feature"](of_cell).logits.tobytes() for of_cell in by_cell]
+    assert [feature.logits.tobytes() for feature in features] == alone
 
 
 def test_a_cell_of_another_seed_has_other_models() -> None:
     inputs = planted()
-    one, other = (train_feature(inputs, cell=replace(CELLS[0], seed=seed))[0] for seed in (0, 1))
+    one, other = train_features(inputs, cells=[replace(CELLS[0], seed=seed) for seed in (0, 1)])
     assert one.logits.tobytes() != other.logits.tobytes()
