@@ -5,13 +5,15 @@
 to test it; a score reached on them says nothing about photographs.
 """
 
+from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import get_args
 
 from tandem.errors import SourceError
 from tandem.files import write_json
 from tandem.sources.settings import SampleStyle
-from tandem.sources.synthetic.encode import encode_scene
+from tandem.sources.synthetic.encode import encode_alike
 from tandem.sources.synthetic.plan import plan
 from tandem.sources.synthetic.truth import ground_truth
 
@@ -55,10 +57,12 @@ def generate_sample(target: Path, *, style: str, seed: int) -> None:
     """
     known = _style(style)
     files = plan(seed)
-    for file in files[known]:
-        path = target / file.path.removeprefix(f"{known}/")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(encode_scene(file.scene, file.spec, seed=seed))
+    for scene, alike in groupby(sorted(files[known], key=attrgetter("scene")), attrgetter("scene")):
+        of_scene = list(alike)
+        for file, data in zip(of_scene, encode_alike(scene, [file.spec for file in of_scene], seed=seed), strict=True):
+            path = target / file.path.removeprefix(f"{known}/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
     if known == "roboflow":
         _write_readmes(target, num_images=len(files[known]))
     write_json(target / TRUTH_FILE, ground_truth(files, style=known, seed=seed))

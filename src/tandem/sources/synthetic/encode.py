@@ -1,6 +1,7 @@
 """One scene to the bytes of one file: sound or corrupt, in many encodings, plain or augmented."""
 
 import io
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -33,11 +34,24 @@ class FileSpec(NamedTuple):
 
 def encode_scene(scene: Scene, spec: FileSpec, *, seed: int) -> bytes:
     """The bytes of the file."""
-    if spec.form == "empty":
-        return b""
-    if spec.form == "not_an_image":
-        return f"{_HTML}<!-- {scene.id} -->\n".encode()
-    image = render(scene, seed=seed)
+    (data,) = encode_alike(scene, [spec], seed=seed)
+    return data
+
+
+def encode_alike(scene: Scene, specs: Iterable[FileSpec], *, seed: int) -> Iterator[bytes]:
+    """The bytes of each file of one scene, which is drawn once."""
+    image = None
+    for spec in specs:
+        if spec.form == "empty":
+            yield b""
+        elif spec.form == "not_an_image":
+            yield f"{_HTML}<!-- {scene.id} -->\n".encode()
+        else:
+            image = image or render(scene, seed=seed)
+            yield _encode_image(image, scene, spec, seed=seed)
+
+
+def _encode_image(image: Image.Image, scene: Scene, spec: FileSpec, *, seed: int) -> bytes:
     if spec.scale != 1.0:
         size = (round(image.width * spec.scale), round(image.height * spec.scale))
         image = image.resize(size, Image.Resampling.BICUBIC)
