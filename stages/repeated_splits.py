@@ -11,6 +11,7 @@ from tandem.curation.settings import CurateSettings
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_json
 from tandem.pipeline.params import read_params, section
+from tandem.pipeline.settings import RuntimeSettings
 from tandem.studies.repeated_splits import repeat_splits, repeated_splits_summary, save_scores
 from tandem.tables.features import load_features_of
 from tandem.tables.samples import load_samples
@@ -34,6 +35,7 @@ def main() -> str:
         fractions=curate.fractions.by_split(),
         first_seed=curate.seed,
         num_splits=evaluate.num_splits,
+        workers=section(params, "runtime", RuntimeSettings).workers,
     )
 
     save_scores(results, Path("metrics/repeated_splits.csv"))

@@ -293,6 +293,7 @@ def test_repeated_splits_train_on_the_extracted_features_and_score_test(project:
         fractions=curate.fractions.by_split(),
         first_seed=curate.seed,
         num_splits=evaluate.num_splits,
+        workers=1,
     )
     assert read_json(project / "metrics/repeated_splits.json") == rounded(
         repeated_splits_summary(results, settings=evaluate)

@@ -55,7 +55,7 @@ def features(samples: Samples) -> Features:
 @pytest.fixture(scope="module")
 def results(features: Features, samples: Samples) -> list[SplitResult]:
     return repeat_splits(
-        features, samples, train=TRAIN, ensemble=ENSEMBLE, fractions=FRACTIONS, first_seed=4, num_splits=2
+        features, samples, train=TRAIN, ensemble=ENSEMBLE, fractions=FRACTIONS, first_seed=4, num_splits=2, workers=1
     )
 
 
@@ -92,7 +92,7 @@ def test_a_class_that_cannot_be_in_every_split_is_named_as_the_reason() -> None:
 
 def test_without_a_frozen_backbone_nothing_is_trained(samples: Samples) -> None:
     kinds = {"train": TRAIN, "ensemble": ENSEMBLE, "fractions": FRACTIONS, "first_seed": 0, "num_splits": 2}
-    assert repeat_splits({}, samples, **kinds) == []
+    assert repeat_splits({}, samples, **kinds, workers=1) == []
 
 
 def test_each_split_is_trained_as_the_pipeline_trains_its_own(features: Features, results: list[SplitResult]) -> None:
@@ -100,6 +100,16 @@ def test_each_split_is_trained_as_the_pipeline_trains_its_own(features: Features
         assert list(result.logits) == ["one", "other", *KINDS]
         alone = train_head(head_task(features["one"], result.samples, TRAIN, "one"))
         assert result.logits["one"].tobytes() == alone.logits.tobytes()
+
+
+def test_two_processes_train_the_same_models_as_one(
+    features: Features, samples: Samples, results: list[SplitResult]
+) -> None:
+    kinds = {"train": TRAIN, "ensemble": ENSEMBLE, "fractions": FRACTIONS, "first_seed": 4, "num_splits": 2}
+    for one, other in zip(results, repeat_splits(features, samples, **kinds, workers=2), strict=True):
+        assert (one.seed, one.selected, one.single) == (other.seed, other.selected, other.single)
+        for name, logits in one.logits.items():
+            assert logits.tobytes() == other.logits[name].tobytes()
 
 
 def test_the_best_of_one_backbone_is_that_of_validation_and_not_of_test() -> None:

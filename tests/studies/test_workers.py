@@ -134,6 +134,6 @@ def test_a_process_that_is_killed_ends_the_study_with_a_message(tmp_path: Path) 
         output, _ = started.communicate(timeout=30)
         assert started.returncode == 1
         assert output == (
-            "error: a process of the study was ended before its work was done, perhaps for want of memory; "
+            "error: a process that trains was ended before its work was done, perhaps for want of memory; "
             "set runtime.workers to 1, which trains in one process alone\n"
         )

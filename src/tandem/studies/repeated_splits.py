@@ -8,6 +8,7 @@ round.
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import fmean, stdev
@@ -22,6 +23,7 @@ from tandem.evaluation.report import ece_expected_if_calibrated
 from tandem.evaluation.scores import best_on, predictions_on
 from tandem.evaluation.settings import EvaluateSettings
 from tandem.files import write_csv
+from tandem.studies.workers import run_jobs
 from tandem.tables.samples import SPLITS, Samples
 from tandem.tables.splits import assign_split
 from tandem.training.ensembles import EnsembleInputs, combine_all
@@ -86,12 +88,21 @@ def repeat_splits(
     fractions: Mapping[str, float],
     first_seed: int,
     num_splits: int,
+    workers: int,
 ) -> list[SplitResult]:
-    """All models on so many splits; none without a frozen backbone. features: backbone -> (N, D) or (N, k, D)."""
-    if not features:
+    """All models on so many splits; none without a frozen backbone. features: backbone -> (N, D) or (N, k, D).
+
+    workers: processes that train, one core each; how many there are changes no result.
+    """
+    if not features or not num_splits:
         return []
     by_seed = repeated_splits(samples, fractions=fractions, first_seed=first_seed, num_splits=num_splits)
-    return [run_split(features, split, seed=seed, train=train, ensemble=ensemble) for seed, split in by_seed.items()]
+    in_memory = {name: np.asarray(of_backbone) for name, of_backbone in features.items()}
+    jobs = [
+        partial(run_split, samples=split, seed=seed, train=train, ensemble=ensemble) for seed, split in by_seed.items()
+    ]
+    with run_jobs(jobs, in_memory, workers=min(workers, len(jobs))) as results:
+        return list(results)
 
 
 def run_split(

@@ -40,7 +40,7 @@ def run_jobs(
             yield pool.map(_Worker.run, jobs)
         except BrokenProcessPool:
             raise PipelineError(
-                "a process of the study was ended before its work was done, perhaps for want of memory; "
+                "a process that trains was ended before its work was done, perhaps for want of memory; "
                 "set runtime.workers to 1, which trains in one process alone"
             ) from None
         finally:  # after Ctrl-C or an error nobody waits for trainings that have begun
