@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from tandem.training.fusion.layers import NUM_STEPS, FusionShape, Passed, backward, forward
+from tandem.training.fusion.layers import NUM_STEPS, FusionShape, Passed, fused_logits, write_gradients
 
 SHAPE = FusionShape((6, 9), 8, 3)
 RNG = np.random.default_rng(0)
@@ -51,8 +51,8 @@ def test_logits_and_gradients_are_those_of_torch(num_networks: int, dims: tuple[
     masks = [RNG.integers(0, 2, (num_networks, 5, size)).astype(np.float32) * 2 for size in shape.sizes[:NUM_STEPS]]
     residual = RNG.normal(size=(num_networks, 5, 3)).astype(np.float32)
     passed = list[Passed]()
-    logits = forward(shape.split(weights), inputs, masks, passed)
-    backward(shape.split(weights), shape.split(gradients), inputs, masks, passed, residual)
+    logits = fused_logits(shape.split(weights), inputs, masks, passed)
+    write_gradients(shape.split(weights), shape.split(gradients), inputs, masks, passed, residual)
     for number in range(num_networks):
         net = OfTorch(shape)
         net.read([array[number] for array in shape.split(weights)])
@@ -68,7 +68,7 @@ def test_without_masks_nothing_is_dropped() -> None:
     weights = RNG.normal(size=(1, SHAPE.num_weights)).astype(np.float32)
     inputs = RNG.normal(size=(1, 4, 15)).astype(np.float32)
     ones = [np.ones((1, 4, size), np.float32) for size in SHAPE.sizes[:NUM_STEPS]]
-    assert (forward(SHAPE.split(weights), inputs) == forward(SHAPE.split(weights), inputs, ones)).all()
+    assert (fused_logits(SHAPE.split(weights), inputs) == fused_logits(SHAPE.split(weights), inputs, ones)).all()
 
 
 def test_the_arrays_of_a_row_are_views_of_it() -> None:

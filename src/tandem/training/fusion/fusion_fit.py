@@ -14,7 +14,15 @@ from tandem.training.fitting.draws import Draws, draw_epoch
 from tandem.training.fitting.early_stopping import EarlyStopping
 from tandem.training.fusion.flat_adam import FlatAdam
 from tandem.training.fusion.fusion_head import FusionHead
-from tandem.training.fusion.layers import NUM_STEPS, FusionShape, Passed, backward, forward, projections_of, steps_of
+from tandem.training.fusion.layers import (
+    NUM_STEPS,
+    FusionShape,
+    Passed,
+    fused_logits,
+    projections_of,
+    steps_of,
+    write_gradients,
+)
 from tandem.training.fusion.span import Span, span_of
 from tandem.training.task import Fitted, FusionTask, HeadTask
 
@@ -74,7 +82,7 @@ class _Fit:
 
     def end_epoch(self, train: tuple[float, float], averages: np.ndarray, shape: FusionShape) -> None:
         """Validate the averaged weights (num_weights,), and keep them if they are to be kept."""
-        logits = forward(shape.split(averages[None]), self.val_columns)[0]
+        logits = fused_logits(shape.split(averages[None]), self.val_columns)[0]
         val_logits = logits.reshape(len(self.task.val), self.task.num_views, -1).mean(axis=1)
         if self.early_stopping.end_epoch(*train, val_logits):
             self.kept = averages.copy()
@@ -128,11 +136,11 @@ class _Together:
         lr, sums = [fit.early_stopping.lr for fit in fits], np.zeros((len(fits), 2))
         for of_step, one_hot, loss_weights, size in zip(rows, one_hots, weights, sizes, strict=True):
             inputs, masks, passed = self.columns[of_step], self._masks(fits), list[Passed]()
-            logits = forward(arrays, inputs, masks, passed)
+            logits = fused_logits(arrays, inputs, masks, passed)
             logits -= logits.max(axis=2, keepdims=True)
             probs = np.exp(logits)
             total = probs.sum(axis=2, keepdims=True)
-            backward(arrays, gradients, inputs, masks, passed, (probs / total - one_hot) * loss_weights)
+            write_gradients(arrays, gradients, inputs, masks, passed, (probs / total - one_hot) * loss_weights)
             self.adam.step(lr)
             losses = np.log(total[..., 0]) - (logits * one_hot).sum(axis=2)
             is_right = (logits.argmax(axis=2) == one_hot.argmax(axis=2)) & (loss_weights[..., 0] > 0)

@@ -7,7 +7,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from tandem.files import atomic_file, load_arrays, reading
-from tandem.training.fusion.layers import FusionShape, forward
+from tandem.training.fusion.layers import FusionShape, fused_logits
 
 FILE = "fusion.npz"
 _BATCH_SIZE = 4096  # rows; what is held beside the features
@@ -27,7 +27,7 @@ class FusionHead(NamedTuple):
         arrays = [array[None] for array in self.arrays]
         with threadpool_limits(limits=1):  # sums do not depend, to the last bit, on how many cores there are
             parts = [
-                forward(arrays, ((rows[start : start + _BATCH_SIZE] - self.mean) / self.std)[None])[0]
+                fused_logits(arrays, ((rows[start : start + _BATCH_SIZE] - self.mean) / self.std)[None])[0]
                 for start in range(0, max(1, len(rows)), _BATCH_SIZE)
             ]
         logits = np.concatenate(parts)

@@ -58,7 +58,7 @@ class Passed(NamedTuple):
     outputs: np.ndarray
 
 
-def forward(
+def fused_logits(
     arrays: Sequence[np.ndarray],
     inputs: np.ndarray,
     masks: Sequence[np.ndarray] | None = None,
@@ -66,7 +66,7 @@ def forward(
 ) -> np.ndarray:
     """(F, n, sum of dims) to (F, n, C) logits. arrays: as FusionShape.split gives them.
 
-    masks: dropout's factors before each step. passed: gets what backward needs.
+    masks: dropout's factors before each step. passed: gets what write_gradients needs.
     """
     columns, start = list[np.ndarray](), 0
     for weight, bias in projections_of(arrays):
@@ -90,7 +90,7 @@ def forward(
     return outputs
 
 
-def backward(
+def write_gradients(
     arrays: Sequence[np.ndarray],
     gradients: Sequence[np.ndarray],
     inputs: np.ndarray,
