@@ -48,9 +48,9 @@ def random_color(rng: np.random.Generator) -> Color:
 def _graded(rng: np.random.Generator, width: int, height: int, horizon: int) -> np.ndarray:
     pixels = np.empty((height, width, 3), dtype=np.uint8)
     for part in (slice(0, horizon), slice(horizon, height)):
-        across, down = np.meshgrid(np.linspace(0, 1, width), np.linspace(0, 1, pixels[part].shape[0]))
+        across, down = (np.linspace(0, 1, count) - 0.5 for count in (width, pixels[part].shape[0]))
         turn = rng.uniform(0, 2 * np.pi)
-        fraction = np.clip(0.5 + 0.7 * (np.cos(turn) * (across - 0.5) + np.sin(turn) * (down - 0.5)), 0, 1)
+        fraction = np.clip(0.5 + 0.7 * (np.cos(turn) * across + np.sin(turn) * down[:, None]), 0, 1)
         start, end = np.array(random_color(rng)), np.array(random_color(rng))
         pixels[part] = (start + fraction[:, :, None] * (end - start)).astype(np.uint8)
     return pixels
