@@ -1,6 +1,5 @@
 """Each part of a graph against numpy; networks against torch."""
 
-import re
 from collections.abc import Callable
 from pathlib import Path
 

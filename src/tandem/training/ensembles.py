@@ -67,7 +67,7 @@ class Ensemble:
 
 
 def combine_all(inputs: EnsembleInputs) -> dict[str, Ensemble]:
-    """Kind -> ensemble, of every kind. What is trained by epochs is so beside the others, which need no torch."""
+    """Kind -> ensemble, of every kind. What is trained by epochs is so beside the others."""
     with beside(lambda: {kind: fit(inputs) for kind, fit in KINDS.items() if kind not in _BY_EPOCHS}) as others:
         ensembles = {kind: KINDS[kind](inputs) for kind in _BY_EPOCHS} | others()
     return {kind: ensembles[kind] for kind in KINDS}
@@ -134,7 +134,7 @@ KINDS: Mapping[EnsembleKind, Callable[[EnsembleInputs], Ensemble]] = {
     "feature": fit_feature,
     "student": fit_student,
 }
-_BY_EPOCHS: tuple[EnsembleKind, ...] = ("feature", "logit")  # by torch, or with epochs that are logged
+_BY_EPOCHS: tuple[EnsembleKind, ...] = ("feature", "logit")  # whose epochs are logged
 
 
 def logit_task(inputs: EnsembleInputs) -> HeadTask:
