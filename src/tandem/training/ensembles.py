@@ -1,6 +1,6 @@
 """Combine several models: weighted means of their probs, linear layers on their logits, a network on their features.
 
-Or distill them: a student of one backbone learns what their mean says.
+Or distill them: a student of one backbone learns what their weighted mean says.
 
 Weights are fitted on validation and, where all backbones are frozen, on train images by heads that have not seen them;
 temperatures on validation. A kind is judged by what it reaches on folds of validation that it was not fitted to.
@@ -109,9 +109,9 @@ def fit_feature(inputs: EnsembleInputs) -> Ensemble:
 
 
 def fit_student(inputs: EnsembleInputs) -> Ensemble:
-    """Distillation: a logistic regression on one backbone's features, fitted to what soft voting says of the images.
+    """Distillation: a logistic regression on one backbone's features, fitted to what the weighted mean says.
 
-    That is the mean of heads that have not seen the image, and counts as much as its label (Hinton et al. 2015).
+    That is of heads that have not seen the image, and counts as much as its label (Hinton et al. 2015).
     """
     train, unseen = inputs.samples.train, _unseen_probs(inputs)
     backbone = inputs.ensemble.student
@@ -119,7 +119,7 @@ def fit_student(inputs: EnsembleInputs) -> Ensemble:
         backbone = list(inputs.logits)[int(averaging.target_log_losses(unseen).mean(axis=1).argmin())]
     task = _task(inputs, "student", inputs.features[backbone], replace(inputs.train, head="logistic"))
     stacked = np.stack([inputs.out_of_fold[name][train.rows] for name in inputs.logits])
-    teacher = softmax(averaging.average_probs(stacked, averaging.equal_weights(unseen)))
+    teacher = softmax(averaging.average_probs(stacked, averaging.max_likelihood_weights(unseen)))
     labels = np.eye(task.num_classes)[train.targets]
     fitted, _ = fit_logistic_head(task, soft_targets=(1 - _TEACHER) * labels + _TEACHER * teacher)
     return replace(_as_ensemble(calibrated(task, fitted), task.val), backbone=backbone)
