@@ -64,7 +64,7 @@ def photographs(archives: Path, clone: Path) -> list[Figure]:
     repro(clone, "curate")
     samples = load_samples(clone / "data/curate")
     one = {"mobilenet_v2": load_features(clone / "data/extract/mobilenet_v2", ids=samples.ids).tta_views}
-    both = one | {"lite2": extracted(VARIANTS["Lite2 @224"], clone, archives, read_params(clone))}
+    both = one | {"lite2": extracted(VARIANTS["Lite2 @352, bicubic, GeM"], clone, archives, read_params(clone))}
     return [*of_photographs("photographs", clone, one), *of_photographs("photographs, and Lite2", clone, both)]
 
 
