@@ -6,10 +6,9 @@ A graph is made once for its weights: later runs, whatever their test images are
 import hashlib
 import io
 import logging
-import os
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -195,7 +194,7 @@ def to_onnx(backbone: "Backbone", *, size_px: int) -> bytes:
     """
     import onnx
 
-    with warnings.catch_warnings(), redirect_stdout(io.StringIO()), _silent_stdout():
+    with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         data = _export_trace(backbone.net, size_px=size_px) or _export_program(backbone.net, size_px=size_px)
@@ -204,19 +203,6 @@ def to_onnx(backbone: "Backbone", *, size_px: int) -> bytes:
         part.ClearField("metadata_props")  # stack traces, with paths of this machine
         part.ClearField("doc_string")  # the same
     return model.SerializeToString(deterministic=True)
-
-
-@contextmanager
-def _silent_stdout() -> Iterator[None]:
-    """Of this process, and not of Python alone: of an operator that it does not know, torch prints the whole graph."""
-    stdout = os.dup(1)
-    try:
-        with Path(os.devnull).open("w") as nowhere:
-            os.dup2(nowhere.fileno(), 1)
-        yield
-    finally:
-        os.dup2(stdout, 1)
-        os.close(stdout)
 
 
 def _export_trace(net: "nn.Module", *, size_px: int) -> bytes | None:
