@@ -31,14 +31,9 @@ from tandem.inference.exported import PIXELS
 from tandem.types import Encoded
 
 if TYPE_CHECKING:
-    import torch
-    from torch import nn
-
     from tandem.features.backbones.backbone import Backbone
 
 ENGINE = "ONNX Runtime"
-_NUM_TRACED = 2  # images
-_MAX_DIFFERENCE = 1e-3  # of features by ONNX Runtime to those of torch, both in fp32; rounding is 1e-6 to 1e-5
 _RUNS_GRAPHS = ("inference/converted.py", "inference/runtime.py")  # of this package
 _MAKES_GRAPHS = ("features", "seeding.py", "inference/convert.py", "inference/exported.py", "inference/graph.py")
 _MADE_BY = ("torch", "torchvision", "timm", "onnx", "onnxscript", "onnx-ir", "numpy")
@@ -186,82 +181,30 @@ def graph_of(backbone: TrainedBackbone, settings: ExtractSettings, *, max_gb: fl
 
 
 def to_onnx(backbone: "Backbone", *, size_px: int) -> bytes:
-    """PIXELS (n, size_px, size_px, 3) uint8 for any n, to FEATURES (n, D) float32. Normalisation is inside.
+    """PIXELS (n, size_px, size_px, 3) uint8 for any n, to FEATURES (n, D) float32. Normalisation is inside."""
+    import torch
 
-    By torch's exporter of traces, which takes a tenth of a second where that of exported programs takes one to three
-    and two more for its imports. It is deprecated, and a trace may hold for one number of images alone: the other is
-    taken where torch no longer has it, where it fails, and where features of another number of images are not torch's.
-    """
-    import onnx
+    from tandem.inference.graph import OPSET
 
+    example = torch.zeros(2, size_px, size_px, 3, dtype=torch.uint8)
     with warnings.catch_warnings(), redirect_stdout(io.StringIO()):
         warnings.simplefilter("ignore")
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-        data = _export_trace(backbone.net, size_px=size_px) or _export_program(backbone.net, size_px=size_px)
-    model = onnx.load_model_from_string(data)
-    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
-        part.ClearField("metadata_props")  # stack traces, with paths of this machine
-        part.ClearField("doc_string")  # the same
-    return model.SerializeToString(deterministic=True)
-
-
-def _export_trace(net: "nn.Module", *, size_px: int) -> bytes | None:
-    """None where the network cannot be exported so."""
-    import torch
-
-    from tandem.inference.graph import OPSET
-
-    data = io.BytesIO()
-    try:
-        torch.onnx.export(
-            net,
-            (_example(size_px),),
-            data,  # type: ignore[arg-type] # this exporter takes a file
+        program = torch.onnx.export(
+            backbone.net,
+            (example,),
             input_names=[PIXELS],
             output_names=[FEATURES],
-            dynamic_axes={PIXELS: {0: "n"}, FEATURES: {0: "n"}},
+            dynamic_shapes=({0: torch.export.Dim("n")},),
             opset_version=OPSET,
-            dynamo=False,
+            dynamo=True,
+            verbose=False,
         )
-        return data.getvalue() if _is_for_any_number(data.getvalue(), net, size_px=size_px) else None
-    except Exception:  # noqa: BLE001  # of torch, of ONNX Runtime, or that there is no such exporter any more
-        return None
-
-
-def _is_for_any_number(data: bytes, net: "nn.Module", *, size_px: int) -> bool:
-    """Whether features of more images than were traced are those of torch."""
-    import torch
-
-    count = _NUM_TRACED + 1
-    pixels = np.random.default_rng(0).integers(0, 256, (count, size_px, size_px, 3), dtype=np.uint8)
-    [features] = embed_with(data, [pixels], threads=1, batch_size=count)
-    with torch.inference_mode():
-        return largest_difference(features, net(torch.from_numpy(pixels)).numpy()) < _MAX_DIFFERENCE
-
-
-def _export_program(net: "nn.Module", *, size_px: int) -> bytes:
-    import torch
-
-    from tandem.inference.graph import OPSET
-
-    program = torch.onnx.export(
-        net,
-        (_example(size_px),),
-        input_names=[PIXELS],
-        output_names=[FEATURES],
-        dynamic_shapes=({0: torch.export.Dim("n")},),
-        opset_version=OPSET,
-        dynamo=True,
-        verbose=False,
-    )
     assert program is not None
-    return bytes(program.model_proto.SerializeToString())
-
-
-def _example(size_px: int) -> "torch.Tensor":
-    import torch
-
-    return torch.zeros(_NUM_TRACED, size_px, size_px, 3, dtype=torch.uint8)
+    model = program.model_proto
+    for part in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output):
+        part.ClearField("metadata_props")  # stack traces, with paths of this machine
+    return model.SerializeToString(deterministic=True)
 
 
 def onnx_engine(data: bytes, *, threads: int, batch_size: int) -> Engine:
