@@ -98,7 +98,7 @@ def pool_last_map(net: nn.Module, pooling: Pooling, *, backbone: str, size_px: i
 def _maps(net: nn.Module, side: int) -> list[tuple[str, tuple[int, ...]]]:
     """The modules that run once and give several positions, in the order in which they end, and the axes of these.
 
-    None where the network takes no images of this side.
+    Empty where the network takes no images of this side.
     """
     found, ended = list[tuple[str, tuple[int, ...]]](), Counter[str]()
 

@@ -44,8 +44,8 @@ _NUM_CLASSES = 1000  # of its networks as they are built
 _INCEPTIONS = ("googlenet", "inception_v3")
 _INCEPTION_OPTIONS = {"aux_logits": False, "transform_input": True, "init_weights": False}
 _AUXILIARY_CLASSIFIERS = ("aux1.", "aux2.", "AuxLogits.")
-# its DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
 _BLOCKS = tuple(kind for kind in vars(ops).values() if isinstance(kind, type) and issubclass(kind, nn.Module))
+# its DenseNet files still have the names of before torch 0.4 (torchvision/models/densenet.py)
 _OLD_DENSENET = re.compile(r"(denselayer\d+\.(?:norm|relu|conv))\.(?=[12]\.)")
 
 
